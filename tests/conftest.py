@@ -1,0 +1,39 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What every test stands on: one SAL, private topics, no task left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from lsst.ts.calibrationscripts.observatory import sal
+
+# The suite runs unchanged on real salobj with CALIBSCRIPTS_SAL=salobj.
+sal.use(sal.SalProvider.LOCAL)
+
+
+@pytest_asyncio.fixture(autouse=True)
+async def no_leaked_tasks(request: pytest.FixtureRequest) -> AsyncIterator[None]:
+    """Fail a test that leaves an asyncio task running."""
+    if sal.provider() is not sal.SalProvider.LOCAL:
+        yield
+        return
+    before = asyncio.all_tasks()
+    yield
+    for _ in range(3):
+        await asyncio.sleep(0)
+    leaked = {task for task in asyncio.all_tasks() - before if not task.done()}
+    leaked.discard(asyncio.current_task())
+    assert not leaked, f"tasks left running: {leaked}"
+
+
+@pytest.fixture
+def topics(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give the test SAL topics that no other test can see."""
+    monkeypatch.setenv("LSST_SITE", os.environ.get("LSST_SITE", "test"))
+    monkeypatch.setenv("LSST_TOPIC_SUBNAME", "")
+    sal.salobj.set_test_topic_subname(randomize=True)
