@@ -1,0 +1,264 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Images of one detector, as the simulated pipelines pass them around."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+__all__ = ["AMP_NAMES", "DETECTOR_ID", "DETECTOR_NAME", "Amplifier", "Detector", "Exposure", "Image"]
+
+DETECTOR_ID = 0
+DETECTOR_NAME = "RXX_S00"
+
+AMP_NAMES = tuple(f"C{row}{column}" for row in (0, 1) for column in range(8))
+"""The 16 amplifiers of an ITL CCD; C10 to C17 read the lower half."""
+
+
+@dataclass(frozen=True)
+class Amplifier:
+    """One readout amplifier.
+
+    Parameters
+    ----------
+    name : `str`
+        Name, such as "C07".
+    index : `tuple` [`int`, `int`]
+        Row (0 is the lower half) and column of its segment.
+    rows, columns : `slice`
+        Its pixels in the assembled image.
+    gain : `float`
+        Nominal gain (electron/ADU).
+    read_noise : `float`
+        Nominal read noise (electron).
+    """
+
+    name: str
+    index: tuple[int, int]
+    rows: slice
+    columns: slice
+    gain: float
+    read_noise: float
+
+    @property
+    def section(self) -> tuple[slice, slice]:
+        """Index of its pixels in the assembled image."""
+        return self.rows, self.columns
+
+    def getName(self) -> str:  # noqa: N802
+        """Return the amplifier's name, as an LSST amplifier does."""
+        return self.name
+
+
+@dataclass(frozen=True)
+class Detector:
+    """Geometry and nominal properties of a CCD with 2 by 8 amplifiers.
+
+    Parameters
+    ----------
+    amp_width, amp_height : `int`
+        Size of an amplifier's light-sensitive segment (pixel).
+    overscan : `int`
+        Serial overscan columns that follow each segment in a raw image.
+    gains : `~collections.abc.Mapping` [`str`, `float`]
+        Nominal gain by amplifier name (electron/ADU).
+    read_noises : `~collections.abc.Mapping` [`str`, `float`]
+        Nominal read noise by amplifier name (electron).
+    """
+
+    amp_width: int
+    amp_height: int
+    overscan: int
+    gains: Mapping[str, float]
+    read_noises: Mapping[str, float]
+    id: int = DETECTOR_ID
+    name: str = DETECTOR_NAME
+
+    @cached_property
+    def amplifiers(self) -> tuple[Amplifier, ...]:
+        """The amplifiers, in the order of `AMP_NAMES`."""
+        amplifiers = []
+        for name in AMP_NAMES:
+            row, column = (1 if name[1] == "0" else 0), int(name[2])
+            amplifiers.append(
+                Amplifier(
+                    name=name,
+                    index=(row, column),
+                    rows=slice(row * self.amp_height, (row + 1) * self.amp_height),
+                    columns=slice(column * self.amp_width, (column + 1) * self.amp_width),
+                    gain=self.gains[name],
+                    read_noise=self.read_noises[name],
+                )
+            )
+        return tuple(amplifiers)
+
+    def __iter__(self) -> Iterator[Amplifier]:
+        return iter(self.amplifiers)
+
+    def __len__(self) -> int:
+        return len(self.amplifiers)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of the assembled image."""
+        return 2 * self.amp_height, 8 * self.amp_width
+
+    def getName(self) -> str:  # noqa: N802
+        """Return the detector's name, as an LSST detector does."""
+        return self.name
+
+    def per_segment(self, values: Mapping[str, float]) -> np.ndarray:
+        """Arrange values by amplifier as the segments lie on the CCD.
+
+        Parameters
+        ----------
+        values : `~collections.abc.Mapping` [`str`, `float`]
+            Value by amplifier name.
+
+        Returns
+        -------
+        array : `numpy.ndarray`, (2, 1, 8, 1)
+            float32; broadcasts against what `segments` returns.
+        """
+        array = np.empty((2, 1, 8, 1), np.float32)
+        for amplifier in self:
+            array[amplifier.index[0], 0, amplifier.index[1], 0] = values[amplifier.name]
+        return array
+
+    def segments(self, array: np.ndarray) -> np.ndarray:
+        """View an image by segment.
+
+        Parameters
+        ----------
+        array : `numpy.ndarray`, (2 * amp_height, 8 * n)
+            An assembled or a raw image, contiguous.
+
+        Returns
+        -------
+        view : `numpy.ndarray`, (2, amp_height, 8, n)
+            The same memory.
+        """
+        return array.reshape(2, self.amp_height, 8, -1)
+
+    def to_metadata(self) -> dict[str, Any]:
+        """Write the geometry down as FITS keywords."""
+        metadata: dict[str, Any] = {
+            "DETECTOR": self.id,
+            "DETNAME": self.name,
+            "AMPWIDTH": self.amp_width,
+            "AMPHEIGH": self.amp_height,
+            "OVERSCAN": self.overscan,
+        }
+        for name in AMP_NAMES:
+            metadata[f"GAIN{name}"] = self.gains[name]
+            metadata[f"RDNS{name}"] = self.read_noises[name]
+        return metadata
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, Any]) -> Detector:
+        """Read the geometry back from FITS keywords."""
+        return cls(
+            amp_width=metadata["AMPWIDTH"],
+            amp_height=metadata["AMPHEIGH"],
+            overscan=metadata["OVERSCAN"],
+            gains={name: metadata[f"GAIN{name}"] for name in AMP_NAMES},
+            read_noises={name: metadata[f"RDNS{name}"] for name in AMP_NAMES},
+            id=metadata["DETECTOR"],
+            name=metadata["DETNAME"],
+        )
+
+
+@dataclass
+class Image:
+    """Pixels, reached the way that an LSST image gives them.
+
+    Parameters
+    ----------
+    array : `numpy.ndarray`
+        The pixels, row first.
+    """
+
+    array: np.ndarray
+
+    def getArray(self) -> np.ndarray:  # noqa: N802
+        """Return the pixels."""
+        return self.array
+
+
+@dataclass
+class Exposure:
+    """An image with its header: a small stand-in for the LSST class.
+
+    Parameters
+    ----------
+    image : `Image` or `numpy.ndarray`
+        Raw images are int32 ADU; all others float32, where NaN marks a
+        pixel that is not to be used.
+    metadata : `dict`
+        FITS keywords, at most eight characters each, and their values.
+    """
+
+    image: Image
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    def __init__(self, image: Image | np.ndarray, metadata: Mapping[str, Any] | None = None) -> None:
+        self.image = image if isinstance(image, Image) else Image(image)
+        self.metadata = dict(metadata or {})
+
+    @property
+    def detector(self) -> Detector:
+        """The detector's geometry, from the metadata."""
+        return Detector.from_metadata(self.metadata)
+
+    def getImage(self) -> Image:  # noqa: N802
+        """Return the image."""
+        return self.image
+
+    def getMetadata(self) -> dict[str, Any]:  # noqa: N802
+        """Return the FITS keywords."""
+        return self.metadata
+
+    def getDetector(self) -> Detector:  # noqa: N802
+        """Return the detector's geometry."""
+        return self.detector
+
+    def write_fits(self, path: str | Path) -> None:
+        """Write a FITS file with the image in its primary HDU."""
+        from astropy.io import fits
+
+        fits.PrimaryHDU(self.image.array, fits.Header(self.metadata)).writeto(path)
+
+    @classmethod
+    def read_fits(cls, path: str | Path, rows: tuple[int, int] | None = None) -> Exposure:
+        """Read a FITS file, or some of its rows.
+
+        Parameters
+        ----------
+        path : `str` or `~pathlib.Path`
+            The file.
+        rows : `tuple` [`int`, `int`], optional
+            First row and the one after the last; all when omitted. Only
+            these are read from the disk.
+
+        Returns
+        -------
+        exposure : `Exposure`
+            Pixels in the machine's byte order.
+        """
+        from astropy.io import fits
+
+        with fits.open(path, memmap=False, lazy_load_hdus=True) as hdus:
+            hdu = hdus[0]
+            pixels = hdu.data if rows is None else hdu.section[rows[0] : rows[1]]
+            metadata = {key: value for key, value in hdu.header.items() if key not in _STRUCTURE}
+        return cls(pixels.astype(pixels.dtype.newbyteorder("="), copy=False), metadata)
+
+
+# What FITS itself needs to describe the array is written anew each time.
+_STRUCTURE = frozenset({"SIMPLE", "BITPIX", "NAXIS", "NAXIS1", "NAXIS2", "EXTEND", "COMMENT", "HISTORY", ""})

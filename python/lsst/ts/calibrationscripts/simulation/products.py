@@ -1,0 +1,148 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Calibration products that are no images."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+__all__ = ["Box", "Defects", "PhotonTransferCurve"]
+
+
+class Box(NamedTuple):
+    """A rectangle of pixels in an assembled image.
+
+    Parameters
+    ----------
+    x, y : `int`
+        Its lower left pixel, counted from 0.
+    width, height : `int`
+        Its size (pixel).
+    """
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+class Defects(BaseModel):
+    """Pixels that are not to be used.
+
+    Parameters
+    ----------
+    detector : `int`
+        Detector id.
+    boxes : `tuple` [`Box`]
+        The pixels, as rectangles that do not overlap.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    detector: int
+    boxes: tuple[Box, ...]
+
+    @classmethod
+    def from_mask(cls, mask: np.ndarray, detector: int) -> Defects:
+        """Merge masked pixels to boxes.
+
+        Parameters
+        ----------
+        mask : `numpy.ndarray`, (ny, nx)
+            True where a pixel is bad.
+        detector : `int`
+            Detector id.
+
+        Returns
+        -------
+        defects : `Defects`
+            Runs along the columns, joined with equal runs beside them.
+        """
+        edges = np.diff(np.pad(mask.T, ((0, 0), (1, 1))).astype(np.int8), axis=1)
+        columns, starts = np.nonzero(edges == 1)
+        stops = np.nonzero(edges == -1)[1]
+        boxes: list[Box] = []
+        growing: dict[tuple[int, int], int] = {}
+        for x, start, stop in zip(columns.tolist(), starts.tolist(), stops.tolist(), strict=True):
+            known = growing.get((start, stop))
+            if known is not None and boxes[known].x + boxes[known].width == x:
+                boxes[known] = boxes[known]._replace(width=boxes[known].width + 1)
+            else:
+                growing[start, stop] = len(boxes)
+                boxes.append(Box(x, start, 1, stop - start))
+        return cls(detector=detector, boxes=tuple(boxes))
+
+    def mask(self, shape: tuple[int, int]) -> np.ndarray:
+        """Return the defects as a mask.
+
+        Parameters
+        ----------
+        shape : `tuple` [`int`, `int`]
+            Rows and columns of the image.
+
+        Returns
+        -------
+        mask : `numpy.ndarray`, (ny, nx)
+            True where a pixel is bad.
+        """
+        mask = np.zeros(shape, bool)
+        for x, y, width, height in self.boxes:
+            mask[y : y + height, x : x + width] = True
+        return mask
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+
+class PhotonTransferCurve(BaseModel):
+    """Mean and variance of flat pairs, and what follows from them.
+
+    The dictionaries have the amplifiers' names as keys. One dataset for
+    each exposure holds what one pair gives, and is empty for an exposure
+    that is not the first of a pair; the fitted curve holds all pairs.
+
+    Parameters
+    ----------
+    ptcFitType : `str`
+        "FLATPAIR" for the values of one pair, "DUMMY" for an exposure
+        without one, otherwise the name of the fitted model.
+    gain : `dict` [`str`, `float`]
+        Gain (electron/ADU).
+    gainErr : `dict` [`str`, `float`]
+        Its standard error (electron/ADU).
+    noise : `dict` [`str`, `float`]
+        Read noise (electron): of a pair, from the overscan.
+    inputExpIdPairs : `dict` [`str`, `list`]
+        Exposure ids of each pair.
+    rawExpTimes : `dict` [`str`, `list`]
+        Exposure time of each pair (s).
+    rawMeans : `dict` [`str`, `list`]
+        Mean signal of each pair (ADU).
+    rawVars : `dict` [`str`, `list`]
+        Variance of each pair's signal, half that of the difference (ADU^2).
+    expIdMask : `dict` [`str`, `list`]
+        Whether the fit used the pair.
+    ptcTurnoff : `dict` [`str`, `float`]
+        Largest mean signal that the fit used, before the variance falls
+        with the signal (ADU).
+    a00 : `dict` [`str`, `float`]
+        Non-linearity: relative change of the variance with the signal
+        (1/electron).
+    """
+
+    model_config = ConfigDict(ser_json_inf_nan="constants")
+
+    ptcFitType: str  # noqa: N815
+    gain: dict[str, float] = {}
+    gainErr: dict[str, float] = {}  # noqa: N815
+    noise: dict[str, float] = {}
+    inputExpIdPairs: dict[str, list[tuple[int, int]]] = {}  # noqa: N815
+    rawExpTimes: dict[str, list[float]] = {}  # noqa: N815
+    rawMeans: dict[str, list[float]] = {}  # noqa: N815
+    rawVars: dict[str, list[float]] = {}  # noqa: N815
+    expIdMask: dict[str, list[bool]] = {}  # noqa: N815
+    ptcTurnoff: dict[str, float] = {}  # noqa: N815
+    a00: dict[str, float] = {}
