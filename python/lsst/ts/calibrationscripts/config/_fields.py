@@ -1,0 +1,278 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the schema cannot say about the value of a single parameter."""
+
+from __future__ import annotations
+
+__all__ = ["Unusable", "parse_date", "parse_field"]
+
+import datetime
+import re
+import shlex
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..instruments import LATISS
+
+SHELL_CHARACTERS = ";|&$`<>()\\*?"
+"""The OCPS hands the options to a shell, which would act on these."""
+
+_OCPS_OPTIONS = {
+    "-b": "repo",
+    "--butler-config": "repo",
+    "-d": "detectors",
+    "--data-query": "detectors",
+    "-i": "input_collections_*",
+    "--input": "input_collections_*",
+    "-j": "n_processes",
+    "--processes": "n_processes",
+    "-o": None,
+    "--output": None,
+    "--output-run": None,
+    "-p": None,
+    "--pipeline": None,
+}
+"""Options of pipetask that a job sets already, and the parameter for each."""
+
+_DATE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?)?", re.ASCII)
+_FIRST_DATE = datetime.datetime(1970, 1, 1)
+_LAST_DATE = datetime.datetime(2100, 1, 1)
+"""The Butler cuts validity ranges to these (TAI)."""
+
+
+class Unusable(Exception):  # noqa: N818
+    """A value that cannot be used.
+
+    Parameters
+    ----------
+    what : `str`
+        What is wrong with it.
+    remedy : `str`
+        What to write instead.
+    """
+
+    def __init__(self, what: str, remedy: str) -> None:
+        super().__init__(what, remedy)
+        self.what = what
+        self.remedy = remedy
+
+
+def _text(value: str, placeholder_for: str = "its value") -> str:
+    """Return one line of ASCII, as FITS headers and command lines need it."""
+    value = value.strip()
+    if not value.isprintable():
+        raise Unusable("has line breaks or control characters", "write one line of plain text")
+    if not value.isascii():
+        raise Unusable("has other than ASCII characters", "write it without accents and symbols")
+    if "${" in value:
+        raise Unusable("is a placeholder", f"replace the placeholder by {placeholder_for}")
+    return value
+
+
+def _header_value(value: str | None) -> str | None:
+    if value is None:
+        return None
+    value = _text(value)
+    # The camera reads "reason: ..., program: ...".
+    if "," in value or ":" in value:
+        raise Unusable("has a comma or colon", f"write {re.sub(r'[,:]+ *', ' ', value).strip()!r}")
+    return value or None
+
+
+def _note(value: str | None) -> str | None:
+    return None if value is None else _text(value) or None
+
+
+def _element(kind: str) -> Callable[[str | int | None], str | int | None]:
+    """Return a parser for the name or ID of a filter or grating."""
+
+    def parse(value: str | int | None) -> str | int | None:
+        if not isinstance(value, str):
+            return None if value is None else int(value)
+        name = _text(value, placeholder_for=f"a {kind} name or ID")
+        if name.lower() in {"", "none"}:
+            raise Unusable("is no name", f"write null, or leave {kind} out, to change nothing")
+        if not re.fullmatch(r"[A-Za-z0-9_.~+-]+", name):
+            raise Unusable("is no name", f"write one {kind} name or ID, letters, digits and _ . ~ + - only")
+        return name
+
+    return parse
+
+
+def _collection(value: str) -> str:
+    name = _text(value, placeholder_for="a collection")
+    if not name:
+        raise Unusable("is empty", "write a collection, for example LATISS/calib/daily")
+    if "," in name:
+        raise Unusable("names several collections", "write one")
+    _check_collection(name)
+    return name
+
+
+def _collections(value: str) -> tuple[str, ...]:
+    text = _text(value, placeholder_for="collections")
+    if not text:
+        return ()
+    if re.search(r"\s*,\s*", text) and re.search(r"\s,|,\s", text):
+        raise Unusable("has a blank beside a comma", f"write {re.sub(r' *, *', ',', text)}")
+    names = tuple(text.split(","))
+    if "" in names:
+        raise Unusable("has a comma too many", f"write {','.join(filter(None, names)) or 'a collection'}")
+    for name in names:
+        _check_collection(name)
+    return names
+
+
+def _check_collection(name: str) -> None:
+    if " " in name:
+        joined = ",".join(name.split())
+        raise Unusable("has a blank in a name", f"write it without blanks, or commas between names: {joined}")
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_./@+-]*", name) or re.search(r"//|/$|(^|/)\.\.?(/|$)", name):
+        raise Unusable(
+            f"{name!r} is no collection",
+            "write letters, digits and _ . @ + -, with single slashes between parts",
+        )
+
+
+def _options(value: str) -> tuple[str, ...]:
+    text = _text(value)
+    forbidden = sorted(set(text) & set(SHELL_CHARACTERS))
+    if forbidden:
+        raise Unusable(
+            f"has {' '.join(forbidden)}, which a shell would act on",
+            "write options only, for example -c isr:doDefect=False",
+        )
+    try:
+        tokens = tuple(shlex.split(text))
+    except ValueError:
+        raise Unusable("has a quote that does not close", "close the quote") from None
+    if tokens and not tokens[0].startswith("-"):
+        raise Unusable("does not begin with an option", f"write -c {text}")
+    for token in tokens:
+        name = token.split("=")[0] if token.startswith("--") else token[:2]
+        if name in _OCPS_OPTIONS:
+            parameter = _OCPS_OPTIONS[name]
+            remedy = f"leave it out and use {parameter}" if parameter else "leave it out"
+            raise Unusable(f"{name} is set for every job already", remedy)
+    return tokens
+
+
+def _repo(value: str) -> str:
+    repo = _text(value, placeholder_for="a Butler repository")
+    if not repo:
+        raise Unusable("is empty", "write a Butler repository, for example /repo/LATISS")
+    if not re.fullmatch(r"[A-Za-z0-9_/.~][A-Za-z0-9_/.:+@%~-]*", repo):
+        raise Unusable("has blanks or special characters", "write a path or URI without them")
+    return repo
+
+
+def _detectors(value: list[int]) -> tuple[int, ...]:
+    ids = tuple(int(detector) for detector in value)
+    known = [detector.id for detector in LATISS.detectors]
+    unknown = [str(detector) for detector in ids if detector not in known]
+    if unknown:
+        raise Unusable(
+            f"{LATISS.name} has no detector {unknown[0]}", f"write {known}, or leave detectors out for all"
+        )
+    if len(set(ids)) < len(ids):
+        raise Unusable("names a detector twice", f"write {sorted(set(ids))}")
+    return ids
+
+
+def parse_date(value: str) -> datetime.datetime:
+    """Return an ISO-8601 date or date and time.
+
+    Parameters
+    ----------
+    value : `str`
+        For example ``2022-11-04`` or ``2022-11-04T12:00:00``.
+
+    Returns
+    -------
+    date : `datetime.datetime`
+        TAI, without a time zone.
+
+    Raises
+    ------
+    ValueError
+        If it is neither, or no such day exists.
+    """
+    if not _DATE.fullmatch(value):
+        raise ValueError(value)
+    return datetime.datetime.fromisoformat(value)
+
+
+def _date(value: str) -> str:
+    text = _text(value)
+    try:
+        parse_date(text)
+    except ValueError:
+        raise Unusable(
+            "is no date (TAI, without a time zone)", 'write for example "2022-11-04" or "2022-11-04T12:00:00"'
+        ) from None
+    return text
+
+
+def _begin_date(value: str) -> str:
+    text = _date(value)
+    if parse_date(text) >= _LAST_DATE:
+        raise Unusable("the Butler knows no dates from 2100 on", "write an earlier date")
+    return text
+
+
+def _end_date(value: str) -> str:
+    text = _date(value)
+    if parse_date(text) <= _FIRST_DATE:
+        raise Unusable("the Butler knows no dates before 1970", "write a later date")
+    return text
+
+
+def _test_case(value: Mapping[str, Any] | None) -> dict[str, str | int] | None:
+    if value is None:
+        return None
+    return {key: _text(item) if isinstance(item, str) else int(item) for key, item in value.items()}
+
+
+_PARSERS: dict[str, Callable[[Any], object]] = {
+    "program": _header_value,
+    "reason": _header_value,
+    "note": _note,
+    "test_case": _test_case,
+    "filter": _element("filter"),
+    "grating": _element("grating"),
+    "detectors": _detectors,
+    "calib_collection": _collection,
+    "repo": _repo,
+    "certify_calib_begin_date": _begin_date,
+    "certify_calib_end_date": _end_date,
+}
+_PARSERS_BY_PREFIX: dict[str, Callable[[Any], object]] = {
+    "config_options_": _options,
+    "input_collections_": _collections,
+}
+
+
+def parse_field(key: str, value: Any) -> Any:
+    """Return a parameter's value as the configuration keeps it.
+
+    Parameters
+    ----------
+    key : `str`
+        The parameter.
+    value : `Any`
+        A value that the schema accepts.
+
+    Returns
+    -------
+    value : `Any`
+        Stripped, split and converted.
+
+    Raises
+    ------
+    Unusable
+        If the value cannot be used.
+    """
+    for prefix, parser in _PARSERS_BY_PREFIX.items():
+        if key.startswith(prefix):
+            return parser(value)
+    return _PARSERS[key](value) if key in _PARSERS else value

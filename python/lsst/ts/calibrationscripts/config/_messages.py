@@ -1,0 +1,109 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Errors of JSON Schema in the words of an observer."""
+
+from __future__ import annotations
+
+__all__ = ["example", "explain"]
+
+import difflib
+import math
+from typing import TYPE_CHECKING, Any
+
+from ._problems import shown
+
+if TYPE_CHECKING:
+    from jsonschema import ValidationError
+
+_TIMES = ("exp_times_", "wait_", "oods_timeout", "job_timeout", "background_")
+_TYPES = {
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "True or False",
+    "string": "text",
+    "array": "a list",
+    "object": "a mapping of name, execution and version",
+    "null": "null",
+}
+_EXAMPLES = {
+    "exp_times_dark": "30",
+    "detectors": "[0]",
+    "filter": "SDSSr_65mm",
+    "grating": "empty_1",
+    "background_task_timeout": "30",
+    "test_case": "{name: LVV-T2190, execution: LVV-E192, version: '1.0'}",
+    "test_case.initial_step": "1",
+}
+
+
+def example(key: str, default: object) -> str:
+    """Return a value that could be written for a parameter."""
+    return _EXAMPLES.get(key) or ("some text" if default is None else shown(default))
+
+
+def explain(key: str, default: object, error: ValidationError) -> tuple[str, str]:
+    """Say what a schema error means.
+
+    Parameters
+    ----------
+    key : `str`
+        The parameter.
+    default : `object`
+        Its default.
+    error : `jsonschema.ValidationError`
+        What is wrong with its value.
+
+    Returns
+    -------
+    what, remedy : `str`
+    """
+    value: Any = error.instance
+    limit: Any = error.validator_value
+    unit = " s" if key.startswith(_TIMES) else ""
+    match error.validator:
+        case "type":
+            return _explain_type(key, default, value, [limit] if isinstance(limit, str) else limit)
+        case "enum":
+            near = difflib.get_close_matches(str(value).upper(), limit, n=1)
+            return "is unknown", f"write {near[0] if near else ', '.join(limit)}"
+        case "minimum":
+            return "is too small", f"write {limit}{unit} or more"
+        case "exclusiveMinimum":
+            return "is too small", f"write more than {limit}{unit}"
+        case "maximum":
+            return "is too large", f"write {limit}{unit} or less"
+        case "minItems" | "minLength":
+            return "is empty", f"write for example {example(key, default)}"
+        case "maxItems":
+            return f"has {len(value)} values", f"write {limit} or fewer"
+        case "maxLength":
+            return f"has {len(value)} characters", f"write {limit} or fewer"
+        case "required":
+            missing = ", ".join(name for name in limit if name not in value)
+            return f"lacks {missing}", f"write {', '.join(limit)}"
+        case _:
+            known: Any = error.schema
+            extra = next(name for name in value if name not in known["properties"])
+            return f"{shown(extra)} is unknown", f"write {', '.join(known['properties'])} only"
+
+
+def _explain_type(key: str, default: object, value: Any, types: list[str]) -> tuple[str, str]:
+    what = f"must be {' or '.join(_TYPES[name] for name in types)}"
+    if value is None:
+        return f"null: {what}", f"write {example(key, default)}, or leave {key} out"
+    if key == "detectors" and isinstance(value, int) and not isinstance(value, bool):
+        return what, f"write [{value}]"
+    if key.startswith("input_collections_") and isinstance(value, list):
+        return what, f"write {','.join(map(str, value))[:200]}"
+    if types[0] == "string" and isinstance(value, int | float):
+        return what, f'write it in quotes: "{value}"'
+    if types[0] in ("integer", "number") and isinstance(value, str):
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        if math.isfinite(number):
+            return what, f"write {number:g}, without quotes"
+    if types[0] == "boolean":
+        return what, f"write {key}: True or {key}: False"
+    return what, f"write for example {example(key, default)}"

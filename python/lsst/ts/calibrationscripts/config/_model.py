@@ -1,0 +1,198 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A configuration whose every question is answered."""
+
+from __future__ import annotations
+
+__all__ = ["CalibrationConfig", "ImageType", "Series", "flat_pairs", "image_types"]
+
+import dataclasses
+import enum
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+class ImageType(enum.StrEnum):
+    """The types of images that are taken."""
+
+    BIAS = "BIAS"
+    DARK = "DARK"
+    FLAT = "FLAT"
+
+
+def image_types(script_mode: str) -> tuple[ImageType, ...]:
+    """Return the image types of a script mode, in the order they are taken."""
+    return tuple(ImageType(name) for name in script_mode.split("_"))
+
+
+def flat_pairs(exp_times: Sequence[float]) -> tuple[tuple[int, int], ...]:
+    """Pair flats for gains, as cp_pipe does.
+
+    Parameters
+    ----------
+    exp_times : sequence of `float`
+        Exposure times of the kept flats (s).
+
+    Returns
+    -------
+    pairs : `tuple` [`tuple` [`int`, `int`], ...]
+        Indices of the first two flats of each exposure time; further flats of
+        that time are not paired.
+    """
+    indices: dict[float, list[int]] = {}
+    for i, exp_time in enumerate(exp_times):
+        indices.setdefault(exp_time, []).append(i)
+    return tuple((same[0], same[1]) for same in indices.values() if len(same) > 1)
+
+
+@dataclass(frozen=True)
+class Series:
+    """The exposures of one image type."""
+
+    image_type: ImageType
+
+    n_discard: int
+    """Number of frames at the start that are taken and not used."""
+
+    exp_times: tuple[float, ...]
+    """Exposure time of every frame (s), the discarded ones first."""
+
+    @property
+    def n(self) -> int:
+        """Number of frames that are kept."""
+        return self.n_frames - self.n_discard
+
+    @property
+    def n_frames(self) -> int:
+        """Number of frames that are taken."""
+        return len(self.exp_times)
+
+    @property
+    def kept_exp_times(self) -> tuple[float, ...]:
+        """Exposure times of the frames that are kept (s)."""
+        return self.exp_times[self.n_discard :]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrationConfig:
+    """What an observer asked for, defaults filled in.
+
+    The attributes are the properties of the schema, where each is described.
+    Collections and command-line options are split into their parts, dates
+    stay ISO-8601 text (TAI), ``detectors`` is empty for all detectors, and
+    ``exp_times_dark`` and ``exp_times_flat`` have one value (s) a frame, the
+    discarded ones first. For an image type outside ``script_mode`` they say
+    what was written.
+    """
+
+    script_mode: str
+    n_bias: int
+    n_discard_bias: int
+    n_dark: int
+    n_discard_dark: int
+    exp_times_dark: tuple[float, ...]
+    n_flat: int
+    n_discard_flat: int
+    exp_times_flat: tuple[float, ...]
+    wait_between_exposures: float
+    filter: str | int | None
+    grating: str | int | None
+    detectors: tuple[int, ...]
+    do_verify: bool
+    generate_calibrations: bool
+    number_verification_tests_threshold_bias: int
+    number_verification_tests_threshold_dark: int
+    number_verification_tests_threshold_flat: int
+    config_options_bias: tuple[str, ...]
+    config_options_dark: tuple[str, ...]
+    config_options_flat: tuple[str, ...]
+    do_defects: bool
+    config_options_defects: tuple[str, ...]
+    do_ptc: bool
+    config_options_ptc: tuple[str, ...]
+    do_gain_from_flat_pairs: bool
+    input_collections_bias: tuple[str, ...]
+    input_collections_verify_bias: tuple[str, ...]
+    input_collections_dark: tuple[str, ...]
+    input_collections_verify_dark: tuple[str, ...]
+    input_collections_flat: tuple[str, ...]
+    input_collections_verify_flat: tuple[str, ...]
+    input_collections_defects: tuple[str, ...]
+    input_collections_ptc: tuple[str, ...]
+    calib_collection: str
+    repo: str
+    n_processes: int
+    certify_calib_begin_date: str
+    certify_calib_end_date: str
+    oods_timeout: float
+    job_timeout: float
+    background_task_timeout: float | None
+    program: str | None
+    reason: str | None
+    note: str | None
+    test_case: dict[str, str | int] | None
+
+    notices: tuple[str, ...] = dataclasses.field(default=(), compare=False)
+    """What the observer should know though it is no error."""
+
+    @property
+    def series(self) -> tuple[Series, ...]:
+        """The exposures, one series for each image type taken, in order."""
+        series = {
+            ImageType.BIAS: Series(
+                ImageType.BIAS, self.n_discard_bias, (0.0,) * (self.n_bias + self.n_discard_bias)
+            ),
+            ImageType.DARK: Series(ImageType.DARK, self.n_discard_dark, self.exp_times_dark),
+            ImageType.FLAT: Series(ImageType.FLAT, self.n_discard_flat, self.exp_times_flat),
+        }
+        return tuple(series[image_type] for image_type in image_types(self.script_mode))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the configuration as it would be written out in full.
+
+        Returns
+        -------
+        data : `dict` [`str`, `Any`]
+            Ready for JSON, with the keys and types of the schema. `from_dict`
+            takes it back, and so does `parse` when written as YAML.
+        """
+        data: dict[str, Any] = {}
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.name.startswith("config_options_"):
+                value = shlex.join(value)
+            elif field.name.startswith("input_collections_"):
+                value = ",".join(value)
+            elif isinstance(value, tuple):
+                value = list(value)
+            elif isinstance(value, dict):
+                value = dict(value)
+            data[field.name] = value
+        del data["notices"]
+        return data
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> CalibrationConfig:
+        """Take back what `to_dict` gave.
+
+        Parameters
+        ----------
+        data : mapping of `str`
+            As from `to_dict`; it is not checked again. Notices are not
+            among it.
+
+        Returns
+        -------
+        config : `CalibrationConfig`
+        """
+        values = dict(data)
+        for key, value in data.items():
+            if key.startswith("config_options_"):
+                values[key] = tuple(shlex.split(value))
+            elif key.startswith("input_collections_"):
+                values[key] = tuple(value.split(",")) if value else ()
+            elif isinstance(value, list):
+                values[key] = tuple(value)
+        return cls(**values)

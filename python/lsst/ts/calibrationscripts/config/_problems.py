@@ -1,0 +1,70 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What can be wrong with a configuration, as the observer reads it."""
+
+from __future__ import annotations
+
+__all__ = ["ConfigurationError", "Problem", "shown"]
+
+import math
+import reprlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = 70
+_SHORT.maxlist = 8
+_SHORT.maxlevel = 3
+
+
+def shown(value: object) -> str:
+    """Return a value as one short line of printable characters."""
+    text = _SHORT.repr(value)
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong, and how to mend it."""
+
+    key: str
+    """The parameter, or ``configuration`` for the text as a whole."""
+
+    value: object
+    """What was written; `None` where it would not help to repeat it."""
+
+    what: str
+    """What is wrong with it."""
+
+    remedy: str
+    """What to write instead."""
+
+    line: int | None = None
+    """Line of the text, counted from 1, where known."""
+
+    def __str__(self) -> str:
+        key = self.key if self.key.isidentifier() else shown(self.key)
+        value = "" if self.value is None else f"{shown(self.value)}: "
+        line = "" if self.line is None else f" (line {self.line})"
+        return f"{key}: {value}{self.what}; {self.remedy}{line}"
+
+
+class ConfigurationError(ValueError):
+    """A configuration that cannot be used.
+
+    Parameters
+    ----------
+    problems : iterable of `Problem`
+        All that is wrong; kept in the order of the text.
+    """
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems: tuple[Problem, ...] = tuple(
+            sorted(problems, key=lambda problem: problem.line or math.inf)
+        )
+        super().__init__(self.problems)
+
+    def __str__(self) -> str:
+        n = len(self.problems)
+        heading = f"{n} problem{'' if n == 1 else 's'} in the configuration:"
+        return "\n".join([heading, *(f"  {problem}" for problem in self.problems)])

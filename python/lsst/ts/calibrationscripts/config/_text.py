@@ -1,0 +1,224 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""YAML text to its keys and values, with the mistakes of typing found."""
+
+from __future__ import annotations
+
+__all__ = ["WrittenConfig", "read"]
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from ._problems import Problem
+from ._schema import load_schema
+
+MAX_CHARACTERS = 32_768
+"""A full configuration has about 3,000."""
+
+MAX_KEYS = 200
+MAX_DEPTH = 8
+MAX_ALIASES = 20
+MAX_DIGITS = 40
+
+_QUOTED_OR_COMMENT = re.compile(r"""'[^']*'|"(?:\\.|[^"\\])*"|(?:^|\s)#.*""")
+_MISTYPED = re.compile(
+    r"(?P<indent> *)(?P<key>[a-z]\w*) *(?P<separator>=|:(?=\S))\s*(?P<value>.*)", re.IGNORECASE | re.ASCII
+)
+_DATES = ("certify_calib_begin_date", "certify_calib_end_date")
+
+
+@dataclass
+class WrittenConfig:
+    """What the text says, before its meaning is looked at."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+    lines: dict[str, int] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    unreadable: set[str] = field(default_factory=set)
+    """Keys whose value is no plain value and has been reported."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Plain YAML only: dates stay text, nothing grows without bound."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._depth = 0
+        self._n_aliases = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        event: yaml.Event = self.peek_event()  # type: ignore[no-untyped-call]
+        if isinstance(event, yaml.AliasEvent):
+            self._n_aliases += 1
+        fault = None
+        if self._n_aliases > MAX_ALIASES or self._depth > MAX_DEPTH:
+            fault = "too deeply nested, or too many aliases"
+        elif getattr(event, "tag", None) is not None:
+            fault = "a word that begins with '!' outside quotes"
+        if fault:
+            raise yaml.composer.ComposerError(problem=fault, problem_mark=event.start_mark)  # type: ignore[arg-type]
+        self._depth += 1
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self._depth -= 1
+
+
+def _construct_integer(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
+    if len(node.value) > MAX_DIGITS:
+        raise yaml.constructor.ConstructorError(problem="the number is too long")
+    return loader.construct_yaml_int(node)
+
+
+def _construct_text(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> str:
+    return loader.construct_yaml_str(node)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _construct_integer)
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", _construct_text)
+
+
+def read(text: str) -> WrittenConfig:
+    """Read YAML text.
+
+    Parameters
+    ----------
+    text : `str`
+        Any text at all.
+
+    Returns
+    -------
+    written : `WrittenConfig`
+        Its problems are those of typing. Where the intention is plain the
+        values are as if it had been typed well, so that all other problems
+        can be found too.
+    """
+    written = WrittenConfig()
+    if len(text) > MAX_CHARACTERS:
+        written.problems.append(
+            Problem(
+                "configuration",
+                None,
+                f"has {len(text)} characters, more than {MAX_CHARACTERS}",
+                "write only the parameters that differ from their defaults",
+            )
+        )
+        return written
+    text = _mend_lines(text, written)
+    loader = None
+    try:
+        loader = _Loader(text)
+        _read_mapping(loader, loader.get_single_node(), written)
+    except yaml.YAMLError as error:
+        written.problems.append(_syntax_problem(error))
+    except (ValueError, OverflowError):
+        # PyYAML passes these on for "\U00110000" and the like.
+        written.problems.append(_syntax_problem(yaml.YAMLError()))
+    finally:
+        if loader is not None:
+            loader.dispose()
+    return written
+
+
+def _mend_lines(text: str, written: WrittenConfig) -> str:
+    """Report `key=value`, `key:value` and tabs, and return the text mended."""
+    lines = re.split(r"\r\n|\r|\n", text.removeprefix("\ufeff"))
+    indent = next((re.match(r"\s*", line)[0] for line in lines if _is_content(line)), "")  # type: ignore[index]
+    for i, line in enumerate(lines):
+        mistyped = _MISTYPED.fullmatch(line.replace("\t", " "))
+        key = mistyped["key"] if mistyped else "configuration"
+        if "\t" in _QUOTED_OR_COMMENT.sub("", line):
+            written.problems.append(
+                Problem(key, None, "the line has a tab", "write blanks instead of the tab", i + 1)
+            )
+            own_line = line.lstrip().split(":")[0].strip() in load_schema()["properties"]
+            lines[i] = line = (indent + line.lstrip() if own_line else line).replace("\t", " ")
+        if mistyped and mistyped["indent"] == indent:
+            separator, value = mistyped["separator"], mistyped["value"]
+            what = "is written with '='" if separator == "=" else "has no blank after the colon"
+            written.problems.append(Problem(key, None, what, f"write {key}: {value}".rstrip(), i + 1))
+            lines[i] = f"{indent}{key}: {value}"
+    return "\n".join(lines)
+
+
+def _is_content(line: str) -> bool:
+    line = line.strip()
+    return bool(line) and not line.startswith(("#", "---", "%"))
+
+
+def _read_mapping(loader: _Loader, root: yaml.Node | None, written: WrittenConfig) -> None:
+    if root is None or root.tag == "tag:yaml.org,2002:null":
+        return
+    if not isinstance(root, yaml.MappingNode) or len(root.value) > MAX_KEYS:
+        if isinstance(root, yaml.MappingNode):
+            what = f"has {len(root.value)} parameters"
+        else:
+            what = "is a list" if isinstance(root, yaml.SequenceNode) else "is plain text"
+        written.problems.append(
+            Problem("configuration", None, what, "write lines of the form n_bias: 20", _line(root))
+        )
+        return
+    for key_node, value_node in root.value:
+        if not isinstance(key_node, yaml.ScalarNode):
+            written.problems.append(
+                Problem(
+                    "configuration",
+                    None,
+                    "a list or mapping stands where a parameter's name should",
+                    "write lines of the form n_bias: 20",
+                    _line(key_node),
+                )
+            )
+        elif key_node.value != "metadata":
+            _read_value(loader, key_node, value_node, written)
+
+
+def _read_value(
+    loader: _Loader, key_node: yaml.ScalarNode, value_node: yaml.Node, written: WrittenConfig
+) -> None:
+    key, line = key_node.value, _line(key_node)
+    if key in written.lines:
+        remedy = "leave one of them out"
+        taken_as = key
+        if key == _DATES[0]:
+            remedy = f"write {_DATES[1]} for the second, which was probably meant"
+            taken_as = _DATES[1]
+        written.problems.append(
+            Problem(key, None, f"is given twice, in lines {written.lines[key]} and {line}", remedy, line)
+        )
+        if taken_as in written.lines:
+            return
+        key = taken_as
+    written.lines[key] = line
+    try:
+        written.values[key] = loader.construct_object(value_node, deep=True)
+    except (yaml.YAMLError, ValueError, OverflowError) as error:
+        what = getattr(error, "problem", None) or "is no plain value"
+        written.unreadable.add(key)
+        written.problems.append(Problem(key, None, what, "write a plain number, text or list", line))
+
+
+def _line(node: yaml.Node) -> int:
+    return int(node.start_mark.line) + 1
+
+
+def _syntax_problem(error: yaml.YAMLError) -> Problem:
+    """Say where the YAML parser stopped."""
+    what, remedy = "cannot be read as YAML", "write one 'key: value' a line"
+    mark = None
+    if isinstance(error, yaml.MarkedYAMLError):
+        what = f"{what}: {error.problem}"
+        mark = error.problem_mark
+        if error.context_mark is not None and "quoted scalar" in (error.context or ""):
+            what, mark = "has a quote that does not close", error.context_mark
+            remedy = "close it on the same line"
+        elif error.context_mark is not None and "flow" in (error.context or ""):
+            what, mark = "has a bracket that does not close, or a comma missing", error.context_mark
+            remedy = "write a list as [5, 10, 15]"
+    elif isinstance(error, yaml.reader.ReaderError):
+        what = f"has a character that cannot be used, number {error.position + 1}"
+        remedy = "delete it"
+    return Problem("configuration", None, what, remedy, None if mark is None else mark.line + 1)
