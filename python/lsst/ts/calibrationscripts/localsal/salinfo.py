@@ -1,0 +1,257 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One SAL component and index, as one program reads and writes it."""
+
+from __future__ import annotations
+
+__all__ = ["SalInfo"]
+
+import asyncio
+import enum
+import functools
+import logging
+import os
+from typing import TYPE_CHECKING, Any
+
+from .base import current_tai
+from .broker import BROKER, Channel, Message, Subscription
+from .domain import Domain
+from .enums import SalRetCode
+from .interfaces import TopicInfo, get_component_info
+
+if TYPE_CHECKING:
+    from .topics import CommandInfo, ReadTopic
+
+MAX_LOG_LEVEL = logging.INFO
+"""Loggers of components are at least this verbose."""
+
+
+class SalInfo:
+    """The topics of one SAL component and index.
+
+    Parameters
+    ----------
+    domain : `Domain`
+        What closes this object.
+    name : `str`
+        Name of the SAL component.
+    index : `int` or `None`, optional
+        SAL index; 0 or `None` if the component has none, or for all.
+
+    Raises
+    ------
+    TypeError
+        If ``domain`` or ``index`` have a wrong type.
+    ValueError
+        If the component is unknown, or has no index and one is given.
+    RuntimeError
+        If ``LSST_TOPIC_SUBNAME`` is not set.
+    """
+
+    def __init__(self, domain: Domain, name: str, index: int | None = 0) -> None:
+        if not isinstance(domain, Domain):
+            raise TypeError(f"domain {domain!r} must be an lsst.ts.salobj.Domain")
+        if index is not None and not isinstance(index, int | enum.IntEnum):
+            raise TypeError(f"index {index!r} must be an integer, enum.IntEnum, or None")
+        self.subname = os.environ.get("LSST_TOPIC_SUBNAME", "")
+        if not self.subname:
+            raise RuntimeError("You must define environment variable LSST_TOPIC_SUBNAME")
+        self.component_info = get_component_info(name)
+        self.domain = domain
+        self.index = 0 if index is None else int(index)
+        if self.index != 0 and not self.indexed:
+            raise ValueError(f"Index={index!r} must be 0 or None; {name} is not an indexed SAL component")
+        self.identity = domain.default_identity
+        self.command_names = self.component_info.names("cmd_")
+        self.event_names = self.component_info.names("evt_")
+        self.AckCmdType = self.component_info.topics["ack_ackcmd"].data_type
+        self.log = logging.getLogger(name)
+        if self.log.getEffectiveLevel() > MAX_LOG_LEVEL:
+            self.log.setLevel(MAX_LOG_LEVEL)
+        self.loop = asyncio.get_running_loop()
+        self.isopen = True
+        self.start_called = False
+        self.start_task: asyncio.Future[None] = self.loop.create_future()
+        self.done_task: asyncio.Future[None] = self.loop.create_future()
+        self.reads_ackcmds = False
+        self._closing = False
+        self._read_topics: list[ReadTopic] = []
+        self._subscriptions: list[Subscription] = []
+        self._running_cmds: dict[int, CommandInfo] = {}
+        domain.add_salinfo(self)
+
+    @property
+    def name(self) -> str:
+        """Name of the SAL component."""
+        return self.component_info.name
+
+    @property
+    def indexed(self) -> bool:
+        """Whether the component is indexed."""
+        return self.component_info.indexed
+
+    @property
+    def name_index(self) -> str:
+        """The name, with ``:index`` if the component is indexed."""
+        return f"{self.name}:{self.index}" if self.indexed else self.name
+
+    @property
+    def started(self) -> bool:
+        """Whether it has started, without an error."""
+        task = self.start_task
+        return task.done() and not task.cancelled() and task.exception() is None
+
+    @property
+    def running(self) -> bool:
+        """Whether it is started and still open."""
+        return self.started and self.isopen
+
+    def assert_started(self) -> None:
+        """Raise `RuntimeError` if not started."""
+        if not self.started:
+            raise RuntimeError("Not started")
+
+    def assert_running(self) -> None:
+        """Raise `RuntimeError` if not started, or closed."""
+        if not self.running:
+            raise RuntimeError("No longer open" if self.started else "Not started")
+
+    def make_ackcmd(
+        self,
+        private_seqNum: int,  # noqa: N803
+        ack: SalRetCode,
+        error: int = 0,
+        result: str = "",
+        timeout: float = 0,
+    ) -> Any:
+        """Make a command acknowledgement."""
+        return self.AckCmdType(
+            private_seqNum=private_seqNum, ack=ack, error=error, result=result, timeout=timeout
+        )
+
+    def add_reader(self, topic: ReadTopic) -> None:
+        """Read a topic from `start` to `close`."""
+        self._read_topics.append(topic)
+
+    async def start(self) -> None:
+        """Begin to read, with the newest kept events.
+
+        Raises
+        ------
+        RuntimeError
+            If started or closed already.
+        """
+        if self.start_called:
+            raise RuntimeError("Start already called")
+        if not self.isopen:
+            raise RuntimeError("Already closing or closed")
+        self.start_called = True
+        # With Kafka this takes time, in which others run.
+        await asyncio.sleep(0)
+        if not self.isopen:
+            return
+        if self.reads_ackcmds:
+            self._subscribe("ack_ackcmd", self._add_ackcmd)
+        for topic in self._read_topics:
+            deliver = functools.partial(self._deliver, topic)
+            history = self._subscribe(topic.attr_name, deliver)
+            if topic.max_history > 0:
+                for message in history:
+                    deliver(message)
+        self.start_task.set_result(None)
+
+    def write(self, topic_info: TopicInfo, data: Any) -> None:
+        """Send a message.
+
+        Raises
+        ------
+        RuntimeError
+            If not running.
+        TypeError
+            If a field holds a value of a wrong type.
+        """
+        self.assert_running()
+        message = topic_info.encode(data)
+        BROKER.publish(
+            self._channel(topic_info.attr_name),
+            message.get("salIndex", 0),
+            message,
+            keep=topic_info.attr_name.startswith("evt_"),
+        )
+
+    def basic_close(self) -> None:
+        """Stop reading and writing; cancel what waits for messages."""
+        if not self.isopen:
+            return
+        self.isopen = False
+        for subscription in self._subscriptions:
+            BROKER.unsubscribe(subscription)
+        if not self.start_task.done():
+            self.start_task.cancel()
+        for topic in self._read_topics:
+            topic.basic_close()
+        for command in self._running_cmds.values():
+            command.close()
+        self._running_cmds.clear()
+        self.domain.remove_salinfo(self)
+
+    async def close(self) -> None:
+        """Close, and wait for callbacks to end; may be called again."""
+        if not self.isopen:
+            if self._closing:
+                await self.done_task
+            return
+        self._closing = True
+        self.basic_close()
+        for topic in self._read_topics:
+            await topic.close()
+        self._closing = False
+        self.done_task.set_result(None)
+
+    def add_command(self, command: CommandInfo) -> None:
+        """Follow the acknowledgements of a command that is sent."""
+        self._running_cmds[command.seq_num] = command
+
+    def get_command(self, seq_num: int) -> CommandInfo | None:
+        """Return a command that has had no final acknowledgement."""
+        return self._running_cmds.get(seq_num)
+
+    def remove_command(self, seq_num: int) -> None:
+        """Follow a command no longer."""
+        self._running_cmds.pop(seq_num, None)
+
+    def _channel(self, attr_name: str) -> Channel:
+        return Channel(self.subname, self.name, attr_name)
+
+    def _subscribe(self, attr_name: str, deliver: Any) -> list[Message]:
+        subscription = Subscription(self._channel(attr_name), self.index, self.loop, deliver)
+        self._subscriptions.append(subscription)
+        return BROKER.subscribe(subscription)
+
+    def _make_data(self, topic_info: TopicInfo, message: Message) -> Any:
+        """Make a reader's own copy of a message."""
+        fields = {name: list(value) if isinstance(value, list) else value for name, value in message.items()}
+        fields["private_rcvStamp"] = current_tai()
+        return topic_info.data_type(**fields)
+
+    def _deliver(self, topic: ReadTopic, message: Message) -> None:
+        if self.isopen:
+            topic.queue_data(self._make_data(topic.topic_info, message))
+
+    def _add_ackcmd(self, message: Message) -> None:
+        if not self.isopen:
+            return
+        if message["identity"] != self.identity or message["origin"] != self.domain.origin:
+            return
+        seq_num = message["private_seqNum"]
+        command = self._running_cmds.get(seq_num)
+        if command is None:
+            return
+        command.add_ackcmd(self._make_data(self.component_info.topics["ack_ackcmd"], message))
+        if command.is_done:
+            # As in salobj: whoever asks for the next acknowledgement only
+            # after the final one has come is told the command is unknown.
+            self.remove_command(seq_num)
+
+    def __repr__(self) -> str:
+        return f"SalInfo({self.name}, {self.index})"

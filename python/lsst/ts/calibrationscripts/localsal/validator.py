@@ -1,0 +1,77 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Validation of a script's configuration, with the schema's defaults."""
+
+from __future__ import annotations
+
+__all__ = ["DefaultingValidator"]
+
+import copy
+from typing import Any
+
+import jsonschema
+
+
+class DefaultingValidator:
+    """Fills a configuration with defaults and checks it.
+
+    Parameters
+    ----------
+    schema : `dict`
+        The schema (JSON Schema draft-07). Defaults are taken from its
+        properties and, for a missing object without a default, from that
+        object's properties.
+
+    Raises
+    ------
+    jsonschema.SchemaError
+        If the schema is invalid.
+    """
+
+    def __init__(self, schema: dict[str, Any]) -> None:
+        jsonschema.Draft7Validator.check_schema(schema)
+        self._schema = schema
+        self._validator = jsonschema.Draft7Validator(schema)
+
+    def validate(self, data_dict: dict[str, Any] | None) -> dict[str, Any]:
+        """Return a copy of the configuration with defaults.
+
+        Parameters
+        ----------
+        data_dict : `dict` or `None`
+            The configuration; `None` is an empty one.
+
+        Raises
+        ------
+        jsonschema.ValidationError
+            If it does not fit the schema.
+        """
+        if data_dict is None:
+            data_dict = {}
+        if not isinstance(data_dict, dict):
+            raise jsonschema.ValidationError(f"{data_dict} is not a dict")
+        result = copy.deepcopy(data_dict)
+        _set_defaults(self._schema, result)
+        self._validator.validate(result)
+        return result
+
+
+def _set_defaults(schema: dict[str, Any], values: dict[str, Any]) -> None:
+    for name, subschema in schema.get("properties", {}).items():
+        if not isinstance(subschema, dict):
+            continue
+        if name not in values:
+            if "default" in subschema:
+                values[name] = copy.deepcopy(subschema["default"])
+            elif defaults := _defaults(subschema):
+                values[name] = defaults
+        if isinstance(values.get(name), dict):
+            _set_defaults(subschema, values[name])
+
+
+def _defaults(schema: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: copy.deepcopy(subschema["default"])
+        for name, subschema in schema.get("properties", {}).items()
+        if isinstance(subschema, dict) and "default" in subschema
+    }
