@@ -104,9 +104,9 @@ def __getattr__(name: str) -> Any:
             module = importlib.import_module(module_name)
         except ModuleNotFoundError as error:
             raise SalNotInstalledError(
-                f"{module_name} is not installed here (no module {error.name!r}): this needs the observatory's "
-                "SAL environment. On any machine, 'calibscripts simulate' runs the same script on a "
-                "simulated observatory."
+                f"{module_name} is not installed here (no module {error.name!r}): this needs the "
+                "observatory's SAL environment. On any machine, 'calibscripts simulate' runs the same script "
+                "on a simulated observatory."
             ) from error
         value = module if attribute is None else getattr(module, attribute)
     _loaded = chosen

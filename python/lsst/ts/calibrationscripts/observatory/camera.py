@@ -1,0 +1,185 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""LATISS as the procedure's camera, through observatory-control."""
+
+from __future__ import annotations
+
+__all__ = ["CalibrationLatiss", "CalibrationUsages", "LatissCamera"]
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from ..config import CalibrationConfig
+from ..plan import PlannedExposure
+from ..ports import CameraError
+from .errors import SAL_ERRORS, explain
+from .sal import LATISS, LATISSUsages, UsagesResources
+
+_SETUP_TIMEOUT = 180.0
+"""Longest that the wheels may take; each has 30 s of its own (s)."""
+
+_EXPOSURE_MARGIN = 300.0
+"""What an exposure may take beyond its time: observatory-control waits up
+to 150 s each for the camera to be ready and for its acknowledgement (s)."""
+
+
+class CalibrationUsages(LATISSUsages):
+    """The usages of LATISS, and that of taking calibrations."""
+
+    Calibrations = 1 << 7
+
+    def __iter__(self) -> Iterator[int]:
+        return iter([*super().__iter__(), self.Calibrations])
+
+
+class CalibrationLatiss(LATISS):
+    """LATISS with just the topics that calibrations need.
+
+    None of its own usages has the OODS tell of ingested images, or the
+    spectrograph of its filters; all topics of its four components would
+    take seconds to subscribe to.
+    """
+
+    @property
+    def valid_use_cases(self) -> CalibrationUsages:
+        """The usages that can be asked for."""
+        return CalibrationUsages()
+
+    @property
+    def usages(self) -> dict[int, Any]:
+        """The topics of each usage."""
+        usages: dict[int, Any] = super().usages
+        usages[CalibrationUsages.Calibrations] = UsagesResources(
+            components_attr=self.components_attr,
+            readonly=False,
+            generics=["summaryState"],
+            atcamera=["takeImages", "startIntegration", "endReadout", "ccsCommandState"],
+            atspectrograph=[
+                "changeFilter",
+                "changeDisperser",
+                "reportedFilterPosition",
+                "reportedDisperserPosition",
+                "settingsAppliedValues",
+            ],
+            atoods=["imageInOODS"],
+        )
+        return usages
+
+
+class LatissCamera:
+    """A `Camera` over observatory-control.
+
+    Parameters
+    ----------
+    latiss : `CalibrationLatiss`
+        Its remotes are started.
+    config : `CalibrationConfig`
+        Filter, grating, and what goes into the frames' headers.
+    group_id : callable
+        Returns the group id to give each frame.
+    """
+
+    def __init__(
+        self, latiss: CalibrationLatiss, config: CalibrationConfig, group_id: Callable[[], str]
+    ) -> None:
+        self._latiss = latiss
+        self._config = config
+        self._group_id = group_id
+
+    async def check(self) -> tuple[str, ...]:
+        """Return what keeps it from taking the frames, if anything."""
+        try:
+            await self._latiss.assert_all_enabled("All components of LATISS must be ENABLED.")
+        except SAL_ERRORS as error:
+            return (explain(error),)
+        if self._config.filter is None and self._config.grating is None:
+            return ()
+        try:
+            filters, gratings, _ = await self._latiss.get_available_instrument_setup()
+        except SAL_ERRORS as error:
+            return (f"the filters and gratings in the spectrograph are not known: {explain(error)}",)
+        return tuple(
+            problem
+            for key, value, names in (
+                ("filter", self._config.filter, filters),
+                ("grating", self._config.grating, gratings),
+            )
+            for problem in _unknown(key, value, [name.strip() for name in names])
+        )
+
+    async def physical_filter(self) -> str:
+        """Return the Butler's name of what flats are to be taken through."""
+        spectrograph, timeout = self._latiss.rem.atspectrograph, self._latiss.fast_timeout
+        try:
+            filters, gratings, _ = await self._latiss.get_available_instrument_setup()
+            filter_now = (await spectrograph.evt_reportedFilterPosition.aget(timeout=timeout)).name
+            grating_now = (await spectrograph.evt_reportedDisperserPosition.aget(timeout=timeout)).name
+        except SAL_ERRORS as error:
+            raise CameraError(
+                f"ATSpectrograph does not tell which filter and grating it has: {explain(error)}"
+            ) from error
+        return "~".join(
+            (
+                _name(self._config.filter, filters, filter_now),
+                _name(self._config.grating, gratings, grating_now),
+            )
+        )
+
+    async def set_up(self) -> None:
+        """Select filter and grating as configured and read them back."""
+        wanted = {"filter": self._config.filter, "grating": self._config.grating}
+        wanted = {key: value for key, value in wanted.items() if value is not None}
+        if not wanted:
+            return
+        try:
+            async with asyncio.timeout(_SETUP_TIMEOUT):
+                await self._latiss.setup_instrument(**wanted)
+        except SAL_ERRORS as error:
+            raise CameraError(f"ATSpectrograph did not select {wanted}: {explain(error)}") from error
+        spectrograph, timeout = self._latiss.rem.atspectrograph, self._latiss.fast_timeout
+        for key, event in (
+            ("filter", spectrograph.evt_reportedFilterPosition),
+            ("grating", spectrograph.evt_reportedDisperserPosition),
+        ):
+            if key not in wanted:
+                continue
+            try:
+                position = await event.aget(timeout=timeout)
+            except TimeoutError as error:
+                raise CameraError(f"ATSpectrograph does not report its {key} position") from error
+            if wanted[key] not in (position.name, position.slot):
+                raise CameraError(
+                    f"ATSpectrograph reports {key} {position.name} (slot {position.slot}) after "
+                    f"{wanted[key]} was selected. Check the wheel before running again."
+                )
+
+    async def take(self, exposure: PlannedExposure) -> int:
+        """Take a frame; return its exposure id once it is read out."""
+        try:
+            async with asyncio.timeout(exposure.exp_time + _EXPOSURE_MARGIN):
+                ids = await self._latiss.take_imgtype(
+                    exposure.image_type.value,
+                    exposure.exp_time,
+                    1,
+                    group_id=self._group_id(),
+                    reason=self._config.reason,
+                    program=self._config.program,
+                    note=self._config.note,
+                )
+        except SAL_ERRORS as error:
+            raise CameraError(f"{exposure.label}: not taken, {explain(error)}. Check ATCamera.") from error
+        return int(ids[0])
+
+
+def _unknown(key: str, value: int | str | None, names: list[str]) -> Iterator[str]:
+    if value is None or value in names or value in range(len(names)):
+        return
+    known = ", ".join(f"{name} (slot {slot})" for slot, name in enumerate(names) if name)
+    yield f"{key}: {value}: the spectrograph has no such {key}; write one of {known}"
+
+
+def _name(value: int | str | None, names: list[str], current: str) -> str:
+    if value is None:
+        return current
+    return value if isinstance(value, str) else names[value].strip()

@@ -1,0 +1,77 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Calibrations of LATISS, the imager of the Auxiliary Telescope."""
+
+from __future__ import annotations
+
+__all__ = ["MakeLatissCalibrations"]
+
+import asyncio
+
+from ..config import CalibrationConfig
+from ..instruments import LATISS
+from .camera import CalibrationLatiss, CalibrationUsages, LatissCamera
+from .ocps import OcpsJobs
+from .oods import OodsIngest
+from .repository import ButlerRepository
+from .sal import salobj
+from .script import BaseMakeCalibrations
+
+_START_TIMEOUT = 50.0
+"""Longest wait for remotes; the script queue allows 60 s to configure (s)."""
+
+
+class MakeLatissCalibrations(BaseMakeCalibrations):
+    """Take, process, verify and certify calibrations of LATISS.
+
+    Parameters
+    ----------
+    index : `int`
+        SAL index of the script.
+    """
+
+    instrument = LATISS
+
+    def __init__(self, index: int) -> None:
+        super().__init__(
+            index,
+            descr="Take bias, dark and flat frames with LATISS; verify them and, if asked to, make combined "
+            "calibrations of them and certify what passed.",
+        )
+        self._latiss: CalibrationLatiss | None = None
+        self._ocps: salobj.Remote | None = None
+
+    async def start_remotes(self) -> None:
+        """Connect to LATISS and its OCPS, with the topics used alone."""
+        self._latiss = CalibrationLatiss(
+            domain=self.domain, log=self.log, intended_usage=CalibrationUsages.Calibrations
+        )
+        self._ocps = salobj.Remote(
+            domain=self.domain,
+            name="OCPS",
+            index=LATISS.ocps_index,
+            include=["summaryState", "job_result"],
+        )
+        async with asyncio.timeout(_START_TIMEOUT):
+            await asyncio.gather(self._latiss.start_task, self._ocps.start_task)
+
+    def make_camera(self, config: CalibrationConfig) -> LatissCamera:
+        """Return LATISS as the procedure's camera."""
+        assert self._latiss is not None, "start_remotes comes first"
+        return LatissCamera(self._latiss, config, self.image_group_id)
+
+    def make_ingest(self, config: CalibrationConfig, repository: ButlerRepository) -> OodsIngest:
+        """Return the way of LATISS's frames into the Butler."""
+        assert self._latiss is not None, "start_remotes comes first"
+        return OodsIngest(
+            self._latiss.rem.atoods,
+            repository,
+            LATISS,
+            LATISS.detector_ids(config.detectors),
+            config.oods_timeout,
+        )
+
+    def make_jobs(self, config: CalibrationConfig) -> OcpsJobs:
+        """Return what runs LATISS's pipelines."""
+        assert self._ocps is not None, "start_remotes comes first"
+        return OcpsJobs(self._ocps, job_timeout=config.job_timeout, log_path=config.ocps_log_path)

@@ -1,0 +1,148 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The OCPS as the procedure's job service."""
+
+from __future__ import annotations
+
+__all__ = ["OcpsJobs"]
+
+import asyncio
+import json
+from typing import Any
+
+from ..plan import JobRequest
+from ..ports import JobResult, JobTimeoutError, ObservatoryError
+from .errors import SAL_ERRORS, explain
+from .sal import salobj
+
+_STATE_TIMEOUT = 5.0
+_SUBMIT_TIMEOUT = 60.0
+_ABORT_TIMEOUT = 5.0
+
+_RESULT_GRACE = 60.0
+"""How long a result may stay out once the command has ended (s)."""
+
+_FORGET_AFTER = 1000
+"""Results of other clients' jobs that are kept, in case they are ours."""
+
+
+class OcpsJobs:
+    """A `JobService` that files every job's result by its id.
+
+    One callback, set before the first submission, hears every result: those
+    that come before their job's acknowledgement, twice, in any order, or
+    for another client's job.
+
+    Parameters
+    ----------
+    remote : `salobj.Remote`
+        The OCPS, with the events job_result and summaryState.
+    job_timeout : `float`
+        Longest that a job may take (s).
+    log_path : `str`
+        Where a job's log lies, with ``{job_id}`` for its id.
+    """
+
+    def __init__(self, remote: Any, *, job_timeout: float, log_path: str) -> None:
+        self._remote = remote
+        self._job_timeout = job_timeout
+        self._log_path = log_path
+        self._acks: dict[str, Any] = {}
+        self._results: dict[str, asyncio.Future[JobResult]] = {}
+        remote.evt_job_result.callback = self._file
+
+    async def check(self) -> tuple[str, ...]:
+        """Return what keeps it from running jobs, if anything."""
+        info = self._remote.salinfo
+        name = f"{info.name}:{info.index}"
+        try:
+            state = (await self._remote.evt_summaryState.aget(timeout=_STATE_TIMEOUT)).summaryState
+        except TimeoutError:
+            return (f"{name} does not report its state; is it running?",)
+        if state != salobj.State.ENABLED:
+            return (f"{name} is {salobj.State(state).name}; it must be ENABLED",)
+        return ()
+
+    async def submit(self, request: JobRequest) -> str:
+        """Start a job and return its id."""
+        try:
+            ack = await self._remote.cmd_execute.set_start(
+                pipeline=request.pipeline,
+                version="",
+                config=request.config,
+                data_query=request.data_query,
+                timeout=_SUBMIT_TIMEOUT,
+                wait_done=False,
+            )
+        except SAL_ERRORS as error:
+            raise ObservatoryError(f"the OCPS did not accept {request.pipeline}: {explain(error)}") from error
+        try:
+            job_id = str(json.loads(ack.result)["job_id"])
+        except (ValueError, TypeError, KeyError) as error:
+            raise ObservatoryError(f"the OCPS accepted a job without its id: {ack.result!r}") from error
+        self._acks[job_id] = ack
+        return job_id
+
+    async def result(self, job_id: str) -> JobResult:
+        """Wait for the end of a job."""
+        filed = self._filed(job_id)
+        command = asyncio.create_task(self._command_end(job_id))
+        try:
+            ends: set[asyncio.Future[Any]] = {filed, command}
+            await asyncio.wait(ends, timeout=self._job_timeout, return_when=asyncio.FIRST_COMPLETED)
+            if not filed.done() and command.done():
+                if failure := command.result():
+                    raise ObservatoryError(f"the OCPS lost job {job_id}: {failure}")
+                await asyncio.wait({filed}, timeout=_RESULT_GRACE)
+            if filed.done():
+                return filed.result()
+            if command.done():
+                raise ObservatoryError(f"the OCPS ended job {job_id} but published no result")
+            raise JobTimeoutError(
+                f"job {job_id} did not end within {self._job_timeout:g} s (configuration key 'job_timeout')"
+            )
+        finally:
+            command.cancel()
+            await asyncio.gather(command, return_exceptions=True)
+            self._acks.pop(job_id, None)
+
+    async def _command_end(self, job_id: str) -> str:
+        """Return why the command ``execute`` failed, or "" if it did not."""
+        try:
+            await self._remote.cmd_execute.next_ackcmd(self._acks[job_id], timeout=self._job_timeout)
+        except salobj.AckError as error:
+            return explain(error)
+        except RuntimeError:
+            # It had ended before anyone could wait for it.
+            return ""
+        return ""
+
+    async def abort(self, job_id: str) -> None:
+        """Stop a job."""
+        try:
+            await self._remote.cmd_abort_job.set_start(job_id=job_id, timeout=_ABORT_TIMEOUT)
+        except SAL_ERRORS as error:
+            raise ObservatoryError(explain(error)) from error
+
+    def collection(self, job_id: str) -> str:
+        """Return the output collection of a job, chained to its inputs."""
+        return f"u/ocps/{job_id}"
+
+    def run_collection(self, job_id: str) -> str:
+        """Return the RUN collection that holds a job's outputs alone."""
+        return f"{self.collection(job_id)}/run"
+
+    def log_path(self, job_id: str) -> str:
+        """Return where the log of a job lies."""
+        return self._log_path.format(job_id=job_id)
+
+    def _filed(self, job_id: str) -> asyncio.Future[JobResult]:
+        return self._results.setdefault(job_id, asyncio.get_running_loop().create_future())
+
+    async def _file(self, data: Any) -> None:
+        filed = self._filed(data.job_id)
+        if not filed.done():
+            filed.set_result(JobResult(data.job_id, data.exit_code))
+        if len(self._results) > _FORGET_AFTER:
+            oldest = next(job_id for job_id, future in self._results.items() if future.done())
+            del self._results[oldest]

@@ -1,0 +1,109 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The OODS as the procedure's way of frames into the Butler."""
+
+from __future__ import annotations
+
+__all__ = ["OodsIngest", "exposure_id"]
+
+import asyncio
+import re
+from collections.abc import Collection
+from typing import Any
+
+from ..instruments import Instrument
+from ..ports import CalibrationRepository, IngestReport
+
+_OBSID = re.compile(r"[A-Z]{2}_[A-Z]_(\d{8})_(\d{6})")
+
+
+def exposure_id(obsid: str) -> int | None:
+    """Return the Butler's exposure id of an image.
+
+    Parameters
+    ----------
+    obsid : `str`
+        The camera's name of it, such as ``AT_O_20220406_000007``.
+
+    Returns
+    -------
+    exposure_id : `int` or `None`
+        Such as 2022040600007; `None` if the name is of another form.
+    """
+    match = _OBSID.fullmatch(obsid)
+    return int(match[1]) * 100_000 + int(match[2]) if match else None
+
+
+class OodsIngest:
+    """An `Ingest` that listens to the OODS.
+
+    Every image that is heard of is kept, since events can come before the
+    exposure is known to be this run's; those of others are never asked for.
+
+    Parameters
+    ----------
+    remote : `salobj.Remote`
+        ATOODS, with the event imageInOODS.
+    repository : `CalibrationRepository`
+        Where overdue frames are looked for.
+    instrument : `Instrument`
+        Whose frames are awaited.
+    detectors : `tuple` [`int`, ...]
+        Ids of the detectors that are processed.
+    timeout : `float`
+        Time from the end of readout until a frame is overdue (s).
+    """
+
+    def __init__(
+        self,
+        remote: Any,
+        repository: CalibrationRepository,
+        instrument: Instrument,
+        detectors: tuple[int, ...],
+        timeout: float,
+    ) -> None:
+        self._repository = repository
+        self._instrument = instrument
+        self._detectors = detectors
+        self._timeout = timeout
+        self._deadlines: dict[int, float] = {}
+        self._arrivals: dict[tuple[int, int], asyncio.Future[str]] = {}
+        remote.evt_imageInOODS.callback = self._hear
+
+    def expect(self, exposure: int) -> None:
+        """Start the clock of a frame that has been read out."""
+        self._deadlines[exposure] = asyncio.get_running_loop().time() + self._timeout
+
+    async def wait(self, exposures: Collection[int]) -> IngestReport:
+        """Wait until each is ingested, has failed or is overdue."""
+        keys = [(exposure, detector) for exposure in exposures for detector in self._detectors]
+        descriptions = dict(zip(keys, await asyncio.gather(*map(self._outcome, keys)), strict=True))
+        suspects = {key for key, description in descriptions.items() if description != ""}
+        lost = suspects - await self._repository.raws({exposure for exposure, _ in suspects})
+        failures = {key[0]: descriptions[key] for key in lost if descriptions[key] is not None}
+        return IngestReport(
+            missing=tuple(sorted({exposure for exposure, _ in lost} - set(failures))),
+            failures=tuple(sorted((exposure, str(text)) for exposure, text in failures.items())),
+            late=tuple(sorted({exposure for exposure, _ in suspects} - {exposure for exposure, _ in lost})),
+        )
+
+    async def _outcome(self, key: tuple[int, int]) -> str | None:
+        """Return "" if ingested, why not, or `None` if nothing was heard."""
+        try:
+            async with asyncio.timeout_at(self._deadlines[key[0]]):
+                return await asyncio.shield(self._arrival(key))
+        except TimeoutError:
+            return None
+
+    def _arrival(self, key: tuple[int, int]) -> asyncio.Future[str]:
+        return self._arrivals.setdefault(key, asyncio.get_running_loop().create_future())
+
+    async def _hear(self, data: Any) -> None:
+        exposure = exposure_id(data.obsid)
+        detector = self._instrument.find_detector(data.raft, data.sensor)
+        if exposure is None or detector is None:
+            return
+        arrival = self._arrival((exposure, detector.id))
+        if not arrival.done():
+            failed = f"status {data.statusCode}, {data.description or 'no description'}"
+            arrival.set_result(failed if data.statusCode > 0 else "")

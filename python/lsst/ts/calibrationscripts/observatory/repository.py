@@ -1,0 +1,262 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The Butler repository, read and certified in worker threads."""
+
+from __future__ import annotations
+
+__all__ = ["ButlerRepository"]
+
+import asyncio
+import re
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ..instruments import Instrument
+from ..ports import Certification, Gain, ObservatoryError
+
+if TYPE_CHECKING:
+    from lsst.daf.butler import Butler, Timespan
+
+_TIMEOUT = 120.0
+"""Longest that one visit to the repository may take (s)."""
+
+T = TypeVar("T")
+
+
+class ButlerRepository:
+    """A `CalibrationRepository` over `lsst.daf.butler`.
+
+    Parameters
+    ----------
+    repo : `str`
+        URI or label of the repository.
+    instrument : `Instrument`
+        Whose datasets are looked at.
+    detectors : `tuple` [`int`, ...]
+        Ids of the detectors that are processed.
+    """
+
+    def __init__(self, repo: str, instrument: Instrument, detectors: tuple[int, ...]) -> None:
+        self._repo = repo
+        self._instrument = instrument
+        self._detectors = detectors
+
+    async def check(
+        self, inputs: Collection[str], certifications: Sequence[Certification], physical_filter: str | None
+    ) -> tuple[str, ...]:
+        """Return what would make a job or a certification fail later."""
+
+        def look(butler: Butler) -> tuple[str, ...]:
+            return (
+                *self._missing_inputs(butler, inputs),
+                *self._obstacles(butler, certifications, physical_filter),
+            )
+
+        try:
+            return await self._visit("look at the collections", look)
+        except ObservatoryError as error:
+            return (f"{error}. Check the configuration key 'repo'.",)
+
+    def _missing_inputs(self, butler: Butler, inputs: Collection[str]) -> Iterator[str]:
+        from lsst.daf.butler import MissingCollectionError
+
+        for name in sorted(inputs):
+            try:
+                butler.collections.get_info(name)
+            except MissingCollectionError:
+                yield f"input collection {name} does not exist in {self._repo}"
+
+    def _obstacles(
+        self, butler: Butler, certifications: Sequence[Certification], physical_filter: str | None
+    ) -> Iterator[str]:
+        """Yield what keeps datasets from being certified."""
+        from lsst.daf.butler import CollectionType, MissingCollectionError
+
+        for collection in sorted({certification.collection for certification in certifications}):
+            try:
+                kind = butler.collections.get_info(collection).type
+            except MissingCollectionError:
+                continue
+            if kind is not CollectionType.CALIBRATION:
+                yield (
+                    f"calib_collection {collection} is a {kind.name} collection, which nothing can be certified "
+                    "into. Write another name"
+                )
+                continue
+            for certification in certifications:
+                if certification.collection == collection:
+                    yield from self._conflicts(butler, certification, physical_filter)
+
+    def _conflicts(
+        self, butler: Butler, certification: Certification, physical_filter: str | None
+    ) -> Iterator[str]:
+        from lsst.daf.butler import CollectionType, MissingDatasetTypeError
+
+        wanted = _timespan(certification)
+        try:
+            associations = butler.registry.queryDatasetAssociations(
+                certification.dataset_type,
+                collections=[certification.collection],
+                collectionTypes={CollectionType.CALIBRATION},
+            )
+            for association in associations:
+                data_id = association.ref.dataId
+                taken = association.timespan
+                if taken is None or not taken.overlaps(wanted) or data_id["detector"] not in self._detectors:
+                    continue
+                other_filter = data_id.get("physical_filter")
+                if other_filter and physical_filter and not _same_filter(other_filter, physical_filter):
+                    continue
+                yield (
+                    f"{certification.collection} has a {certification.dataset_type} already, valid {taken}: "
+                    f"none can be certified for {certification.begin_date} to {certification.end_date}. "
+                    "Write another calib_collection, or other certify_calib_begin_date and "
+                    "certify_calib_end_date"
+                )
+                return
+        except MissingDatasetTypeError:
+            return
+
+    async def raws(self, exposures: Collection[int]) -> frozenset[tuple[int, int]]:
+        """Return which (exposure, detector) pairs have been ingested."""
+
+        def look(butler: Butler) -> frozenset[tuple[int, int]]:
+            refs = butler.query_datasets(
+                "raw",
+                collections=f"{self._instrument.name}/raw/all",
+                where="instrument = instrument_name AND exposure IN (exposure_ids)",
+                bind={"instrument_name": self._instrument.name, "exposure_ids": tuple(exposures)},
+                explain=False,
+                limit=None,
+            )
+            return frozenset((ref.dataId["exposure"], ref.dataId["detector"]) for ref in refs)
+
+        if not exposures:
+            return frozenset()
+        return await self._visit("look for raw frames", look)
+
+    async def exposures_with(self, dataset_type: str, collection: str) -> frozenset[tuple[int, int]] | None:
+        """Return the (exposure, detector) pairs that have such a dataset."""
+        from lsst.daf.butler import MissingDatasetTypeError
+
+        def look(butler: Butler) -> frozenset[tuple[int, int]] | None:
+            try:
+                refs = butler.query_datasets(
+                    dataset_type, collections=collection, find_first=False, explain=False, limit=None
+                )
+            except MissingDatasetTypeError:
+                return None
+            return frozenset((ref.dataId["exposure"], ref.dataId["detector"]) for ref in refs)
+
+        return await self._visit(f"list {dataset_type} in {collection}", look)
+
+    async def statistics(self, dataset_type: str, collection: str) -> object:
+        """Return the run statistics of a verification."""
+
+        def read(butler: Butler) -> Any:
+            return butler.get(dataset_type, instrument=self._instrument.name, collections=collection)
+
+        return await self._visit(f"read {dataset_type} from {collection}", read)
+
+    async def gains(
+        self, dataset_type: str, collection: str, pairs: Sequence[tuple[int, int, float]]
+    ) -> tuple[Gain, ...]:
+        """Return the gains measured on pairs of flats."""
+
+        def read(butler: Butler) -> tuple[Gain, ...]:
+            return tuple(
+                Gain(
+                    (first, second),
+                    exp_time,
+                    detector,
+                    amplifier,
+                    float(gain),
+                    float(result.noise[amplifier]),
+                )
+                for first, second, exp_time in pairs
+                for detector in self._detectors
+                for result in [
+                    butler.get(
+                        dataset_type,
+                        instrument=self._instrument.name,
+                        exposure=first,
+                        detector=detector,
+                        collections=collection,
+                    )
+                ]
+                for amplifier, gain in result.gain.items()
+            )
+
+        return await self._visit(f"read {dataset_type} from {collection}", read)
+
+    async def certify(self, certification: Certification) -> None:
+        """Certify, and see that the datasets can be found by date."""
+
+        def certify(butler: Butler) -> None:
+            from lsst.daf.butler.script import certifyCalibrations
+
+            certifyCalibrations(
+                repo=self._repo,
+                input_collection=certification.source,
+                output_collection=certification.collection,
+                dataset_type_name=certification.dataset_type,
+                begin_date=certification.begin_date,
+                end_date=certification.end_date,
+                search_all_inputs=False,
+            )
+            butler.registry.refresh()
+            timespan = _timespan(certification)
+            run = butler.collections.get_info(certification.source).children[0]
+            for ref in butler.query_datasets(certification.dataset_type, collections=run):
+                found = butler.find_dataset(
+                    certification.dataset_type,
+                    ref.dataId,
+                    collections=certification.collection,
+                    timespan=timespan,
+                )
+                if found is None or found.id != ref.id:
+                    raise LookupError(f"{ref} was certified but cannot be found in its validity range")
+
+        await self._visit(f"certify {certification.dataset_type} into {certification.collection}", certify)
+
+    async def _visit(self, purpose: str, action: Callable[[Butler], T]) -> T:
+        """Run an action on the repository, in a thread of its own.
+
+        Raises
+        ------
+        ObservatoryError
+            Whatever goes wrong, with its cause: a Butler raises errors of
+            many families (its own, KeyError, LookupError, OSError and the
+            database's).
+        """
+
+        def visit() -> T:
+            from lsst.daf.butler import Butler
+
+            # A new Butler knows the collections that jobs have made since.
+            with Butler.from_config(self._repo, writeable=False) as butler:
+                return action(butler)
+
+        try:
+            return await asyncio.wait_for(asyncio.to_thread(visit), _TIMEOUT)
+        except TimeoutError as error:
+            raise ObservatoryError(f"{self._repo}: could not {purpose} within {_TIMEOUT:g} s") from error
+        except Exception as error:
+            raise ObservatoryError(
+                f"{self._repo}: could not {purpose}: {type(error).__name__}: {error}"
+            ) from error
+
+
+def _timespan(certification: Certification) -> Timespan:
+    import astropy.time
+    from lsst.daf.butler import Timespan
+
+    return Timespan(
+        astropy.time.Time(certification.begin_date, scale="tai"),
+        astropy.time.Time(certification.end_date, scale="tai"),
+    )
+
+
+def _same_filter(one: str, other: str) -> bool:
+    """Compare, as empty slots are numbered in one place and not in another."""
+    return re.sub(r"empty_\d+", "empty", one) == re.sub(r"empty_\d+", "empty", other)

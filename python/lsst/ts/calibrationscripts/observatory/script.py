@@ -1,0 +1,144 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The SAL script that all instruments' calibration scripts share."""
+
+from __future__ import annotations
+
+__all__ = ["BaseMakeCalibrations"]
+
+import abc
+import copy
+from typing import Any
+
+import yaml
+
+from ..config import CalibrationConfig, ConfigurationError, load_schema, parse
+from ..instruments import Instrument
+from ..plan import RunPlan, make_plan
+from ..ports import Camera, Ingest, JobService, ObservatoryError
+from ..procedure import Procedure
+from ..report import RunReport
+from .repository import ButlerRepository
+from .sal import ScriptState, salobj
+
+
+class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):  # type: ignore[misc]
+    """Take, process, verify and certify calibrations of an instrument.
+
+    Subclasses say which instrument, and how to reach it.
+
+    Parameters
+    ----------
+    index : `int`
+        SAL index of the script.
+    descr : `str`
+        What it does, for the operator.
+    """
+
+    instrument: Instrument
+    """The instrument; a class attribute of the subclass."""
+
+    def __init__(self, index: int, descr: str) -> None:
+        super().__init__(index=index, descr=descr)
+        self._config: CalibrationConfig | None = None
+        self._plan: RunPlan | None = None
+        self._procedure: Procedure | None = None
+
+    @classmethod
+    def get_schema(cls) -> dict[str, Any]:
+        """Return the JSON Schema of the configuration."""
+        return load_schema()
+
+    @abc.abstractmethod
+    async def start_remotes(self) -> None:
+        """Connect to the components that the script commands."""
+
+    @abc.abstractmethod
+    def make_camera(self, config: CalibrationConfig) -> Camera:
+        """Return the instrument as the procedure's camera."""
+
+    @abc.abstractmethod
+    def make_ingest(self, config: CalibrationConfig, repository: ButlerRepository) -> Ingest:
+        """Return the way of the instrument's frames into the Butler."""
+
+    @abc.abstractmethod
+    def make_jobs(self, config: CalibrationConfig) -> JobService:
+        """Return what runs the instrument's pipelines."""
+
+    @property
+    def report(self) -> RunReport | None:
+        """What the run came to, once it has begun."""
+        return None if self._procedure is None else self._procedure.report
+
+    async def do_configure(self, data: Any) -> None:
+        """Configure the script, or say all that is wrong at once.
+
+        The schema's validator, which would come first otherwise, stops at
+        the first problem, and knows neither the text nor the remedy.
+        """
+        self.assert_state("configure", [ScriptState.UNCONFIGURED])
+        try:
+            self._config = parse(data.config)
+        except ConfigurationError as error:
+            self.log.error(str(error))
+            await self.set_state(ScriptState.CONFIGURE_FAILED, reason=str(error))
+            await self._exit()
+            raise salobj.ExpectedError(str(error)) from None
+        resolved = copy.copy(data)
+        resolved.config = yaml.safe_dump(self._config.to_dict())
+        await super().do_configure(resolved)
+
+    async def configure(self, config: Any) -> None:
+        """Plan the run and connect to the observatory."""
+        assert self._config is not None, "do_configure has parsed the configuration"
+        self._plan = make_plan(self._config, self.instrument)
+        for notice in self._plan.notices:
+            self.log.warning(notice)
+        await self.start_remotes()
+
+    def set_metadata(self, metadata: Any) -> None:
+        """Tell the script queue how long the run takes, and what with."""
+        assert self._config is not None and self._plan is not None, "configure comes first"
+        metadata.duration = self._plan.duration
+        metadata.nimages = len(self._plan.exposures)
+        metadata.instrument = self.instrument.name
+        metadata.filters = "" if self._config.filter is None else str(self._config.filter)
+
+    def image_group_id(self) -> str:
+        """Return the group id of this run's frames.
+
+        Those of a block carry the block's id, as with the observatory's
+        other scripts.
+        """
+        return f"{self.obs_id}_{self.salinfo.index}" if self.obs_id else str(self.group_id)
+
+    async def run(self) -> None:
+        """Run the procedure."""
+        assert self._config is not None and self._plan is not None, "configure comes first"
+        repository = ButlerRepository(
+            self._config.repo, self.instrument, self.instrument.detector_ids(self._config.detectors)
+        )
+        self._procedure = Procedure(
+            self._config,
+            self._plan,
+            camera=self.make_camera(self._config),
+            ingest=self.make_ingest(self._config, repository),
+            jobs=self.make_jobs(self._config),
+            repository=repository,
+            operator=_ScriptOperator(self),
+            instrument=self.instrument,
+        )
+        try:
+            await self._procedure.run()
+        except ObservatoryError as error:
+            raise salobj.ExpectedError(str(error)) from error
+
+
+class _ScriptOperator:
+    """The operator, who reads the script's log and checkpoints."""
+
+    def __init__(self, script: BaseMakeCalibrations) -> None:
+        self.info = script.log.info
+        self.warning = script.log.warning
+        self.error = script.log.error
+        self.checkpoint = script.checkpoint

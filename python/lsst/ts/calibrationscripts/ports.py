@@ -1,0 +1,296 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the procedure needs from the world.
+
+The observatory answers these in `lsst.ts.calibrationscripts.observatory`;
+tests answer them with a few lines each.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "CalibrationRepository",
+    "Camera",
+    "CameraError",
+    "Certification",
+    "Gain",
+    "Ingest",
+    "IngestReport",
+    "JobResult",
+    "JobService",
+    "JobTimeoutError",
+    "ObservatoryError",
+    "Operator",
+    "PreconditionError",
+]
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from .plan import JobRequest, PlannedExposure
+
+
+class ObservatoryError(Exception):
+    """Something in the world did not do its part; says what and why."""
+
+
+class CameraError(ObservatoryError):
+    """The camera or the spectrograph failed: the script cannot go on."""
+
+
+class JobTimeoutError(ObservatoryError):
+    """A job did not end in time; it may still be running."""
+
+
+class PreconditionError(ObservatoryError):
+    """The run must not begin; says everything that stands in its way."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)
+
+
+@dataclass(frozen=True)
+class IngestReport:
+    """What became of frames that should have been ingested."""
+
+    missing: tuple[int, ...] = ()
+    """Exposure ids that are not in the Butler."""
+
+    failures: tuple[tuple[int, str], ...] = ()
+    """Exposure ids that the OODS could not ingest, with its description."""
+
+    late: tuple[int, ...] = ()
+    """Exposure ids found in the Butler although no event told of them."""
+
+
+@dataclass(frozen=True)
+class JobResult:
+    """How a job ended."""
+
+    job_id: str
+    exit_code: int
+    """0 completed, 1 failed, 255 aborted."""
+
+
+@dataclass(frozen=True)
+class Gain:
+    """The gain of an amplifier, measured on a pair of flats."""
+
+    exposures: tuple[int, int]
+    exp_time: float
+    """Exposure time of each (s)."""
+
+    detector: int
+    amplifier: str
+    gain: float
+    """Gain (e-/ADU)."""
+
+    noise: float
+    """Read noise from the overscan, in the pipeline's units."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready form."""
+        return {**self.__dict__, "exposures": list(self.exposures)}
+
+
+@dataclass(frozen=True)
+class Certification:
+    """Datasets of a run to be valid in a CALIBRATION collection."""
+
+    dataset_type: str
+    source: str
+    """The job's output collection."""
+
+    collection: str
+    """CALIBRATION collection."""
+
+    begin_date: str
+    """Beginning of the validity range (ISO-8601, TAI)."""
+
+    end_date: str
+    """End of the validity range, exclusive (ISO-8601, TAI)."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready form."""
+        return dict(self.__dict__)
+
+
+class Operator(Protocol):
+    """The person who watches, and may pause or stop."""
+
+    def info(self, text: str) -> None:
+        """Tell what happens."""
+
+    def warning(self, text: str) -> None:
+        """Tell what the operator should look at."""
+
+    def error(self, text: str) -> None:
+        """Tell what failed."""
+
+    async def checkpoint(self, name: str) -> None:
+        """Be paused or stopped here, if the operator wishes."""
+
+
+class Camera(Protocol):
+    """The instrument."""
+
+    async def check(self) -> tuple[str, ...]:
+        """Return what keeps it from taking the frames, if anything."""
+
+    async def physical_filter(self) -> str:
+        """Return the Butler's name of what flats are to be taken through.
+
+        That is the filter and grating configured or, where none is, the one
+        in the beam.
+
+        Raises
+        ------
+        CameraError
+            If the spectrograph does not tell.
+        """
+
+    async def set_up(self) -> None:
+        """Select filter and grating as configured and read them back.
+
+        Raises
+        ------
+        CameraError
+            If they are not in the beam afterwards.
+        """
+
+    async def take(self, exposure: PlannedExposure) -> int:
+        """Take a frame; return its exposure id once it is read out.
+
+        Raises
+        ------
+        CameraError
+            If it was not taken.
+        """
+
+
+class Ingest(Protocol):
+    """The way of frames into the Butler."""
+
+    def expect(self, exposure: int) -> None:
+        """Start the clock of a frame that has been read out."""
+
+    async def wait(self, exposures: Collection[int]) -> IngestReport:
+        """Wait until each is ingested, has failed or is overdue."""
+
+
+class JobService(Protocol):
+    """What runs pipelines."""
+
+    async def check(self) -> tuple[str, ...]:
+        """Return what keeps it from running jobs, if anything."""
+
+    async def submit(self, request: JobRequest) -> str:
+        """Start a job and return its id.
+
+        Raises
+        ------
+        ObservatoryError
+            If it was refused, or its acceptance is not heard of in time.
+        """
+
+    async def result(self, job_id: str) -> JobResult:
+        """Wait for the end of a job.
+
+        Raises
+        ------
+        ObservatoryError
+            If the result is lost.
+        JobTimeoutError
+            If it does not come in time.
+        """
+
+    async def abort(self, job_id: str) -> None:
+        """Stop a job.
+
+        Raises
+        ------
+        ObservatoryError
+            If that is refused, or not acknowledged in time.
+        """
+
+    def collection(self, job_id: str) -> str:
+        """Return the output collection of a job, chained to its inputs."""
+
+    def run_collection(self, job_id: str) -> str:
+        """Return the RUN collection that holds a job's outputs alone."""
+
+    def log_path(self, job_id: str) -> str:
+        """Return where the log of a job lies."""
+
+
+class CalibrationRepository(Protocol):
+    """The Butler repository, as far as calibrations go."""
+
+    async def check(
+        self, inputs: Collection[str], certifications: Sequence[Certification], physical_filter: str | None
+    ) -> tuple[str, ...]:
+        """Return what would make a job or a certification fail later.
+
+        Parameters
+        ----------
+        inputs : `~collections.abc.Collection` [`str`]
+            Input collections of the jobs.
+        certifications : `~collections.abc.Sequence` [`Certification`]
+            What the run wants to certify; the sources do not exist yet.
+        physical_filter : `str` or `None`
+            What flats are taken through, if any are.
+        """
+
+    async def raws(self, exposures: Collection[int]) -> frozenset[tuple[int, int]]:
+        """Return which (exposure, detector) pairs have been ingested.
+
+        Raises
+        ------
+        ObservatoryError
+            If the repository cannot be read.
+        """
+
+    async def exposures_with(self, dataset_type: str, collection: str) -> frozenset[tuple[int, int]] | None:
+        """Return the (exposure, detector) pairs that have such a dataset.
+
+        `None` if the repository does not know the dataset type, so that
+        nothing can be told.
+        """
+
+    async def statistics(self, dataset_type: str, collection: str) -> object:
+        """Return the run statistics of a verification.
+
+        Raises
+        ------
+        ObservatoryError
+            If they cannot be read.
+        """
+
+    async def gains(
+        self, dataset_type: str, collection: str, pairs: Sequence[tuple[int, int, float]]
+    ) -> tuple[Gain, ...]:
+        """Return the gains measured on pairs of flats.
+
+        Parameters
+        ----------
+        dataset_type, collection : `str`
+            Where they lie.
+        pairs : `~collections.abc.Sequence`
+            The two exposure ids and the exposure time (s) of each pair.
+
+        Raises
+        ------
+        ObservatoryError
+            If they cannot be read.
+        """
+
+    async def certify(self, certification: Certification) -> None:
+        """Certify, and see that the datasets can be found by date.
+
+        Raises
+        ------
+        ObservatoryError
+            If they cannot.
+        """

@@ -1,0 +1,322 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a run came to: for the operator as text, for programs as JSON."""
+
+from __future__ import annotations
+
+__all__ = ["Outcome", "RunReport", "StageResult", "gains_text", "summary_text", "verdict_text"]
+
+import enum
+import itertools
+import statistics
+import textwrap
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .ports import Certification, Gain
+from .verification import ExposureResult, FailedTest, Verdict
+
+_WIDTH = 100
+_MAX_LISTED_TESTS = 160
+"""Failed tests that are still listed one by one; more are counted."""
+
+_MAX_NAMED_DETECTORS = 8
+
+
+class Outcome(enum.StrEnum):
+    """How a stage ended."""
+
+    PASSED = "PASSED"
+    CERTIFIED = "CERTIFIED"
+    HELD = "HELD"
+    """Verification said no."""
+
+    FAILED = "FAILED"
+    """The machinery said no."""
+
+    SKIPPED = "SKIPPED"
+    ABORTED = "ABORTED"
+
+    @property
+    def good(self) -> bool:
+        """Whether stages that need this one can go on."""
+        return self in (Outcome.PASSED, Outcome.CERTIFIED)
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """How a stage ended, why, and where to look."""
+
+    name: str
+    outcome: Outcome
+    reason: str = ""
+    job_id: str | None = None
+    collection: str | None = None
+    log: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready form."""
+        return {**self.__dict__, "outcome": self.outcome.value}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> StageResult:
+        """Read back what `to_dict` wrote."""
+        return cls(**{**data, "outcome": Outcome(data["outcome"])})
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """Everything that a run came to."""
+
+    state: str
+    """State of the script at its end: DONE, FAILED or STOPPED."""
+
+    reason: str = ""
+    """Why it did not end DONE."""
+
+    exposures: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """Ids of all frames taken, by image type."""
+
+    discarded: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """Those of them that were not to be processed."""
+
+    stages: tuple[StageResult, ...] = ()
+    verdicts: Mapping[str, Verdict] = field(default_factory=dict)
+    certifications: tuple[Certification, ...] = ()
+    gains: tuple[Gain, ...] = ()
+    config: Mapping[str, Any] = field(default_factory=dict)
+    notices: tuple[str, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """Whether all that was asked for passed or was certified."""
+        return self.state == "DONE" and all(result.outcome.good for result in self.stages)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready form."""
+        return {
+            "state": self.state,
+            "reason": self.reason,
+            "exposures": {key: list(ids) for key, ids in self.exposures.items()},
+            "discarded": {key: list(ids) for key, ids in self.discarded.items()},
+            "stages": [result.to_dict() for result in self.stages],
+            "verdicts": {key: verdict.to_dict() for key, verdict in self.verdicts.items()},
+            "certifications": [certification.to_dict() for certification in self.certifications],
+            "gains": [gain.to_dict() for gain in self.gains],
+            "config": dict(self.config),
+            "notices": list(self.notices),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> RunReport:
+        """Read back what `to_dict` wrote."""
+        return cls(
+            state=data["state"],
+            reason=data["reason"],
+            exposures={key: tuple(ids) for key, ids in data["exposures"].items()},
+            discarded={key: tuple(ids) for key, ids in data["discarded"].items()},
+            stages=tuple(StageResult.from_dict(entry) for entry in data["stages"]),
+            verdicts={key: Verdict.from_dict(entry) for key, entry in data["verdicts"].items()},
+            certifications=tuple(Certification(**entry) for entry in data["certifications"]),
+            gains=tuple(Gain(**{**entry, "exposures": tuple(entry["exposures"])}) for entry in data["gains"]),
+            config=data["config"],
+            notices=tuple(data["notices"]),
+        )
+
+
+def verdict_text(
+    verdict: Verdict, *, verification_collection: str, generation_collection: str | None = None
+) -> str:
+    """Tell the operator a verdict and everything that it rests on.
+
+    Parameters
+    ----------
+    verdict : `Verdict`
+        The verdict.
+    verification_collection : `str`
+        Output collection of the verification job.
+    generation_collection : `str`, optional
+        Output collection of the job that made the calibration; `None` if
+        none was made, and the frames were held against older ones.
+
+    Returns
+    -------
+    text : `str`
+        A headline and, where any test failed, its details.
+    """
+    lines = [_headline(verdict, generated=generation_collection is not None)]
+    if verdict.exposures_with_failures:
+        lines += _failure_lines(verdict)
+    if verdict.run_tests_failed:
+        lines.append("Tests of the run as a whole failed; see the run statistics. They do not decide.")
+    if verdict.exposures_with_failures or not verdict.passed:
+        lines += _threshold_lines(verdict)
+    if generation_collection is None:
+        lines.append(
+            "Generation collection: none, the reference calibrations were given (external verification)"
+        )
+    else:
+        lines.append(f"Generation collection: {generation_collection}")
+    lines.append(f"Verification collection: {verification_collection}")
+    return "\n".join(lines)
+
+
+def _headline(verdict: Verdict, *, generated: bool) -> str:
+    name = verdict.image_type.value
+    but = ", but there are tests that did not pass:" if verdict.exposures_with_failures else "."
+    match generated, verdict.passed:
+        case True, True:
+            return f"{name} calibration passed the overall verification criteria and will be certified{but}"
+        case True, False:
+            return f"{name} calibration failed verification and will not be certified."
+        case False, True:
+            return f"{name} exposures passed the overall verification criteria{but}"
+        case _:
+            return f"{name} exposures failed verification against the reference calibrations."
+
+
+def _wrap(text: str, indent: int) -> str:
+    # Two blanks part the columns, so that one blank can hold a name together.
+    margin = " " * indent
+    return "\n".join(
+        textwrap.wrap(
+            text.replace(" ", "\0").replace("\0\0", "  "),
+            _WIDTH,
+            initial_indent=margin,
+            subsequent_indent=margin,
+        )
+    ).replace("\0", " ")
+
+
+def _columns(items: Iterable[object], indent: int) -> str:
+    return _wrap("  ".join(str(item) for item in items), indent)
+
+
+def _by(results: Iterable[ExposureResult], what: str) -> Iterator[tuple[Any, list[int]]]:
+    """Group exposures that have the same counts, or the same failures."""
+    groups: dict[Any, list[int]] = {}
+    for result in results:
+        value = tuple(result.counts.items()) if what == "counts" else tuple(sorted(set(result.failures)))
+        groups.setdefault(value, []).append(result.exposure)
+    yield from groups.items()
+
+
+def _failure_lines(verdict: Verdict) -> Iterator[str]:
+    failing = verdict.exposures_with_failures
+    yield "Exposures with verification tests that failed:"
+    yield _columns((result.exposure for result in failing), 4)
+    yield "Number of tests that failed per test type:"
+    for counts, ids in _by(failing, "counts"):
+        yield _exposures_line(ids)
+        yield from (f"        {test}: {count}" for test, count in counts)
+    yield "Test types that failed verification per exposure, detector, and amplifier:"
+    groups = list(_by(failing, "failures"))
+    listed = sum(len(failures) for failures, _ in groups) <= _MAX_LISTED_TESTS
+    for failures, ids in groups:
+        yield _exposures_line(ids)
+        yield from _listed(failures) if listed else _counted(failures)
+    n_clean = len(verdict.exposures) - len(failing)
+    if n_clean:
+        yield f"No failures in the other {n_clean} of {len(verdict.exposures)} exposures."
+
+
+def _exposures_line(ids: list[int]) -> str:
+    return _wrap(f"{'Exposure ID' if len(ids) == 1 else 'Exposure IDs'}:  " + "  ".join(map(str, ids)), 4)
+
+
+def _listed(failures: tuple[FailedTest, ...]) -> Iterator[str]:
+    for _, group in itertools.groupby(failures, key=lambda failure: (failure.detector, failure.amplifier)):
+        yield _columns(group, 8)
+
+
+def _counted(failures: tuple[FailedTest, ...]) -> Iterator[str]:
+    for test in sorted({failure.test for failure in failures}):
+        per_detector = Counter(failure.detector for failure in failures if failure.test == test)
+        worst = [f"{name} {count}" for name, count in per_detector.most_common(_MAX_NAMED_DETECTORS)]
+        more = len(per_detector) - len(worst)
+        yield f"        {test}: {per_detector.total()} in {len(per_detector)} detector(s), most in:"
+        yield _columns(worst + ([f"and {more} more"] if more else []), 12)
+
+
+def _threshold_lines(verdict: Verdict) -> Iterator[str]:
+    thresholds = verdict.thresholds
+    parameter = f"number_verification_tests_threshold_{verdict.image_type.lower()}"
+    yield "Threshold values:"
+    yield f"    Acceptable maximum number of failures per detector per test type: {thresholds.per_detector}"
+    yield f"    This value is controlled by the configuration parameter: '{parameter}'"
+    yield f"    Acceptable maximum number of failed detectors: {thresholds.failed_detectors}"
+    yield f"    Acceptable maximum number of failed tests per exposure: {thresholds.per_exposure}"
+    yield f"    Acceptable maximum number of failed exposures: {thresholds.failed_exposures}"
+    yield f"    Final number of exposures that failed verification: {len(verdict.failed_exposures)}"
+    yield (
+        "Verification fails if, for at least one type of test, the majority of tests fail in the majority\n"
+        "of detectors and in the majority of exposures: if the final number of failed exposures is greater\n"
+        "than or equal to the acceptable maximum."
+    )
+
+
+def gains_text(gains: tuple[Gain, ...]) -> str:
+    """Tell the operator the gains per pair, detector and amplifier.
+
+    Parameters
+    ----------
+    gains : `tuple` [`Gain`, ...]
+        In the order of their pairs.
+
+    Returns
+    -------
+    text : `str`
+    """
+    lines = ["Gains estimated from flat pairs (e-/ADU):"]
+    for (first, second), pair in itertools.groupby(gains, key=lambda gain: gain.exposures):
+        of_pair = list(pair)
+        lines.append(f"    Exposures {first} and {second}, {of_pair[0].exp_time:g} s each")
+        for detector, group in itertools.groupby(of_pair, key=lambda gain: gain.detector):
+            amplifiers = list(group)
+            median = statistics.median(gain.gain for gain in amplifiers)
+            lines.append(f"        Detector {detector}, median {median:.3f}")
+            lines.append(_columns((f"{gain.amplifier}: {gain.gain:.3f}" for gain in amplifiers), 12))
+    return "\n".join(lines)
+
+
+def summary_text(report: RunReport) -> str:
+    """Tell the operator how every stage ended, and what was certified.
+
+    Parameters
+    ----------
+    report : `RunReport`
+        The run.
+
+    Returns
+    -------
+    text : `str`
+    """
+    lines = [f"{_conclusion(report)}"]
+    width = max((len(result.name) for result in report.stages), default=0)
+    for result in report.stages:
+        where = [f"log {result.log}"] if result.log and not result.outcome.good else []
+        if result.collection:
+            where.insert(0, result.collection)
+        reason = "; ".join(part for part in (result.reason, *where) if part)
+        lines.append(f"    {result.name:{width}}  {result.outcome:9}  {reason}".rstrip())
+    for certification in report.certifications:
+        lines.append(
+            f"Certified: {certification.dataset_type} from {certification.source} into "
+            f"{certification.collection}, valid {certification.begin_date} to {certification.end_date}."
+        )
+    if not report.certifications and report.config.get("generate_calibrations"):
+        lines.append("Nothing was certified.")
+    return "\n".join(lines)
+
+
+def _conclusion(report: RunReport) -> str:
+    if report.state != "DONE":
+        return (
+            f"The script ended {report.state}: {report.reason}" if report.reason else f"Ended {report.state}."
+        )
+    if report.complete:
+        return "Everything that was asked for passed."
+    bad = Counter(result.outcome for result in report.stages if not result.outcome.good)
+    return "Not everything passed: " + ", ".join(f"{n} {outcome}" for outcome, n in bad.items()) + "."

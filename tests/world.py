@@ -1,0 +1,187 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The procedure's ports, answered by a few lines each."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import itertools
+import re
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
+from lsst.ts.calibrationscripts.config import parse
+from lsst.ts.calibrationscripts.plan import JobRequest, PlannedExposure, make_plan
+from lsst.ts.calibrationscripts.ports import (
+    Certification,
+    Gain,
+    IngestReport,
+    JobResult,
+    ObservatoryError,
+)
+from lsst.ts.calibrationscripts.procedure import Procedure
+
+FAILING = {"FAILURES": [f"RXX_S00 C{row}{column} NOISE" for row in range(2) for column in range(8)]}
+
+
+@dataclasses.dataclass
+class World:
+    """Everything outside the procedure; what happens in it is noted down."""
+
+    now: Callable[[], float] = lambda: asyncio.get_running_loop().time()
+    problems: tuple[str, ...] = ()
+    setup_error: ObservatoryError | None = None
+    exposure_error: tuple[str, ObservatoryError] | None = None
+    ingest: IngestReport = dataclasses.field(default_factory=IngestReport)
+    job_times: dict[str, float] = dataclasses.field(default_factory=dict)
+    exit_codes: dict[str, int] = dataclasses.field(default_factory=dict)
+    failing_types: frozenset[str] = frozenset()
+    dropped: dict[str, set[int]] = dataclasses.field(default_factory=dict)
+    certify_error: ObservatoryError | None = None
+    on_checkpoint: Callable[[str], None] | None = None
+
+    taken: list[str] = dataclasses.field(default_factory=list)
+    events: list[tuple[float, str]] = dataclasses.field(default_factory=list)
+    log: list[tuple[str, str]] = dataclasses.field(default_factory=list)
+    checkpoints: list[str] = dataclasses.field(default_factory=list)
+    requests: dict[str, JobRequest] = dataclasses.field(default_factory=dict)
+    aborted: list[str] = dataclasses.field(default_factory=list)
+    running: set[str] = dataclasses.field(default_factory=set)
+    certified: list[Certification] = dataclasses.field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._ids = itertools.count(2026112300001)
+
+    def procedure(self, text: str = "") -> Procedure:
+        config = parse(text)
+        return Procedure(
+            config,
+            make_plan(config),
+            camera=self,
+            ingest=self,
+            jobs=self,
+            repository=_Repository(self),
+            operator=self,
+        )
+
+    def note(self, event: str) -> None:
+        self.events.append((self.now(), event))
+
+    def time_of(self, event: str) -> float:
+        return next(time for time, name in self.events if name == event)
+
+    # Operator
+    def info(self, text: str) -> None:
+        self.log.append(("info", text))
+
+    def warning(self, text: str) -> None:
+        self.log.append(("warning", text))
+
+    def error(self, text: str) -> None:
+        self.log.append(("error", text))
+
+    async def checkpoint(self, name: str) -> None:
+        self.checkpoints.append(name)
+        if self.on_checkpoint:
+            self.on_checkpoint(name)
+
+    # Camera and jobs share the check.
+    async def check(self) -> tuple[str, ...]:
+        return self.problems
+
+    async def physical_filter(self) -> str:
+        return "empty_1~empty_1"
+
+    async def set_up(self) -> None:
+        if self.setup_error:
+            raise self.setup_error
+
+    async def take(self, exposure: PlannedExposure) -> int:
+        if self.exposure_error and exposure.label.startswith(self.exposure_error[0]):
+            raise self.exposure_error[1]
+        await asyncio.sleep(exposure.exp_time + 2)
+        self.taken.append(exposure.label)
+        self.note(exposure.label)
+        return next(self._ids)
+
+    # Ingest
+    def expect(self, exposure: int) -> None:
+        pass
+
+    async def wait(self, exposures: Collection[int]) -> IngestReport:
+        return IngestReport(
+            missing=tuple(i for i in self.ingest.missing if i in exposures),
+            failures=tuple(f for f in self.ingest.failures if f[0] in exposures),
+            late=tuple(i for i in self.ingest.late if i in exposures),
+        )
+
+    # Jobs, named after their pipeline file.
+    async def submit(self, request: JobRequest) -> str:
+        job_id = re.sub(r".*/|\.yaml", "", request.pipeline)
+        self.requests[job_id] = request
+        self.running.add(job_id)
+        self.note(f"start {job_id}")
+        return job_id
+
+    async def result(self, job_id: str) -> JobResult:
+        await asyncio.sleep(self.job_times.get(job_id, 100))
+        self.running.discard(job_id)
+        self.note(f"end {job_id}")
+        return JobResult(job_id, self.exit_codes.get(job_id, 0))
+
+    async def abort(self, job_id: str) -> None:
+        self.running.discard(job_id)
+        self.aborted.append(job_id)
+
+    def collection(self, job_id: str) -> str:
+        return f"u/ocps/{job_id}"
+
+    def run_collection(self, job_id: str) -> str:
+        return f"u/ocps/{job_id}/run"
+
+    def log_path(self, job_id: str) -> str:
+        return f"/log/{job_id}"
+
+
+class _Repository:
+    """A Butler that holds what the jobs of a `World` would have made."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def _exposures(self, collection: str) -> list[int]:
+        job_id = collection.split("/")[2]
+        query = self._world.requests[job_id].data_query
+        ids = [int(text) for text in re.findall(r"\d{13}", query)]
+        return [i for i in ids if i not in self._world.dropped.get(job_id, set())]
+
+    async def check(
+        self, inputs: Collection[str], certifications: Sequence[Certification], physical_filter: str | None
+    ) -> tuple[str, ...]:
+        return ()
+
+    async def raws(self, exposures: Collection[int]) -> frozenset[tuple[int, int]]:
+        return frozenset((i, 0) for i in exposures)
+
+    async def exposures_with(self, dataset_type: str, collection: str) -> frozenset[tuple[int, int]] | None:
+        return frozenset((i, 0) for i in self._exposures(collection))
+
+    async def statistics(self, dataset_type: str, collection: str) -> Any:
+        fails = dataset_type.removeprefix("verify").removesuffix("Stats").upper() in self._world.failing_types
+        entries: dict[Any, Any] = {
+            i: FAILING if fails else {"SUCCESS": True} for i in self._exposures(collection)
+        }
+        return {**entries, "SUCCESS": not fails}
+
+    async def gains(
+        self, dataset_type: str, collection: str, pairs: Sequence[tuple[int, int, float]]
+    ) -> tuple[Gain, ...]:
+        return tuple(Gain((i, j), exp_time, 0, "C00", 1.2, 7.5) for i, j, exp_time in pairs)
+
+    async def certify(self, certification: Certification) -> None:
+        if self._world.certify_error:
+            raise self._world.certify_error
+        await asyncio.sleep(1)
+        self._world.certified.append(certification)
+        self._world.note(f"certified {certification.dataset_type}")
