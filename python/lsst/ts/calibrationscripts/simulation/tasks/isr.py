@@ -1,0 +1,172 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Instrument signature removal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lsst.pipe.base.connectionTypes as cT
+import numpy as np
+from lsst.pex.config import Field, FieldValidationError
+from lsst.pipe.base import PipelineTask, PipelineTaskConfig, PipelineTaskConnections, Struct
+
+from ..exposure import AMP_NAMES, Exposure
+from ..products import Defects
+
+__all__ = ["IsrConfig", "IsrTask"]
+
+MIN_RESPONSE = 0.01
+"""A pixel whose flat is below is not corrected but masked."""
+
+
+class IsrConnections(  # type: ignore[call-arg]
+    PipelineTaskConnections, dimensions=("instrument", "exposure", "detector")
+):
+    """A raw image, the calibrations that its correction needs, the result."""
+
+    ccdExposure = cT.Input(  # noqa: N815
+        name="raw",
+        doc="Raw image.",
+        storageClass="CcdExposure",
+        dimensions=("instrument", "exposure", "detector"),
+    )
+    bias = cT.PrerequisiteInput(
+        name="bias",
+        doc="Combined bias.",
+        storageClass="CcdExposure",
+        dimensions=("instrument", "detector"),
+        isCalibration=True,
+    )
+    dark = cT.PrerequisiteInput(
+        name="dark",
+        doc="Combined dark, of one second.",
+        storageClass="CcdExposure",
+        dimensions=("instrument", "detector"),
+        isCalibration=True,
+    )
+    flat = cT.PrerequisiteInput(
+        name="flat",
+        doc="Combined flat, with a mean of one.",
+        storageClass="CcdExposure",
+        dimensions=("instrument", "physical_filter", "detector"),
+        isCalibration=True,
+    )
+    defects = cT.PrerequisiteInput(
+        name="defects",
+        doc="Pixels that are not to be used.",
+        storageClass="CcdDefects",
+        dimensions=("instrument", "detector"),
+        isCalibration=True,
+    )
+    outputExposure = cT.Output(  # noqa: N815
+        name="postISRCCD",
+        doc="Corrected image (ADU).",
+        storageClass="CcdExposure",
+        dimensions=("instrument", "exposure", "detector"),
+    )
+
+    def __init__(self, *, config: IsrConfig | None = None) -> None:
+        super().__init__(config=config)
+        assert config is not None
+        for name, wanted in (
+            ("bias", config.doBias),
+            ("dark", config.doDark),
+            ("flat", config.doFlat),
+            ("defects", config.doDefect),
+        ):
+            if not wanted:
+                delattr(self, name)
+
+
+class IsrConfig(PipelineTaskConfig, pipelineConnections=IsrConnections):  # type: ignore[call-arg]
+    """Which corrections are made."""
+
+    doBias = Field[bool](doc="Subtract the combined bias?", default=True)  # noqa: N815
+    doDark = Field[bool](doc="Subtract the combined dark?", default=True)  # noqa: N815
+    doFlat = Field[bool](doc="Divide by the combined flat?", default=True)  # noqa: N815
+    doDefect = Field[bool](doc="Mask the defects?", default=True)  # noqa: N815
+    doCrosstalk = Field[bool](doc="Must be False: the CCD model has no crosstalk.", default=False)  # noqa: N815
+    doLinearize = Field[bool](doc="Must be False: the CCD model is linear.", default=False)  # noqa: N815
+    doBrighterFatter = Field[bool](  # noqa: N815
+        doc="Must be False: the CCD model's charges do not spread.", default=False
+    )
+
+    def setDefaults(self) -> None:  # noqa: N802
+        """Leave the log to the job, which has one file for all quanta."""
+        self.saveLogOutput = False
+
+    def validate(self) -> None:
+        """Refuse corrections of what the simulation does not have."""
+        super().validate()
+        for name in ("doCrosstalk", "doLinearize", "doBrighterFatter"):
+            if getattr(self, name):
+                raise FieldValidationError(type(self)._fields[name], self, type(self)._fields[name].doc)
+
+
+class IsrTask(PipelineTask):
+    """Turn a raw image into one that holds only what the light left.
+
+    Subtracts each amplifier's mean overscan, cuts the overscan off, and
+    applies the calibrations that the configuration asks for. The level and
+    the noise of the overscan go into the image's metadata, as ``OSLVCnn``
+    and ``OSNSCnn`` (ADU), and its mean as ``ISRMEAN`` (ADU).
+    """
+
+    ConfigClass = IsrConfig
+    _DefaultName = "isr"
+
+    def run(
+        self,
+        ccdExposure: Exposure,  # noqa: N803
+        bias: Exposure | None = None,
+        dark: Exposure | None = None,
+        flat: Exposure | None = None,
+        defects: Defects | None = None,
+    ) -> Struct:
+        """Correct one image.
+
+        Parameters
+        ----------
+        ccdExposure : `Exposure`
+            Raw image (ADU).
+        bias : `Exposure`, optional
+            Subtracted when given (ADU).
+        dark : `Exposure`, optional
+            Subtracted when given, times the dark time (ADU/s).
+        flat : `Exposure`, optional
+            Divided by when given.
+        defects : `Defects`, optional
+            Set to NaN when given.
+
+        Returns
+        -------
+        result : `lsst.pipe.base.Struct`
+            ``outputExposure`` (`Exposure`): float32 image (ADU), NaN
+            where masked.
+        """
+        detector = ccdExposure.detector
+        segments = detector.segments(ccdExposure.image.array)
+        overscan = segments[..., detector.amp_width :]
+        levels = overscan.mean(axis=(1, 3), keepdims=True)
+        noises = overscan.std(axis=(1, 3), keepdims=True)
+
+        pixels = np.ascontiguousarray(segments[..., : detector.amp_width], np.float32)
+        pixels -= levels.astype(np.float32)
+        array = pixels.reshape(detector.shape)
+        if bias is not None:
+            array -= bias.image.array
+        if dark is not None:
+            array -= dark.image.array * np.float32(ccdExposure.metadata["DARKTIME"])
+        if flat is not None:
+            response = flat.image.array
+            array /= np.where(response > MIN_RESPONSE, response, np.float32(np.nan))
+        if defects is not None:
+            array[defects.mask(detector.shape)] = np.nan
+
+        metadata: dict[str, Any] = ccdExposure.metadata | {"OVERSCAN": 0, "BUNIT": "adu"}
+        for name, amplifier in zip(AMP_NAMES, detector, strict=True):
+            metadata[f"OSLV{name}"] = float(levels[amplifier.index[0], 0, amplifier.index[1], 0])
+            metadata[f"OSNS{name}"] = float(noises[amplifier.index[0], 0, amplifier.index[1], 0])
+        metadata["ISRMEAN"] = float(np.nanmean(array, dtype=np.float64))
+        return Struct(outputExposure=Exposure(array, metadata))

@@ -1,0 +1,218 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Statistics of images that the tasks share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+__all__ = [
+    "clipped_mean_and_stdev",
+    "clipped_stack_mean",
+    "combine_rows",
+    "reject_cosmic_rays",
+    "rows_per_block",
+]
+
+STACK_BYTES = 32 * 2**20
+"""Memory that a stack of rows may always take (byte)."""
+
+
+def clipped_mean_and_stdev(pixels: np.ndarray, n_sigma: float, n_iterations: int) -> tuple[float, float]:
+    """Return mean and standard deviation without outliers.
+
+    Parameters
+    ----------
+    pixels : `numpy.ndarray`
+        Pixels of any shape; NaN is left out.
+    n_sigma : `float`
+        Pixels farther than this from the mean are outliers, in units of
+        the standard deviation.
+    n_iterations : `int`
+        How often outliers are looked for.
+
+    Returns
+    -------
+    mean, stdev : `float`
+        In the pixels' unit; NaN when no pixel is left.
+    """
+    values = pixels[np.isfinite(pixels)].astype(np.float64)
+    if not values.size:
+        return np.nan, np.nan
+    mean, stdev = values.mean(), values.std()
+    for _ in range(n_iterations):
+        inside = np.abs(values - mean) <= n_sigma * stdev
+        if inside.all():
+            break
+        values = values[inside]
+        mean, stdev = values.mean(), values.std()
+    return float(mean), float(stdev)
+
+
+def reject_cosmic_rays(
+    pixels: np.ndarray, noise: float, n_sigma: float = 6.0, grow: float = 3.0
+) -> np.ndarray:
+    """Return an image with the pixels that cosmic rays hit set to NaN.
+
+    Parameters
+    ----------
+    pixels : `numpy.ndarray`, (ny, nx)
+        Image of an amplifier.
+    noise : `float`
+        Its noise, in the pixels' unit.
+    n_sigma : `float`, optional
+        Height over the median of a hit's brightest pixels, in noise.
+    grow : `float`, optional
+        Height of the neighbours that belong to the hit, in noise.
+
+    Returns
+    -------
+    cleaned : `numpy.ndarray`, (ny, nx)
+        A copy.
+    """
+    height = pixels - np.nanmedian(pixels)
+    cleaned = pixels.copy()
+    for y, x in np.argwhere(height > n_sigma * noise):
+        around = (slice(max(y - 1, 0), y + 2), slice(max(x - 1, 0), x + 2))
+        cleaned[around][height[around] > grow * noise] = np.nan
+    return cleaned
+
+
+def clipped_stack_mean(
+    stack: np.ndarray,
+    scales: np.ndarray,
+    weights: np.ndarray,
+    n_sigma: float,
+    n_iterations: int,
+) -> np.ndarray:
+    """Average a stack of images, without outliers, pixel by pixel.
+
+    Parameters
+    ----------
+    stack : `numpy.ndarray`, (n, ny, nx)
+        float32 images; divided by their scales in place. NaN is left out.
+    scales : `numpy.ndarray`, (n,)
+        What each image is divided by first.
+    weights : `numpy.ndarray`, (n,)
+        Weight of each image after that: its inverse variance, up to a
+        common factor.
+    n_sigma : `float`
+        A value farther than this from its pixel's mean is rejected, in
+        units of the standard deviation that its weight makes one expect.
+    n_iterations : `int`
+        How often values are rejected.
+
+    Returns
+    -------
+    mean : `numpy.ndarray`, (ny, nx)
+        float32; NaN where no image has a value.
+
+    Notes
+    -----
+    Most pixels reject nothing. So one pass goes over the stack image by
+    image, with no temporary array larger than an image, and only pixels
+    with something to reject are iterated upon.
+    """
+    n, *shape = stack.shape
+    stack = stack.reshape(n, -1)
+    weights = weights.astype(np.float32)
+    total = weights.sum()
+    mean = np.zeros(stack.shape[1], np.float32)
+    scratch = np.empty_like(mean)
+    for image, scale, weight in zip(stack, scales, weights, strict=True):
+        if scale != 1.0:
+            image /= np.float32(scale)
+        mean += np.multiply(image, weight / total, out=scratch)
+    square_sum, largest = np.zeros_like(mean), np.zeros_like(mean)
+    for image, weight in zip(stack, weights, strict=True):
+        np.subtract(image, mean, out=scratch)
+        np.square(scratch, out=scratch)
+        scratch *= weight
+        square_sum += scratch
+        np.maximum(largest, scratch, out=largest)
+    # The comparison is written so that a mean of NaN is looked at, too.
+    busy = np.flatnonzero(~(largest * (n - 1) <= n_sigma**2 * square_sum))
+    mean[busy] = _iterate(stack[:, busy], weights[:, None], n_sigma, n_iterations)
+    return mean.reshape(shape)
+
+
+def _iterate(values: np.ndarray, weights: np.ndarray, n_sigma: float, n_iterations: int) -> np.ndarray:
+    """Clip as `clipped_stack_mean` does, with a mask: (n, m) -> (m,)."""
+    use = np.isfinite(values)
+    values = np.where(use, values, 0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        for iteration in range(n_iterations + 1):
+            used = weights * use
+            mean = (values * used).sum(axis=0) / used.sum(axis=0)
+            if iteration == n_iterations:
+                break
+            deviation = weights * (values - mean) ** 2
+            variance = (deviation * use).sum(axis=0) / (use.sum(axis=0) - 1)
+            kept = use & ~(deviation > n_sigma**2 * variance)
+            if (kept == use).all():
+                break
+            use = kept
+    return np.asarray(mean, np.float32)
+
+
+def rows_per_block(shape: tuple[int, int], n_images: int) -> int:
+    """Return how many rows of a stack to have in memory at a time.
+
+    Parameters
+    ----------
+    shape : `tuple` [`int`, `int`]
+        Rows and columns of an image.
+    n_images : `int`
+        Images in the stack.
+
+    Returns
+    -------
+    n_rows : `int`
+        So many that the stack takes no more than two float32 images, or
+        `STACK_BYTES` if that is more.
+    """
+    row = 4 * shape[1] * n_images
+    return min(shape[0], max(1, max(2 * 4 * shape[0] * shape[1], STACK_BYTES) // row))
+
+
+def combine_rows(
+    read: Callable[[int, tuple[int, int]], np.ndarray],
+    n_images: int,
+    shape: tuple[int, int],
+    combine: Callable[[np.ndarray, tuple[int, int]], np.ndarray],
+    dtype: type = np.float32,
+) -> np.ndarray:
+    """Combine images that need not fit into memory together.
+
+    Parameters
+    ----------
+    read : `~collections.abc.Callable`
+        Takes the number of an image and a pair of rows (first, one after
+        the last); returns these rows.
+    n_images : `int`
+        Number of images.
+    shape : `tuple` [`int`, `int`]
+        Rows and columns of each.
+    combine : `~collections.abc.Callable`
+        Takes a stack of rows, (n, rows, nx), which it may overwrite, and
+        the pair of rows; returns them combined, (rows, nx).
+    dtype : `type`, optional
+        Of the result.
+
+    Returns
+    -------
+    combined : `numpy.ndarray`, (ny, nx)
+        The result.
+    """
+    step = rows_per_block(shape, n_images)
+    combined: np.ndarray = np.empty(shape, dtype)
+    stack = np.empty((n_images, step, shape[1]), np.float32)
+    for first in range(0, shape[0], step):
+        rows = (first, min(first + step, shape[0]))
+        block = stack[:, : rows[1] - rows[0]]
+        for number in range(n_images):
+            block[number] = read(number, rows)
+        combined[rows[0] : rows[1]] = combine(block, rows)
+    return combined

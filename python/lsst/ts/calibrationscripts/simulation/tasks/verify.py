@@ -1,0 +1,206 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Verification of corrected images, with the tests of cp_verify.
+
+The criteria are those of DMTN-101 as cp_verify applies them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lsst.pipe.base.connectionTypes as cT
+import numpy as np
+from lsst.pex.config import Field
+from lsst.pipe.base import PipelineTask, PipelineTaskConfig, PipelineTaskConnections, Struct
+
+from ..exposure import Amplifier, Exposure
+from .statistics import clipped_mean_and_stdev, reject_cosmic_rays
+
+__all__ = [
+    "VerifyConfig",
+    "VerifyFlatConfig",
+    "VerifyFlatTask",
+    "VerifyReadNoiseConfig",
+    "VerifyReadNoiseTask",
+]
+
+
+class VerifyConnections(  # type: ignore[call-arg]
+    PipelineTaskConnections, dimensions=("instrument", "exposure", "detector")
+):
+    """A corrected image, and what its verification found."""
+
+    inputExp = cT.Input(  # noqa: N815
+        name="verifyProc",
+        doc="Corrected image.",
+        storageClass="CcdExposure",
+        dimensions=("instrument", "exposure", "detector"),
+    )
+    outputStats = cT.Output(  # noqa: N815
+        name="verifyDetStats",
+        doc="Statistics of the image and the outcome of each test.",
+        storageClass="StructuredDataDict",
+        dimensions=("instrument", "exposure", "detector"),
+    )
+
+
+class VerifyConfig(PipelineTaskConfig, pipelineConnections=VerifyConnections):  # type: ignore[call-arg]
+    """How statistics are clipped."""
+
+    numSigmaClip = Field[float](doc="Clipping threshold, in standard deviations.", default=5.0)  # noqa: N815
+    clipMaxIter = Field[int](doc="Clipping iterations.", default=3)  # noqa: N815
+
+    def setDefaults(self) -> None:  # noqa: N802
+        """Leave the log to the job, which has one file for all quanta."""
+        self.saveLogOutput = False
+
+
+class VerifyTask(PipelineTask):
+    """Measure each amplifier and hold it against the criteria.
+
+    A subclass says what is measured and which criteria apply.
+    """
+
+    ConfigClass = VerifyConfig
+    _DefaultName = "cpVerify"
+
+    def run(self, inputExp: Exposure) -> Struct:  # noqa: N803
+        """Verify one image.
+
+        Parameters
+        ----------
+        inputExp : `Exposure`
+            Corrected image (ADU).
+
+        Returns
+        -------
+        result : `lsst.pipe.base.Struct`
+            ``outputStats`` (`dict`): statistics by amplifier in ``AMP``
+            and of the detector in ``DET`` (ADU), the outcome of the tests
+            in ``VERIFY``, in the same way, and ``SUCCESS``.
+        """
+        measured, passed = {}, {}
+        for amplifier in inputExp.detector:
+            pixels = inputExp.image.array[amplifier.section]
+            measured[amplifier.name] = self.measure(pixels)
+            passed[amplifier.name] = _with_success(self.judge(measured[amplifier.name], amplifier))
+        statistics: dict[str, Any] = {"AMP": measured}
+        outcomes: dict[str, Any] = {"AMP": passed}
+        detector = self.measure_detector(measured)
+        if detector:
+            statistics["DET"] = detector
+            outcomes["DET"] = _with_success(self.judge_detector(detector))
+        success = all(outcome["SUCCESS"] for outcome in passed.values())
+        success &= outcomes.get("DET", {}).get("SUCCESS", True)
+        return Struct(outputStats=statistics | {"VERIFY": outcomes, "SUCCESS": success})
+
+    def measure(self, pixels: np.ndarray) -> dict[str, float]:
+        """Measure the pixels of an amplifier: statistic name to value."""
+        raise NotImplementedError
+
+    def judge(self, measured: dict[str, float], amplifier: Amplifier) -> dict[str, bool]:
+        """Hold an amplifier's statistics against its criteria."""
+        raise NotImplementedError
+
+    def measure_detector(self, measured: dict[str, dict[str, float]]) -> dict[str, float]:
+        """Measure the detector from its amplifiers; nothing by default."""
+        return {}
+
+    def judge_detector(self, measured: dict[str, float]) -> dict[str, bool]:
+        """Hold the detector's statistics against its criteria."""
+        return {}
+
+
+def _with_success(outcome: dict[str, bool]) -> dict[str, bool]:
+    return outcome | {"SUCCESS": all(outcome.values())}
+
+
+class VerifyReadNoiseConfig(VerifyConfig, pipelineConnections=VerifyConnections):  # type: ignore[call-arg]
+    """Criteria of biases and darks."""
+
+    noiseTolerance = Field[float](  # noqa: N815
+        doc="Largest relative difference of the noise to the nominal read noise.", default=0.05
+    )
+    noiseTwoSided = Field[bool](  # noqa: N815
+        doc="Does noise that is too low fail as well? cp_verify tested that until 2023.", default=True
+    )
+    crNoiseTolerance = Field[float](  # noqa: N815
+        doc="Largest relative difference of the clipped noise to that without cosmic rays.", default=0.05
+    )
+
+
+class VerifyReadNoiseTask(VerifyTask):
+    """Verify a bias or a dark: read noise is all that is left of it.
+
+    ``MEAN``: below the noise (DMTN-101 tests 4.2, 5.2). ``NOISE``: the
+    nominal read noise (4.3, 5.3). ``CR_NOISE``: the same with cosmic rays
+    removed as with pixels clipped (4.4, 5.4). ``PROCESSING``: there are
+    pixels to measure.
+    """
+
+    ConfigClass = VerifyReadNoiseConfig
+    _DefaultName = "cpVerifyReadNoise"
+
+    def measure(self, pixels: np.ndarray) -> dict[str, float]:
+        """Measure mean, clipped noise, and noise without cosmic rays."""
+        _, noise = clipped_mean_and_stdev(pixels, self.config.numSigmaClip, self.config.clipMaxIter)
+        if np.isnan(noise):
+            return {"MEAN": noise, "NOISE": noise, "CR_NOISE": noise}
+        cleaned = reject_cosmic_rays(pixels, noise)
+        return {
+            "MEAN": float(np.nanmean(pixels, dtype=np.float64)),
+            "NOISE": noise,
+            "CR_NOISE": float(np.nanstd(cleaned, dtype=np.float64)),
+        }
+
+    def judge(self, measured: dict[str, float], amplifier: Amplifier) -> dict[str, bool]:
+        """Test the noise against the nominal one, which is in electrons."""
+        noise, cr_noise = measured["NOISE"], measured["CR_NOISE"]
+        nominal = amplifier.read_noise / amplifier.gain
+        excess = (noise - nominal) / nominal
+        if self.config.noiseTwoSided:
+            excess = abs(excess)
+        return {
+            "MEAN": bool(abs(measured["MEAN"]) < noise),
+            "NOISE": bool(excess <= self.config.noiseTolerance),
+            "CR_NOISE": bool(abs(noise - cr_noise) / cr_noise <= self.config.crNoiseTolerance),
+            "PROCESSING": not np.isnan(noise),
+        }
+
+
+class VerifyFlatConfig(VerifyConfig, pipelineConnections=VerifyConnections):  # type: ignore[call-arg]
+    """Criteria of flats."""
+
+    scatterTolerance = Field[float](  # noqa: N815
+        doc="Largest scatter of the amplifiers' means, relative to the detector's.", default=0.05
+    )
+
+
+class VerifyFlatTask(VerifyTask):
+    """Verify a flat: shot noise is all that is left of it.
+
+    ``NOISE``: no more than Poisson noise (DMTN-101 test 10.X).
+    ``SCATTER``, of the detector: the amplifiers' means agree (10.Y).
+    """
+
+    ConfigClass = VerifyFlatConfig
+    _DefaultName = "cpVerifyFlat"
+
+    def measure(self, pixels: np.ndarray) -> dict[str, float]:
+        """Measure clipped mean and noise."""
+        mean, noise = clipped_mean_and_stdev(pixels, self.config.numSigmaClip, self.config.clipMaxIter)
+        return {"MEAN": mean, "NOISE": noise}
+
+    def judge(self, measured: dict[str, float], amplifier: Amplifier) -> dict[str, bool]:
+        """Test the noise against the root of the mean (both ADU)."""
+        return {"NOISE": bool(measured["NOISE"] <= np.sqrt(max(measured["MEAN"], 0.0)))}
+
+    def measure_detector(self, measured: dict[str, dict[str, float]]) -> dict[str, float]:
+        """Measure mean and scatter of the amplifiers' means (ADU)."""
+        means = np.array([statistics["MEAN"] for statistics in measured.values()])
+        return {"MEAN": float(means.mean()), "SCATTER": float(means.std())}
+
+    def judge_detector(self, measured: dict[str, float]) -> dict[str, bool]:
+        """Test the scatter relative to the mean."""
+        return {"SCATTER": bool(measured["SCATTER"] / measured["MEAN"] <= self.config.scatterTolerance)}
