@@ -6,7 +6,10 @@ from __future__ import annotations
 
 import asyncio
 import selectors
-from typing import Any
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 class _JumpingSelector(selectors.DefaultSelector):
@@ -34,6 +37,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         return self._jumping.elapsed
 
 
-class VirtualTimePolicy(asyncio.DefaultEventLoopPolicy):
-    def new_event_loop(self) -> Any:
-        return VirtualTimeLoop()
+def virtually(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end in virtual time."""
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        return runner.run(work)

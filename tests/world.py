@@ -40,6 +40,7 @@ class World:
     dropped: dict[str, set[int]] = dataclasses.field(default_factory=dict)
     certify_error: ObservatoryError | None = None
     on_checkpoint: Callable[[str], None] | None = None
+    on_event: Callable[[str], None] | None = None
 
     taken: list[str] = dataclasses.field(default_factory=list)
     events: list[tuple[float, str]] = dataclasses.field(default_factory=list)
@@ -67,6 +68,8 @@ class World:
 
     def note(self, event: str) -> None:
         self.events.append((self.now(), event))
+        if self.on_event:
+            self.on_event(event)
 
     def time_of(self, event: str) -> float:
         return next(time for time, name in self.events if name == event)
@@ -182,6 +185,7 @@ class _Repository:
     async def certify(self, certification: Certification) -> None:
         if self._world.certify_error:
             raise self._world.certify_error
+        self._world.note(f"certifying {certification.dataset_type}")
         await asyncio.sleep(1)
         self._world.certified.append(certification)
         self._world.note(f"certified {certification.dataset_type}")

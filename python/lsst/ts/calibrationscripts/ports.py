@@ -22,13 +22,14 @@ __all__ = [
     "ObservatoryError",
     "Operator",
     "PreconditionError",
+    "Watcher",
 ]
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from .plan import JobRequest, PlannedExposure
+from .plan import JobRequest, PlannedExposure, Stage
 
 
 class ObservatoryError(Exception):
@@ -131,6 +132,19 @@ class Operator(Protocol):
 
     async def checkpoint(self, name: str) -> None:
         """Be paused or stopped here, if the operator wishes."""
+
+
+class Watcher(Protocol):
+    """Somebody who only looks on, such as a progress display."""
+
+    def started(self, stage: Stage) -> None:
+        """Learn that a stage has begun."""
+
+    def taken(self, exposure: PlannedExposure) -> None:
+        """Learn that a frame has been taken."""
+
+    def ended(self, stage: Stage, outcome: str) -> None:
+        """Learn how a stage ended."""
 
 
 class Camera(Protocol):

@@ -32,6 +32,7 @@ from .ports import (
     ObservatoryError,
     Operator,
     PreconditionError,
+    Watcher,
 )
 from .report import Outcome, RunReport, StageResult, gains_text, summary_text, verdict_text
 from .verification import StatisticsError, Verdict, judge
@@ -76,6 +77,8 @@ class Procedure:
         What follows from it.
     camera, ingest, jobs, repository, operator
         The world; see `lsst.ts.calibrationscripts.ports`.
+    watcher : `Watcher`, optional
+        Who looks on.
     instrument : `Instrument`, optional
         Whose frames are taken.
     pipelines : `PipelineSet`, optional
@@ -92,6 +95,7 @@ class Procedure:
         jobs: JobService,
         repository: CalibrationRepository,
         operator: Operator,
+        watcher: Watcher | None = None,
         instrument: Instrument = LATISS,
         pipelines: PipelineSet = PROCEDURE,
     ) -> None:
@@ -102,6 +106,7 @@ class Procedure:
         self._jobs = jobs
         self._repository = repository
         self._operator = operator
+        self._watcher = watcher
         self._instrument = instrument
         self._pipelines = pipelines
         self._detectors = instrument.detector_ids(config.detectors)
@@ -212,6 +217,7 @@ class Procedure:
     async def _expose(self, stage: Stage) -> None:
         """Take the frames of a series; leave the wait for ingest behind."""
         series = self._series[ImageType(stage.product.value)]
+        self._tell_started(stage)
         planned = self._plan.exposures_of(stage.product)
         useless = None
         for exposure in planned:
@@ -222,6 +228,8 @@ class Procedure:
             exposure_id = await self._camera.take(exposure)
             series.frames.append((exposure_id, exposure))
             self._ingest.expect(exposure_id)
+            if self._watcher:
+                self._watcher.taken(exposure)
             self._operator.info(f"{exposure.label}: exposure {exposure_id}")
             if self._config.wait_between_exposures:
                 await asyncio.sleep(self._config.wait_between_exposures)
@@ -252,6 +260,10 @@ class Procedure:
             result = StageResult(stage.name, Outcome.PASSED, f"{len(series.frames)} frames")
         self._end(stage, result)
 
+    def _tell_started(self, stage: Stage) -> None:
+        if self._watcher:
+            self._watcher.started(stage)
+
     def _start(self, stage: Stage, work: Coroutine[None, None, None]) -> None:
         self._tasks[stage.name] = asyncio.create_task(self._guard(stage, work), name=stage.name)
 
@@ -277,6 +289,8 @@ class Procedure:
 
     def _end(self, stage: Stage, result: StageResult) -> None:
         self._ended[stage.name].set_result(result)
+        if self._watcher:
+            self._watcher.ended(stage, result.outcome)
         text = f"{stage.name}: {result.outcome}" + (f", {result.reason}" if result.reason else "")
         match result.outcome:
             case Outcome.FAILED:
@@ -291,6 +305,7 @@ class Procedure:
         if cause:
             self._end(stage, StageResult(stage.name, Outcome.SKIPPED, cause))
             return
+        self._tell_started(stage)
         match stage.kind:
             case StageKind.VERIFY:
                 result = await self._verify(stage)

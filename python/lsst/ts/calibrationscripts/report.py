@@ -127,7 +127,10 @@ class RunReport:
 
 
 def verdict_text(
-    verdict: Verdict, *, verification_collection: str, generation_collection: str | None = None
+    verdict: Verdict,
+    *,
+    verification_collection: str | None = None,
+    generation_collection: str | None = None,
 ) -> str:
     """Tell the operator a verdict and everything that it rests on.
 
@@ -135,8 +138,8 @@ def verdict_text(
     ----------
     verdict : `Verdict`
         The verdict.
-    verification_collection : `str`
-        Output collection of the verification job.
+    verification_collection : `str`, optional
+        Output collection of the verification job; `None` if it is not known.
     generation_collection : `str`, optional
         Output collection of the job that made the calibration; `None` if
         none was made, and the frames were held against older ones.
@@ -153,13 +156,10 @@ def verdict_text(
         lines.append("Tests of the run as a whole failed; see the run statistics. They do not decide.")
     if verdict.exposures_with_failures or not verdict.passed:
         lines += _threshold_lines(verdict)
-    if generation_collection is None:
-        lines.append(
-            "Generation collection: none, the reference calibrations were given (external verification)"
-        )
-    else:
-        lines.append(f"Generation collection: {generation_collection}")
-    lines.append(f"Verification collection: {verification_collection}")
+    if verification_collection:
+        none = "none; the frames were held against reference calibrations"
+        lines.append(f"Generation collection: {generation_collection or none}")
+        lines.append(f"Verification collection: {verification_collection}")
     return "\n".join(lines)
 
 
@@ -174,7 +174,7 @@ def _headline(verdict: Verdict, *, generated: bool) -> str:
         case False, True:
             return f"{name} exposures passed the overall verification criteria{but}"
         case _:
-            return f"{name} exposures failed verification against the reference calibrations."
+            return f"{name} exposures failed verification."
 
 
 def _wrap(text: str, indent: int) -> str:
@@ -227,7 +227,8 @@ def _exposures_line(ids: list[int]) -> str:
 
 
 def _listed(failures: tuple[FailedTest, ...]) -> Iterator[str]:
-    for _, group in itertools.groupby(failures, key=lambda failure: (failure.detector, failure.amplifier)):
+    by_test = sorted(failures, key=lambda failure: (failure.test, failure))
+    for _, group in itertools.groupby(by_test, key=lambda failure: failure.test):
         yield _columns(group, 8)
 
 

@@ -79,8 +79,8 @@ class ButlerRepository:
                 continue
             if kind is not CollectionType.CALIBRATION:
                 yield (
-                    f"calib_collection {collection} is a {kind.name} collection, which nothing can be certified "
-                    "into. Write another name"
+                    f"calib_collection {collection} is a {kind.name} collection, which nothing can be "
+                    "certified into. Write another name"
                 )
                 continue
             for certification in certifications:

@@ -15,7 +15,7 @@ import yaml
 from ..config import CalibrationConfig, ConfigurationError, load_schema, parse
 from ..instruments import Instrument
 from ..plan import RunPlan, make_plan
-from ..ports import Camera, Ingest, JobService, ObservatoryError
+from ..ports import Camera, Ingest, JobService, ObservatoryError, Watcher
 from ..procedure import Procedure
 from ..report import RunReport
 from .repository import ButlerRepository
@@ -37,6 +37,9 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):  # type: i
 
     instrument: Instrument
     """The instrument; a class attribute of the subclass."""
+
+    watcher: Watcher | None = None
+    """Who looks on, such as a progress display."""
 
     def __init__(self, index: int, descr: str) -> None:
         super().__init__(index=index, descr=descr)
@@ -126,6 +129,7 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):  # type: i
             jobs=self.make_jobs(self._config),
             repository=repository,
             operator=_ScriptOperator(self),
+            watcher=self.watcher,
             instrument=self.instrument,
         )
         try:

@@ -1,0 +1,116 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a configuration makes the observatory do."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from lsst.ts.calibrationscripts.config import parse
+from lsst.ts.calibrationscripts.pipelines import Product
+from lsst.ts.calibrationscripts.plan import RunPlan, StageKind, make_plan
+
+
+def plan_of(text: str) -> RunPlan:
+    return make_plan(parse(text))
+
+
+def needs(plan: RunPlan) -> dict[str, tuple[str, ...]]:
+    return {stage.name: stage.needs for stage in plan.stages}
+
+
+def test_the_daily_default_verifies_externally() -> None:
+    plan = plan_of("")
+    assert [len(plan.exposures_of(product)) for product in (Product.BIAS, Product.DARK, Product.FLAT)] == [
+        21,
+        23,
+        21,
+    ]
+    assert sum(exposure.exp_time for exposure in plan.exposures) == 640
+    # No type waits for another: only the camera's order is kept.
+    assert needs(plan) == {
+        "expose BIAS": (),
+        "expose DARK": (),
+        "expose FLAT": (),
+        "verify BIAS": ("expose BIAS",),
+        "verify DARK": ("expose DARK",),
+        "verify FLAT": ("expose FLAT",),
+        "measure GAIN": ("expose FLAT",),
+    }
+
+
+def test_generated_calibrations_are_a_chain() -> None:
+    plan = plan_of("generate_calibrations: true")
+    assert needs(plan)["generate DARK"] == ("expose DARK", "certify BIAS")
+    assert needs(plan)["generate FLAT"] == ("expose FLAT", "certify BIAS", "certify DARK")
+    assert needs(plan)["verify FLAT"] == ("expose FLAT", "generate FLAT")
+    assert needs(plan)["certify FLAT"] == ("verify FLAT",)
+    assert needs(plan)["measure GAIN"] == ("expose FLAT", "certify BIAS", "certify DARK")
+
+
+def test_without_verification_what_is_generated_is_certified() -> None:
+    plan = plan_of("{script_mode: BIAS, generate_calibrations: true, do_verify: false}")
+    assert needs(plan)["certify BIAS"] == ("generate BIAS",)
+
+
+def test_a_dark_is_made_with_the_bias_of_this_run() -> None:
+    # Given a chain, when the dark's job is written out
+    plan = plan_of("{generate_calibrations: true, calib_collection: LATISS/calib/u/me, n_processes: 4}")
+    stage = plan.find(StageKind.GENERATE, Product.DARK)
+    assert stage is not None and stage.job is not None
+    request = stage.job.request(
+        generated=["u/ocps/bias"], exposures=[1, 2], instrument="LATISS", detectors=[0], n_processes=4
+    )
+    # Then the run's own bias is found before that of LATISS/calib
+    assert request.config == (
+        "-j 4 -i u/ocps/bias,LATISS/calib/u/me,LATISS/calib --register-dataset-types -c isr:doDefect=False"
+    )
+    assert request.data_query == "instrument='LATISS' AND detector IN (0) AND exposure IN (1, 2)"
+    assert request.pipeline == "${CP_PIPE_DIR}/pipelines/LATISS/cpDark.yaml"
+
+
+def test_no_pairs_no_gain_stage() -> None:
+    plan = plan_of("{n_flat: 3, exp_times_flat: [1, 2, 3]}")
+    assert plan.find(StageKind.MEASURE, Product.GAIN) is None
+    assert any("gain" in notice for notice in plan.notices)
+
+
+def test_the_plan_tells_which_flats_give_gains() -> None:
+    plan = plan_of("")
+    assert any("1 flat pair(s), 2 of the 20 flats" in notice for notice in plan.notices)
+
+
+def test_a_ptc_takes_the_place_of_gains_and_defects_use_darks_and_flats() -> None:
+    plan = plan_of("{do_ptc: true, do_defects: true}")
+    assert needs(plan)["generate DEFECTS"] == ("expose DARK", "expose FLAT")
+    assert needs(plan)["certify PTC"] == ("generate PTC",)
+    assert "measure GAIN" not in needs(plan)
+
+
+def test_the_duration_is_exposures_readout_and_the_processing_that_remains() -> None:
+    plan = plan_of("")
+    camera_time = 640 + 65 * 2
+    tail = plan.duration - camera_time
+    # One job of 20 flats takes minutes; those before it ran beside exposures.
+    assert 60 < tail < 300
+    assert plan_of("wait_between_exposures: 10").duration == pytest.approx(plan.duration + 650)
+
+
+@pytest.mark.parametrize("mode", ["BIAS", "DARK", "FLAT", "BIAS_DARK", "BIAS_DARK_FLAT"])
+@pytest.mark.parametrize("generate", ["true", "false"])
+def test_stages_come_after_those_they_need(mode: str, generate: str) -> None:
+    plan = plan_of(f"{{script_mode: {mode}, generate_calibrations: {generate}}}")
+    seen: set[str] = set()
+    for stage in plan.stages:
+        assert set(stage.needs) | set(stage.after) <= seen
+        assert stage.job is None or set(stage.job.inputs_from) <= seen
+        seen.add(stage.name)
+
+
+def test_json_tells_exposures_stages_and_duration() -> None:
+    data = json.loads(json.dumps(plan_of("script_mode: BIAS_DARK").to_dict()))
+    assert data["n_exposures"] == 44 == len(data["exposures"])
+    assert data["exposures"][0] == {"image_type": "BIAS", "exp_time": 0.0, "discard": True}
+    assert data["stages"][1]["after"] == ["expose BIAS"]
+    assert data["duration"] > 0

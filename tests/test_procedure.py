@@ -1,0 +1,227 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The procedure in a world of a few lines, in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+from lsst.ts.calibrationscripts.ports import (
+    CameraError,
+    IngestReport,
+    ObservatoryError,
+    PreconditionError,
+)
+from lsst.ts.calibrationscripts.report import Outcome, RunReport
+from virtual_time import virtually
+from world import World
+
+CHAIN = "{script_mode: BIAS_DARK, generate_calibrations: true, n_bias: 3, n_dark: 3, exp_times_dark: 15}"
+
+
+def run(world: World, text: str) -> RunReport:
+    """Run a configuration; see that nothing is left running."""
+
+    async def work() -> RunReport:
+        procedure = world.procedure(text)
+        try:
+            await procedure.run()
+        finally:
+            assert asyncio.all_tasks() == {asyncio.current_task()}
+            assert not world.running
+        return procedure.report
+
+    return virtually(work())
+
+
+def outcomes(report: RunReport) -> dict[str, Outcome]:
+    return {result.name: result.outcome for result in report.stages}
+
+
+def test_the_chain_ends_certified() -> None:
+    world = World()
+    report = run(world, CHAIN)
+    assert report.state == "DONE" and report.complete
+    assert outcomes(report) == {
+        "expose BIAS": Outcome.PASSED,
+        "expose DARK": Outcome.PASSED,
+        "generate BIAS": Outcome.PASSED,
+        "verify BIAS": Outcome.PASSED,
+        "certify BIAS": Outcome.CERTIFIED,
+        "generate DARK": Outcome.PASSED,
+        "verify DARK": Outcome.PASSED,
+        "certify DARK": Outcome.CERTIFIED,
+    }
+    # A dark is made only once the bias is certified.
+    assert world.time_of("start cpDark") >= world.time_of("certified bias")
+    assert [c.dataset_type for c in report.certifications] == ["bias", "dark"]
+    assert report.certifications[0].source == "u/ocps/cpBias"
+    # The discarded frame is taken and kept out of the jobs.
+    assert len(report.exposures["BIAS"]) == 4
+    assert str(report.discarded["BIAS"][0]) not in world.requests["cpBias"].data_query
+
+
+def test_processing_runs_beside_the_next_exposures() -> None:
+    world = World(job_times={"verifyBias": 30})
+    run(world, "")
+    assert world.time_of("end verifyBias") < world.time_of("DARK 23/23, 30 s")
+    assert world.time_of("start verifyDark") < world.time_of("FLAT 21/21, 5 s")
+
+
+def test_a_bias_that_fails_verification_holds_back_the_dark() -> None:
+    # Given biases that all fail; the bias is judged while darks are taken
+    world = World(failing_types=frozenset({"BIAS"}), job_times={"cpBias": 5, "verifyBias": 5})
+    report = run(world, CHAIN)
+    # Then the script is DONE, nothing is certified, and the cause is told
+    assert report.state == "DONE" and not report.complete
+    assert outcomes(report)["verify BIAS"] is Outcome.HELD
+    for name in ("certify BIAS", "generate DARK", "verify DARK", "certify DARK"):
+        result = next(result for result in report.stages if result.name == name)
+        assert result.outcome is Outcome.SKIPPED
+        assert "verify BIAS ended HELD: 3 of 3 exposures failed verification" in result.reason
+    assert world.certified == []
+    # and darks that nothing can use any more are not taken
+    skipped = next(result for result in report.stages if result.name == "expose DARK")
+    assert skipped.outcome is Outcome.SKIPPED and "1 of 4 frames taken" in skipped.reason
+    assert any("failed verification and will not be certified." in text for _, text in world.log)
+
+
+def test_external_verification_of_one_type_does_not_touch_the_others() -> None:
+    world = World(failing_types=frozenset({"BIAS"}))
+    report = run(world, "")
+    assert outcomes(report)["verify BIAS"] is Outcome.HELD
+    assert outcomes(report)["verify DARK"] is Outcome.PASSED
+    assert outcomes(report)["measure GAIN"] is Outcome.PASSED
+    assert len(world.taken) == 65
+    assert not any("certified" in text for _, text in world.log)
+
+
+def test_a_job_that_fails_is_an_outcome_with_its_log() -> None:
+    world = World(exit_codes={"cpBias": 1})
+    report = run(world, CHAIN)
+    failed = next(result for result in report.stages if result.name == "generate BIAS")
+    assert failed.outcome is Outcome.FAILED
+    assert failed.reason == "job cpBias ended with exit code 1"
+    assert (failed.job_id, failed.collection, failed.log) == ("cpBias", "u/ocps/cpBias", "/log/cpBias")
+    assert outcomes(report)["certify DARK"] is Outcome.SKIPPED
+    assert any(level == "error" and "/log/cpBias" in text for level, text in world.log)
+
+
+@pytest.mark.parametrize("job", ["cpBias", "verifyBias"])
+def test_a_job_that_drops_an_exposure_in_silence_is_found_out(job: str) -> None:
+    world = World(dropped={job: {2026112300003}})
+    report = run(world, CHAIN)
+    failed = [result for result in report.stages if result.outcome is Outcome.FAILED]
+    assert [result.job_id for result in failed] == [job]
+    assert "left out 1 of 3 exposures without a word: 2026112300003" in failed[0].reason
+    assert world.certified == []
+
+
+def test_without_verification_the_report_says_so() -> None:
+    report = run(World(), "{script_mode: BIAS, generate_calibrations: true, do_verify: false}")
+    assert report.stages[-1].outcome is Outcome.CERTIFIED
+    assert report.stages[-1].reason == "certified without verification"
+
+
+def test_a_certification_that_fails_is_an_outcome() -> None:
+    world = World(certify_error=ObservatoryError("the disk is full"))
+    report = run(world, CHAIN)
+    assert outcomes(report)["certify BIAS"] is Outcome.FAILED
+    assert outcomes(report)["generate DARK"] is Outcome.SKIPPED
+    assert report.certifications == ()
+
+
+@pytest.mark.parametrize(
+    "ingest, text",
+    [
+        (IngestReport(missing=(2026112300002,)), "not in the Butler: exposure(s) 2026112300002"),
+        (
+            IngestReport(failures=((2026112300002, "status 1, bad header"),)),
+            "could not ingest exposure 2026112300002: status 1, bad header",
+        ),
+    ],
+)
+def test_frames_that_are_not_ingested_are_named_and_not_processed(ingest: IngestReport, text: str) -> None:
+    world = World(ingest=ingest)
+    report = run(world, "")
+    assert text in report.stages[0].reason
+    assert outcomes(report)["expose BIAS"] is Outcome.FAILED
+    assert outcomes(report)["verify BIAS"] is Outcome.SKIPPED
+    assert outcomes(report)["verify DARK"] is Outcome.PASSED
+
+
+def test_a_discarded_frame_that_is_not_ingested_does_no_harm() -> None:
+    world = World(ingest=IngestReport(missing=(2026112300001,)))
+    report = run(world, "script_mode: BIAS")
+    assert report.complete
+    assert any("discarded anyway" in text for level, text in world.log if level == "warning")
+
+
+def test_all_that_stands_in_the_way_is_told_before_the_first_exposure() -> None:
+    world = World(problems=("ATCamera is in FAULT", "LATISS/calib does not exist"))
+    with pytest.raises(PreconditionError, match=r"(?s)FAULT.*does not exist"):
+        run(world, "")
+    assert world.taken == []
+
+
+def test_a_camera_failure_fails_the_run_and_aborts_its_jobs() -> None:
+    # Given a camera that fails on the third dark while biases are verified
+    world = World(exposure_error=("DARK 3/", CameraError("shutter stuck")), job_times={"verifyBias": 1000})
+    with pytest.raises(CameraError, match="shutter stuck"):
+        run(world, "")
+    assert world.aborted == ["verifyBias"]
+
+
+def test_a_stop_leaves_no_job_and_a_whole_report() -> None:
+    async def work() -> tuple[World, RunReport]:
+        world = World(job_times={"verifyBias": 1000})
+        procedure = world.procedure("")
+        task = asyncio.create_task(procedure.run())
+        world.on_checkpoint = lambda name: task.cancel() if name.startswith("FLAT 2/") else None
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        return world, procedure.report
+
+    world, report = virtually(work())
+    assert report.state == "STOPPED"
+    assert world.aborted == ["verifyBias"] or "verifyBias" in world.aborted
+    assert not world.running
+    assert outcomes(report)["verify FLAT"] is Outcome.ABORTED
+    assert len(report.exposures["DARK"]) == 23
+    assert RunReport.from_dict(json.loads(json.dumps(report.to_dict()))) == report
+
+
+def test_a_stop_during_a_certification_waits_for_it() -> None:
+    async def work() -> tuple[World, RunReport]:
+        world = World()
+        procedure = world.procedure("{script_mode: BIAS, generate_calibrations: true, n_bias: 3}")
+        task = asyncio.create_task(procedure.run())
+        world.on_event = lambda event: task.cancel() if event == "certifying bias" else None
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return world, procedure.report
+
+    world, report = virtually(work())
+    assert len(world.certified) == 1
+    assert outcomes(report)["certify BIAS"] is Outcome.CERTIFIED
+    assert len(report.certifications) == 1
+
+
+def test_checkpoints_say_what_is_done_and_how_far() -> None:
+    world = World()
+    run(world, "")
+    assert "DARK 7/23, 15 s" in world.checkpoints
+    assert world.checkpoints[-1] == "Processing, 7/7 stages ended"
+
+
+def test_gains_are_reported_per_pair_and_amplifier() -> None:
+    world = World()
+    report = run(world, "{script_mode: FLAT, n_flat: 4, exp_times_flat: [1, 1, 2, 2]}")
+    assert [(gain.exposures, gain.exp_time) for gain in report.gains] == [
+        ((2026112300002, 2026112300003), 1.0),
+        ((2026112300004, 2026112300005), 2.0),
+    ]
+    assert any("C00: 1.200" in text for _, text in world.log)

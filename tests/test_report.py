@@ -1,0 +1,137 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the operator reads."""
+
+from __future__ import annotations
+
+from lsst.ts.calibrationscripts.config import ImageType
+from lsst.ts.calibrationscripts.instruments import INSTRUMENTS
+from lsst.ts.calibrationscripts.ports import Certification, Gain
+from lsst.ts.calibrationscripts.report import (
+    Outcome,
+    RunReport,
+    StageResult,
+    gains_text,
+    summary_text,
+    verdict_text,
+)
+from lsst.ts.calibrationscripts.verification import judge
+from test_verification import AMPLIFIERS, failures, run_statistics
+
+
+def test_a_failed_bias_reads_as_in_the_procedure() -> None:
+    # Given the procedure's failing example
+    first = failures("NOISE") + failures("CR_NOISE", AMPLIFIERS[:8]) + failures("MEAN", AMPLIFIERS[:5])
+    other = [*failures("NOISE"), "RXX_S00 C05 CR_NOISE"]
+    statistics = run_statistics({2022092900001: first, 2022092900002: other, 2022092900003: other})
+    text = verdict_text(
+        judge(statistics, ImageType.BIAS, n_detectors=1),
+        generation_collection="u/ocps/329cb5f2f9ab4e1ebacf1577435d2eed",
+        verification_collection="u/ocps/5579591802f0470e88b7cdf6add8e1bf",
+    )
+    # Then the facts are those that the procedure shows
+    assert text.startswith("BIAS calibration failed verification and will not be certified.\n")
+    lines = [line.strip() for line in text.splitlines()]
+    assert "2022092900001  2022092900002  2022092900003" in lines
+    assert lines[lines.index("Exposure ID:  2022092900001") + 1 :][:3] == [
+        "CR_NOISE: 8",
+        "MEAN: 5",
+        "NOISE: 16",
+    ]
+    # and exposures that are alike are told of once
+    assert lines[lines.index("Exposure IDs:  2022092900002  2022092900003") + 1 :][:2] == [
+        "CR_NOISE: 1",
+        "NOISE: 16",
+    ]
+    assert "RXX_S00 C05 CR_NOISE  RXX_S00 C05 NOISE" in lines
+    for amplifier in AMPLIFIERS:
+        assert f"RXX_S00 {amplifier} NOISE" in text
+    for line in (
+        "Acceptable maximum number of failures per detector per test type: 8",
+        "Acceptable maximum number of failed detectors: 1",
+        "Acceptable maximum number of failed tests per exposure: 8",
+        "Acceptable maximum number of failed exposures: 3",
+        "Final number of exposures that failed verification: 3",
+        "Generation collection: u/ocps/329cb5f2f9ab4e1ebacf1577435d2eed",
+        "Verification collection: u/ocps/5579591802f0470e88b7cdf6add8e1bf",
+    ):
+        assert line in lines
+
+
+def test_a_pass_with_failures_says_both() -> None:
+    statistics = run_statistics(
+        {1: failures("CR_NOISE", AMPLIFIERS[:6]), **{exposure: [] for exposure in range(2, 21)}}
+    )
+    verdict = judge(statistics, ImageType.BIAS, n_detectors=1)
+    text = verdict_text(verdict, generation_collection="u/ocps/a", verification_collection="u/ocps/b")
+    assert text.startswith(
+        "BIAS calibration passed the overall verification criteria and will be certified, "
+        "but there are tests that did not pass:"
+    )
+    assert "No failures in the other 19 of 20 exposures." in text
+    assert len(text.splitlines()) < 25
+
+
+def test_nothing_is_called_certified_where_nothing_was_generated() -> None:
+    for found in ([], failures("NOISE")):
+        verdict = judge(run_statistics({1: found}), ImageType.FLAT, n_detectors=1)
+        assert "certified" not in verdict_text(verdict, verification_collection="u/ocps/b")
+
+
+def test_189_detectors_stay_readable() -> None:
+    # Given LSSTCam with a bad detector, and a test that fails everywhere
+    names = [detector.name for detector in INSTRUMENTS["LSSTCam"].detectors]
+    found = [f"{name} {amplifier} NOISE" for name in names for amplifier in AMPLIFIERS]
+    found += [f"R22_S11 {amplifier} MEAN" for amplifier in AMPLIFIERS]
+    statistics = run_statistics({exposure: found[: len(found) - exposure] for exposure in range(1, 21)})
+    text = verdict_text(
+        judge(statistics, ImageType.BIAS, n_detectors=189), verification_collection="u/ocps/b"
+    )
+    # Then it is counted, not listed
+    assert "NOISE: 3024 in 189 detector(s), most in:" in text
+    assert "and 181 more" in text
+    assert len(text.splitlines()) < 250
+    assert max(map(len, text.splitlines())) <= 110
+
+
+def test_gains_are_told_per_pair_detector_and_amplifier() -> None:
+    gains = tuple(
+        Gain(pair, 5.0, 0, amplifier, 1.1 + i / 100, 7.0)
+        for pair in ((11, 12), (13, 14))
+        for i, amplifier in enumerate(AMPLIFIERS)
+    )
+    text = gains_text(gains)
+    assert "Exposures 11 and 12, 5 s each" in text
+    assert text.count("Detector 0, median 1.175") == 2
+    assert "C00: 1.100  C01: 1.110" in text
+
+
+def test_the_summary_tells_how_each_stage_ended_and_where_to_look() -> None:
+    report = RunReport(
+        state="DONE",
+        stages=(
+            StageResult("generate BIAS", Outcome.PASSED, job_id="a", collection="u/ocps/a", log="/log/a"),
+            StageResult(
+                "verify BIAS", Outcome.HELD, "3 of 3", job_id="b", collection="u/ocps/b", log="/log/b"
+            ),
+        ),
+        config={"generate_calibrations": True},
+    )
+    text = summary_text(report)
+    assert "Not everything passed: 1 HELD." in text
+    assert "verify BIAS    HELD       3 of 3; u/ocps/b; log /log/b" in text
+    assert "/log/a" not in text
+    assert "Nothing was certified." in text
+
+
+def test_the_summary_names_what_was_certified() -> None:
+    certification = Certification("bias", "u/ocps/a", "LATISS/calib/daily", "2026-11-23", "2026-11-24")
+    report = RunReport(
+        state="DONE",
+        stages=(StageResult("certify BIAS", Outcome.CERTIFIED),),
+        certifications=(certification,),
+        config={"generate_calibrations": True},
+    )
+    assert summary_text(report).splitlines()[-1] == (
+        "Certified: bias from u/ocps/a into LATISS/calib/daily, valid 2026-11-23 to 2026-11-24."
+    )
