@@ -1,0 +1,367 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Mock OCPS: runs each job as a real ``pipetask`` command."""
+
+from __future__ import annotations
+
+__all__ = ["OcpsCsc", "OcpsJob", "cap_processes", "log_path", "processes_worth_using"]
+
+import asyncio
+import contextlib
+import dataclasses
+import datetime
+import json
+import os
+import re
+import shlex
+import uuid
+from pathlib import Path
+from typing import Any
+
+from ...observatory.sal import salobj
+from ..repository import RAW_RUN
+from ..runner import PipetaskJob, PipetaskRunner, RunnerDiedError
+from .base import SimulatedCsc
+
+JOB_TIMEOUT = 3600.0
+"""Time after which the OCPS kills a job (second)."""
+
+ABORTED = 255
+"""``job_result.exit_code`` of a job that was aborted."""
+
+FAILED = 1
+"""``job_result.exit_code`` of any other job that did not succeed."""
+
+_ACK_TIMEOUT = 600.0
+_KILL_TIMEOUT = 30.0
+
+_CORES_PER_PROCESS = 4
+"""A second process pays from here: each costs 2.6 CPU-seconds to start, when
+a quantum of a simulated frame takes a tenth of that."""
+
+
+def log_path(uws: Path, job_id: str = "{job_id}") -> Path:
+    """Return where the log of a job lies.
+
+    Parameters
+    ----------
+    uws : `pathlib.Path`
+        Folder of all jobs.
+    job_id : `str`, optional
+        The job; by default a placeholder to fill in.
+    """
+    return uws / job_id / "outs" / "ocps.log"
+
+
+def processes_worth_using() -> int:
+    """Return how many processes a job may have on this machine."""
+    return max(1, (os.cpu_count() or 1) // _CORES_PER_PROCESS)
+
+
+def cap_processes(options: list[str], limit: int) -> tuple[list[str], int]:
+    """Limit the number of processes that ``pipetask run`` is told to use.
+
+    Parameters
+    ----------
+    options : `list` [`str`]
+        Its options, of which ``-j`` or ``--processes`` may be one.
+    limit : `int`
+        The most that it may use.
+
+    Returns
+    -------
+    capped : `list` [`str`]
+        The same options, with no number beyond the limit.
+    wanted : `int`
+        The largest number that was asked for, 0 if there was none.
+    """
+    capped = list(options)
+    wanted = 0
+    for i, option in enumerate(options):
+        previous = options[i - 1] if i else ""
+        match = re.fullmatch(r"(-j|--processes=)?(\d+)", option)
+        if match is None or bool(match[1]) == (previous in ("-j", "--processes")):
+            continue
+        wanted = max(wanted, int(match[2]))
+        capped[i] = f"{match[1] or ''}{min(int(match[2]), limit)}"
+    return capped, wanted
+
+
+@dataclasses.dataclass
+class OcpsJob:
+    """A job, as the UWS service reports it.
+
+    Parameters
+    ----------
+    job_id : `str`
+        Hexadecimal id.
+    run_id : `str`
+        Sequence number of the command that submitted it.
+    folder : `pathlib.Path`
+        Folder of the job, with ``job.json`` and ``outs/ocps.log``.
+    environment : `dict` [`str`, `str`]
+        What the command asked for.
+    argv : `list` [`str`]
+        Arguments of ``pipetask``.
+    remark : `str`, optional
+        What the OCPS has to say about the arguments.
+    """
+
+    job_id: str
+    run_id: str
+    folder: Path
+    environment: dict[str, str]
+    argv: list[str]
+    remark: str = ""
+    phase: str = "pending"
+    created: datetime.datetime = dataclasses.field(default_factory=lambda: _now())
+    started: datetime.datetime | None = None
+    ended: datetime.datetime | None = None
+    exit_code: int | None = None
+    aborted: bool = False
+    submission: str = ""
+    done: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
+    process: PipetaskJob | None = None
+
+    @property
+    def log(self) -> Path:
+        """Log of the job."""
+        return self.folder / "outs" / "ocps.log"
+
+    def to_json(self) -> str:
+        """Write it as the UWS service does."""
+        duration = None
+        if self.started and self.ended:
+            duration = (self.ended - self.started).total_seconds()
+        results = [{"id": "outs", "uri": self.log.parent.as_uri()}] if self.phase == "completed" else []
+        return json.dumps(
+            {
+                "jobId": self.job_id,
+                "runId": self.run_id,
+                "phase": self.phase,
+                "creationTime": _iso(self.created),
+                "startTime": _iso(self.started),
+                "endTime": _iso(self.ended),
+                "executionDuration": duration,
+                "parameters": {
+                    "environment": [
+                        {"name": name, "value": value} for name, value in self.environment.items()
+                    ]
+                },
+                "results": results,
+            }
+        )
+
+    def save(self) -> None:
+        """Write ``job.json``, whole at every moment."""
+        draft = self.folder / "job.json.new"
+        draft.write_text(self.to_json())
+        draft.replace(self.folder / "job.json")
+
+    def note(self, text: str) -> None:
+        """Add a line of the OCPS to the log."""
+        with self.log.open("a") as log:
+            log.write(f"OCPS: {text}\n")
+
+
+class OcpsCsc(SimulatedCsc):
+    """Executes pipelines as the OCPS does, several at once.
+
+    Parameters
+    ----------
+    index : `int`
+        SAL index; 1 is that of LATISS.
+    runner : `PipetaskRunner`
+        Runs the commands.
+    repo : `pathlib.Path`
+        Butler repository.
+    uws : `pathlib.Path`
+        Folder of all jobs; see `log_path`.
+    max_processes : `int`, optional
+        The most that a job may use; by default `processes_worth_using`.
+    initial_state : `salobj.State`, optional
+        Summary state to come up in; by default ENABLED.
+
+    Notes
+    -----
+    The real OCPS ends a job with ``butler retrieve-artifacts`` into the job's
+    folder. Nothing reads what it copies there, so it is left out.
+    """
+
+    def __init__(
+        self,
+        index: int = 1,
+        *,
+        runner: PipetaskRunner,
+        repo: Path,
+        uws: Path,
+        max_processes: int | None = None,
+        initial_state: Any = None,
+    ) -> None:
+        super().__init__("OCPS", index, initial_state=initial_state)
+        self.cmd_execute.allow_multiple_callbacks = True
+        self.jobs: dict[str, OcpsJob] = {}
+        """Every job since the start, by id."""
+        self._runner = runner
+        self._repo = repo
+        self._uws = uws
+        self._max_processes = processes_worth_using() if max_processes is None else max_processes
+
+    async def close_tasks(self) -> None:
+        """End the jobs that still run."""
+        await super().close_tasks()
+        await asyncio.gather(*(self._abort(job) for job in self.jobs.values() if not job.done.is_set()))
+
+    async def do_execute(self, data: Any) -> None:
+        """Run a pipeline; complete when it has ended, well or not."""
+        self.assert_enabled("execute")
+        await self.wait_for_jobs(filter(None, data.prereq_jobs.split(",")))
+        job = self.make_job(data)
+        await asyncio.to_thread(self._open, job)
+        self.jobs[job.job_id] = job
+        try:
+            await self.acknowledge(data, job)
+            await self.run(job)
+        finally:
+            job.done.set()
+        if not job.aborted:
+            await self.publish_result(job)
+
+    async def do_abort_job(self, data: Any) -> None:
+        """Kill a job; its result has the exit code 255."""
+        self.assert_enabled("abort_job")
+        job = self.jobs.get(data.job_id)
+        if job is None or job.done.is_set():
+            raise salobj.ExpectedError(f"No job {data.job_id!r} is running.")
+        await self._abort(job)
+        await self.publish_result(job)
+
+    async def wait_for_jobs(self, job_ids: Any) -> None:
+        """Wait until jobs have ended, well or not; unknown ones have."""
+        for job_id in job_ids:
+            if job_id not in self.jobs:
+                self.log.warning("Prerequisite job %s does not exist.", job_id)
+                continue
+            async with asyncio.timeout(JOB_TIMEOUT + _KILL_TIMEOUT):
+                await self.jobs[job_id].done.wait()
+
+    def make_job(self, data: Any) -> OcpsJob:
+        """Make the job that a command asks for.
+
+        Parameters
+        ----------
+        data : ``cmd_execute.DataType``
+            The command.
+
+        Returns
+        -------
+        job : `OcpsJob`
+            The job, not yet written or started.
+
+        Raises
+        ------
+        lsst.ts.salobj.ExpectedError
+            If ``config`` has an open quote.
+        """
+        try:
+            options = shlex.split(data.config)
+        except ValueError as error:
+            raise salobj.ExpectedError(f"config={data.config!r} cannot be split: {error}.") from error
+        remark = ""
+        options, wanted = cap_processes(options, self._max_processes)
+        if wanted > self._max_processes:
+            remark = f"{wanted} processes asked for, {self._max_processes} used: more do not pay here."
+        job_id = uuid.uuid4().hex
+        output = f"u/ocps/{job_id}"
+        argv = ["--long-log", "run", "-p", data.pipeline, "-b", str(self._repo), "-o", output, "-i", RAW_RUN]
+        argv += [*options, "--output-run", f"{output}/run"]
+        if data.data_query:
+            argv += ["-d", data.data_query]
+        environment = {
+            "IMAGE_TAG": data.version,
+            "PIPELINE_URL": data.pipeline,
+            "BUTLER_REPO": str(self._repo),
+            "RUN_OPTIONS": f"-i {RAW_RUN} {data.config}",
+            "OUTPUT_GLOB": data.output_dataset_types or "*",
+            "DATA_QUERY": data.data_query,
+        }
+        return OcpsJob(job_id, str(data.private_seqNum), self._uws / job_id, environment, argv, remark)
+
+    async def acknowledge(self, data: Any, job: OcpsJob) -> None:
+        """Tell the client the id of its job."""
+        await self.cmd_execute.ack_in_progress(
+            data, timeout=_ACK_TIMEOUT, result=json.dumps({"job_id": job.job_id})
+        )
+
+    async def run(self, job: OcpsJob) -> None:
+        """Run a job to its end and write down how it ended."""
+        job.phase = "executing"
+        job.started = _now()
+        await asyncio.to_thread(job.save)
+        code, trouble = FAILED, ""
+        try:
+            if not job.aborted:
+                job.process = await self._runner.start(job.argv, log=job.log, cwd=job.folder)
+            if job.process is not None:
+                if job.aborted:
+                    await job.process.kill()
+                code = await job.process.wait(JOB_TIMEOUT)
+        except TimeoutError:
+            trouble = f"killed after {JOB_TIMEOUT:g} s"
+            await self._kill(job)
+        except (RunnerDiedError, OSError) as error:
+            trouble = str(error)
+        job.ended = _now()
+        if job.aborted:
+            job.exit_code, job.phase, trouble = ABORTED, "aborted", "aborted by request"
+        else:
+            job.exit_code = FAILED if code else 0
+            job.phase = "error" if code else "completed"
+        await asyncio.to_thread(self._close, job, trouble or f"pipetask ended with exit code {code}")
+
+    async def publish_result(self, job: OcpsJob) -> None:
+        """Publish ``job_result``.
+
+        As in the real OCPS, ``result`` is the text of the submission, whose
+        phase is out of date: only the exit code tells.
+        """
+        await self.evt_job_result.set_write(
+            job_id=job.job_id, exit_code=job.exit_code, result=job.submission, force_output=True
+        )
+
+    @staticmethod
+    async def _kill(job: OcpsJob) -> None:
+        if job.process is not None:
+            # A runner that died has taken the job with it.
+            with contextlib.suppress(RunnerDiedError):
+                await job.process.kill()
+                await job.process.wait(_KILL_TIMEOUT)
+
+    async def _abort(self, job: OcpsJob) -> None:
+        job.aborted = True
+        await self._kill(job)
+        async with asyncio.timeout(_KILL_TIMEOUT):
+            await job.done.wait()
+
+    @staticmethod
+    def _open(job: OcpsJob) -> None:
+        job.log.parent.mkdir(parents=True)
+        job.submission = job.to_json()
+        job.phase = "queued"
+        job.save()
+        if job.remark:
+            job.note(job.remark)
+        job.note(shlex.join(["pipetask", *job.argv]))
+
+    @staticmethod
+    def _close(job: OcpsJob, trouble: str) -> None:
+        job.note(trouble)
+        job.save()
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
+
+
+def _iso(time: datetime.datetime | None) -> str | None:
+    return None if time is None else time.isoformat(timespec="milliseconds")

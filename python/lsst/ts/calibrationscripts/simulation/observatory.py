@@ -1,0 +1,208 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The simulated observatory: repository, pipeline runner and all CSCs."""
+
+from __future__ import annotations
+
+__all__ = ["PIPELINE_ENVIRONMENT", "SimulatedObservatory"]
+
+import asyncio
+import contextlib
+import datetime
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from .ccd import DEFAULT_SCALE, DEFAULT_SEED, CcdModel
+from .cscs import AtCameraCsc, AtHeaderServiceCsc, AtOodsCsc, AtSpectrographCsc, OcpsCsc, SimulatedCsc
+from .cscs.atcamera import READ_OUT_TIME
+from .cscs.ocps import log_path
+from .repository import INSTRUMENT, create_repository, is_repository, read_ccd
+from .runner import PipetaskRunner
+
+_HERE = Path(__file__).parent
+
+PIPELINE_ENVIRONMENT = {"CP_PIPE_DIR": str(_HERE / "cp_pipe"), "CP_VERIFY_DIR": str(_HERE / "cp_verify")}
+"""Where the simulation's pipelines stand in for cp_pipe's and cp_verify's."""
+
+TASK_MODULES = ("astropy.io.fits", "astropy.time", f"{__package__}.tasks")
+"""What the tasks of these pipelines import."""
+
+
+@dataclass(frozen=True)
+class _History:
+    """What a repository knows of a day's exposures."""
+
+    last_seq_num: int = 0
+    end: float = 0.0
+
+
+class SimulatedObservatory:
+    """An observatory in a folder, as an asynchronous context manager.
+
+    Entering makes the repository where there is none, and returns with all
+    CSCs ENABLED; ``pipetask`` is still being imported then, and a job that
+    comes early waits for it. Leaving ends jobs, CSCs and processes.
+
+    Parameters
+    ----------
+    workdir : `pathlib.Path`
+        Folder of the observatory: ``repo``, ``uws`` and ``staging`` in it.
+    scale : `int`, optional
+        How much smaller than the real detector the simulated one is. By
+        default that of the repository, 8 where there is none.
+    seed : `int`, optional
+        Seed of the CCD model; by default that of the repository.
+    time_scale : `float`, optional
+        What a simulated second lasts (second).
+    day_obs : `datetime.date`, optional
+        Observing day; by default today's. Exposures that the repository
+        already holds of it are continued.
+    max_processes : `int`, optional
+        The most processes that a job may use; see `OcpsCsc`.
+
+    Attributes
+    ----------
+    repo, uws, staging : `pathlib.Path`
+        Butler repository, folder of the OCPS jobs, and the one between
+        camera and OODS.
+    ccd : `CcdModel`
+        Makes the images.
+    runner : `PipetaskRunner`
+        Runs the jobs.
+    camera, spectrograph, header_service, oods, ocps : `SimulatedCsc`
+        The CSCs.
+    """
+
+    def __init__(
+        self,
+        workdir: Path,
+        *,
+        scale: int | None = None,
+        seed: int | None = None,
+        time_scale: float = 0.01,
+        day_obs: datetime.date | None = None,
+        max_processes: int | None = None,
+    ) -> None:
+        self.workdir = workdir
+        self.time_scale = time_scale
+        self.day_obs = day_obs or _today()
+        self.runner = PipetaskRunner(env=PIPELINE_ENVIRONMENT, preload=TASK_MODULES)
+        self._scale = scale
+        self._seed = seed
+        self._max_processes = max_processes
+        self._exit = contextlib.AsyncExitStack()
+        self._cscs: list[SimulatedCsc] = []
+
+    @property
+    def repo(self) -> Path:
+        """Butler repository."""
+        return self.workdir / "repo"
+
+    @property
+    def uws(self) -> Path:
+        """Folder of the OCPS jobs."""
+        return self.workdir / "uws"
+
+    @property
+    def staging(self) -> Path:
+        """Folder between the camera and the OODS."""
+        return self.workdir / "staging"
+
+    @property
+    def ocps_log_path(self) -> str:
+        """Path of a job's log, with ``{job_id}`` for its id."""
+        return str(log_path(self.uws))
+
+    @property
+    def cscs(self) -> Sequence[SimulatedCsc]:
+        """All CSCs."""
+        return tuple(self._cscs)
+
+    async def __aenter__(self) -> SimulatedObservatory:
+        async with self._exit:
+            await self._exit.enter_async_context(self.runner)
+            self._exit.push_async_callback(self._close_cscs)
+            history = await asyncio.to_thread(self._prepare)
+            self.spectrograph = self._own(AtSpectrographCsc(time_scale=self.time_scale))
+            self.camera = self._own(
+                AtCameraCsc(
+                    ccd=self.ccd,
+                    staging=self.staging,
+                    day_obs=self.day_obs,
+                    last_seq_num=history.last_seq_num,
+                    not_before=history.end + READ_OUT_TIME,
+                    time_scale=self.time_scale,
+                )
+            )
+            self.header_service = self._own(AtHeaderServiceCsc(staging=self.staging))
+            self.oods = self._own(AtOodsCsc(repo=self.repo))
+            self.ocps = self._own(
+                OcpsCsc(runner=self.runner, repo=self.repo, uws=self.uws, max_processes=self._max_processes)
+            )
+            await asyncio.gather(*(csc.start_task for csc in self.cscs))
+            # Everything stands: what is to be undone waits for the exit.
+            self._exit = self._exit.pop_all()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._exit.aclose()
+
+    def _own(self, csc: Any) -> Any:
+        self._cscs.append(csc)
+        return csc
+
+    async def _close_cscs(self) -> None:
+        await asyncio.gather(*(csc.close() for csc in self._cscs))
+
+    def _prepare(self) -> _History:
+        """Make what is missing of the folder; learn what it holds."""
+        self.uws.mkdir(parents=True, exist_ok=True)
+        # Images that an earlier run did not get to ingest are lost to it.
+        shutil.rmtree(self.staging, ignore_errors=True)
+        self.staging.mkdir()
+        if is_repository(self.repo):
+            self.ccd = read_ccd(self.repo)
+            for name in ("scale", "seed"):
+                wanted, present = getattr(self, f"_{name}"), getattr(self.ccd, name)
+                if wanted not in (None, present):
+                    raise ValueError(
+                        f"{name}: {wanted}, but {self.repo} was made with {present}. "
+                        "Leave it out, or name another work folder."
+                    )
+            return _history(self.repo, self.day_obs)
+        scale = DEFAULT_SCALE if self._scale is None else self._scale
+        seed = DEFAULT_SEED if self._seed is None else self._seed
+        create_repository(self.repo, scale=scale, seed=seed)
+        self.ccd = CcdModel(scale, seed)
+        return _History()
+
+
+def _today() -> datetime.date:
+    """Return the observing day of this moment: it changes at 12 h UTC."""
+    return (datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=12)).date()
+
+
+def _history(repo: Path, day_obs: datetime.date) -> _History:
+    from lsst.daf.butler import Butler
+
+    with Butler.from_config(str(repo)) as butler:
+        records = butler.query_dimension_records(
+            "exposure",
+            where="instrument = name AND exposure.day_obs = day",
+            bind={"name": INSTRUMENT, "day": int(f"{day_obs:%Y%m%d}")},
+            order_by="-exposure.seq_num",
+            limit=1,
+            explain=False,
+        )
+    if not records:
+        return _History()
+    return _History(records[0].seq_num, float(records[0].timespan.end.tai.to_value("unix_tai")))
