@@ -113,18 +113,21 @@ class _Checker:
 
     def _check_values(self) -> None:
         for key, value in self._values.items():
-            if key in self._unusable:
+            if key in self._unusable or "number" not in self._properties[key]["type"]:
                 continue
             numbers = value if isinstance(value, list) else [value]
             if any(isinstance(number, float) and not math.isfinite(number) for number in numbers):
                 number = example(key, self._properties[key]["default"])
                 self._report(key, value, "is not finite", f"write a number, for example {number}")
-        for error in sorted(_validator().iter_errors(self._values), key=lambda error: str(list(error.path))):
+        reported = set(self._unusable)
+        for error in sorted(_validator().iter_errors(self._values), key=lambda error: list(error.path)):
             key = str(error.path[0])
-            if self._usable(key):
-                full_key = ".".join(map(str, error.path)) if key == "test_case" else key
-                what, remedy = explain(full_key, self._properties[key]["default"], error)
-                self._report(full_key, error.instance, what, remedy)
+            full_key = ".".join(map(str, error.path)) if key == "test_case" else key
+            if key in reported or full_key in reported:
+                continue
+            reported.add(full_key)
+            what, remedy = explain(full_key, self._properties[key]["default"], error)
+            self._report(full_key, error.instance, what, remedy)
         for key, value in self._values.items():
             if key in self._unusable:
                 continue

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..instruments import LATISS
+from ._problems import shown
 
 SHELL_CHARACTERS = ";|&$`<>()\\*?"
 """The OCPS hands the options to a shell, which would act on these."""
@@ -113,9 +114,10 @@ def _collections(value: str) -> tuple[str, ...]:
     text = _text(value, placeholder_for="collections")
     if not text:
         return ()
-    if re.search(r"\s*,\s*", text) and re.search(r"\s,|,\s", text):
-        raise Unusable("has a blank beside a comma", f"write {re.sub(r' *, *', ',', text)}")
     names = tuple(text.split(","))
+    trimmed = tuple(name.strip() for name in names)
+    if names != trimmed:
+        raise Unusable("has a blank beside a comma", f"write {','.join(trimmed)}")
     if "" in names:
         raise Unusable("has a comma too many", f"write {','.join(filter(None, names)) or 'a collection'}")
     for name in names:
@@ -129,7 +131,7 @@ def _check_collection(name: str) -> None:
         raise Unusable("has a blank in a name", f"write it without blanks, or commas between names: {joined}")
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_./@+-]*", name) or re.search(r"//|/$|(^|/)\.\.?(/|$)", name):
         raise Unusable(
-            f"{name!r} is no collection",
+            f"{shown(name)} is no collection",
             "write letters, digits and _ . @ + -, with single slashes between parts",
         )
 

@@ -11,6 +11,7 @@ import reprlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+_MAX_LENGTH = 240
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = 70
 _SHORT.maxlist = 8
@@ -18,8 +19,13 @@ _SHORT.maxlevel = 3
 
 
 def shown(value: object) -> str:
-    """Return a value as one short line of printable characters."""
-    text = _SHORT.repr(value)
+    """Return a value as it is shown to the observer, shortened."""
+    return _SHORT.repr(value)
+
+
+def _one_line(text: str) -> str:
+    """Return text short enough and fit to be shown."""
+    text = text if len(text) <= _MAX_LENGTH else f"{text[:_MAX_LENGTH]}..."
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
@@ -43,10 +49,9 @@ class Problem:
     """Line of the text, counted from 1, where known."""
 
     def __str__(self) -> str:
-        key = self.key if self.key.isidentifier() else shown(self.key)
         value = "" if self.value is None else f"{shown(self.value)}: "
         line = "" if self.line is None else f" (line {self.line})"
-        return f"{key}: {value}{self.what}; {self.remedy}{line}"
+        return f"{_one_line(self.key)}: {_one_line(value + self.what)}; {_one_line(self.remedy)}{line}"
 
 
 class ConfigurationError(ValueError):

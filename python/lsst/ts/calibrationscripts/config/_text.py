@@ -15,6 +15,9 @@ import yaml
 from ._problems import Problem
 from ._schema import load_schema
 
+WHOLE = "configuration"
+"""Stands for the key where a problem is not that of one parameter."""
+
 MAX_CHARACTERS = 32_768
 """A full configuration has about 3,000."""
 
@@ -23,11 +26,12 @@ MAX_DEPTH = 8
 MAX_ALIASES = 20
 MAX_DIGITS = 40
 
-_QUOTED_OR_COMMENT = re.compile(r"""'[^']*'|"(?:\\.|[^"\\])*"|(?:^|\s)#.*""")
+_QUOTED_OR_COMMENT = re.compile(r"""'[^']*'?|"(?:\\.|[^"\\])*+"?|(?:^|\s)#.*""")
 _MISTYPED = re.compile(
     r"(?P<indent> *)(?P<key>[a-z]\w*) *(?P<separator>=|:(?=\S))\s*(?P<value>.*)", re.IGNORECASE | re.ASCII
 )
-_DATES = ("certify_calib_begin_date", "certify_calib_end_date")
+_BEGIN_DATE = "certify_calib_begin_date"
+_END_DATE = "certify_calib_end_date"
 
 
 @dataclass
@@ -39,6 +43,10 @@ class WrittenConfig:
     problems: list[Problem] = field(default_factory=list)
     unreadable: set[str] = field(default_factory=set)
     """Keys whose value is no plain value and has been reported."""
+
+    def report(self, key: str, what: str, remedy: str, line: int | None) -> None:
+        """Add a problem of typing."""
+        self.problems.append(Problem(key, None, what, remedy, line))
 
 
 class _Loader(yaml.SafeLoader):
@@ -98,48 +106,40 @@ def read(text: str) -> WrittenConfig:
     """
     written = WrittenConfig()
     if len(text) > MAX_CHARACTERS:
-        written.problems.append(
-            Problem(
-                "configuration",
-                None,
-                f"has {len(text)} characters, more than {MAX_CHARACTERS}",
-                "write only the parameters that differ from their defaults",
-            )
-        )
+        what = f"has {len(text)} characters, more than {MAX_CHARACTERS}"
+        written.report(WHOLE, what, "write only the parameters that differ from their defaults", None)
         return written
     text = _mend_lines(text, written)
-    loader = None
     try:
         loader = _Loader(text)
         _read_mapping(loader, loader.get_single_node(), written)
     except yaml.YAMLError as error:
-        written.problems.append(_syntax_problem(error))
+        written.report(WHOLE, *_explain_syntax(error))
     except (ValueError, OverflowError):
         # PyYAML passes these on for "\U00110000" and the like.
-        written.problems.append(_syntax_problem(yaml.YAMLError()))
-    finally:
-        if loader is not None:
-            loader.dispose()
+        written.report(WHOLE, *_explain_syntax(yaml.YAMLError()))
     return written
 
 
 def _mend_lines(text: str, written: WrittenConfig) -> str:
     """Report `key=value`, `key:value` and tabs, and return the text mended."""
+    known = load_schema()["properties"]
     lines = re.split(r"\r\n|\r|\n", text.removeprefix("\ufeff"))
-    indent = next((re.match(r"\s*", line)[0] for line in lines if _is_content(line)), "")  # type: ignore[index]
+    first = next((line for line in lines if _is_content(line)), "")
+    indent = first[: len(first) - len(first.lstrip())]
     for i, line in enumerate(lines):
-        mistyped = _MISTYPED.fullmatch(line.replace("\t", " "))
-        key = mistyped["key"] if mistyped else "configuration"
         if "\t" in _QUOTED_OR_COMMENT.sub("", line):
-            written.problems.append(
-                Problem(key, None, "the line has a tab", "write blanks instead of the tab", i + 1)
+            key = re.split("[:=]", line.lstrip())[0].strip()
+            line = indent + line.lstrip() if key in known else line
+            lines[i] = line = line.replace("\t", " ")
+            written.report(
+                key if key in known else WHOLE, "the line has a tab", "write blanks instead of the tab", i + 1
             )
-            own_line = line.lstrip().split(":")[0].strip() in load_schema()["properties"]
-            lines[i] = line = (indent + line.lstrip() if own_line else line).replace("\t", " ")
+        mistyped = _MISTYPED.fullmatch(line)
         if mistyped and mistyped["indent"] == indent:
-            separator, value = mistyped["separator"], mistyped["value"]
+            key, separator, value = mistyped.group("key", "separator", "value")
             what = "is written with '='" if separator == "=" else "has no blank after the colon"
-            written.problems.append(Problem(key, None, what, f"write {key}: {value}".rstrip(), i + 1))
+            written.report(key, what, f"write {key}: {value}".rstrip(), i + 1)
             lines[i] = f"{indent}{key}: {value}"
     return "\n".join(lines)
 
@@ -152,60 +152,54 @@ def _is_content(line: str) -> bool:
 def _read_mapping(loader: _Loader, root: yaml.Node | None, written: WrittenConfig) -> None:
     if root is None or root.tag == "tag:yaml.org,2002:null":
         return
-    if not isinstance(root, yaml.MappingNode) or len(root.value) > MAX_KEYS:
-        if isinstance(root, yaml.MappingNode):
-            what = f"has {len(root.value)} parameters"
-        else:
-            what = "is a list" if isinstance(root, yaml.SequenceNode) else "is plain text"
-        written.problems.append(
-            Problem("configuration", None, what, "write lines of the form n_bias: 20", _line(root))
-        )
+    remedy = "write lines of the form n_bias: 20"
+    if not isinstance(root, yaml.MappingNode):
+        what = "is a list" if isinstance(root, yaml.SequenceNode) else "is plain text"
+        written.report(WHOLE, what, remedy, _line(root))
         return
+    if len(root.value) > MAX_KEYS:
+        written.report(WHOLE, f"has {len(root.value)} parameters", f"write {MAX_KEYS} at most", _line(root))
+        return
+    names = {key_node.value for key_node, _ in root.value if isinstance(key_node, yaml.ScalarNode)}
     for key_node, value_node in root.value:
         if not isinstance(key_node, yaml.ScalarNode):
-            written.problems.append(
-                Problem(
-                    "configuration",
-                    None,
-                    "a list or mapping stands where a parameter's name should",
-                    "write lines of the form n_bias: 20",
-                    _line(key_node),
-                )
-            )
+            what = "a list or mapping stands where a parameter's name should"
+            written.report(WHOLE, what, remedy, _line(key_node))
         elif key_node.value != "metadata":
-            _read_value(loader, key_node, value_node, written)
+            _read_value(loader, key_node, value_node, written, end_is_missing=_END_DATE not in names)
 
 
 def _read_value(
-    loader: _Loader, key_node: yaml.ScalarNode, value_node: yaml.Node, written: WrittenConfig
+    loader: _Loader,
+    key_node: yaml.ScalarNode,
+    value_node: yaml.Node,
+    written: WrittenConfig,
+    end_is_missing: bool,
 ) -> None:
     key, line = key_node.value, _line(key_node)
     if key in written.lines:
+        meant_as_end = end_is_missing and key == _BEGIN_DATE
         remedy = "leave one of them out"
-        taken_as = key
-        if key == _DATES[0]:
-            remedy = f"write {_DATES[1]} for the second, which was probably meant"
-            taken_as = _DATES[1]
-        written.problems.append(
-            Problem(key, None, f"is given twice, in lines {written.lines[key]} and {line}", remedy, line)
-        )
-        if taken_as in written.lines:
+        if meant_as_end:
+            remedy = f"write {_END_DATE} for the second, which was probably meant"
+        written.report(key, f"is given twice, in lines {written.lines[key]} and {line}", remedy, line)
+        if not meant_as_end or _END_DATE in written.lines:
             return
-        key = taken_as
+        key = _END_DATE
     written.lines[key] = line
     try:
         written.values[key] = loader.construct_object(value_node, deep=True)
     except (yaml.YAMLError, ValueError, OverflowError) as error:
         what = getattr(error, "problem", None) or "is no plain value"
         written.unreadable.add(key)
-        written.problems.append(Problem(key, None, what, "write a plain number, text or list", line))
+        written.report(key, what, "write a plain number, text or list", line)
 
 
 def _line(node: yaml.Node) -> int:
     return int(node.start_mark.line) + 1
 
 
-def _syntax_problem(error: yaml.YAMLError) -> Problem:
+def _explain_syntax(error: yaml.YAMLError) -> tuple[str, str, int | None]:
     """Say where the YAML parser stopped."""
     what, remedy = "cannot be read as YAML", "write one 'key: value' a line"
     mark = None
@@ -221,4 +215,4 @@ def _syntax_problem(error: yaml.YAMLError) -> Problem:
     elif isinstance(error, yaml.reader.ReaderError):
         what = f"has a character that cannot be used, number {error.position + 1}"
         remedy = "delete it"
-    return Problem("configuration", None, what, remedy, None if mark is None else mark.line + 1)
+    return what, remedy, None if mark is None else mark.line + 1

@@ -1,0 +1,577 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What observers type, and what becomes of it."""
+
+from __future__ import annotations
+
+import json
+import string
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from lsst.ts.calibrationscripts.config import (
+    CalibrationConfig,
+    ConfigurationError,
+    ImageType,
+    Problem,
+    Series,
+    flat_pairs,
+    load_schema,
+    parse,
+)
+
+DEFAULT_DARKS = (5.0,) * 5 + (15.0,) * 2 + (30.0,) * 16
+
+
+def problems(text: str) -> tuple[Problem, ...]:
+    with pytest.raises(ConfigurationError) as caught:
+        parse(text)
+    return caught.value.problems
+
+
+def lines(text: str) -> list[str]:
+    """Return the problems as the observer reads them."""
+    return [str(problem) for problem in problems(text)]
+
+
+def only_line(text: str) -> str:
+    (line,) = lines(text)
+    return line
+
+
+def series_of(config: CalibrationConfig, image_type: ImageType) -> Series:
+    return next(series for series in config.series if series.image_type is image_type)
+
+
+# The examples of the procedure, in its order.
+
+WRONG_FLATS = """\
+exp_times_dark: 20
+exp_times_flats: 30
+"""
+TIMES_AND_NUMBERS = """\
+n_bias: 30
+n_dark: 5
+exp_times_dark: [5, 10, 15, 20, 25]
+n_flat: 10
+exp_times_flat: [5, 10, 15, 20, 25, 30, 35, 40, 45, 50]
+"""
+INTERNAL_VERIFICATION = """\
+generate_calibrations: True
+calibration_collection: LATISS/calib/daily/calib.2022NOV04.1
+certify_calib_begin_date: "2022-11-04"
+certify_calib_begin_date: "2022-11-05"
+"""
+WITH_PTC = """\
+script_mode: BIAS_DARK_FLAT
+n_flat: 14
+exp_times_flat: [5, 5, 10, 10, 15, 15, 20, 20, 25, 25, 30, 30, 35, 35]
+filter: ${FILTER_NAME_OR_ID}
+grating: ${GRATING_NAME_OR_ID}
+generate_calibrations=True
+calib_collection: "LATISS/calib/daily/calibs.2022NOV04.1"
+certify_calib_begin_date: "2022-11-04"
+certify_calib_end_date: "2022-11-05"
+do_defects: True
+do_ptc: True
+"""
+ANOTHER_PTC = """\
+n_bias: 6
+n_dark: 6
+exp_times_dark: [5, 5, 5, 10, 15, 20]
+n_flat: 14
+exp_times_flat: [0.1, 0.1, 0.35, 0.35, 0.6, 0.6, 0.8, 0.8, 1.0, 1.0, 1.35, 1.35, 1.6, 1.6]
+calib_collection: "LATISS/calib/u/plazas/daily.2021SEP13.test1"
+do_verify: True
+input_collections_verify_bias: "u/czw/DM-28920/calib.20210720,LATISS/calib"
+input_collections_verify_dark: "u/czw/DM-28920/calib.20210720,LATISS/calib"
+input_collections_verify_flat: "u/czw/DM-28920/calib.20210720,LATISS/calib"
+certify_calib_begin_date: "2021-07-15"
+certify_calib_end_date: "2021-07-17"
+script_mode: BIAS_DARK_FLAT
+do_defects: True
+do_ptc: True
+"""
+FAILING = """\
+script_mode: BIAS_DARK
+n_bias: 3
+n_dark: 3
+exp_times_dark: 15
+calib_collection: "LATISS/calib/u/plazas/daily.2022SEP29.2"
+generate_calibrations: True
+do_verify: True
+certify_calib_begin_date: "1980-01-01"
+certify_calib_end_date: "2051-12-31"
+"""
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", "# nothing\n", "---\n", "{}", "null", "metadata: {a: [1]}\n"])
+def test_nothing_written_is_the_daily_default(text: str) -> None:
+    config = parse(text)
+
+    assert config.series == (
+        Series(ImageType.BIAS, 1, (0.0,) * 21),
+        Series(ImageType.DARK, 1, DEFAULT_DARKS),
+        Series(ImageType.FLAT, 1, (5.0,) * 21),
+    )
+    assert not config.generate_calibrations
+    assert config.do_verify
+    assert config.do_gain_from_flat_pairs
+    assert config.notices == ()
+
+
+def test_a_mistyped_key_gets_the_nearest_known_one() -> None:
+    assert only_line(WRONG_FLATS) == "exp_times_flats: unknown; did you mean exp_times_flat? (line 2)"
+
+
+def test_exposure_times_alone_keep_the_numbers() -> None:
+    config = parse(WRONG_FLATS.replace("flats", "flat"))
+
+    assert series_of(config, ImageType.DARK).exp_times == (20.0,) * 23
+    assert series_of(config, ImageType.FLAT).exp_times == (30.0,) * 21
+
+
+def test_discarded_frames_take_the_first_time_of_a_list_of_n() -> None:
+    config = parse(TIMES_AND_NUMBERS)
+
+    bias, dark, flat = config.series
+    assert (bias.n, bias.n_frames) == (30, 31)
+    assert dark.exp_times == (5.0, 5.0, 10.0, 15.0, 20.0, 25.0)
+    assert dark.kept_exp_times == (5.0, 10.0, 15.0, 20.0, 25.0)
+    assert (flat.n, flat.exp_times[:2], flat.exp_times[-1]) == (10, (5.0, 5.0), 50.0)
+    assert config.notices == ("No gain can be measured: no two flats have the same exposure time.",)
+
+
+def test_the_mistakes_of_the_internal_verification_example_come_together() -> None:
+    assert lines(INTERNAL_VERIFICATION) == [
+        "calibration_collection: unknown; did you mean calib_collection? (line 2)",
+        "certify_calib_begin_date: is given twice, in lines 3 and 4; "
+        "write certify_calib_end_date for the second, which was probably meant (line 4)",
+    ]
+
+
+def test_internal_verification_as_it_was_meant() -> None:
+    text = INTERNAL_VERIFICATION.replace("calibration_coll", "calib_coll")
+    config = parse(text.replace('begin_date: "2022-11-05"', 'end_date: "2022-11-05"'))
+
+    assert config.calib_collection == "LATISS/calib/daily/calib.2022NOV04.1"
+    assert (config.certify_calib_begin_date, config.certify_calib_end_date) == ("2022-11-04", "2022-11-05")
+    assert config.notices == ()
+
+
+def test_placeholders_and_equals_signs_are_told_how_to_be_written() -> None:
+    assert lines(WITH_PTC) == [
+        "filter: '${FILTER_NAME_OR_ID}': is a placeholder; "
+        "replace the placeholder by a filter name or ID (line 4)",
+        "grating: '${GRATING_NAME_OR_ID}': is a placeholder; "
+        "replace the placeholder by a grating name or ID (line 5)",
+        "generate_calibrations: is written with '='; write generate_calibrations: True (line 6)",
+    ]
+
+
+def test_ptc_as_it_was_meant() -> None:
+    text = WITH_PTC.replace("${FILTER_NAME_OR_ID}", "SDSSr_65mm").replace("${GRATING_NAME_OR_ID}", "2")
+    config = parse(text.replace("=", ": "))
+
+    assert (config.filter, config.grating) == ("SDSSr_65mm", 2)
+    assert series_of(config, ImageType.FLAT).n == 14
+    assert len(flat_pairs(series_of(config, ImageType.FLAT).kept_exp_times)) == 7
+
+
+def test_another_ptc() -> None:
+    config = parse(ANOTHER_PTC)
+
+    bias, dark, flat = config.series
+    assert (bias.n, dark.n, flat.n) == (6, 6, 14)
+    assert dark.exp_times == (5.0, 5.0, 5.0, 5.0, 10.0, 15.0, 20.0)
+    assert flat.exp_times[:3] == (0.1, 0.1, 0.1)
+    assert config.input_collections_verify_dark == ("u/czw/DM-28920/calib.20210720", "LATISS/calib")
+    assert config.input_collections_ptc == ("LATISS/calib",)
+    assert config.notices == ()
+
+
+def test_the_failing_example_is_a_good_configuration() -> None:
+    config = parse(FAILING)
+
+    assert config.series == (
+        Series(ImageType.BIAS, 1, (0.0,) * 4),
+        Series(ImageType.DARK, 1, (15.0,) * 4),
+    )
+    assert config.notices == ()
+
+
+def test_the_gain_note_of_the_procedure_has_three_pairs() -> None:
+    text = "script_mode: FLAT\nexp_times_flat: [0.1, 0.1, 0.35, 0.35, 0.6, 0.6, 1, 1.5, 1.7, 2.1, 2.3]"
+    flats = series_of(parse(text), ImageType.FLAT)
+
+    assert flat_pairs(flats.kept_exp_times) == ((0, 1), (2, 3), (4, 5))
+
+
+def test_only_the_first_two_flats_of_a_time_are_paired() -> None:
+    assert flat_pairs((5, 1, 5, 5, 1, 2)) == ((0, 2), (1, 4))
+    assert flat_pairs(()) == ()
+
+
+# How many exposures, and how long
+
+
+@pytest.mark.parametrize(
+    ("text", "n", "exp_times"),
+    [
+        ("n_dark: 2\nexp_times_dark: 7", 2, (7, 7, 7)),
+        ("n_dark: 2\nexp_times_dark: [1, 2]", 2, (1, 1, 2)),
+        ("n_dark: 2\nexp_times_dark: [1, 2, 3]", 2, (1, 2, 3)),
+        ("n_dark: 2\nn_discard_dark: 0\nexp_times_dark: [1, 2]", 2, (1, 2)),
+        ("n_dark: 2\nn_discard_dark: 2\nexp_times_dark: [1, 2]", 2, (1, 1, 1, 2)),
+        ("n_dark: 2.0\nn_discard_dark: null\nexp_times_dark: [0, 2]", 2, (0, 0, 2)),
+    ],
+)
+def test_numbers_and_times_that_fit(text: str, n: int, exp_times: tuple[float, ...]) -> None:
+    config = parse(f"script_mode: DARK\n{text}")
+
+    (dark,) = config.series
+    assert (dark.n, dark.exp_times) == (n, exp_times)
+    assert (config.n_dark, config.exp_times_dark) == (n, exp_times)
+    assert config.notices == ()
+
+
+@pytest.mark.parametrize("n_dark", ["", "n_dark: 22\n", "n_dark: null\n"])
+def test_a_list_sets_the_number_where_that_stands_at_its_default(n_dark: str) -> None:
+    config = parse(f"script_mode: DARK\n{n_dark}exp_times_dark: [3, 4, 5]")
+
+    assert config.n_dark == 3
+    assert config.series == (Series(ImageType.DARK, 1, (3.0, 3.0, 4.0, 5.0)),)
+    (notice,) = config.notices
+    assert notice.startswith("exp_times_dark has 3 values: 3 darks are kept, not the default of 22")
+
+
+def test_a_null_number_with_one_time_is_the_default() -> None:
+    config = parse("script_mode: FLAT\nn_flat: null")
+
+    assert config.n_flat == 20
+    assert config.notices == ("n_flat is null: the default of 20 is taken.",)
+
+
+def test_a_changed_number_that_does_not_fit_says_both_ways_to_mend_it() -> None:
+    line = only_line("n_dark: 4\nexp_times_dark: [1, 2, 3, 4, 5, 6]")
+
+    assert line == (
+        "n_dark: 4: but exp_times_dark has 6 values; write n_dark: 6, "
+        "or a list of 4 values (or of 5, the 1 to discard first) (line 1)"
+    )
+
+
+def test_a_changed_number_alone_asks_for_the_times() -> None:
+    assert "write exp_times_dark too" in only_line("n_dark: 5")
+
+
+def test_numbers_of_images_that_are_not_taken_are_no_error() -> None:
+    config = parse("script_mode: BIAS\nn_dark: 5")
+
+    assert config.n_dark == 5
+    assert config.notices == ("n_dark has no effect: no darks are taken in script_mode BIAS.",)
+
+
+@pytest.mark.parametrize(
+    ("mode", "types"),
+    [
+        ("BIAS", ["BIAS"]),
+        ("DARK", ["DARK"]),
+        ("FLAT", ["FLAT"]),
+        ("BIAS_DARK", ["BIAS", "DARK"]),
+        ("BIAS_DARK_FLAT", ["BIAS", "DARK", "FLAT"]),
+    ],
+)
+def test_a_mode_names_its_series_in_order(mode: str, types: list[str]) -> None:
+    config = parse(f"script_mode: {mode}")
+
+    assert [series.image_type for series in config.series] == types
+    assert config.do_gain_from_flat_pairs == ("FLAT" in types)
+    assert config.notices == ()
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "remedy"),
+    [
+        ("script_mode: bias", "script_mode", "write BIAS"),
+        ("script_mode: BIAS_FLATS", "script_mode", "write BIAS"),
+        ("script_mode: 7", "script_mode", "write"),
+        ("n_bias: 0", "n_bias", "write 1 or more"),
+        ("n_bias: -3", "n_bias", "write 1 or more"),
+        ("n_bias: 1001", "n_bias", "write 1000 or less"),
+        ("n_bias: 2.5", "n_bias", "write for example 20"),
+        ("n_bias: yes", "n_bias", "write for example 20"),
+        ("n_bias: '20'", "n_bias", "write 20, without quotes"),
+        ("n_bias: .inf", "n_bias", "write for example 20"),
+        ("n_bias: " + "9" * 5000, "n_bias", "write a plain number"),
+        ("n_bias: 0x" + "f" * 5000, "n_bias", "write a plain number"),
+        ("n_discard_flat: -1", "n_discard_flat", "write 0 or more"),
+        ("exp_times_dark: -1", "exp_times_dark", "write 0 s or more"),
+        ("exp_times_dark: [5, -1]", "exp_times_dark", "write 0 s or more"),
+        ("exp_times_dark: .nan", "exp_times_dark", "write a number"),
+        ("exp_times_dark: [1, .inf]", "exp_times_dark", "write a number"),
+        ("exp_times_dark: 3601", "exp_times_dark", "write 3600 s or less"),
+        ("exp_times_dark: [[5]]", "exp_times_dark", "write for example 30"),
+        ("exp_times_dark: []", "exp_times_dark", "write for example 30"),
+        ("exp_times_flat: 0", "exp_times_flat", "write 0.1 s or more"),
+        ("exp_times_dark: 3600\nn_dark: 30", "exp_times_dark", "the limit is 24 h"),
+        ("wait_between_exposures: 3000", "wait_between_exposures", "the limit is 24 h"),
+        ("n_processes: 65", "n_processes", "write 64 or less"),
+        ("oods_timeout: 0", "oods_timeout", "write more than 0 s"),
+        ("job_timeout: 86401", "job_timeout", "write 86400 s or less"),
+        ("do_verify: 'True'", "do_verify", "write do_verify: True or do_verify: False"),
+        ("detectors: 0", "detectors", "write [0]"),
+        ("detectors: [1]", "detectors", "write [0]"),
+        ("detectors: [0, 0]", "detectors", "write [0]"),
+        ("detectors: [-1]", "detectors", "write 0 or more"),
+        ("filter: None", "filter", "write null"),
+        ("filter: ''", "filter", "write null"),
+        ("filter: r and i", "filter", "write one filter name or ID"),
+        ("grating: 0", "grating", "write 1 or more"),
+        ("calib_collection: ''", "calib_collection", "write a collection"),
+        ("calib_collection: LATISS/calib daily", "calib_collection", "write it without blanks"),
+        ("calib_collection: LATISS/calib,b", "calib_collection", "write one"),
+        ("calib_collection: /LATISS", "calib_collection", "write letters"),
+        ("calib_collection: LATISS/", "calib_collection", "write letters"),
+        ("calib_collection: ../x", "calib_collection", "write letters"),
+        ("calib_collection: -x", "calib_collection", "write letters"),
+        ("input_collections_bias: a, b", "input_collections_bias", "write a,b"),
+        ("input_collections_bias: a b", "input_collections_bias", "names: a,b"),
+        ("input_collections_bias: a,,b", "input_collections_bias", "write a,b"),
+        ("input_collections_bias: [a, b]", "input_collections_bias", "write a,b"),
+        ("repo: ''", "repo", "write a Butler repository"),
+        ("repo: /repo/LATISS; ls", "repo", "write a path or URI"),
+        ("repo: null", "repo", "leave repo out"),
+        ("config_options_bias: '-c a:b=c; ls'", "config_options_bias", "write options only"),
+        ("config_options_bias: '-c a:b=`ls`'", "config_options_bias", "write options only"),
+        ("config_options_bias: |\n  -c a:b=c\n  -c d:e=f", "config_options_bias", "write one line"),
+        ("config_options_bias: '-c \"a'", "config_options_bias", "close the quote"),
+        ("config_options_bias: isr:doDefect=False", "config_options_bias", "write -c isr:doDefect=False"),
+        ("config_options_bias: -j 4", "config_options_bias", "use n_processes"),
+        ("config_options_bias: --output-run=x", "config_options_bias", "leave it out"),
+        (
+            "certify_calib_begin_date: 2022-13-01",
+            "certify_calib_begin_date",
+            'write for example "2022-11-04"',
+        ),
+        ("certify_calib_begin_date: tomorrow", "certify_calib_begin_date", 'write for example "2022-11-04"'),
+        ("certify_calib_begin_date: 2022-11-04T00:00:00Z", "certify_calib_begin_date", "write for example"),
+        ("certify_calib_begin_date: 20221104", "certify_calib_begin_date", "write it in quotes"),
+        ("certify_calib_begin_date: 2100-01-01", "certify_calib_begin_date", "write an earlier date"),
+        ("certify_calib_end_date: 1969-01-01", "certify_calib_end_date", "write a later date"),
+        ("certify_calib_begin_date: 2050-01-01", "certify_calib_end_date", "write a later end"),
+        ("do_ptc: True\nscript_mode: FLAT", "do_ptc", "write script_mode: BIAS_DARK_FLAT"),
+        ("do_defects: True\nscript_mode: BIAS_DARK", "do_defects", "write script_mode: BIAS_DARK_FLAT"),
+        ("do_ptc: True\nn_flat: 1", "n_flat", "write 2 or more"),
+        ("do_ptc: True\nexp_times_flat: [1, 2, 3]", "exp_times_flat", "write every time twice"),
+        ("program: 'BLOCK-1, x'", "program", "write 'BLOCK-1 x'"),
+        ("reason: 'a: b'", "reason", "write 'a b'"),
+        ("note: 5", "note", 'write it in quotes: "5"'),
+        ("note: naïve", "note", "write it without accents"),
+        ('note: "a\\tb"', "note", "write one line"),
+        ('note: "\\ud800"', "note", "write one line"),
+        ("test_case: {name: a}", "test_case", "write name, execution, version"),
+        ("test_case: {name: a, execution: b, version: c, 3: d}", "test_case", "initial_step, project only"),
+        ("test_case: {name: a, execution: b, version: 1.0}", "test_case.version", 'in quotes: "1.0"'),
+        ("N_Bias: 3", "N_Bias", "did you mean n_bias?"),
+        ("volume: 3", "volume", "leave it out"),
+        ("yes: 3", "yes", "leave it out"),
+        ("n_bias: 3\nn_bias: 4", "n_bias", "leave one of them out"),
+        ("n_bias:3", "n_bias", "write n_bias: 3"),
+        ("n_bias = 3", "n_bias", "write n_bias: 3"),
+        ("do_verify: True\n\tn_bias: 3", "n_bias", "write blanks"),
+        ("n_bias: 3 4", "n_bias", "write for example 20"),
+        ("- n_bias", "configuration", "write lines of the form n_bias: 20"),
+        ("go", "configuration", "write lines of the form n_bias: 20"),
+        ("[a]: 3", "configuration", "write lines of the form n_bias: 20"),
+        ("exp_times_dark: [1, 2", "configuration", "write a list as"),
+        ("note: 'a\nn_bias: 3", "configuration", "close it on the same line"),
+        ("n_bias: 3\n---\nn_bias: 4", "configuration", "one 'key: value' a line"),
+        ("note: !!python/object:os.system x", "configuration", "one 'key: value' a line"),
+        ("n_bias: \0", "configuration", "delete it"),
+        ("note: " + "[" * 20 + "]" * 20, "configuration", "one 'key: value' a line"),
+        ("#" * 40_000, "configuration", "write only the parameters"),
+        ("\n".join(f"a{i}: 1" for i in range(300)), "configuration", "at most"),
+    ],
+)
+def test_what_is_wrong_is_refused_with_a_remedy(text: str, key: str, remedy: str) -> None:
+    (problem,) = problems(text)
+
+    assert problem.key == key
+    assert remedy in problem.remedy
+    assert str(problem).startswith(f"{key}: ")
+    assert "\n" not in str(problem)
+
+
+def test_all_problems_come_together_in_the_order_of_the_text() -> None:
+    text = """\
+n_biass: 3
+n_dark: 0
+do_verify=True
+exp_times_flat: [0, 1]
+certify_calib_begin_date: 2022-11-05
+certify_calib_end_date: 2022-11-04
+do_ptc: maybe
+test_case: {name: 1, execution: 2, version: c}
+"""
+    with pytest.raises(ConfigurationError) as caught:
+        parse(text)
+
+    assert [(problem.key, problem.line) for problem in caught.value.problems] == [
+        ("n_biass", 1),
+        ("n_dark", 2),
+        ("do_verify", 3),
+        ("exp_times_flat", 4),
+        ("certify_calib_end_date", 6),
+        ("do_ptc", 7),
+        ("test_case.execution", 8),
+        ("test_case.name", 8),
+    ]
+    heading, *rest = str(caught.value).splitlines()
+    assert heading == "8 problems in the configuration:"
+    assert len(rest) == 8
+
+
+def test_a_mistyped_key_is_checked_as_the_one_that_was_meant() -> None:
+    # Nothing is said of n_dark: it fits the times that were meant.
+    assert [problem.key for problem in problems("n_dark: 2\nexp_times_darks: [1, 2]")] == ["exp_times_darks"]
+
+
+def test_an_indented_text_with_an_equals_sign_is_read() -> None:
+    assert lines("  n_bias: 3\n  do_verify=False\n") == [
+        "do_verify: is written with '='; write do_verify: False (line 2)"
+    ]
+
+
+# What is accepted
+
+
+@pytest.mark.parametrize("date", ["2022-11-04", '"2022-11-04"', "2022-11-04T12:30:00.5", "2022-11-04 12:30"])
+def test_dates_may_stand_without_quotes(date: str) -> None:
+    assert parse(f"certify_calib_begin_date: {date}").certify_calib_begin_date == date.strip('"')
+
+
+def test_texts_are_split_where_pipetask_splits_them() -> None:
+    config = parse(
+        "config_options_bias: >\n  -c isr:doDefect=False\n  -c \"a:b='x y'\"\n"
+        "config_options_dark: ''\n"
+        "input_collections_bias: ''\n"
+        "input_collections_dark: a@b/c-1,LATISS/calib\n"
+    )
+
+    assert config.config_options_bias == ("-c", "isr:doDefect=False", "-c", "a:b='x y'")
+    assert config.config_options_dark == ()
+    assert config.input_collections_bias == ()
+    assert config.input_collections_dark == ("a@b/c-1", "LATISS/calib")
+
+
+def test_what_goes_into_the_headers() -> None:
+    config = parse(
+        "program: BLOCK-295\nreason: daily calibrations\nnote: 'lamp: new, 5 V'\n"
+        "test_case: {name: LVV-T1, execution: LVV-E1, version: '1.0', initial_step: 2}"
+    )
+
+    assert (config.program, config.reason, config.note) == (
+        "BLOCK-295",
+        "daily calibrations",
+        "lamp: new, 5 V",
+    )
+    assert config.test_case == {
+        "name": "LVV-T1",
+        "execution": "LVV-E1",
+        "version": "1.0",
+        "initial_step": 2,
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("background_task_timeout: 30", "background_task_timeout is deprecated and unused"),
+        ("do_verify: False\nscript_mode: BIAS", "Nothing is processed"),
+        ("do_verify: False\nexp_times_flat: [1, 2]\nscript_mode: FLAT", "Nothing is processed"),
+        ("generate_calibrations: True", "New calibrations are certified for 1950-01-01 to 2050-01-01"),
+        ("calib_collection: LATISS/calib/u/me", "Nothing is certified"),
+        ("do_gain_from_flat_pairs: True\nscript_mode: DARK", "do_gain_from_flat_pairs has no effect"),
+        ("n_flat: 1", "No gain can be measured"),
+        ("do_ptc: True", "The photon transfer curve has one exposure time only"),
+        ("number_verification_tests_threshold_dark: 17", "no dark can fail"),
+    ],
+)
+def test_what_is_no_error_is_noticed(text: str, words: str) -> None:
+    assert any(words in notice for notice in parse(text).notices)
+
+
+def test_gains_alone_are_worth_taking_flats_for() -> None:
+    assert parse("do_verify: False\nscript_mode: FLAT").notices == ()
+
+
+# To JSON and back
+
+
+@pytest.mark.parametrize(
+    "text", ["", TIMES_AND_NUMBERS, ANOTHER_PTC, FAILING, "script_mode: BIAS\nn_dark: 5"]
+)
+def test_a_configuration_survives_json_and_yaml(text: str) -> None:
+    config = parse(text)
+
+    data = json.loads(json.dumps(config.to_dict()))
+
+    assert data.keys() == load_schema()["properties"].keys()
+    assert CalibrationConfig.from_dict(data) == config
+    assert parse(yaml.safe_dump(data)) == config
+
+
+# Any text whatsoever
+
+KEYS = st.sampled_from([*load_schema()["properties"], "metadata", "n_darks", "<<", "?", ""])
+SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-3, 100),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=20),
+    st.dates().map(str),
+    st.sampled_from(["BIAS", "FLAT", "-c a:b=c", "a/b,c", "1e3", "0x_", "0b_", "1:1.5", "!!int x", "&a *a"]),
+)
+VALUES = st.one_of(SCALARS, st.lists(SCALARS, max_size=4), st.dictionaries(SCALARS, SCALARS, max_size=2))
+WRITTEN = st.lists(st.tuples(KEYS, st.sampled_from([": ", ": ", ": ", ":", "=", "\t: "]), VALUES), max_size=6)
+YAML_LIKE = st.text(alphabet=string.printable + "\x00\x85\u2028\ud800é", max_size=200) | st.lists(
+    st.sampled_from(
+        [*"[]{}&*!|>%@`'\",:?-# \n\t=~", "a", "&a ", "*a", "<<", '"\\UFFFFFFFF"', "---\n", "...\n"]
+    )
+).map("".join)
+
+
+def assert_accepted_or_explained(text: str) -> None:
+    try:
+        config = parse(text)
+    except ConfigurationError as error:
+        assert error.problems
+        rest = str(error).split("\n")[1:]
+        assert len(rest) == len(error.problems)
+        assert all(line.isprintable() for line in rest)
+    else:
+        assert CalibrationConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+@settings(derandomize=True, max_examples=250, deadline=None)
+@given(YAML_LIKE | st.text(max_size=100))
+def test_any_text_is_accepted_or_explained(text: str) -> None:
+    assert_accepted_or_explained(text)
+
+
+@settings(derandomize=True, max_examples=250, deadline=None)
+@given(WRITTEN)
+def test_any_values_are_accepted_or_explained(written: list[tuple[str, str, object]]) -> None:
+    # Dumped as JSON, which YAML reads, or bare, as observers type.
+    texts = [f"{key}{separator}{json.dumps(value, default=str)}" for key, separator, value in written]
+    assert_accepted_or_explained("\n".join(texts))
+    texts = [f"{key}{separator}{value}" for key, separator, value in written]
+    assert_accepted_or_explained("\n".join(texts))

@@ -1,0 +1,126 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The schema is what LOVE shows and what the script queue fills in."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import jsonschema
+import pytest
+from lsst.ts.calibrationscripts.config import CalibrationConfig, load_schema, parse
+
+PROPERTIES = load_schema()["properties"]
+
+# As the procedure gives them.
+PROCEDURE_DEFAULTS = {
+    "script_mode": "BIAS_DARK_FLAT",
+    "n_bias": 20,
+    "n_discard_bias": 1,
+    "n_dark": 22,
+    "n_discard_dark": 1,
+    "exp_times_dark": [5] * 5 + [15] * 2 + [30] * 16,
+    "n_flat": 20,
+    "n_discard_flat": 1,
+    "exp_times_flat": 5,
+    "filter": None,
+    "grating": None,
+    "detectors": [],
+    "do_verify": True,
+    "generate_calibrations": False,
+    "config_options_bias": "-c isr:doDefect=False",
+    "config_options_dark": "-c isr:doDefect=False",
+    "config_options_flat": "-c isr:doDefect=False",
+    "do_defects": False,
+    "config_options_defects": "-c isr:doDefect=False",
+    "do_ptc": False,
+    "config_options_ptc": "-c isr:doCrosstalk=False",
+    "do_gain_from_flat_pairs": True,
+    "input_collections_bias": "LATISS/calib",
+    "input_collections_verify_bias": "LATISS/calib",
+    "input_collections_dark": "LATISS/calib",
+    "input_collections_verify_dark": "LATISS/calib",
+    "input_collections_flat": "LATISS/calib",
+    "input_collections_verify_flat": "LATISS/calib",
+    "input_collections_defects": "LATISS/calib",
+    "input_collections_ptc": "LATISS/calib",
+    "calib_collection": "LATISS/calib/daily",
+    "repo": "/repo/LATISS",
+    "n_processes": 8,
+    "certify_calib_begin_date": "1950-01-01",
+    "certify_calib_end_date": "2050-01-01",
+    "oods_timeout": 120,
+}
+IN_USE_DEFAULTS = {
+    "wait_between_exposures": 0,
+    "number_verification_tests_threshold_bias": 8,
+    "number_verification_tests_threshold_dark": 8,
+    "number_verification_tests_threshold_flat": 8,
+    "background_task_timeout": None,
+    "job_timeout": 3600,
+    "program": None,
+    "reason": None,
+    "note": None,
+    "test_case": None,
+}
+
+
+def test_the_schema_is_draft_07_and_flat() -> None:
+    schema = load_schema()
+
+    jsonschema.Draft7Validator.check_schema(schema)
+    assert schema["$schema"] == "http://json-schema.org/draft-07/schema#"
+    assert schema["title"] == "MakeLatissCalibrations v1"
+    assert schema["additionalProperties"] is False
+
+
+def test_the_defaults_are_those_of_the_procedure() -> None:
+    defaults = {key: entry["default"] for key, entry in PROPERTIES.items()}
+
+    assert defaults == PROCEDURE_DEFAULTS | IN_USE_DEFAULTS
+    jsonschema.Draft7Validator(load_schema()).validate(defaults)
+
+
+@pytest.mark.parametrize("key", PROPERTIES)
+def test_every_property_tells_the_observer_what_it_does(key: str) -> None:
+    description = PROPERTIES[key]["description"]
+
+    assert len(description) > 20
+    assert description.endswith(".")
+
+
+@pytest.mark.parametrize("key", [key for key in PROPERTIES if "timeout" in key or "exp_times" in key])
+def test_times_name_their_unit(key: str) -> None:
+    assert "seconds" in PROPERTIES[key]["description"]
+
+
+def test_the_deprecated_parameter_says_so() -> None:
+    assert PROPERTIES["background_task_timeout"]["description"].startswith("Deprecated")
+
+
+def test_script_modes() -> None:
+    assert PROPERTIES["script_mode"]["enum"] == ["BIAS", "DARK", "FLAT", "BIAS_DARK", "BIAS_DARK_FLAT"]
+
+
+def test_each_property_has_one_attribute() -> None:
+    assert parse("").to_dict().keys() == PROPERTIES.keys()
+
+
+def test_a_callers_changes_stay_his_own() -> None:
+    load_schema()["properties"].clear()
+
+    assert load_schema()["properties"]
+    assert isinstance(parse(""), CalibrationConfig)
+
+
+def test_the_schema_loads_without_anything_heavy() -> None:
+    # The script queue gives `script 0 --schema` a few seconds.
+    code = (
+        "import sys; from lsst.ts.calibrationscripts.config import load_schema; load_schema(); "
+        "sys.exit(str({'numpy', 'astropy', 'jsonschema', 'lsst.daf', 'lsst.pipe'} & set(sys.modules) or ''))"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+
+    assert done.stderr.strip() == ""
