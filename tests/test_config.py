@@ -214,9 +214,6 @@ def test_only_the_first_two_flats_of_a_time_are_paired() -> None:
     assert flat_pairs(()) == ()
 
 
-# How many exposures, and how long
-
-
 @pytest.mark.parametrize(
     ("text", "n", "exp_times"),
     [
@@ -290,9 +287,6 @@ def test_a_mode_names_its_series_in_order(mode: str, types: list[str]) -> None:
     assert [series.image_type for series in config.series] == types
     assert config.do_gain_from_flat_pairs == ("FLAT" in types)
     assert config.notices == ()
-
-
-# What is refused
 
 
 @pytest.mark.parametrize(
@@ -448,9 +442,6 @@ def test_an_indented_text_with_an_equals_sign_is_read() -> None:
     ]
 
 
-# What is accepted
-
-
 @pytest.mark.parametrize("date", ["2022-11-04", '"2022-11-04"', "2022-11-04T12:30:00.5", "2022-11-04 12:30"])
 def test_dates_may_stand_without_quotes(date: str) -> None:
     assert parse(f"certify_calib_begin_date: {date}").certify_calib_begin_date == date.strip('"')
@@ -511,9 +502,6 @@ def test_gains_alone_are_worth_taking_flats_for() -> None:
     assert parse("do_verify: False\nscript_mode: FLAT").notices == ()
 
 
-# To JSON and back
-
-
 @pytest.mark.parametrize(
     "text", ["", TIMES_AND_NUMBERS, ANOTHER_PTC, FAILING, "script_mode: BIAS\nn_dark: 5"]
 )
@@ -526,8 +514,6 @@ def test_a_configuration_survives_json_and_yaml(text: str) -> None:
     assert CalibrationConfig.from_dict(data) == config
     assert parse(yaml.safe_dump(data)) == config
 
-
-# Any text whatsoever
 
 KEYS = st.sampled_from([*load_schema()["properties"], "metadata", "n_darks", "<<", "?", ""])
 SCALARS = st.one_of(

@@ -13,12 +13,13 @@ __all__ = [
     "flat_pairs",
     "load_schema",
     "parse",
+    "schema_text",
 ]
 
 from ._checks import check
 from ._model import CalibrationConfig, ImageType, Series, flat_pairs
 from ._problems import ConfigurationError, Problem
-from ._schema import load_schema
+from ._schema import load_schema, schema_text
 from ._text import read
 
 

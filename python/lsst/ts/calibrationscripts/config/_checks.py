@@ -109,8 +109,6 @@ class _Checker:
                 self._lines.setdefault(near[0], self._lines[key])
         return known
 
-    # One parameter at a time
-
     def _check_values(self) -> None:
         for key, value in self._values.items():
             if key in self._unusable or "number" not in self._properties[key]["type"]:
@@ -137,8 +135,6 @@ class _Checker:
                 self._values[key] = parse_field(key, value)
             except Unusable as error:
                 self._report(key, value, error.what, error.remedy)
-
-    # The exposures
 
     def _image_types(self) -> tuple[ImageType, ...]:
         if not self._usable("script_mode"):
@@ -233,8 +229,6 @@ class _Checker:
                 f"all exposures and waits together last {total / 3600:.1f} h",
                 f"write less, the limit is {MAX_TOTAL_TIME / 3600:.0f} h",
             )
-
-    # The whole
 
     def _check_dates(self) -> None:
         begin, end = (self._values[f"certify_calib_{which}_date"] for which in ("begin", "end"))

@@ -128,6 +128,7 @@ class CalibrationConfig:
     certify_calib_end_date: str
     oods_timeout: float
     job_timeout: float
+    ocps_log_path: str
     background_task_timeout: float | None
     program: str | None
     reason: str | None

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-__all__ = ["load_schema"]
+__all__ = ["load_schema", "schema_text"]
 
 import copy
 import functools
@@ -25,9 +25,18 @@ def load_schema() -> dict[str, Any]:
     return copy.deepcopy(_schema())
 
 
+def schema_text() -> str:
+    """Return the schema as it is written, in YAML.
+
+    Returns
+    -------
+    text : `str`
+    """
+    folder = importlib.resources.files("lsst.ts.calibrationscripts") / "schema"
+    return (folder / "make_latiss_calibrations.yaml").read_text(encoding="utf-8")
+
+
 @functools.cache
 def _schema() -> dict[str, Any]:
-    folder = importlib.resources.files("lsst.ts.calibrationscripts") / "schema"
-    text = (folder / "make_latiss_calibrations.yaml").read_text(encoding="utf-8")
-    schema: dict[str, Any] = yaml.safe_load(text)
+    schema: dict[str, Any] = yaml.safe_load(schema_text())
     return schema
