@@ -357,9 +357,9 @@ class Procedure:
         n_failed, n = len(verdict.failed_exposures), len(verdict.exposures)
         if verdict.passed:
             return self._result(stage, Outcome.PASSED, f"{n_failed} of {n} exposures failed")
-        limit = verdict.thresholds.failed_exposures
+        limit = verdict.thresholds.failed_exposures - 1
         return self._result(
-            stage, Outcome.HELD, f"{n_failed} of {n} exposures failed verification; {limit} are too many"
+            stage, Outcome.HELD, f"{n_failed} of {n} exposures failed verification, at most {limit} may"
         )
 
     async def _certify(self, stage: Stage) -> StageResult:

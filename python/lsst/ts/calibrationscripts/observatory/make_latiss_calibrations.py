@@ -7,6 +7,7 @@ from __future__ import annotations
 __all__ = ["MakeLatissCalibrations"]
 
 import asyncio
+import logging
 
 from ..config import CalibrationConfig
 from ..instruments import LATISS
@@ -43,6 +44,8 @@ class MakeLatissCalibrations(BaseMakeCalibrations):
 
     async def start_remotes(self) -> None:
         """Connect to LATISS and its OCPS, with the topics used alone."""
+        # observatory-control tells of every step of every exposure.
+        self.log.getChild(CalibrationLatiss.__name__).setLevel(logging.WARNING)
         self._latiss = CalibrationLatiss(
             domain=self.domain, log=self.log, intended_usage=CalibrationUsages.Calibrations
         )

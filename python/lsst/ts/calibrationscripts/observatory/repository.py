@@ -83,13 +83,24 @@ class ButlerRepository:
                     "certified into. Write another name"
                 )
                 continue
-            for certification in certifications:
-                if certification.collection == collection:
-                    yield from self._conflicts(butler, certification, physical_filter)
+            conflicts = [
+                f"{certification.dataset_type}, valid {taken}"
+                for certification in certifications
+                if certification.collection == collection
+                and (taken := self._conflict(butler, certification, physical_filter))
+            ]
+            if conflicts:
+                first = certifications[0]
+                yield (
+                    f"calib_collection {collection} has calibrations already ({'; '.join(conflicts)}): none can "
+                    f"be certified for {first.begin_date} to {first.end_date}. Write another calib_collection, "
+                    "or other certify_calib_begin_date and certify_calib_end_date"
+                )
 
-    def _conflicts(
+    def _conflict(
         self, butler: Butler, certification: Certification, physical_filter: str | None
-    ) -> Iterator[str]:
+    ) -> Timespan | None:
+        """Return the validity range that stands in the way, if one does."""
         from lsst.daf.butler import CollectionType, MissingDatasetTypeError
 
         wanted = _timespan(certification)
@@ -107,15 +118,10 @@ class ButlerRepository:
                 other_filter = data_id.get("physical_filter")
                 if other_filter and physical_filter and not _same_filter(other_filter, physical_filter):
                     continue
-                yield (
-                    f"{certification.collection} has a {certification.dataset_type} already, valid {taken}: "
-                    f"none can be certified for {certification.begin_date} to {certification.end_date}. "
-                    "Write another calib_collection, or other certify_calib_begin_date and "
-                    "certify_calib_end_date"
-                )
-                return
+                return taken
         except MissingDatasetTypeError:
-            return
+            pass
+        return None
 
     async def raws(self, exposures: Collection[int]) -> frozenset[tuple[int, int]]:
         """Return which (exposure, detector) pairs have been ingested."""
@@ -200,7 +206,7 @@ class ButlerRepository:
                 input_collection=certification.source,
                 output_collection=certification.collection,
                 dataset_type_name=certification.dataset_type,
-                begin_date=certification.begin_date,
+                begin_date=_lower_bound(certification),
                 end_date=certification.end_date,
                 search_all_inputs=False,
             )
@@ -251,10 +257,20 @@ def _timespan(certification: Certification) -> Timespan:
     import astropy.time
     from lsst.daf.butler import Timespan
 
+    begin = _lower_bound(certification)
     return Timespan(
-        astropy.time.Time(certification.begin_date, scale="tai"),
+        None if begin is None else astropy.time.Time(begin, scale="tai"),
         astropy.time.Time(certification.end_date, scale="tai"),
     )
+
+
+def _lower_bound(certification: Certification) -> str | None:
+    """Return the beginning, or `None` if the Butler would ignore it.
+
+    Its time begins in 1970; it takes anything before that as unbounded,
+    with a warning for each.
+    """
+    return certification.begin_date if certification.begin_date >= "1970" else None
 
 
 def _same_filter(one: str, other: str) -> bool:

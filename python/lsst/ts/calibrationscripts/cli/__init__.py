@@ -1,0 +1,230 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The command ``calibscripts``.
+
+Every command imports what it needs when it runs, so that the quick ones
+stay quick.
+"""
+
+from __future__ import annotations
+
+__all__ = ["main"]
+
+import enum
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+if TYPE_CHECKING:
+    from ..config import CalibrationConfig
+    from ..report import RunReport
+
+
+class ExitCode(enum.IntEnum):
+    """What the commands return to the shell."""
+
+    SUCCESS = 0
+    SCRIPT_FAILED = 1
+    INVALID = 2
+    INCOMPLETE = 3
+    """Something was held, failed or skipped."""
+
+
+_FILE = click.argument("file", type=click.Path(path_type=Path), required=False)
+_REQUIRED_FILE = click.argument("file", type=click.Path(path_type=Path))
+
+
+def _fail(message: str, code: ExitCode) -> NoReturn:
+    click.echo(message, err=True)
+    sys.exit(code)
+
+
+def _read(file: Path | None) -> str:
+    """Return the text of a configuration; none is the daily default."""
+    if file is None:
+        return ""
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        _fail(f"{file}: cannot be read: {error}", ExitCode.INVALID)
+
+
+def _parse(text: str) -> CalibrationConfig:
+    from ..config import ConfigurationError, parse
+
+    try:
+        return parse(text)
+    except ConfigurationError as error:
+        _fail(str(error), ExitCode.INVALID)
+
+
+@click.group()
+@click.version_option(package_name="ts-calibrationscripts")
+def main() -> None:
+    """Take, process, verify and certify LATISS calibrations."""
+
+
+@main.command()
+@_REQUIRED_FILE
+def validate(file: Path) -> None:
+    """Check a configuration; tell all its problems at once."""
+    config = _parse(_read(file))
+    for notice in config.notices:
+        click.echo(f"note: {notice}")
+    click.echo(f"{file}: valid")
+
+
+@main.command()
+@_FILE
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def plan(file: Path | None, as_json: bool) -> None:
+    """Show what a run would do; without FILE, the daily default."""
+    from ..plan import make_plan
+
+    run_plan = make_plan(_parse(_read(file)))
+    if as_json:
+        click.echo(json.dumps(run_plan.to_dict(), indent=2))
+        return
+    from ._display import print_plan
+
+    print_plan(run_plan)
+
+
+@main.command()
+def schema() -> None:
+    """Print the JSON Schema of the configuration, as YAML."""
+    from ..config import schema_text
+
+    click.echo(schema_text(), nl=False)
+
+
+@main.command()
+@click.argument("file", metavar="STATS.yaml", type=click.Path(path_type=Path))
+@click.option(
+    "--type",
+    "image_type",
+    type=click.Choice(["BIAS", "DARK", "FLAT"], case_sensitive=False),
+    required=True,
+    help="Type of the exposures.",
+)
+@click.option("--instrument", default="LATISS", show_default=True, help="Whose statistics they are.")
+@click.option(
+    "--threshold",
+    type=click.IntRange(min=1),
+    default=8,
+    show_default=True,
+    help="Failures per detector and test type that fail it.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def verdict(file: Path, image_type: str, instrument: str, threshold: int, as_json: bool) -> None:
+    """Judge a saved run-statistics file of cp_verify."""
+    import yaml
+
+    from ..config import ImageType
+    from ..instruments import INSTRUMENTS
+    from ..report import verdict_text
+    from ..verification import StatisticsError, judge
+
+    if instrument not in INSTRUMENTS:
+        _fail(f"--instrument {instrument}: write one of {', '.join(INSTRUMENTS)}", ExitCode.INVALID)
+    try:
+        judged = judge(
+            yaml.safe_load(_read(file)),
+            ImageType(image_type.upper()),
+            n_detectors=len(INSTRUMENTS[instrument].detectors),
+            threshold=threshold,
+        )
+    except (yaml.YAMLError, StatisticsError, ValueError, RecursionError) as error:
+        _fail(f"{file}: not usable as run statistics: {error}", ExitCode.INVALID)
+    click.echo(json.dumps(judged.to_dict(), indent=2) if as_json else verdict_text(judged))
+    sys.exit(ExitCode.SUCCESS if judged.passed else ExitCode.INCOMPLETE)
+
+
+@main.command()
+@_REQUIRED_FILE
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the run's JSON here.")
+def run(file: Path, json_file: Path | None) -> None:
+    """Run a configuration on the SAL that is installed."""
+    import asyncio
+
+    from ..observatory import sal
+
+    text = _read(file)
+    _parse(text)
+    sal.use(sal.SalProvider.SALOBJ)
+    try:
+        from ._run import run_on_sal
+    except sal.SalNotInstalledError as error:
+        _fail(str(error), ExitCode.SCRIPT_FAILED)
+    _finish(asyncio.run(run_on_sal(text)), json_file)
+
+
+@main.command()
+@_FILE
+@click.option(
+    "--workdir",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("simulated_observatory"),
+    show_default=True,
+    help="Folder of the repository, frames and jobs; made when absent.",
+)
+@click.option(
+    "--scale",
+    type=click.IntRange(1, 16),
+    default=8,
+    show_default=True,
+    help="Frames are smaller by this; 1 for 4072x4000.",
+)
+@click.option(
+    "--time-scale",
+    type=click.FloatRange(min=0, max=1),
+    default=0.01,
+    show_default=True,
+    help="Exposures and readout last this fraction of their time.",
+)
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Of all noise.")
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the run's JSON here.")
+def simulate(
+    file: Path | None, workdir: Path, scale: int, time_scale: float, seed: int, json_file: Path | None
+) -> None:
+    """Run a configuration on a simulated observatory.
+
+    The frames, the Butler repository and `pipetask` are real. Without FILE,
+    the daily default is run.
+    """
+    import asyncio
+
+    from ..observatory import sal
+
+    text = _read(file)
+    _parse(text)
+    sal.use(sal.SalProvider.LOCAL)
+    from ._run import run_simulated
+
+    report = asyncio.run(run_simulated(text, workdir=workdir, scale=scale, time_scale=time_scale, seed=seed))
+    _finish(report, json_file, repo=workdir / "repo")
+
+
+def _finish(report: RunReport, json_file: Path | None, repo: Path | None = None) -> NoReturn:
+    """Tell what a run came to, to the operator and to the shell."""
+    from ._display import access_hint
+
+    if repo is not None:
+        click.echo(f"Repository: {repo}")
+        if hint := access_hint(report, repo):
+            click.echo(hint)
+    if json_file is not None:
+        _write_json(json_file, report.to_dict())
+    if report.state != "DONE":
+        sys.exit(ExitCode.SCRIPT_FAILED)
+    sys.exit(ExitCode.SUCCESS if report.complete else ExitCode.INCOMPLETE)
+
+
+def _write_json(file: Path, data: dict[str, Any]) -> None:
+    try:
+        file.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        _fail(f"--json {file}: cannot be written: {error}", ExitCode.SCRIPT_FAILED)

@@ -1,0 +1,132 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the commands show in a terminal."""
+
+from __future__ import annotations
+
+__all__ = ["ProgressWatcher", "access_hint", "print_plan"]
+
+import itertools
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from ..plan import PlannedExposure, RunPlan, Stage, StageKind
+from ..report import Outcome, RunReport
+
+_STYLES = {Outcome.PASSED: "green", Outcome.CERTIFIED: "bold green", Outcome.SKIPPED: "yellow"}
+
+
+def print_plan(plan: RunPlan) -> None:
+    """Print the series, the stages and how long they take."""
+    console = Console(width=None if sys.stdout.isatty() else 110, highlight=False)
+    series = Table(title=f"{len(plan.exposures)} exposures", title_justify="left")
+    for heading in ("type", "frames", "discarded", "exposure times"):
+        series.add_column(heading, justify="left" if heading in ("type", "exposure times") else "right")
+    for image_type, group in itertools.groupby(plan.exposures, key=lambda exposure: exposure.image_type):
+        frames = list(group)
+        times = ", ".join(
+            f"{len(list(same))} x {exp_time:g} s"
+            for exp_time, same in itertools.groupby(frames, key=lambda frame: frame.exp_time)
+        )
+        series.add_row(image_type.value, str(len(frames)), str(sum(f.discard for f in frames)), times)
+    console.print(series)
+
+    stages = Table(
+        title=f"about {plan.duration / 60:.0f} minutes ({plan.duration:.0f} s)", title_justify="left"
+    )
+    for heading in ("stage", "needs"):
+        stages.add_column(heading)
+    for stage in plan.stages:
+        waits = [*stage.needs, *(f"the end of {name}" for name in stage.after)]
+        stages.add_row(stage.name, ", ".join(waits) or "nothing")
+    console.print(stages)
+    for notice in plan.notices:
+        click.echo(f"note: {notice}")
+
+
+def access_hint(report: RunReport, repo: Path) -> str | None:
+    """Return a command that opens a calibration that was certified."""
+    for certification in report.certifications:
+        image_type = certification.dataset_type.upper()
+        kept = [i for i in report.exposures.get(image_type, ()) if i not in report.discarded[image_type]]
+        if kept:
+            return (
+                f"Open the certified {certification.dataset_type}:\n"
+                f'  {sys.executable} -c "from lsst.daf.butler import Butler; '
+                f"print(Butler('{repo}', collections='{certification.collection}').get("
+                f"'{certification.dataset_type}', instrument='LATISS', detector=0, exposure={kept[0]}))\""
+            )
+    return None
+
+
+class ProgressWatcher:
+    """A line a series and a stage, while they run; none off a terminal.
+
+    Parameters
+    ----------
+    plan : `RunPlan`
+        What is watched.
+    """
+
+    def __init__(self, plan: RunPlan) -> None:
+        self._plan = plan
+        self._lines: dict[str, TaskID] = {}
+        console = Console(stderr=True)
+        self._progress = Progress(
+            TextColumn("{task.description:14}"),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[outcome]}"),
+            console=console,
+            disable=not console.is_terminal,
+        )
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    @property
+    def shows_stages(self) -> bool:
+        """Whether there are progress lines, so that less needs printing."""
+        return not self._progress.disable
+
+    def print(self, text: str, *, error: bool) -> None:
+        """Print above the progress lines."""
+        if self.shows_stages:
+            self._progress.console.print(text, highlight=False, markup=False)
+        else:
+            click.echo(text, err=error)
+
+    def started(self, stage: Stage) -> None:
+        """Show that a stage has begun."""
+        total = len(self._plan.exposures_of(stage.product)) if stage.kind is StageKind.EXPOSE else None
+        self._lines[stage.name] = self._progress.add_task(stage.name, total=total, outcome="")
+
+    def taken(self, exposure: PlannedExposure) -> None:
+        """Show that a frame has been taken."""
+        self._progress.advance(self._lines[f"{StageKind.EXPOSE} {exposure.image_type}"])
+
+    def ended(self, stage: Stage, outcome: str) -> None:
+        """Show how a stage ended."""
+        line = self._lines.get(stage.name)
+        style = _STYLES.get(Outcome(outcome), "red")
+        shown = f"[{style}]{outcome}[/]"
+        if line is None:
+            self._lines[stage.name] = self._progress.add_task(stage.name, total=1, outcome=shown)
+        elif stage.kind is StageKind.EXPOSE:
+            self._progress.update(line, outcome=shown)
+        else:
+            self._progress.update(line, total=1, completed=1, outcome=shown)

@@ -1,0 +1,118 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Run the script and show it in a terminal.
+
+Imported once it is decided where SAL comes from.
+"""
+
+from __future__ import annotations
+
+__all__ = ["run_on_sal", "run_simulated"]
+
+import asyncio
+import datetime
+import logging
+import signal
+from pathlib import Path
+
+import click
+import yaml
+
+from ..config import CalibrationConfig, parse
+from ..observatory.make_latiss_calibrations import MakeLatissCalibrations
+from ..observatory.sal import salobj
+from ..plan import make_plan
+from ..report import RunReport
+from ..simulation.queue import LogMessage, run_script
+from ._display import ProgressWatcher
+
+
+async def run_on_sal(text: str) -> RunReport:
+    """Run a configuration as the script queue would.
+
+    Parameters
+    ----------
+    text : `str`
+        The configuration (YAML), known to be valid.
+
+    Returns
+    -------
+    report : `RunReport`
+    """
+    config = parse(text)
+    plan = make_plan(config)
+    scripts: list[MakeLatissCalibrations] = []
+    stops: set[asyncio.Task[None]] = set()
+
+    with ProgressWatcher(plan) as watcher:
+
+        def make_script(index: int) -> MakeLatissCalibrations:
+            script = MakeLatissCalibrations(index=index)
+            script.watcher = watcher
+            scripts.append(script)
+            # SAL's own handler of these signals would end the script without
+            # a word to the jobs that it has started.
+            for number in (signal.SIGINT, signal.SIGTERM):
+                asyncio.get_running_loop().add_signal_handler(
+                    number, lambda: stops.add(asyncio.create_task(script.do_stop(None)))
+                )
+            return script
+
+        def show(message: LogMessage) -> None:
+            if message.text.startswith("Setting final state"):
+                return  # salobj's own; the summary has just said it
+            if watcher.shows_stages and message.level < logging.WARNING and "\n" not in message.text:
+                return
+            watcher.print(message.text, error=message.level >= logging.ERROR)
+
+        result = await run_script(
+            make_script,
+            text,
+            group_id=datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds"),
+            timeout=2 * plan.duration + config.job_timeout * len(plan.stages),
+            on_message=show,
+        )
+    report = scripts[0].report
+    if report is None or report.state == "UNSTARTED":
+        click.echo(f"The script ended {result.state}: {result.reason}", err=True)
+        return RunReport(state=result.state, reason=result.reason, config=config.to_dict())
+    return report
+
+
+async def run_simulated(text: str, *, workdir: Path, scale: int, time_scale: float, seed: int) -> RunReport:
+    """Run a configuration on the simulated observatory.
+
+    Parameters
+    ----------
+    text : `str`
+        The configuration (YAML), known to be valid.
+    workdir : `pathlib.Path`
+        The observatory's folder.
+    scale, time_scale, seed
+        See `SimulatedObservatory`.
+
+    Returns
+    -------
+    report : `RunReport`
+    """
+    from ..simulation.observatory import SimulatedObservatory
+
+    # Topics of its own, so that it never talks to anything else.
+    salobj.set_test_topic_subname(randomize=True)
+    simulated = SimulatedObservatory(
+        workdir, scale=scale, seed=seed, time_scale=time_scale, day_obs=_observing_day(parse(text))
+    )
+    async with simulated as observatory:
+        here = {"repo": str(observatory.repo), "ocps_log_path": observatory.ocps_log_path}
+        return await run_on_sal(yaml.safe_dump((yaml.safe_load(text) or {}) | here))
+
+
+def _observing_day(config: CalibrationConfig) -> datetime.date | None:
+    """Return a day on which what is certified is valid; none for today."""
+    today = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
+    begin = datetime.datetime.fromisoformat(config.certify_calib_begin_date).replace(tzinfo=None)
+    end = datetime.datetime.fromisoformat(config.certify_calib_end_date).replace(tzinfo=None)
+    if begin <= today < end:
+        return None
+    click.echo(f"The simulated observatory is in {begin.date()}, when the calibrations begin to be valid.")
+    return begin.date()
