@@ -36,7 +36,7 @@ class BaseCsc(Controller):
     index : `int` or `None`, optional
         SAL index.
     initial_state : `State`, optional
-        State to go to at the start.
+        State to go to at the start; by default STANDBY.
     override : `str`, optional
         Configuration override file, if it passes through DISABLED then.
     simulation_mode : `int`, optional
@@ -65,7 +65,8 @@ class BaseCsc(Controller):
         self,
         name: str,
         index: int | None = None,
-        initial_state: State | int = State.STANDBY,
+        *,
+        initial_state: State | int | None = None,
         override: str = "",
         simulation_mode: int = 0,
         allow_missing_callbacks: bool = False,
@@ -73,7 +74,7 @@ class BaseCsc(Controller):
     ) -> None:
         if not hasattr(type(self), "version"):
             raise RuntimeError("Class variable `version` is required")
-        initial_state = State(initial_state)
+        initial_state = State.STANDBY if initial_state is None else State(initial_state)
         if initial_state == State.FAULT:
             raise ValueError("initial_state cannot be FAULT")
         if simulation_mode not in self.valid_simulation_modes:

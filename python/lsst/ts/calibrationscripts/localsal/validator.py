@@ -63,7 +63,7 @@ def _set_defaults(schema: dict[str, Any], values: dict[str, Any]) -> None:
         if name not in values:
             if "default" in subschema:
                 values[name] = copy.deepcopy(subschema["default"])
-            elif defaults := _defaults(subschema):
+            elif subschema.get("type") == "object" and (defaults := _defaults(subschema)):
                 values[name] = defaults
         if isinstance(values.get(name), dict):
             _set_defaults(subschema, values[name])

@@ -1,0 +1,267 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Controllers and CSCs: commands, summary state, faults, the log."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from lsst.ts.calibrationscripts.observatory.sal import salobj
+
+TIMEOUT = 30.0
+State = salobj.State
+
+
+class HookedCsc(salobj.BaseCsc):
+    """Notes its changes of state and refuses some."""
+
+    version = "1.2"
+
+    def __init__(self, **kwargs: Any) -> None:
+        self.refused: dict[str, Exception] = {}
+        self.handled: list[Any] = []
+        super().__init__("ATOODS", **kwargs)
+
+    async def begin_start(self, data: Any) -> None:
+        await super().begin_start(data)
+        self._refuse("begin_start")
+
+    async def end_enable(self, data: Any) -> None:
+        self._refuse("end_enable")
+        await super().end_enable(data)
+
+    def _refuse(self, hook: str) -> None:
+        if hook in self.refused:
+            raise self.refused[hook]
+
+    async def handle_summary_state(self) -> None:
+        self.handled.append(self.summary_state)
+
+
+async def test_a_csc_goes_through_its_states(ocps: Any, make_ocps: Any, domain: Any) -> None:
+    async with HookedCsc() as csc, salobj.Remote(domain, "ATOODS") as remote:
+        states = [(await remote.evt_summaryState.next(flush=False, timeout=TIMEOUT)).summaryState]
+        for command in ("start", "enable", "disable", "standby", "exitControl"):
+            await getattr(remote, f"cmd_{command}").start(timeout=TIMEOUT)
+            data = await remote.evt_summaryState.next(flush=False, timeout=TIMEOUT)
+            states.append(data.summaryState)
+        await asyncio.wait_for(csc.done_task, timeout=TIMEOUT)
+    expected = [State.STANDBY, State.DISABLED, State.ENABLED, State.DISABLED, State.STANDBY, State.OFFLINE]
+    assert states == csc.handled == expected
+
+
+async def test_a_csc_starts_in_the_state_asked_for(topics: None, domain: Any) -> None:
+    async with HookedCsc(initial_state=State.ENABLED) as csc, salobj.Remote(domain, "ATOODS") as remote:
+        assert csc.summary_state == State.ENABLED
+        assert csc.disabled_or_enabled
+        assert (await remote.evt_summaryState.aget(timeout=TIMEOUT)).summaryState == State.ENABLED
+        assert (await remote.evt_softwareVersions.aget(timeout=TIMEOUT)).cscVersion == "1.2"
+        assert (await remote.evt_simulationMode.aget(timeout=TIMEOUT)).mode == 0
+        assert (await remote.evt_logLevel.aget(timeout=TIMEOUT)).level == csc.log.getEffectiveLevel()
+
+
+async def test_a_change_of_state_can_be_refused(topics: None, domain: Any) -> None:
+    async with HookedCsc() as csc, salobj.Remote(domain, "ATOODS") as remote:
+        with pytest.raises(salobj.AckError, match="enable not allowed in state"):
+            await remote.cmd_enable.start(timeout=TIMEOUT)
+        csc.refused["begin_start"] = salobj.ExpectedError("not today")
+        with pytest.raises(salobj.AckError, match="not today"):
+            await remote.cmd_start.start(timeout=TIMEOUT)
+        assert csc.summary_state == State.STANDBY
+        csc.refused = {"end_enable": ValueError("a defect")}
+        await remote.cmd_start.start(timeout=TIMEOUT)
+        with pytest.raises(salobj.AckError, match="a defect"):
+            await remote.cmd_enable.start(timeout=TIMEOUT)
+        assert csc.summary_state == State.DISABLED
+
+
+async def test_a_fault_says_why_and_standby_clears_it(ocps: Any, ocps_remote: Any) -> None:
+    before = await ocps_remote.evt_errorCode.next(flush=False, timeout=TIMEOUT)
+    assert before.errorCode == 0
+    await ocps.fault(code=5, report="on fire", traceback="here")
+    error = await ocps_remote.evt_errorCode.next(flush=False, timeout=TIMEOUT)
+    assert (error.errorCode, error.errorReport, error.traceback) == (5, "on fire", "here")
+    async with asyncio.timeout(TIMEOUT):
+        while (await ocps_remote.evt_summaryState.next(flush=False)).summaryState != State.FAULT:
+            pass
+    with pytest.raises(salobj.AckError, match=r"execute not allowed in Fault state: errorCode=5.*on fire"):
+        await ocps_remote.cmd_execute.set_start(pipeline="complete", timeout=TIMEOUT)
+    await ocps_remote.cmd_standby.start(timeout=TIMEOUT)
+    cleared = await ocps_remote.evt_errorCode.next(flush=False, timeout=TIMEOUT)
+    assert cleared.errorCode == 0
+    with pytest.raises(salobj.ExpectedError, match=r"Not allowed in state=<State\.STANDBY"):
+        ocps.assert_enabled()
+
+
+async def test_the_heart_beats(ocps: Any, ocps_remote: Any) -> None:
+    assert ocps.heartbeat_interval == 1
+    ocps.heartbeat_interval = 0.05
+    for _ in range(3):
+        await ocps_remote.evt_heartbeat.next(flush=True, timeout=TIMEOUT)
+
+
+async def test_every_command_needs_a_method(topics: None) -> None:
+    class Incomplete(salobj.BaseCsc):
+        version = "?"
+
+    class Surplus(salobj.BaseCsc):
+        version = "?"
+
+        async def do_nothing(self, data: Any) -> None: ...
+
+    class Unversioned(salobj.BaseCsc): ...
+
+    with pytest.raises(TypeError, match="must add do_abort_job, do_execute methods"):
+        Incomplete("OCPS", 1)
+    with pytest.raises(TypeError, match="must remove do_nothing methods"):
+        Surplus("ATOODS")
+    with pytest.raises(RuntimeError, match="version"):
+        Unversioned("ATOODS")
+    with pytest.raises(ValueError, match="cannot be FAULT"):
+        Surplus("ATOODS", initial_state=State.FAULT)
+    with pytest.raises(ValueError, match="simulation_mode=3"):
+        Surplus("ATOODS", simulation_mode=3)
+    async with Surplus("ATOODS", extra_commands={"nothing"}):
+        pass
+
+
+async def test_missing_methods_may_be_allowed(domain: Any) -> None:
+    class Incomplete(salobj.BaseCsc):
+        version = "?"
+
+    async with (
+        Incomplete("OCPS", 1, allow_missing_callbacks=True),
+        salobj.Remote(domain, "OCPS", 1) as remote,
+    ):
+        with pytest.raises(salobj.AckError, match="not supported"):
+            await remote.cmd_execute.start(timeout=TIMEOUT)
+
+
+async def test_a_controller_checks_its_flags(topics: None) -> None:
+    with pytest.raises(ValueError, match="both true"):
+        salobj.Controller("ATOODS", do_callbacks=True, write_only=True)
+    with pytest.raises(ValueError, match="requires do_callbacks"):
+        salobj.Controller("ATOODS", allow_missing_callbacks=True)
+    async with salobj.Controller("ATOODS", write_only=True) as controller:
+        assert not hasattr(controller, "cmd_start")
+
+
+async def test_a_controller_without_methods_reads_its_commands(domain: Any) -> None:
+    async with salobj.Controller("OCPS", 1) as controller, salobj.Remote(domain, "OCPS", 1) as remote:
+        sending = asyncio.create_task(remote.cmd_execute.set_start(pipeline="x", timeout=TIMEOUT))
+        data = await controller.cmd_execute.next(timeout=TIMEOUT)
+        ackcmd = controller.salinfo.make_ackcmd(
+            private_seqNum=data.private_seqNum, ack=salobj.SalRetCode.CMD_COMPLETE, result="read"
+        )
+        await controller.cmd_execute.ack(data, ackcmd)
+        assert (await sending).result == "read"
+
+
+async def test_a_failed_start_closes_the_csc(topics: None) -> None:
+    class Failing(HookedCsc):
+        async def start(self) -> None:
+            await super().start()
+            raise salobj.ExpectedError("no hardware")
+
+    csc = Failing()
+    with pytest.raises(salobj.ExpectedError, match="no hardware"):
+        await asyncio.wait_for(csc.done_task, timeout=TIMEOUT)
+    assert not csc.isopen
+
+
+async def test_closing_twice_waits_for_the_first(topics: None) -> None:
+    csc = HookedCsc()
+    await asyncio.gather(csc.close(), csc.close())
+    assert csc.done_task.done()
+
+
+async def messages(remote: Any, count: int) -> list[Any]:
+    return [await remote.evt_logMessage.next(flush=False, timeout=TIMEOUT) for _ in range(count)]
+
+
+async def test_log_records_are_events_and_repetitions_are_not(ocps: Any, ocps_remote: Any) -> None:
+    ocps_remote.evt_logMessage.flush()
+    child = ocps.log.getChild("Part")
+    for text in ("one", "one", "two", "one"):
+        child.warning(text)
+    try:
+        raise ValueError("a defect")
+    except ValueError:
+        child.exception("failed")
+    read = await messages(ocps_remote, 4)
+    assert [data.message for data in read] == ["one", "two", "one", "failed"]
+    assert read[0].level == logging.WARNING
+    assert read[0].name.endswith("OCPS.Part")
+    assert read[0].functionName == "test_log_records_are_events_and_repetitions_are_not"
+    assert read[0].traceback == ""
+    assert "ValueError: a defect" in read[-1].traceback
+
+
+async def test_threads_may_log(ocps: Any, ocps_remote: Any) -> None:
+    ocps_remote.evt_logMessage.flush()
+    await asyncio.get_running_loop().run_in_executor(None, ocps.log.warning, "from a thread")
+    assert (await messages(ocps_remote, 1))[0].message == "from a thread"
+    await asyncio.get_running_loop().shutdown_default_executor()
+
+
+async def test_the_log_level_is_set_by_command(ocps: Any, ocps_remote: Any) -> None:
+    old_level = ocps.log.level
+    try:
+        await ocps_remote.cmd_setLogLevel.set_start(level=logging.ERROR, timeout=TIMEOUT)
+        async with asyncio.timeout(TIMEOUT):
+            while (await ocps_remote.evt_logLevel.next(flush=False)).level != logging.ERROR:
+                pass
+        assert ocps.log.level == logging.ERROR
+    finally:
+        ocps.log.setLevel(old_level)
+
+
+async def test_a_signal_ends_every_controller(
+    only_local: None, topics: None, make_ocps: Callable[..., Any]
+) -> None:
+    old_handler = signal.getsignal(signal.SIGTERM)
+    async with make_ocps(1) as one, make_ocps(2) as two:
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.wait_for(asyncio.gather(one.done_task, two.done_task), timeout=TIMEOUT)
+        await one.close()
+        assert signal.getsignal(signal.SIGTERM) is not old_handler
+    assert signal.getsignal(signal.SIGTERM) is old_handler
+
+
+def test_outside_the_main_thread_there_are_no_signals(
+    only_local: None, topics: None, make_ocps: Callable[..., Any]
+) -> None:
+    done = []
+
+    async def talk() -> None:
+        async with make_ocps(1), salobj.Domain() as domain, salobj.Remote(domain, "OCPS", 1) as remote:
+            await remote.cmd_execute.set_start(pipeline="complete", timeout=TIMEOUT)
+            done.append(True)
+
+    thread = threading.Thread(target=asyncio.run, args=(talk(),))
+    thread.start()
+    thread.join(TIMEOUT)
+    assert done == [True]
+
+
+async def test_two_event_loops_can_talk(
+    only_local: None, ocps_remote: Any, make_ocps: Callable[..., Any]
+) -> None:
+    asked = threading.Event()
+
+    async def ask() -> Any:
+        async with salobj.Domain() as domain, salobj.Remote(domain, "OCPS", 1) as remote:
+            asked.set()
+            return await remote.cmd_execute.set_start(pipeline="complete", timeout=TIMEOUT)
+
+    ackcmd = await asyncio.get_running_loop().run_in_executor(None, lambda: asyncio.run(ask()))
+    assert asked.is_set()
+    assert ackcmd.ack == salobj.SalRetCode.CMD_COMPLETE
+    await asyncio.get_running_loop().shutdown_default_executor()
