@@ -51,7 +51,7 @@ FULL_WELL = 150_000.0
 ADC_MAX = 2**18 - 1
 """Largest value of the 18-bit converter (ADU)."""
 
-BRIGHTER_FATTER = -4e-7
+BRIGHTER_FATTER = -5e-8
 """Change of a flat's variance with its signal (1/electron), relative to the
 Poisson variance: the first term of Astier et al. 2019, eq. 16."""
 

@@ -157,6 +157,43 @@ def _iterate(values: np.ndarray, weights: np.ndarray, n_sigma: float, n_iteratio
     return np.asarray(mean, np.float32)
 
 
+def mean_without_farthest(stack: np.ndarray, scales: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Average a stack of images, without each pixel's farthest value.
+
+    With few images a hit by a cosmic ray is not far enough out to be
+    clipped; it is the farthest value all the same.
+
+    Parameters
+    ----------
+    stack : `numpy.ndarray`, (n, ny, nx)
+        float32 images; divided by their scales in place.
+    scales : `numpy.ndarray`, (n,)
+        What each image is divided by first.
+    weights : `numpy.ndarray`, (n,)
+        Weight of each image after that: its inverse variance, up to a
+        common factor.
+
+    Returns
+    -------
+    mean : `numpy.ndarray`, (ny, nx)
+        float32. With one image or two, the plain mean.
+    """
+    weights = weights.astype(np.float32)
+    stack /= scales.astype(np.float32)[:, None, None]
+    total = np.einsum("n,nyx->yx", weights, stack)
+    if len(stack) < 3:
+        return np.asarray(total / weights.sum())
+    mean = total / weights.sum()
+    largest, farthest = np.full_like(mean, -1), np.zeros(mean.shape, np.intp)
+    for number, (image, weight) in enumerate(zip(stack, weights, strict=True)):
+        distance = weight * (image - mean) ** 2
+        farther = distance > largest
+        largest[farther], farthest[farther] = distance[farther], number
+    dropped = weights[farthest]
+    values = np.take_along_axis(stack, farthest[None], axis=0)[0]
+    return np.asarray((total - dropped * values) / (weights.sum() - dropped))
+
+
 def rows_per_block(shape: tuple[int, int], n_images: int) -> int:
     """Return how many rows of a stack to have in memory at a time.
 

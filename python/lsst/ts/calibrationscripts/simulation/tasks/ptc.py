@@ -1,0 +1,201 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Photon transfer: gains from flat pairs, and the curve through them."""
+
+from __future__ import annotations
+
+import lsst.pipe.base.connectionTypes as cT
+import numpy as np
+from lsst.daf.butler import DeferredDatasetHandle
+from lsst.pipe.base import (
+    InputQuantizedConnection,
+    OutputQuantizedConnection,
+    PipelineTask,
+    PipelineTaskConfig,
+    PipelineTaskConnections,
+    QuantumContext,
+    Struct,
+)
+
+from ..exposure import AMP_NAMES, Exposure
+from ..products import PhotonTransferCurve
+from .photon_transfer import fit_curve, measure_pair, pair_exposures
+
+__all__ = ["PtcExtractConfig", "PtcExtractTask", "PtcSolveConfig", "PtcSolveTask"]
+
+
+class PtcExtractConnections(  # type: ignore[call-arg]
+    PipelineTaskConnections, dimensions=("instrument", "detector")
+):
+    """Corrected flats of a detector, and what each pair of them gives."""
+
+    inputExp = cT.Input(  # noqa: N815
+        name="cpPtcProc",
+        doc="Corrected flats.",
+        storageClass="CcdExposure",
+        dimensions=("instrument", "exposure", "detector"),
+        multiple=True,
+        deferLoad=True,
+    )
+    outputCovariances = cT.Output(  # noqa: N815
+        name="cpPtcExtract",
+        doc="Gain and noise of a pair, at its first exposure; empty at any other.",
+        storageClass="CcdPhotonTransferCurve",
+        dimensions=("instrument", "exposure", "detector"),
+        multiple=True,
+    )
+
+
+class PtcExtractConfig(  # type: ignore[call-arg]
+    PipelineTaskConfig, pipelineConnections=PtcExtractConnections
+):
+    """There is nothing to choose."""
+
+    def setDefaults(self) -> None:  # noqa: N802
+        """Leave the log to the job, which has one file for all quanta."""
+        self.saveLogOutput = False
+
+
+class PtcExtractTask(PipelineTask):
+    """Estimate the gain of each amplifier from each pair of flats.
+
+    The first two exposures of each exposure time, and of each filter,
+    make a pair.
+    """
+
+    ConfigClass = PtcExtractConfig
+    _DefaultName = "cpPtcExtract"
+
+    def runQuantum(  # noqa: N802
+        self,
+        butlerQC: QuantumContext,  # noqa: N803
+        inputRefs: InputQuantizedConnection,  # noqa: N803
+        outputRefs: OutputQuantizedConnection,  # noqa: N803
+    ) -> None:
+        """Read, measure and write; see `lsst.pipe.base.PipelineTask`."""
+        handles = {int(ref.dataId["exposure"]): butlerQC.get(ref) for ref in inputRefs.inputExp}
+        curves = self.run(handles).outputCovariances
+        for ref in outputRefs.outputCovariances:
+            butlerQC.put(curves[int(ref.dataId["exposure"])], ref)
+
+    def run(self, handles: dict[int, DeferredDatasetHandle]) -> Struct:
+        """Measure all pairs, with no more than two images in memory.
+
+        Parameters
+        ----------
+        handles : `dict` [`int`, `lsst.daf.butler.DeferredDatasetHandle`]
+            The flats by exposure id.
+
+        Returns
+        -------
+        result : `lsst.pipe.base.Struct`
+            ``outputCovariances`` (`dict` [`int`, `PhotonTransferCurve`]):
+            by exposure id.
+        """
+        kinds = []
+        for exposure_id, handle in handles.items():
+            header = handle.get(parameters={"rows": (0, 1)}).metadata
+            kinds.append((exposure_id, (header["FILTER"], header["GRATING"], header["EXPTIME"])))
+        pairs = pair_exposures(kinds)
+        self.log.info("Found %d flat pairs in %d exposures.", len(pairs), len(handles))
+        curves = {exposure_id: PhotonTransferCurve(ptcFitType="DUMMY") for exposure_id in handles}
+        for first, second in pairs:
+            curves[first] = self._measure((first, second), handles[first].get(), handles[second].get())
+        return Struct(outputCovariances=curves)
+
+    def _measure(self, ids: tuple[int, int], first: Exposure, second: Exposure) -> PhotonTransferCurve:
+        curve = PhotonTransferCurve(ptcFitType="FLATPAIR")
+        for amplifier in first.detector:
+            name = amplifier.name
+            overscan_noise = np.hypot(first.metadata[f"OSNS{name}"], second.metadata[f"OSNS{name}"])
+            read_noise = float(overscan_noise) / np.sqrt(2)
+            pair = measure_pair(
+                first.image.array[amplifier.section], second.image.array[amplifier.section], read_noise
+            )
+            curve.gain[name] = pair.gain
+            curve.gainErr[name] = pair.gain_error
+            curve.noise[name] = read_noise * pair.gain
+            curve.inputExpIdPairs[name] = [ids]
+            curve.rawExpTimes[name] = [first.metadata["EXPTIME"]]
+            curve.rawMeans[name] = [pair.mean]
+            curve.rawVars[name] = [pair.variance]
+        return curve
+
+
+class PtcSolveConnections(  # type: ignore[call-arg]
+    PipelineTaskConnections, dimensions=("instrument", "detector")
+):
+    """What the pairs gave, and the curve through them."""
+
+    inputCovariances = cT.Input(  # noqa: N815
+        name="cpPtcExtract",
+        doc="Mean and variance of each pair.",
+        storageClass="CcdPhotonTransferCurve",
+        dimensions=("instrument", "exposure", "detector"),
+        multiple=True,
+    )
+    outputPtcDataset = cT.Output(  # noqa: N815
+        name="ptc",
+        doc="Photon transfer curve.",
+        storageClass="CcdPhotonTransferCurve",
+        dimensions=("instrument", "detector"),
+        isCalibration=True,
+    )
+
+
+class PtcSolveConfig(PipelineTaskConfig, pipelineConnections=PtcSolveConnections):  # type: ignore[call-arg]
+    """There is nothing to choose."""
+
+    def setDefaults(self) -> None:  # noqa: N802
+        """Leave the log to the job, which has one file for all quanta."""
+        self.saveLogOutput = False
+
+
+class PtcSolveTask(PipelineTask):
+    """Fit a photon transfer curve to each amplifier's pairs."""
+
+    ConfigClass = PtcSolveConfig
+    _DefaultName = "cpPtcSolve"
+
+    def run(self, inputCovariances: list[PhotonTransferCurve]) -> Struct:  # noqa: N803
+        """Fit the curves.
+
+        Parameters
+        ----------
+        inputCovariances : `list` [`PhotonTransferCurve`]
+            What `PtcExtractTask` made of the exposures.
+
+        Returns
+        -------
+        result : `lsst.pipe.base.Struct`
+            ``outputPtcDataset`` (`PhotonTransferCurve`): pairs by rising
+            exposure time, and the fit.
+
+        Raises
+        ------
+        ValueError
+            If there is no pair.
+        """
+        pairs = [curve for curve in inputCovariances if curve.gain]
+        if not pairs:
+            raise ValueError("No two flats have the same exposure time: there is no pair to fit.")
+        pairs.sort(key=lambda pair: (pair.rawExpTimes[AMP_NAMES[0]], pair.inputExpIdPairs[AMP_NAMES[0]]))
+        curve = PhotonTransferCurve(ptcFitType="POLYNOMIAL")
+        for name in AMP_NAMES:
+            for field in ("inputExpIdPairs", "rawExpTimes", "rawMeans", "rawVars"):
+                getattr(curve, field)[name] = [getattr(pair, field)[name][0] for pair in pairs]
+            gains = np.array([pair.gain[name] for pair in pairs])
+            errors = np.array([pair.gainErr[name] for pair in pairs])
+            noises = np.array([pair.noise[name] for pair in pairs])
+            read_noise = float(np.nanmean(noises / gains)) if np.isfinite(gains).any() else np.nan
+            fit = fit_curve(
+                np.array(curve.rawMeans[name]), np.array(curve.rawVars[name]), errors / gains, read_noise
+            )
+            curve.gain[name] = fit.gain
+            curve.gainErr[name] = fit.gain_error
+            curve.noise[name] = read_noise * fit.gain
+            curve.expIdMask[name] = fit.used.tolist()
+            curve.ptcTurnoff[name] = fit.turnoff
+            curve.a00[name] = fit.nonlinearity
+        self.log.info("Median gain %.3f electron/ADU.", np.median(list(curve.gain.values())))
+        return Struct(outputPtcDataset=curve)
