@@ -8,14 +8,14 @@ __all__ = ["Controller"]
 
 import asyncio
 import types
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from .base import ExpectedError
 from .domain import Domain
 from .log_handler import SalLogHandler
 from .salinfo import SalInfo
-from .signals import handle_signals, ignore_signals
+from .signals import ignore_signals
 from .topics import ControllerCommand, ControllerEvent
 
 SHUTDOWN_DELAY = 0.05
@@ -188,9 +188,6 @@ class Controller:
     def _close_later(self, exception: Exception | None = None) -> None:
         """Close, from a command that is yet to be acknowledged."""
         self._close_task = asyncio.get_running_loop().create_task(self.close(exception=exception))
-
-    def _handle_signals(self, handler: Callable[[], None]) -> None:
-        handle_signals(self, handler)
 
     async def _protected_start(self) -> None:
         self.start_called = True

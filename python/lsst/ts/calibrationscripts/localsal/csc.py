@@ -13,6 +13,7 @@ from typing import Any
 from .base import ExpectedError
 from .controller import Controller
 from .enums import State
+from .signals import handle_signals
 
 HEARTBEAT_INTERVAL = 1.0
 """Time between heartbeats (s)."""
@@ -95,7 +96,7 @@ class BaseCsc(Controller):
             allow_missing_callbacks=allow_missing_callbacks,
             extra_commands=extra_commands,
         )
-        self._handle_signals(self.signal_handler)
+        handle_signals(self, self.signal_handler)
         self.evt_simulationMode.set(mode=int(simulation_mode))
         self.evt_softwareVersions.set(cscVersion=self.version)
 

@@ -21,6 +21,7 @@ import yaml
 from .base import ExpectedError, current_tai
 from .controller import Controller
 from .enums import MetadataCoordSys, MetadataDome, MetadataRotSys, ScriptState
+from .signals import handle_signals
 
 HEARTBEAT_INTERVAL = 5.0
 """Time between heartbeats (s)."""
@@ -78,7 +79,7 @@ class BaseScript(Controller, abc.ABC):
         self.last_checkpoint = ""
         self.timestamps: dict[ScriptState, float] = {}
         super().__init__("Script", index, do_callbacks=True)
-        self._handle_signals(self.signal_handler)
+        handle_signals(self, self.signal_handler)
         self.evt_description.set(classname=type(self).__name__, description=str(descr), help=str(help))
 
     @classmethod
