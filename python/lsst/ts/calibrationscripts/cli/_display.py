@@ -38,9 +38,8 @@ def print_plan(plan: RunPlan) -> None:
         series.add_row(image_type.value, str(len(frames)), str(sum(f.discard for f in frames)), times)
     console.print(series)
 
-    stages = Table(
-        title=f"about {plan.duration / 60:.0f} minutes ({plan.duration:.0f} s)", title_justify="left"
-    )
+    minutes = f"about {plan.duration / 60:.0f} minutes ({plan.duration:.0f} s)"
+    stages = Table(title=minutes, title_justify="left")
     for heading in ("stage", "needs"):
         stages.add_column(heading)
     for stage in plan.stages:

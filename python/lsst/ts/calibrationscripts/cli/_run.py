@@ -102,6 +102,7 @@ async def run_simulated(text: str, *, workdir: Path, scale: int, time_scale: flo
     simulated = SimulatedObservatory(
         workdir, scale=scale, seed=seed, time_scale=time_scale, day_obs=_observing_day(parse(text))
     )
+    click.echo(f"Starting the simulated observatory in {workdir}.", err=True)
     async with simulated as observatory:
         here = {"repo": str(observatory.repo), "ocps_log_path": observatory.ocps_log_path}
         return await run_on_sal(yaml.safe_dump((yaml.safe_load(text) or {}) | here))

@@ -92,9 +92,9 @@ class ButlerRepository:
             if conflicts:
                 first = certifications[0]
                 yield (
-                    f"calib_collection {collection} has calibrations already ({'; '.join(conflicts)}): none can "
-                    f"be certified for {first.begin_date} to {first.end_date}. Write another calib_collection, "
-                    "or other certify_calib_begin_date and certify_calib_end_date"
+                    f"calib_collection {collection} has calibrations already ({'; '.join(conflicts)}): none "
+                    f"can be certified for {first.begin_date} to {first.end_date}. Write another "
+                    "calib_collection, or other certify_calib_begin_date and certify_calib_end_date"
                 )
 
     def _conflict(

@@ -22,7 +22,7 @@ from .repository import ButlerRepository
 from .sal import ScriptState, salobj
 
 
-class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):  # type: ignore[misc]
+class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
     """Take, process, verify and certify calibrations of an instrument.
 
     Subclasses say which instrument, and how to reach it.

@@ -1,0 +1,230 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The commands, as somebody in a shell meets them."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+from lsst.ts.calibrationscripts.cli import main
+from lsst.ts.calibrationscripts.config import load_schema
+
+FAILING_EXAMPLE = """\
+script_mode: BIAS_DARK
+n_bias: 3
+n_dark: 3
+exp_times_dark: 15
+calib_collection: "LATISS/calib/u/plazas/daily.2022SEP29.2"
+generate_calibrations: True
+do_verify: True
+certify_calib_begin_date: "1980-01-01"
+certify_calib_end_date: "2051-12-31"
+"""
+
+
+def calibscripts(*args: object) -> Result:
+    return CliRunner().invoke(main, [str(arg) for arg in args])
+
+
+def in_shell(*args: object, timeout: float = 110) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from lsst.ts.calibrationscripts.cli import main; main()"]
+    return subprocess.run(
+        command + [str(arg) for arg in args], capture_output=True, text=True, timeout=timeout, check=False
+    )
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Any:
+    def write(text: str, name: str = "config.yaml") -> Path:
+        file = tmp_path / name
+        file.write_text(text)
+        return file
+
+    return write
+
+
+def test_a_valid_configuration_is_called_so(write: Any) -> None:
+    result = calibscripts("validate", write("n_bias: 30"))
+    assert result.exit_code == 0
+    assert result.stdout.endswith("config.yaml: valid\n")
+
+
+def test_all_problems_are_told_at_once_on_stderr(write: Any) -> None:
+    result = calibscripts("validate", write("exp_times_flats: 30\nn_dark: 5\noods_timeout: -1\n"))
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    for text in ("exp_times_flats", "did you mean exp_times_flat", "n_dark: 5", "oods_timeout: -1"):
+        assert text in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("command", ["validate", "simulate", "run"])
+def test_a_file_that_is_not_there_is_no_traceback(command: str, tmp_path: Path) -> None:
+    result = calibscripts(command, tmp_path / "nothing.yaml")
+    assert result.exit_code == 2
+    assert "nothing.yaml: cannot be read" in result.stderr
+
+
+def test_the_plan_of_the_daily_default() -> None:
+    text = calibscripts("plan").stdout
+    assert "65 exposures" in text and "5 x 5 s, 2 x 15 s, 16 x 30 s" in text
+    plan = json.loads(calibscripts("plan", "--json").stdout)
+    assert plan["n_exposures"] == 65
+    assert {"name", "needs"} <= set(plan["stages"][0])
+
+
+def test_the_plan_of_an_invalid_configuration_is_its_problems(write: Any) -> None:
+    assert calibscripts("plan", write("n_bias: many")).exit_code == 2
+
+
+def test_the_schema_is_printed_as_it_is_written() -> None:
+    assert yaml.safe_load(calibscripts("schema").stdout) == load_schema()
+
+
+FAILING_STATISTICS = {i: {"FAILURES": [f"RXX_S00 C{k:02o} NOISE" for k in range(16)]} for i in (1, 2, 3)}
+PASSING_STATISTICS = {i: {"SUCCESS": True} for i in (1, 2, 3)}
+
+
+class TestVerdict:
+    """``calibscripts verdict`` on saved run statistics."""
+
+    def test_a_pass_exits_0_and_a_failure_3(self, write: Any) -> None:
+        result = calibscripts(
+            "verdict", write(yaml.safe_dump(PASSING_STATISTICS | {"SUCCESS": True})), "--type", "BIAS"
+        )
+        assert (result.exit_code, "passed" in result.stdout) == (0, True)
+        result = calibscripts(
+            "verdict", write(yaml.safe_dump(FAILING_STATISTICS | {"SUCCESS": False})), "--type", "BIAS"
+        )
+        assert result.exit_code == 3
+        assert "Final number of exposures that failed verification: 3" in result.stdout
+
+    def test_threshold_and_instrument_decide(self, write: Any) -> None:
+        file = write(yaml.safe_dump(FAILING_STATISTICS))
+        assert calibscripts("verdict", file, "--type", "DARK", "--threshold", 17).exit_code == 0
+        assert calibscripts("verdict", file, "--type", "DARK", "--instrument", "LSSTCam").exit_code == 0
+        assert calibscripts("verdict", file, "--type", "DARK", "--instrument", "Elsewhere").exit_code == 2
+
+    def test_json_holds_the_numbers(self, write: Any) -> None:
+        result = calibscripts(
+            "verdict", write(yaml.safe_dump(FAILING_STATISTICS)), "--type", "BIAS", "--json"
+        )
+        data = json.loads(result.stdout)
+        assert data["passed"] is False and data["n_failed_exposures"] == 3
+        assert data["thresholds"]["failed_exposures"] == 3
+
+    @pytest.mark.parametrize("text", ["", "- 1\n", "{1: [", "SUCCESS: true", "bias: {}", "a: !!python/x y"])
+    def test_an_unusable_file_exits_2(self, write: Any, text: str) -> None:
+        result = calibscripts("verdict", write(text), "--type", "BIAS")
+        assert result.exit_code == 2
+        assert "not usable as run statistics" in result.stderr
+
+
+@pytest.mark.skipif(importlib.util.find_spec("lsst.ts.salobj") is not None, reason="SAL is installed here")
+def test_run_without_sal_names_simulate(write: Any) -> None:
+    result = in_shell("run", write("script_mode: BIAS"))
+    assert result.returncode == 1
+    assert "calibscripts simulate" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("args", [["validate"], ["schema"], ["plan", "--json"]])
+def test_quick_commands_import_nothing_heavy(args: list[str], write: Any) -> None:
+    if args == ["validate"]:
+        args = ["validate", str(write("n_bias: 3"))]
+    code = (
+        "import sys; from lsst.ts.calibrationscripts.cli import main\n"
+        f"main({args!r}, standalone_mode=False)\n"
+        "heavy = {'numpy', 'astropy', 'lsst.daf.butler', 'lsst.ts.calibrationscripts.localsal'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=60)
+
+
+@pytest.mark.slow
+def test_the_procedures_failing_example(write: Any, tmp_path: Path) -> None:
+    # Given 3 biases and 3 darks, made into calibrations and verified
+    out = tmp_path / "run.json"
+    result = in_shell("simulate", write(FAILING_EXAMPLE), "--workdir", tmp_path / "w", "--json", out)
+    # Then BIAS is held, as every amplifier of every exposure fails NOISE
+    assert result.returncode == 3, result.stderr
+    data = json.loads(out.read_text())
+    assert data["state"] == "DONE"
+    verdict = data["verdicts"]["BIAS"]
+    assert [exposure["counts"] for exposure in verdict["exposures"]] == [{"NOISE": 16}] * 3
+    assert verdict["thresholds"] == {
+        "failures_per_detector_per_test_type": 8,
+        "failed_detectors": 1,
+        "failed_tests_per_exposure": 8,
+        "failed_exposures": 3,
+    }
+    assert verdict["n_failed_exposures"] == 3
+    stages = {stage["name"]: stage for stage in data["stages"]}
+    assert stages["verify BIAS"]["outcome"] == "HELD"
+    for name in ("certify BIAS", "generate DARK", "verify DARK", "certify DARK"):
+        assert stages[name]["outcome"] == "SKIPPED"
+        assert "verify BIAS ended HELD" in stages[name]["reason"]
+    assert data["certifications"] == []
+    assert "BIAS calibration failed verification and will not be certified." in result.stdout
+    assert Path(stages["verify BIAS"]["log"]).is_file()
+
+
+@pytest.mark.slow
+def test_twenty_of_each_type_are_certified_and_can_be_had(write: Any, tmp_path: Path) -> None:
+    # Given the same with 20 of each type, and flats
+    out = tmp_path / "run.json"
+    text = yaml.safe_load(FAILING_EXAMPLE) | {"script_mode": "BIAS_DARK_FLAT", "n_bias": 20, "n_dark": 20}
+    config = write(yaml.safe_dump(text))
+    result = in_shell("simulate", config, "--workdir", tmp_path / "w", "--json", out)
+    assert result.returncode == 0, result.stdout + result.stderr
+    data = json.loads(out.read_text())
+    assert [entry["dataset_type"] for entry in data["certifications"]] == ["bias", "dark", "flat"]
+
+    # Then the frames are found by exposure id, as the procedure shows
+    from lsst.daf.butler import Butler
+
+    with Butler.from_config(str(tmp_path / "w" / "repo"), collections=[text["calib_collection"]]) as butler:
+        for image_type in ("BIAS", "DARK", "FLAT"):
+            frame = butler.get(
+                image_type.lower(), detector=0, exposure=data["exposures"][image_type][1], instrument="LATISS"
+            )
+            assert frame.getImage().getArray().shape == (500, 512)
+        gains = butler.get(
+            "cpPtcExtract",
+            detector=0,
+            exposure=data["gains"][0]["exposures"][0],
+            instrument="LATISS",
+            collections=next(s["collection"] for s in data["stages"] if s["name"] == "measure GAIN"),
+        )
+        assert gains.gain == {gain["amplifier"]: gain["gain"] for gain in data["gains"]}
+
+    # And again into the same collection and range it is refused at once
+    again = in_shell("simulate", config, "--workdir", tmp_path / "w", "--json", out)
+    assert again.returncode == 1
+    assert json.loads(out.read_text())["exposures"]["BIAS"] == []
+    assert "Write another calib_collection" in again.stderr + again.stdout
+
+
+@pytest.mark.slow
+def test_the_daily_default_needs_no_configuration(tmp_path: Path) -> None:
+    out = tmp_path / "run.json"
+    result = in_shell("simulate", "--workdir", tmp_path / "w", "--json", out)
+    assert result.returncode == 0, result.stdout + result.stderr
+    data = json.loads(out.read_text())
+    assert {key: len(ids) for key, ids in data["exposures"].items()} == {"BIAS": 21, "DARK": 23, "FLAT": 21}
+    assert {key: verdict["passed"] for key, verdict in data["verdicts"].items()} == {
+        "BIAS": True,
+        "DARK": True,
+        "FLAT": True,
+    }
+    assert data["certifications"] == []
+    assert len(data["gains"]) == 16
+    assert "certified" not in result.stdout
