@@ -10,11 +10,12 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 import pytest_asyncio
-from lsst.ts.calibrationscripts.simulation.runner import PipetaskJob, PipetaskRunner, RunnerDiedError
+from lsst.ts.calibrationscripts.simulation.runner import PipetaskRunner, RunnerDiedError
 
 TIMEOUT = 60.0
 
@@ -25,26 +26,8 @@ async def runner() -> AsyncIterator[PipetaskRunner]:
         yield runner
 
 
-class Gate:
-    """A pipeline file that keeps its reader waiting until it is opened."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        os.mkfifo(path)
-
-    @property
-    def argv(self) -> list[str]:
-        return ["build", "-p", str(self.path), "--show", "pipeline"]
-
-    async def reached(self) -> int:
-        """Wait until a job reads the pipeline, and keep it waiting."""
-        for _ in range(600):
-            try:
-                # Without a reader, a FIFO refuses a writer that won't wait.
-                return os.open(self.path, os.O_WRONLY | os.O_NONBLOCK)
-            except OSError:
-                await asyncio.sleep(0.05)
-        raise AssertionError(f"nobody has read {self.path}")
+def behind(gate: Any) -> list[str]:
+    return ["build", "-p", str(gate.path), "--show", "pipeline"]
 
 
 async def is_gone(pid: int) -> bool:
@@ -95,29 +78,30 @@ class TestJobs:
         assert "description: mine" in (tmp_path / "ocps.log").read_text()
 
     async def test_jobs_run_side_by_side_and_one_is_killed(
-        self, runner: PipetaskRunner, tmp_path: Path
+        self, runner: PipetaskRunner, tmp_path: Path, gates: Any
     ) -> None:
         # Given two jobs that both wait in the midst of their work.
-        gates = [Gate(tmp_path / f"{n}.yaml") for n in range(2)]
-        jobs = [await runner.start(gate.argv, log=tmp_path / f"{n}.log") for n, gate in enumerate(gates)]
-        writers = [await gate.reached() for gate in gates]
+        both = [gates.make(), gates.make()]
+        jobs = [await runner.start(behind(gate), log=tmp_path / "ocps.log") for gate in both]
+        for gate in both:
+            await gate.reached()
 
         # When one is killed and the other may go on.
         await jobs[0].kill()
         assert await jobs[0].wait(TIMEOUT) == -signal.SIGKILL
         assert not jobs[1].done
-        os.write(writers[1], b"description: gated\ntasks: {}\n")
-        for writer in writers:
-            os.close(writer)
+        both[1].open()
 
         # Then the other ends as if nothing had been.
         assert await jobs[1].wait(TIMEOUT) == 0
         await jobs[0].kill()
 
-    async def test_wait_has_a_limit_and_the_job_goes_on(self, runner: PipetaskRunner, tmp_path: Path) -> None:
-        gate = Gate(tmp_path / "slow.yaml")
-        job = await runner.start(gate.argv, log=tmp_path / "ocps.log")
-        writer = await gate.reached()
+    async def test_wait_has_a_limit_and_the_job_goes_on(
+        self, runner: PipetaskRunner, tmp_path: Path, gates: Any
+    ) -> None:
+        gate = gates.make()
+        job = await runner.start(behind(gate), log=tmp_path / "ocps.log")
+        await gate.reached()
 
         with pytest.raises(TimeoutError):
             await job.wait(0.01)
@@ -125,7 +109,6 @@ class TestJobs:
         assert not job.done
         await job.kill()
         assert await job.wait(TIMEOUT) == -signal.SIGKILL
-        os.close(writer)
 
     async def test_log_that_cannot_be_written_is_refused_at_once(
         self, runner: PipetaskRunner, tmp_path: Path
@@ -134,19 +117,13 @@ class TestJobs:
             await runner.start(["--help"], log=tmp_path / "none" / "ocps.log")
 
 
-async def gated_job(runner: PipetaskRunner, folder: Path) -> tuple[PipetaskJob, int]:
-    gate = Gate(folder / "slow.yaml")
-    job = await runner.start(gate.argv, log=folder / "ocps.log")
-    return job, await gate.reached()
-
-
-async def test_death_of_the_runner_fails_its_jobs(tmp_path: Path) -> None:
+async def test_death_of_the_runner_fails_its_jobs(tmp_path: Path, gates: Any) -> None:
     # Given a runner in the midst of a job.
+    gate = gates.make()
     async with PipetaskRunner() as runner:
-        await runner.wait_ready()
-        job, writer = await gated_job(runner, tmp_path)
+        job = await runner.start(behind(gate), log=tmp_path / "ocps.log")
+        await gate.reached()
         assert runner.pid is not None
-        assert job.pid is not None
 
         # When the runner's process dies.
         os.kill(runner.pid, signal.SIGKILL)
@@ -154,24 +131,24 @@ async def test_death_of_the_runner_fails_its_jobs(tmp_path: Path) -> None:
         # Then the job has failed, runs no more, and no other starts.
         with pytest.raises(RunnerDiedError, match="code -9"):
             await job.wait(TIMEOUT)
+        assert job.pid is not None
         assert await is_gone(job.pid)
         with pytest.raises(RunnerDiedError):
             await runner.start(["--help"], log=tmp_path / "next.log")
-        os.close(writer)
 
 
-async def test_closing_ends_running_jobs(tmp_path: Path) -> None:
+async def test_closing_ends_running_jobs(tmp_path: Path, gates: Any) -> None:
+    gate = gates.make()
     async with PipetaskRunner() as runner:
-        job, writer = await gated_job(runner, tmp_path)
+        job = await runner.start(behind(gate), log=tmp_path / "ocps.log")
+        await gate.reached()
         zygote = runner.pid
 
-    os.close(writer)
     assert zygote is not None
     assert job.pid is not None
     assert await is_gone(zygote)
     assert await is_gone(job.pid)
-    with pytest.raises(RunnerDiedError):
-        await job.wait(TIMEOUT)
+    assert job.done
 
 
 async def test_closing_before_the_imports_are_done_is_clean() -> None:

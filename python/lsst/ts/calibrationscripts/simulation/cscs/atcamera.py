@@ -81,7 +81,7 @@ class _Request:
             # Only the first colon divides: a group id has more of them.
             key, colon, value = item.partition(":")
             if not colon:
-                raise salobj.ExpectedError(f"keyValueMap: {item!r} is not of the form 'key: value'.")
+                raise salobj.ExpectedError(f"keyValueMap: {item.strip()!r} is not of the form 'key: value'.")
             key_values[key.strip()] = value.strip()
         image_type = key_values.get("imageType", "")
         if image_type not in _IMAGE_TYPES:

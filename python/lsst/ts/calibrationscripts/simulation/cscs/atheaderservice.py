@@ -43,7 +43,11 @@ class AtHeaderServiceCsc(SimulatedCsc):
         path = image_path(self._staging, data.imageName)
         if not self.enabled:
             return
-        status = await asyncio.to_thread(path.stat)
+        try:
+            status = await asyncio.to_thread(path.stat)
+        except FileNotFoundError:
+            # A camera that starts reports an image of some time before.
+            return
         await self.evt_largeFileObjectAvailable.set_write(
             url=path.as_uri(),
             generator="ATHeaderService",

@@ -1,0 +1,99 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A simulated observatory for a module's tests, and jobs that wait."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from lsst.ts.calibrationscripts.observatory.sal import salobj
+from lsst.ts.calibrationscripts.simulation.observatory import SimulatedObservatory
+
+DAY_OBS = datetime.date(2022, 9, 29)
+SCALE = 32
+
+
+@pytest.fixture(scope="module")
+def module_topics() -> Iterator[None]:
+    """Give the module SAL topics that no other test can see."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("LSST_SITE", os.environ.get("LSST_SITE", "test"))
+        monkeypatch.setenv("LSST_TOPIC_SUBNAME", "")
+        salobj.set_test_topic_subname(randomize=True)
+        yield
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def observatory(
+    module_topics: None, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[SimulatedObservatory]:
+    before = asyncio.all_tasks()
+    async with SimulatedObservatory(
+        tmp_path_factory.mktemp("observatory"), scale=SCALE, day_obs=DAY_OBS
+    ) as observatory:
+        yield observatory
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert {task for task in asyncio.all_tasks() - before if not task.done()} <= {asyncio.current_task()}
+
+
+class Gate:
+    """A pipeline file that keeps its reader waiting until it is opened."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._writer: int | None = None
+        os.mkfifo(path)
+
+    async def reached(self) -> None:
+        """Wait until a job reads the pipeline, and keep it waiting."""
+        for _ in range(600):
+            try:
+                # Without a reader, a FIFO refuses a writer that won't wait.
+                self._writer = os.open(self.path, os.O_WRONLY | os.O_NONBLOCK)
+            except OSError:
+                await asyncio.sleep(0.05)
+            else:
+                return
+        raise AssertionError(f"nobody has read {self.path}")
+
+    def open(self, pipeline: str = "description: gated\ntasks: {}\n") -> None:
+        """Let the job have its pipeline and go on."""
+        assert self._writer is not None
+        os.write(self._writer, pipeline.encode())
+        self.close()
+
+    def close(self) -> None:
+        if self._writer is not None:
+            os.close(self._writer)
+            self._writer = None
+
+
+class Gates:
+    """Makes gates, and closes them in the end."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._gates: list[Gate] = []
+
+    def make(self) -> Gate:
+        gate = Gate(self._folder / f"gate{len(self._gates)}.yaml")
+        self._gates.append(gate)
+        return gate
+
+    def close(self) -> None:
+        for gate in self._gates:
+            gate.close()
+
+
+@pytest.fixture
+def gates(tmp_path: Path) -> Iterator[Gates]:
+    gates = Gates(tmp_path)
+    yield gates
+    gates.close()

@@ -1,0 +1,284 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Exposures travel from takeImages to the Butler through SAL."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import itertools
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from lsst.daf.butler import Butler
+from lsst.ts.calibrationscripts.observatory.sal import LATISS, salobj
+from lsst.ts.calibrationscripts.simulation.ccd import CcdModel
+from lsst.ts.calibrationscripts.simulation.cscs import AtCameraCsc, AtOodsCsc, AtSpectrographCsc
+from lsst.ts.calibrationscripts.simulation.cscs.atcamera import CameraErrorCode
+from lsst.ts.calibrationscripts.simulation.observatory import SimulatedObservatory
+from lsst.ts.calibrationscripts.simulation.repository import create_repository
+
+DAY_OBS = datetime.date(2022, 9, 29)
+TIMEOUT = 30.0
+GROUP = "2022-09-29T14:00:00.721#1"
+
+
+async def refuse(command: Any, says: str, **fields: Any) -> None:
+    with pytest.raises(salobj.AckError) as caught:
+        await command.set_start(**fields, timeout=TIMEOUT)
+    assert caught.value.ackcmd.ack == salobj.SalRetCode.CMD_FAILED
+    assert says in caught.value.ackcmd.result
+
+
+class TestObservatory:
+    """What a client sees of all CSCs together."""
+
+    pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+    @pytest_asyncio.fixture(loop_scope="module")
+    async def latiss(self, observatory: SimulatedObservatory) -> AsyncIterator[Any]:
+        async with salobj.Domain() as domain, LATISS(domain) as latiss:
+            yield latiss
+
+    @pytest_asyncio.fixture(loop_scope="module")
+    async def oods(self, observatory: SimulatedObservatory) -> AsyncIterator[Any]:
+        async with (
+            salobj.Domain() as domain,
+            salobj.Remote(domain, "ATOODS", include=["imageInOODS"], evt_max_history=0) as remote,
+        ):
+            yield remote
+
+    async def test_all_components_are_enabled(self, latiss: Any) -> None:
+        await latiss.assert_all_enabled("all of LATISS")
+
+    async def test_exposures_arrive_in_the_butler_with_what_is_known_of_them(
+        self, observatory: SimulatedObservatory, latiss: Any, oods: Any
+    ) -> None:
+        # Given a filter and a grating.
+        await latiss.setup_instrument(filter="SDSSr_65mm", grating=1)
+        assert (await latiss.get_setup())[:2] == ("SDSSr_65mm", "holo4_003")
+
+        # When a flat and two darks are taken.
+        told = {"group_id": GROUP, "reason": "daily", "program": "CALIB", "note": "a note"}
+        ids = await latiss.take_imgtype("FLAT", 5.0, 1, **told)
+        ids += await latiss.take_imgtype("DARK", 30.0, 2, **told)
+
+        # Then they follow each other, and the OODS says that it has them.
+        assert [exposure - ids[0] for exposure in ids] == [0, 1, 2]
+        assert ids[0] // 100_000 == 20220929
+        for exposure in ids:
+            data = await oods.evt_imageInOODS.next(flush=False, timeout=TIMEOUT)
+            assert data.obsid == f"AT_O_20220929_{exposure % 100_000:06d}"
+            assert (data.camera, data.raft, data.sensor) == ("LATISS", "RXX", "S00")
+            assert (data.statusCode, data.description) == (0, "file ingested")
+
+        # And the Butler knows them as they were taken.
+        with Butler.from_config(str(observatory.repo)) as butler:
+            records = [self.record(butler, exposure) for exposure in ids]
+            raw = butler.get(
+                "raw", instrument="LATISS", exposure=ids[0], detector=0, collections="LATISS/raw/all"
+            )
+        assert [record.observation_type for record in records] == ["flat", "dark", "dark"]
+        assert [record.exposure_time for record in records] == [5.0, 30.0, 30.0]
+        assert {record.physical_filter for record in records} == {"SDSSr_65mm~holo4_003"}
+        assert {record.group for record in records} == {GROUP}
+        assert {record.observation_reason for record in records} == {"daily"}
+        assert {record.science_program for record in records} == {"CALIB"}
+        assert raw.metadata["OBSNOTE"] == "a note"
+        # In simulated time: each begins when the one before is read out.
+        spans = [record.timespan for record in records]
+        assert [round((s.end - s.begin).sec, 6) for s in spans] == [5.0, 30.0, 30.0]
+        gaps = [(b.begin - a.end).sec for a, b in itertools.pairwise(spans)]
+        assert gaps == pytest.approx([2.0, 2.0])
+        assert spans[0].begin.isot.startswith("2022-09-29")
+
+    @staticmethod
+    def record(butler: Butler, exposure: int) -> Any:
+        return butler.registry.expandDataId(instrument="LATISS", exposure=exposure).records["exposure"]
+
+    async def test_oods_speaks_only_when_the_butler_has_the_image(
+        self, observatory: SimulatedObservatory, latiss: Any, oods: Any
+    ) -> None:
+        found: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+        async def look(data: Any) -> None:
+            with Butler.from_config(str(observatory.repo), collections="LATISS/raw/all") as butler:
+                exposure = int(data.obsid[5:13]) * 100_000 + int(data.obsid[14:])
+                found.set_result(
+                    bool(butler.exists("raw", instrument="LATISS", exposure=exposure, detector=0))
+                )
+
+        oods.evt_imageInOODS.callback = look
+        await latiss.take_imgtype("BIAS", 0, 1)
+
+        async with asyncio.timeout(TIMEOUT):
+            assert await found
+
+    async def test_snaps_of_one_command_are_events_in_turn(self, observatory: SimulatedObservatory) -> None:
+        async with (
+            salobj.Domain() as domain,
+            salobj.Remote(
+                domain, "ATCamera", include=["takeImages", "endReadout"], evt_max_history=0
+            ) as camera,
+        ):
+            await camera.cmd_takeImages.set_start(
+                numImages=2, keyValueMap=f"imageType: BIAS, groupId: {GROUP}", timeout=TIMEOUT
+            )
+            events = [await camera.evt_endReadout.next(flush=False, timeout=TIMEOUT) for _ in range(2)]
+
+        assert [(data.imageIndex, data.imagesInSequence) for data in events] == [(1, 2), (2, 2)]
+        assert events[1].imageNumber == events[0].imageNumber + 1
+        assert events[0].additionalKeys == "imageType:groupId"
+
+    @pytest.mark.parametrize(
+        ("fields", "says"),
+        [
+            ({"keyValueMap": "imageType: OBJECT"}, "takes BIAS, DARK, FLAT"),
+            ({"keyValueMap": "imageType: BIAS, oops"}, "'oops' is not of the form"),
+            ({"keyValueMap": "imageType: BIAS", "numImages": 0}, "numImages=0"),
+            ({"keyValueMap": "imageType: DARK", "expTime": -1.0}, "expTime=-1.0"),
+        ],
+    )
+    async def test_camera_refuses_what_it_cannot_take(
+        self, observatory: SimulatedObservatory, fields: dict[str, Any], says: str
+    ) -> None:
+        async with (
+            salobj.Domain() as domain,
+            salobj.Remote(domain, "ATCamera", include=["takeImages"]) as camera,
+        ):
+            await refuse(camera.cmd_takeImages, says, **{"numImages": 1, "expTime": 0.0, **fields})
+
+    async def test_last_image_and_idle_camera_are_known_to_who_comes_late(
+        self, observatory: SimulatedObservatory
+    ) -> None:
+        topics = ["startIntegration", "endReadout", "ccsCommandState"]
+        async with salobj.Domain() as domain, salobj.Remote(domain, "ATCamera", include=topics) as camera:
+            begun = await camera.evt_startIntegration.aget(timeout=TIMEOUT)
+            ended = await camera.evt_endReadout.aget(timeout=TIMEOUT)
+            state = await camera.evt_ccsCommandState.aget(timeout=TIMEOUT)
+
+        assert begun.imageName == ended.imageName
+        assert state.substate == 1
+
+
+class TestSpectrograph:
+    @pytest_asyncio.fixture
+    async def spectrograph(self, topics: None) -> AsyncIterator[Any]:
+        async with (
+            AtSpectrographCsc(time_scale=0.0),
+            salobj.Domain() as domain,
+            salobj.Remote(domain, "ATSpectrograph") as remote,
+        ):
+            yield remote
+
+    async def test_wheels_turn_by_slot_and_by_name(self, spectrograph: Any) -> None:
+        await spectrograph.cmd_changeFilter.set_start(filter=1, name="", timeout=TIMEOUT)
+        assert (await spectrograph.evt_reportedFilterPosition.aget(timeout=TIMEOUT)).name == "SDSSg_65mm"
+
+        await spectrograph.cmd_changeDisperser.set_start(disperser=0, name="SDSSy_65mm", timeout=TIMEOUT)
+        position = await spectrograph.evt_reportedDisperserPosition.aget(timeout=TIMEOUT)
+        assert (position.slot, position.name, position.band) == (2, "SDSSy_65mm", "SDSSy")
+        assert (await spectrograph.evt_disperserInPosition.aget(timeout=TIMEOUT)).inPosition
+
+    async def test_filters_and_gratings_are_listed(self, spectrograph: Any) -> None:
+        settings = await spectrograph.evt_settingsAppliedValues.aget(timeout=TIMEOUT)
+
+        assert "SDSSr_65mm" in [name.strip() for name in settings.filterNames.split(",")]
+        assert "holo4_003" in [name.strip() for name in settings.gratingNames.split(",")]
+
+    async def test_what_is_not_there_is_refused(self, spectrograph: Any) -> None:
+        await refuse(spectrograph.cmd_changeFilter, "Invalid filter name 'SDSSz'", filter=0, name="SDSSz")
+        await refuse(spectrograph.cmd_changeFilter, "Invalid filter id 9", filter=9, name="")
+        await refuse(spectrograph.cmd_changeDisperser, "give one", disperser=1, name="holo4_003")
+
+    async def test_nothing_turns_unless_enabled(self, spectrograph: Any) -> None:
+        await spectrograph.cmd_disable.start(timeout=TIMEOUT)
+
+        await refuse(spectrograph.cmd_changeFilter, "not allowed in state", filter=1, name="")
+
+
+class TestOods:
+    async def test_image_that_cannot_be_ingested_is_told(self, topics: None, tmp_path: Path) -> None:
+        # Given a file that is no image, announced by the header service.
+        await asyncio.to_thread(create_repository, tmp_path / "repo", scale=32)
+        path = tmp_path / "AT_O_20220929_000001.fits"
+        path.write_text("no FITS file")
+        async with (
+            AtOodsCsc(repo=tmp_path / "repo"),
+            salobj.Controller("ATHeaderService") as header_service,
+            salobj.Domain() as domain,
+            salobj.Remote(domain, "ATOODS", include=["imageInOODS"]) as remote,
+        ):
+            await header_service.evt_largeFileObjectAvailable.set_write(url=path.as_uri(), id=path.stem)
+            data = await remote.evt_imageInOODS.next(flush=False, timeout=TIMEOUT)
+
+        assert data.obsid == "AT_O_20220929_000001"
+        assert data.statusCode == 1
+        assert data.description.startswith("OSError: ")
+
+
+class TestCamera:
+    @staticmethod
+    def camera(staging: Path, time_scale: float) -> AtCameraCsc:
+        return AtCameraCsc(ccd=CcdModel(scale=32), staging=staging, day_obs=DAY_OBS, time_scale=time_scale)
+
+    async def test_image_that_cannot_be_written_is_a_fault(self, topics: None, tmp_path: Path) -> None:
+        async with (
+            self.camera(tmp_path / "nowhere", 0.01),
+            salobj.Domain() as domain,
+            salobj.Remote(
+                domain, "ATCamera", include=["takeImages", "errorCode", "summaryState"], evt_max_history=0
+            ) as remote,
+        ):
+            await remote.cmd_takeImages.set_start(
+                numImages=1, expTime=1.0, keyValueMap="imageType: DARK", timeout=TIMEOUT
+            )
+            error = await remote.evt_errorCode.next(flush=False, timeout=TIMEOUT)
+            state = await remote.evt_summaryState.aget(timeout=TIMEOUT)
+
+        assert error.errorCode == CameraErrorCode.READOUT_FAILED
+        assert "AT_O_20220929_000001 could not be written" in error.errorReport
+        assert state.summaryState == salobj.State.FAULT
+
+    async def test_camera_can_be_closed_in_the_midst_of_a_readout(self, topics: None, tmp_path: Path) -> None:
+        # Given a camera that would need two seconds to read out.
+        async with (
+            self.camera(tmp_path, 1.0),
+            salobj.Domain() as domain,
+            salobj.Remote(domain, "ATCamera", include=["takeImages", "endReadout"]) as remote,
+        ):
+            await remote.cmd_takeImages.set_start(numImages=1, keyValueMap="imageType: BIAS", timeout=TIMEOUT)
+            last = await remote.evt_endReadout.aget(timeout=TIMEOUT)
+
+        # Then the command is done before the readout, which is given up.
+        assert last.imageNumber == 0
+
+
+async def test_observatory_goes_on_where_it_stopped(topics: None, tmp_path: Path) -> None:
+    async def expose(**kwargs: Any) -> tuple[int, Any]:
+        async with (
+            SimulatedObservatory(tmp_path, day_obs=DAY_OBS, **kwargs) as observatory,
+            salobj.Domain() as domain,
+            LATISS(domain) as latiss,
+            salobj.Remote(domain, "ATOODS", include=["imageInOODS"], evt_max_history=0) as oods,
+        ):
+            (exposure,) = await latiss.take_imgtype("DARK", 20.0, 1)
+            await oods.evt_imageInOODS.next(flush=False, timeout=TIMEOUT)
+            assert observatory.ccd.scale == 32
+        with Butler.from_config(str(tmp_path / "repo")) as butler:
+            return exposure, TestObservatory.record(butler, exposure).timespan
+
+    # Given an exposure in a folder that was new.
+    first, first_span = await expose(scale=32)
+
+    # When the same folder is used again, its own scale is taken.
+    second, second_span = await expose()
+
+    # Then counter and clock go on; another scale is refused.
+    assert (first, second) == (2022092900001, 2022092900002)
+    assert (second_span.begin - first_span.end).sec == pytest.approx(2.0)
+    with pytest.raises(ValueError, match="was made with 32"):
+        await expose(scale=8)

@@ -1,0 +1,229 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The OCPS runs real pipetask jobs and tells how they ended."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from lsst.daf.butler import Butler
+from lsst.ts.calibrationscripts.observatory.sal import LATISS, salobj
+from lsst.ts.calibrationscripts.simulation.cscs import ocps as ocps_module
+from lsst.ts.calibrationscripts.simulation.cscs.ocps import cap_processes, log_path
+from lsst.ts.calibrationscripts.simulation.observatory import SimulatedObservatory
+
+TIMEOUT = 60.0
+BIAS = "${CP_PIPE_DIR}/pipelines/LATISS/cpBias.yaml"
+OPTIONS = "-j 8 -i LATISS/calib --register-dataset-types"
+
+
+class Client:
+    """Submits jobs and files their results by id."""
+
+    def __init__(self, remote: Any) -> None:
+        self.remote = remote
+        self.order: list[str] = []
+        self.ends: dict[str, asyncio.Task[Any]] = {}
+        self._results: dict[str, asyncio.Future[Any]] = {}
+        remote.evt_job_result.callback = self._hear
+
+    async def submit(self, pipeline: str | Path, **fields: Any) -> str:
+        command = {"config": OPTIONS, "data_query": "instrument = 'LATISS'", **fields}
+        ack = await self.remote.cmd_execute.set_start(
+            pipeline=str(pipeline), **command, timeout=TIMEOUT, wait_done=False
+        )
+        job_id: str = json.loads(ack.result)["job_id"]
+        self.ends[job_id] = asyncio.create_task(self.remote.cmd_execute.next_ackcmd(ack, timeout=TIMEOUT))
+        return job_id
+
+    async def result(self, job_id: str) -> Any:
+        async with asyncio.timeout(TIMEOUT):
+            return await self._result(job_id)
+
+    def _result(self, job_id: str) -> asyncio.Future[Any]:
+        return self._results.setdefault(job_id, asyncio.get_running_loop().create_future())
+
+    async def _hear(self, data: Any) -> None:
+        self.order.append(data.job_id)
+        self._result(data.job_id).set_result(data)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def client(observatory: SimulatedObservatory) -> AsyncIterator[Client]:
+    async with salobj.Domain() as domain, salobj.Remote(domain, "OCPS", 1, evt_max_history=0) as remote:
+        client = Client(remote)
+        yield client
+        await asyncio.gather(*client.ends.values())
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def biases(observatory: SimulatedObservatory) -> list[int]:
+    async with (
+        salobj.Domain() as domain,
+        LATISS(domain) as latiss,
+        salobj.Remote(domain, "ATOODS", include=["imageInOODS"], evt_max_history=0) as oods,
+    ):
+        ids: list[int] = await latiss.take_imgtype("BIAS", 0, 2)
+        for _ in ids:
+            await oods.evt_imageInOODS.next(flush=False, timeout=TIMEOUT)
+    return ids
+
+
+def query(exposures: list[int]) -> str:
+    return f"instrument = 'LATISS' AND exposure IN ({', '.join(map(str, exposures))})"
+
+
+class TestJobs:
+    pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+    async def test_job_that_succeeds(
+        self, observatory: SimulatedObservatory, client: Client, biases: list[int]
+    ) -> None:
+        job_id = await client.submit(BIAS, data_query=query(biases))
+        result = await client.result(job_id)
+        done = await client.ends[job_id]
+
+        # Then the product is in the job's own collection.
+        assert (result.exit_code, done.ack) == (0, salobj.SalRetCode.CMD_COMPLETE)
+        with Butler.from_config(str(observatory.repo), collections=f"u/ocps/{job_id}/run") as butler:
+            assert butler.exists("bias", instrument="LATISS", detector=0)
+        # And the log tells what was run, with no more processes than pay.
+        log = log_path(observatory.uws, job_id).read_text()
+        assert f"pipetask --long-log run -p '{BIAS}'" in log
+        assert "8 processes asked for" in log
+        assert "Executed 3 quanta successfully" in log
+        # And the job's record is complete.
+        record = json.loads((observatory.uws / job_id / "job.json").read_text())
+        assert (record["jobId"], record["phase"]) == (job_id, "completed")
+        assert record["executionDuration"] > 0
+        assert {"name": "PIPELINE_URL", "value": BIAS} in record["parameters"]["environment"]
+        # But the result is the submission, as that of the real OCPS.
+        assert json.loads(result.result)["phase"] == "pending"
+
+    async def test_job_that_fails(self, observatory: SimulatedObservatory, client: Client) -> None:
+        job_id = await client.submit(BIAS, data_query=query([2022092999999]))
+        result = await client.result(job_id)
+        done = await client.ends[job_id]
+
+        # Then the command is complete all the same, and the log says why.
+        assert (result.exit_code, done.ack) == (1, salobj.SalRetCode.CMD_COMPLETE)
+        assert "QuantumGraph was empty" in log_path(observatory.uws, job_id).read_text()
+        assert json.loads((observatory.uws / job_id / "job.json").read_text())["phase"] == "error"
+
+    async def test_jobs_run_side_by_side(self, client: Client, gates: Any) -> None:
+        # Given two jobs that have both begun.
+        both = [gates.make(), gates.make()]
+        ids = [await client.submit(gate.path) for gate in both]
+        for gate in both:
+            await gate.reached()
+
+        # When the later one may end first.
+        for job_id, gate in zip(reversed(ids), reversed(both), strict=True):
+            gate.open()
+            await client.result(job_id)
+
+        assert client.order == list(reversed(ids))
+
+    async def test_aborted_job(self, observatory: SimulatedObservatory, client: Client, gates: Any) -> None:
+        gate = gates.make()
+        job_id = await client.submit(gate.path)
+        await gate.reached()
+
+        await client.remote.cmd_abort_job.set_start(job_id=job_id, timeout=TIMEOUT)
+
+        assert (await client.result(job_id)).exit_code == 255
+        await client.ends[job_id]
+        assert client.order == [job_id]
+        assert json.loads((observatory.uws / job_id / "job.json").read_text())["phase"] == "aborted"
+        with pytest.raises(salobj.AckError, match="is running"):
+            await client.remote.cmd_abort_job.set_start(job_id=job_id, timeout=TIMEOUT)
+
+    async def test_job_waits_for_those_it_needs(self, client: Client, gates: Any) -> None:
+        gate = gates.make()
+        first = await client.submit(gate.path)
+        await gate.reached()
+
+        second = asyncio.create_task(
+            client.submit("/no/such/pipeline.yaml", prereq_jobs=f"{first},no-such-job")
+        )
+        gate.open()
+
+        # Even though the first one fails: nothing is in its pipeline.
+        job_id = await second
+        assert (await client.result(job_id)).exit_code == 1
+        assert client.order == [first, job_id]
+
+    async def test_job_that_takes_too_long_is_killed(
+        self,
+        observatory: SimulatedObservatory,
+        client: Client,
+        gates: Any,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr(ocps_module, "JOB_TIMEOUT", 0.1)
+        job_id = await client.submit(gates.make().path)
+
+        assert (await client.result(job_id)).exit_code == 1
+        assert "OCPS: killed after 0.1 s" in log_path(observatory.uws, job_id).read_text()
+
+    async def test_options_with_an_open_quote_are_refused(self, client: Client) -> None:
+        with pytest.raises(salobj.AckError) as caught:
+            await client.submit(BIAS, config="-c 'isr:doDefect=False")
+        assert "No closing quotation" in caught.value.ackcmd.result
+
+
+async def test_death_of_the_runner_is_a_failed_job(topics: None, tmp_path: Path, gates: Any) -> None:
+    gate = gates.make()
+    async with (
+        SimulatedObservatory(tmp_path / "observatory", scale=32) as observatory,
+        salobj.Domain() as domain,
+        salobj.Remote(domain, "OCPS", 1) as remote,
+    ):
+        client = Client(remote)
+        job_id = await client.submit(gate.path)
+        await gate.reached()
+        assert observatory.runner.pid is not None
+        os.kill(observatory.runner.pid, signal.SIGKILL)
+
+        assert (await client.result(job_id)).exit_code == 1
+        assert "OCPS: The pipetask runner" in log_path(observatory.uws, job_id).read_text()
+        # And so are those that come after.
+        job_id = await client.submit(BIAS)
+        assert (await client.result(job_id)).exit_code == 1
+
+
+async def test_closing_aborts_running_jobs(topics: None, tmp_path: Path, gates: Any) -> None:
+    gate = gates.make()
+    async with (
+        salobj.Domain() as domain,
+        salobj.Remote(domain, "OCPS", 1, evt_max_history=0) as remote,
+        SimulatedObservatory(tmp_path / "observatory", scale=32) as observatory,
+    ):
+        job_id = await Client(remote).submit(gate.path)
+        await gate.reached()
+
+    assert json.loads((observatory.uws / job_id / "job.json").read_text())["phase"] == "aborted"
+
+
+@pytest.mark.parametrize(
+    ("options", "capped", "wanted"),
+    [
+        ("-j 8 -i LATISS/calib", "-j 2 -i LATISS/calib", 8),
+        ("-j8", "-j2", 8),
+        ("--processes 4 -n 7", "--processes 2 -n 7", 4),
+        ("--processes=4", "--processes=2", 4),
+        ("-j 1", "-j 1", 1),
+        ("-i 2022 -c isr:n=-j8", "-i 2022 -c isr:n=-j8", 0),
+        ("", "", 0),
+    ],
+)
+def test_number_of_processes_is_limited(options: str, capped: str, wanted: int) -> None:
+    assert cap_processes(options.split(), 2) == (capped.split(), wanted)

@@ -1,0 +1,166 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The queue's driver sees a script through, however it ends."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from lsst.ts.calibrationscripts.observatory.sal import salobj
+from lsst.ts.calibrationscripts.simulation import queue
+from lsst.ts.calibrationscripts.simulation.queue import QueuedScript, ScriptResult, run_script
+
+pytestmark = pytest.mark.usefixtures("topics")
+
+
+class ExampleScript(salobj.BaseScript):
+    """Three checkpoints, then what the configuration says."""
+
+    def __init__(self, index: int) -> None:
+        super().__init__(index=index, descr="An example")
+
+    @classmethod
+    def get_schema(cls) -> dict[str, Any]:
+        return {
+            "$schema": "http://json-schema.org/draft-07/schema#",
+            "type": "object",
+            "properties": {"end": {"enum": ["well", "badly", "never", "stubbornly"], "default": "well"}},
+            "additionalProperties": False,
+        }
+
+    async def configure(self, config: SimpleNamespace) -> None:
+        self.config = config
+
+    def set_metadata(self, metadata: Any) -> None:
+        metadata.duration = 12.5
+
+    async def run(self) -> None:
+        for step in range(1, 4):
+            await self.checkpoint(f"STEP {step}/3")
+            self.log.info("step %d, group %s", step, self.group_id)
+        if self.config.end == "badly":
+            raise salobj.ExpectedError("the dome is shut")
+        if self.config.end == "never":
+            await asyncio.Event().wait()
+        while self.config.end == "stubbornly":
+            try:
+                await asyncio.wait_for(asyncio.Event().wait(), timeout=60)
+            except asyncio.CancelledError:
+                self.config.end = "late"
+                await asyncio.wait_for(asyncio.Event().wait(), timeout=60)
+
+
+async def run_example(config: str = "", *, timeout: float = 30, **kwargs: Any) -> ScriptResult:
+    return await run_script(
+        ExampleScript, config, group_id="2022-09-29T14:00:00.000", timeout=timeout, log_level=20, **kwargs
+    )
+
+
+async def test_script_that_ends_well() -> None:
+    heard: list[str] = []
+    result = await run_example(on_checkpoint=heard.append)
+
+    assert (result.state, result.reason) == ("DONE", "")
+    assert result.states == ("UNCONFIGURED", "CONFIGURED", "RUNNING", "ENDING", "DONE")
+    assert result.checkpoints == ("STEP 1/3", "STEP 2/3", "STEP 3/3") == tuple(heard)
+    assert result.duration == 12.5
+    assert not result.timed_out
+
+
+async def test_log_messages_are_told_as_they_come() -> None:
+    heard: list[queue.LogMessage] = []
+    result = await run_example(on_message=heard.append)
+
+    assert tuple(heard) == result.messages
+    assert ("INFO", "step 2, group 2022-09-29T14:00:00.000") in [(m.level_name, m.text) for m in heard]
+
+
+async def test_script_that_fails_is_a_result() -> None:
+    # Although its command run is acknowledged as complete.
+    result = await run_example("end: badly")
+
+    assert result.state == "FAILED"
+    assert result.states[-2:] == ("FAILING", "FAILED")
+    assert "the dome is shut" in result.reason
+
+
+async def test_configuration_that_is_refused_is_a_result() -> None:
+    result = await run_example("end: somehow")
+
+    assert result.state == "CONFIGURE_FAILED"
+    assert "somehow" in result.reason
+    assert result.duration is None
+    assert result.checkpoints == ()
+
+
+async def test_script_pauses_and_goes_on_when_it_is_resumed() -> None:
+    paused: list[tuple[str, ...]] = []
+
+    async def resume(script: QueuedScript) -> None:
+        paused.append(script.result().checkpoints)
+        await script.resume()
+
+    result = await run_example(pause_checkpoint="STEP [12].*", on_paused=resume)
+
+    assert paused == [("STEP 1/3",), ("STEP 1/3", "STEP 2/3")]
+    assert result.state == "DONE"
+    assert result.states.count("PAUSED") == 2
+    assert len(result.checkpoints) == 3
+
+
+async def test_script_stops_at_a_checkpoint() -> None:
+    result = await run_example(stop_checkpoint="STEP 2/3")
+
+    assert result.states[-2:] == ("STOPPING", "STOPPED")
+    assert result.checkpoints == ("STEP 1/3", "STEP 2/3")
+
+
+async def test_paused_script_is_stopped() -> None:
+    result = await run_example(pause_checkpoint="STEP 1/3", on_paused=QueuedScript.stop)
+
+    assert result.states[-3:] == ("PAUSED", "STOPPING", "STOPPED")
+
+
+async def test_script_can_be_led_step_by_step() -> None:
+    async with QueuedScript(ExampleScript) as script:
+        await script.configure("", pause_checkpoint="STEP 3/3", block_id="BLOCK-7")
+        run = asyncio.create_task(script.run("group", timeout=30))
+        await script.wait_for("PAUSED", timeout=10)
+        assert script.script.obs_id == "BLOCK-7"
+        await script.resume()
+        await run
+        assert script.state == "DONE"
+
+
+async def test_script_that_hangs_is_stopped() -> None:
+    result = await run_example("end: never", timeout=0.5)
+
+    assert result.timed_out
+    assert result.state == "STOPPED"
+
+
+async def test_script_that_does_not_stop_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queue, "STOP_TIMEOUT", 0.5)
+    result = await run_example("end: stubbornly", timeout=0.5)
+
+    assert result.timed_out
+    assert result.state == "RUNNING"
+
+
+async def test_error_of_a_hook_ends_the_script() -> None:
+    async def fail(script: QueuedScript) -> None:
+        raise LookupError("no such thing")
+
+    with pytest.raises(LookupError, match="no such thing"):
+        await run_example(pause_checkpoint=".*", on_paused=fail)
+
+
+async def test_script_that_cannot_be_loaded_leaves_nothing() -> None:
+    def load(index: int) -> ExampleScript:
+        raise ImportError("no such script")
+
+    with pytest.raises(ImportError, match="no such script"):
+        await run_script(load, "", group_id="group", timeout=10)
