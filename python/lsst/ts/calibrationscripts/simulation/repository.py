@@ -348,7 +348,7 @@ def _ingest(butler: Butler, path: Path) -> int:
             butler.registry.insertDimensionData(
                 element, {"instrument": INSTRUMENT, key: value}, skip_existing=True
             )
-        butler.registry.insertDimensionData("exposure", record)
+        butler.registry.syncDimensionData("exposure", record)
         data_id = butler.registry.expandDataId(
             instrument=INSTRUMENT, exposure=record["id"], detector=detector
         )

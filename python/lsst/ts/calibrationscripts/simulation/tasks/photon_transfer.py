@@ -176,7 +176,7 @@ def fit_curve(
     usable &= _below_turnoff(means, variances, usable)
     if not usable.any():
         return CurveFit(np.nan, np.nan, np.nan, np.nan, usable)
-    errors = variances * relative_errors
+    errors = np.where(usable, variances * relative_errors, np.inf)
 
     def residuals(parameters: np.ndarray, used: np.ndarray) -> np.ndarray:
         inverse_gain, nonlinearity = parameters

@@ -1,0 +1,108 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The simulated repository: references, ingest, and what the Butler knows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.time import Time
+from lsst.daf.butler import Butler
+from lsst.daf.butler.registry import ConflictingDefinitionError
+from lsst.ts.calibrationscripts.simulation.repository import (
+    RawHeader,
+    create_repository,
+    exposure_id_of,
+    ingest_raw,
+    is_repository,
+    read_ccd,
+    write_raw,
+)
+
+from .conftest import Observatory
+
+NOW = Time("2026-11-23T18:00:00", scale="tai")
+
+
+def write(observatory: Observatory, path: Path, obs_id: str) -> Path:
+    ccd = observatory.ccd
+    write_raw(path, ccd.expose("BIAS", 0, 1), RawHeader(obs_id, "BIAS", 0.0, NOW, NOW), ccd)
+    return path
+
+
+def test_an_image_name_stands_for_an_exposure_id() -> None:
+    assert exposure_id_of("AT_O_20220406_000007") == 2022040600007
+
+
+@pytest.mark.parametrize("obs_id", ["AT_O_20220406_7", "MC_O_20220406_000007", "AT_O_20220406_100000", ""])
+def test_what_is_no_image_name_is_refused(obs_id: str) -> None:
+    with pytest.raises(ValueError, match="no image name"):
+        exposure_id_of(obs_id)
+
+
+def test_a_repository_remembers_its_ccd(tmp_path: Path) -> None:
+    root = tmp_path / "repo"
+    assert not is_repository(root)
+    create_repository(root, scale=32, seed=5, reference_collection="LATISS/calib/other")
+    assert is_repository(root)
+    assert (read_ccd(root).scale, read_ccd(root).seed) == (32, 5)
+    with Butler.from_config(str(root)) as butler:
+        assert butler.query_datasets("bias", collections="LATISS/calib/other", find_first=False)
+    with pytest.raises(FileExistsError):
+        create_repository(root)
+
+
+def test_every_product_has_a_reference_for_a_new_exposure(observatory: Observatory) -> None:
+    (exposure,) = observatory.take("FLAT", [5], filter_name="SDSSr_65mm")
+    butler = observatory.butler.clone(collections="LATISS/calib")
+    truth = observatory.ccd.truth
+    bias, dark, flat, defects, ptc = (
+        butler.get(name, instrument="LATISS", detector=0, exposure=exposure)
+        for name in ("bias", "dark", "flat", "defects", "ptc")
+    )
+    assert np.array_equal(bias.getImage().getArray(), truth.bias)
+    assert flat.image.array.mean() == pytest.approx(1.0, abs=1e-5)
+    assert np.array_equal(defects.mask(truth.hot.shape), truth.hot | truth.dead)
+    assert ptc.gain == truth.gain
+    assert ptc.noise == truth.read_noise
+    assert dark.image.array.max() > 2
+
+
+def test_an_ingested_exposure_is_known_with_its_header(observatory: Observatory) -> None:
+    (exposure,) = observatory.take("DARK", [30.0])
+    (record,) = observatory.butler.query_dimension_records("exposure", instrument="LATISS", exposure=exposure)
+    assert record.obs_id == f"AT_O_20261123_{exposure % 100_000:06d}"
+    assert record.day_obs == 20261123
+    assert record.physical_filter == "empty_1~empty_1"
+    assert (record.observation_type, record.exposure_time) == ("dark", 30.0)
+    assert record.observation_reason == "daily"
+    assert record.group == record.obs_id
+    assert (record.timespan.end - record.timespan.begin).sec == pytest.approx(30.0)
+    raw = observatory.butler.get(
+        "raw", instrument="LATISS", detector=0, exposure=exposure, collections="LATISS/raw/all"
+    )
+    assert np.array_equal(raw.image.array, observatory.ccd.expose("DARK", 30.0, exposure))
+
+
+def test_ingest_moves_the_file_and_needs_no_butler(observatory: Observatory, tmp_path: Path) -> None:
+    path = write(observatory, tmp_path / "raw.fits", "AT_O_20261122_000001")
+    assert ingest_raw(observatory.root, path) == 2026112200001
+    assert not path.exists()
+
+
+def test_an_exposure_is_ingested_once(observatory: Observatory, tmp_path: Path) -> None:
+    ingest_raw(observatory.butler, write(observatory, tmp_path / "a.fits", "AT_O_20261122_000002"))
+    again = write(observatory, tmp_path / "b.fits", "AT_O_20261122_000002")
+    with pytest.raises(ConflictingDefinitionError):
+        ingest_raw(observatory.butler, again)
+    assert again.exists()
+
+
+def test_what_is_no_raw_is_not_ingested(observatory: Observatory, tmp_path: Path) -> None:
+    from astropy.io import fits
+
+    fits.PrimaryHDU(np.zeros((2, 2), np.int32)).writeto(tmp_path / "other.fits")
+    with pytest.raises(ValueError, match="no raw image"):
+        ingest_raw(observatory.butler, tmp_path / "other.fits")

@@ -1,0 +1,185 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The tasks by themselves, without a repository."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from lsst.pex.config import FieldValidationError
+from lsst.ts.calibrationscripts.simulation.ccd import CcdModel
+from lsst.ts.calibrationscripts.simulation.exposure import Exposure
+from lsst.ts.calibrationscripts.simulation.products import Box, Defects, PhotonTransferCurve
+from lsst.ts.calibrationscripts.simulation.tasks.isr import IsrConfig, IsrTask
+from lsst.ts.calibrationscripts.simulation.tasks.merge import MergeExposureTask, MergeRunTask
+from lsst.ts.calibrationscripts.simulation.tasks.ptc import PtcSolveTask
+from lsst.ts.calibrationscripts.simulation.tasks.verify import (
+    VerifyFlatTask,
+    VerifyReadNoiseConfig,
+    VerifyReadNoiseTask,
+)
+
+
+@pytest.fixture(scope="module")
+def ccd() -> CcdModel:
+    return CcdModel(scale=8, seed=3)
+
+
+def raw(ccd: CcdModel, image_type: str, exp_time: float, exposure_id: int = 1) -> Exposure:
+    return Exposure(
+        ccd.expose(image_type, exp_time, exposure_id),
+        ccd.detector.to_metadata() | {"DARKTIME": exp_time, "EXPTIME": exp_time, "IMGTYPE": image_type},
+    )
+
+
+def noisy(ccd: CcdModel, noise: float = 1.0, mean: float = 0.0) -> Exposure:
+    """Make a corrected image with so many times the nominal read noise."""
+    pixels = np.random.default_rng(4).standard_normal(ccd.detector.shape)
+    for amplifier in ccd.detector:
+        pixels[amplifier.section] *= noise * amplifier.read_noise / amplifier.gain
+    return Exposure((pixels + mean).astype(np.float32), ccd.detector.to_metadata() | {"OVERSCAN": 0})
+
+
+def failures(statistics: dict[str, Any]) -> set[str]:
+    return {
+        test
+        for outcome in statistics["VERIFY"]["AMP"].values()
+        for test, passed in outcome.items()
+        if not passed
+    } - {"SUCCESS"}
+
+
+def test_the_overscan_is_subtracted_cut_off_and_measured(ccd: CcdModel) -> None:
+    image = IsrTask().run(raw(ccd, "BIAS", 0)).outputExposure
+    assert image.image.array.shape == ccd.detector.shape
+    assert image.image.array.dtype == np.float32
+    np.testing.assert_allclose(image.image.array.mean(), ccd.truth.bias.mean(), atol=0.2)
+    assert image.metadata["OSNSC03"] * ccd.truth.gain["C03"] == pytest.approx(
+        ccd.truth.read_noise["C03"], rel=0.05
+    )
+    assert image.metadata["ISRMEAN"] == pytest.approx(image.image.array.mean(), rel=1e-4)
+
+
+def test_all_corrections_leave_a_flat_flat(ccd: CcdModel) -> None:
+    truth, trimmed = ccd.truth, ccd.detector.to_metadata()
+    gain = ccd.detector.per_segment(truth.gain)
+    dark, flat = (
+        Exposure((ccd.detector.segments(electrons) / gain).reshape(ccd.detector.shape), trimmed)
+        for electrons in (truth.dark, truth.response)
+    )
+    defects = Defects.from_mask(truth.dead, 0)
+    image = IsrTask().run(raw(ccd, "FLAT", 5), Exposure(truth.bias, trimmed), dark, flat, defects)
+    array = image.outputExposure.image.array
+    assert np.isnan(array[truth.dead]).all()
+    means = [np.nanmean(array[amplifier.section]) for amplifier in ccd.detector]
+    np.testing.assert_allclose(means, np.mean(means), rtol=2e-3)
+
+
+@pytest.mark.parametrize("name", ["doCrosstalk", "doLinearize", "doBrighterFatter"])
+def test_corrections_of_what_is_not_simulated_are_refused(name: str) -> None:
+    config = IsrConfig()
+    config.update(**{name: False})
+    config.validate()
+    config.update(**{name: True})
+    with pytest.raises(FieldValidationError, match=name):
+        config.validate()
+
+
+def test_nominal_read_noise_passes(ccd: CcdModel) -> None:
+    statistics = VerifyReadNoiseTask().run(noisy(ccd)).outputStats
+    assert statistics["SUCCESS"] is True
+    assert set(statistics["AMP"]["C00"]) == {"MEAN", "NOISE", "CR_NOISE"}
+    assert statistics["VERIFY"]["AMP"]["C00"] == {
+        "MEAN": True,
+        "NOISE": True,
+        "CR_NOISE": True,
+        "PROCESSING": True,
+        "SUCCESS": True,
+    }
+
+
+@pytest.mark.parametrize(("noise", "two_sided", "failed"), [
+    (1.08, True, {"NOISE"}),
+    (1.08, False, {"NOISE"}),
+    # A bias of three frames leaves sqrt(1 - 1/3) of the noise of each.
+    (np.sqrt(2 / 3), True, {"NOISE"}),
+    (np.sqrt(2 / 3), False, set()),
+    (np.sqrt(19 / 20), True, set()),
+])  # fmt: skip
+def test_noise_is_held_against_the_nominal_one(
+    ccd: CcdModel, noise: float, two_sided: bool, failed: set[str]
+) -> None:
+    config = VerifyReadNoiseConfig()
+    config.noiseTwoSided = two_sided
+    assert failures(VerifyReadNoiseTask(config=config).run(noisy(ccd, noise)).outputStats) == failed
+
+
+def test_a_level_above_the_noise_fails(ccd: CcdModel) -> None:
+    assert failures(VerifyReadNoiseTask().run(noisy(ccd, mean=20.0)).outputStats) == {"MEAN"}
+
+
+def test_a_cosmic_ray_is_removed_and_many_faint_ones_fail(ccd: CcdModel) -> None:
+    image = noisy(ccd)
+    image.image.array[100, 100:105] += 2000.0
+    assert failures(VerifyReadNoiseTask().run(image).outputStats) == set()
+    hit = np.random.default_rng(5).random(image.image.array.shape) < 0.01
+    image.image.array[hit] += 37.0
+    assert "CR_NOISE" in failures(VerifyReadNoiseTask().run(image).outputStats)
+
+
+def test_an_amplifier_without_pixels_fails_processing(ccd: CcdModel) -> None:
+    image = noisy(ccd)
+    dead = ccd.detector.amplifiers[5]
+    image.image.array[dead.section] = np.nan
+    outcome = VerifyReadNoiseTask().run(image).outputStats["VERIFY"]["AMP"]
+    assert not outcome[dead.name]["PROCESSING"]
+    assert outcome["C00"]["SUCCESS"]
+
+
+def test_a_flat_is_held_against_poisson_noise_and_its_scatter(ccd: CcdModel) -> None:
+    rng = np.random.default_rng(6)
+    metadata = ccd.detector.to_metadata() | {"OVERSCAN": 0}
+    array = rng.normal(20_000.0, 0.9 * np.sqrt(20_000.0), ccd.detector.shape)
+    good = VerifyFlatTask().run(Exposure(array, metadata)).outputStats
+    assert good["SUCCESS"] is True
+    assert good["DET"]["SCATTER"] < 10
+
+    array[ccd.detector.amplifiers[0].section] *= 1.4
+    bad = VerifyFlatTask().run(Exposure(array, metadata)).outputStats
+    assert bad["VERIFY"]["DET"] == {"SCATTER": False, "SUCCESS": False}
+    assert failures(bad) == {"NOISE"}
+    merged = MergeExposureTask().run({"RXX_S00": bad}).outputStats
+    assert merged == {"RXX_S00": {"SUCCESS": False, "FAILURES": ["SCATTER", "C00 NOISE"]}, "SUCCESS": False}
+
+
+@pytest.mark.parametrize(("says_false", "failed"), [
+    (False, {"FAILURES": ["RXX_S00 C00 NOISE", "RXX_S00 SCATTER"]}),
+    (True, {"SUCCESS": False, "FAILURES": ["RXX_S00 C00 NOISE", "RXX_S00 SCATTER"]}),
+])  # fmt: skip
+def test_run_statistics_have_the_shape_of_their_generation(says_false: bool, failed: dict[str, Any]) -> None:
+    task = MergeRunTask()
+    task.config = MergeRunTask.ConfigClass()
+    task.config.failureHasSuccess = says_false
+    by_exposure = {
+        2026112300002: {"RXX_S00": {"SUCCESS": True}, "SUCCESS": True},
+        2026112300001: {
+            "RXX_S00": {"SUCCESS": False, "FAILURES": ["C00 NOISE", "SCATTER"]},
+            "SUCCESS": False,
+        },
+    }
+    assert task.run(by_exposure).outputStats == {
+        2026112300001: failed,
+        2026112300002: {"SUCCESS": True},
+        "SUCCESS": False,
+    }
+
+
+def test_a_curve_without_pairs_is_refused() -> None:
+    with pytest.raises(ValueError, match="no pair"):
+        PtcSolveTask().run([PhotonTransferCurve(ptcFitType="DUMMY")])
+
+
+def test_a_box_is_a_rectangle() -> None:
+    assert Defects(detector=0, boxes=(Box(1, 2, 3, 4),)).mask((10, 10)).sum() == 12
