@@ -9,6 +9,7 @@ __all__ = ["PIPELINE_ENVIRONMENT", "SimulatedObservatory"]
 import asyncio
 import contextlib
 import datetime
+import pkgutil
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,8 +29,13 @@ _HERE = Path(__file__).parent
 PIPELINE_ENVIRONMENT = {"CP_PIPE_DIR": str(_HERE / "cp_pipe"), "CP_VERIFY_DIR": str(_HERE / "cp_verify")}
 """Where the simulation's pipelines stand in for cp_pipe's and cp_verify's."""
 
-TASK_MODULES = ("astropy.io.fits", "astropy.time", f"{__package__}.tasks")
-"""What the tasks of these pipelines import."""
+TASK_MODULES = (
+    "astropy.io.fits",
+    "astropy.time",
+    f"{__package__}.formatters",
+    *(f"{__package__}.tasks.{module.name}" for module in pkgutil.iter_modules([str(_HERE / "tasks")])),
+)
+"""The tasks of these pipelines, and what they import."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +82,13 @@ class SimulatedObservatory:
     camera, spectrograph, header_service, oods, ocps : `SimulatedCsc`
         The CSCs.
     """
+
+    # What a subclass replaces to have something go wrong.
+    spectrograph_class = AtSpectrographCsc
+    camera_class = AtCameraCsc
+    header_service_class = AtHeaderServiceCsc
+    oods_class = AtOodsCsc
+    ocps_class = OcpsCsc
 
     def __init__(
         self,
@@ -127,9 +140,9 @@ class SimulatedObservatory:
             await self._exit.enter_async_context(self.runner)
             self._exit.push_async_callback(self._close_cscs)
             history = await asyncio.to_thread(self._prepare)
-            self.spectrograph = self._own(AtSpectrographCsc(time_scale=self.time_scale))
+            self.spectrograph = self._own(self.spectrograph_class(time_scale=self.time_scale))
             self.camera = self._own(
-                AtCameraCsc(
+                self.camera_class(
                     ccd=self.ccd,
                     staging=self.staging,
                     day_obs=self.day_obs,
@@ -138,10 +151,12 @@ class SimulatedObservatory:
                     time_scale=self.time_scale,
                 )
             )
-            self.header_service = self._own(AtHeaderServiceCsc(staging=self.staging))
-            self.oods = self._own(AtOodsCsc(repo=self.repo))
+            self.header_service = self._own(self.header_service_class(staging=self.staging))
+            self.oods = self._own(self.oods_class(repo=self.repo))
             self.ocps = self._own(
-                OcpsCsc(runner=self.runner, repo=self.repo, uws=self.uws, max_processes=self._max_processes)
+                self.ocps_class(
+                    runner=self.runner, repo=self.repo, uws=self.uws, max_processes=self._max_processes
+                )
             )
             await asyncio.gather(*(csc.start_task for csc in self.cscs))
             # Everything stands: what is to be undone waits for the exit.

@@ -117,7 +117,13 @@ class PipetaskJob:
             return await asyncio.shield(self._exit)
 
     async def kill(self) -> None:
-        """End the job and every process of its group. Harmless when done."""
+        """End the job and every process of its group. Harmless when done.
+
+        Raises
+        ------
+        RunnerDiedError
+            If the runner has just ended, and the job with it.
+        """
         if not self.done:
             await self._runner._send({"op": "kill", "id": self.job_id})
 

@@ -171,6 +171,8 @@ class AtCameraCsc(SimulatedCsc):
             for index in range(1, request.n + 1):
                 if self._readout is not None:
                     await asyncio.shield(self._readout)
+                    # A readout that failed has put the camera in FAULT.
+                    self.assert_enabled("takeImages")
                 await self.expose(request, index)
         finally:
             await self._report_command_state(CommandState.IDLE)
