@@ -23,6 +23,9 @@ _EXPOSURE_MARGIN = 300.0
 """What an exposure may take beyond its time: observatory-control waits up
 to 150 s each for the camera to be ready and for its acknowledgement (s)."""
 
+_READOUT_TIMEOUT = 60.0
+"""Longest that a readout may take; the camera's own takes 2 s (s)."""
+
 
 class CalibrationUsages(LATISSUsages):
     """The usages of LATISS, and that of taking calibrations."""
@@ -121,38 +124,55 @@ class LatissCamera:
             ) from error
         return "~".join(
             (
-                _name(self._config.filter, filters, filter_now),
-                _name(self._config.grating, gratings, grating_now),
+                _name("filter", self._config.filter, filters, filter_now),
+                _name("grating", self._config.grating, gratings, grating_now),
             )
         )
 
     async def set_up(self) -> None:
         """Select filter and grating as configured and read them back."""
-        wanted = {"filter": self._config.filter, "grating": self._config.grating}
-        wanted = {key: value for key, value in wanted.items() if value is not None}
+        wanted = {
+            key: value
+            for key, value in (("filter", self._config.filter), ("grating", self._config.grating))
+            if value is not None
+        }
         if not wanted:
             return
+        spectrograph = self._latiss.rem.atspectrograph
+        positions = {
+            "filter": spectrograph.evt_reportedFilterPosition,
+            "grating": spectrograph.evt_reportedDisperserPosition,
+        }
+        for key in wanted:
+            positions[key].flush()
         try:
             async with asyncio.timeout(_SETUP_TIMEOUT):
                 await self._latiss.setup_instrument(**wanted)
         except SAL_ERRORS as error:
             raise CameraError(f"ATSpectrograph did not select {wanted}: {explain(error)}") from error
-        spectrograph, timeout = self._latiss.rem.atspectrograph, self._latiss.fast_timeout
-        for key, event in (
-            ("filter", spectrograph.evt_reportedFilterPosition),
-            ("grating", spectrograph.evt_reportedDisperserPosition),
-        ):
-            if key not in wanted:
-                continue
-            try:
-                position = await event.aget(timeout=timeout)
-            except TimeoutError as error:
-                raise CameraError(f"ATSpectrograph does not report its {key} position") from error
-            if wanted[key] not in (position.name, position.slot):
+        for key, value in wanted.items():
+            position = await self._read_back(key, value, positions[key])
+            if value not in (position.name, position.slot):
                 raise CameraError(
                     f"ATSpectrograph reports {key} {position.name} (slot {position.slot}) after "
-                    f"{wanted[key]} was selected. Check the wheel before running again."
+                    f"{value} was selected. Check the wheel before running again."
                 )
+
+    async def _read_back(self, key: str, value: int | str, event: Any) -> Any:
+        """Return the position that was selected, or the last one reported.
+
+        The report may come after the acknowledgement of the command.
+        """
+        position = None
+        try:
+            async with asyncio.timeout(self._latiss.fast_timeout):
+                position = await event.aget()
+                while value not in (position.name, position.slot):
+                    position = await event.next(flush=False)
+        except TimeoutError as error:
+            if position is None:
+                raise CameraError(f"ATSpectrograph does not report its {key} position") from error
+        return position
 
     async def take(self, exposure: PlannedExposure) -> int:
         """Take a frame; return its exposure id once it is read out."""
@@ -169,7 +189,22 @@ class LatissCamera:
                 )
         except SAL_ERRORS as error:
             raise CameraError(f"{exposure.label}: not taken, {explain(error)}. Check ATCamera.") from error
+        await self._wait_for_readout(exposure)
         return int(ids[0])
+
+    async def _wait_for_readout(self, exposure: PlannedExposure) -> None:
+        """Wait for the readout: observatory-control returns before it."""
+        camera = self._latiss.rem.atcamera
+        taken = camera.evt_startIntegration.get().imageName
+        try:
+            async with asyncio.timeout(_READOUT_TIMEOUT):
+                readout = await camera.evt_endReadout.aget()
+                while readout.imageName != taken:
+                    readout = await camera.evt_endReadout.next(flush=False)
+        except TimeoutError as error:
+            raise CameraError(
+                f"{exposure.label}: {taken} was not read out within {_READOUT_TIMEOUT:g} s. Check ATCamera."
+            ) from error
 
 
 def _unknown(key: str, value: int | str | None, names: list[str]) -> Iterator[str]:
@@ -179,7 +214,10 @@ def _unknown(key: str, value: int | str | None, names: list[str]) -> Iterator[st
     yield f"{key}: {value}: the spectrograph has no such {key}; write one of {known}"
 
 
-def _name(value: int | str | None, names: list[str], current: str) -> str:
+def _name(key: str, value: int | str | None, names: list[str], current: str) -> str:
     if value is None:
         return current
-    return value if isinstance(value, str) else names[value].strip()
+    names = [name.strip() for name in names]
+    for problem in _unknown(key, value, names):
+        raise CameraError(problem)
+    return value if isinstance(value, str) else names[value]

@@ -13,7 +13,7 @@ SAL_ERRORS = (salobj.AckError, salobj.ExpectedError, TimeoutError, AssertionErro
 
 
 def explain(error: BaseException) -> str:
-    """Return what happened, without the wrapping.
+    """Return what happened, without the wrapping or a final full stop.
 
     Parameters
     ----------
@@ -28,5 +28,9 @@ def explain(error: BaseException) -> str:
         return "the command was not acknowledged in time"
     if isinstance(error, salobj.AckError):
         code = salobj.SalRetCode(error.ackcmd.ack).name
-        return f"{code}: {error.ackcmd.result}" if error.ackcmd.result else code
-    return str(error) or type(error).__name__
+        text = f"{code}: {error.ackcmd.result}" if error.ackcmd.result else code
+    elif isinstance(error, TimeoutError) and not str(error):
+        text = "no answer in time"
+    else:
+        text = str(error) or type(error).__name__
+    return text.rstrip(".")

@@ -14,7 +14,9 @@ from typing import Any
 from ..instruments import Instrument
 from ..ports import CalibrationRepository, IngestReport
 
-_OBSID = re.compile(r"[A-Z]{2}_[A-Z]_(\d{8})_(\d{6})")
+# Controller O is the observatory's; the Butler gives the images of others,
+# such as those taken at the camera's own console, ids of other ranges.
+_OBSID = re.compile(r"[A-Z]{2}_O_(\d{8})_0(\d{5})")
 
 
 def exposure_id(obsid: str) -> int | None:
@@ -28,7 +30,8 @@ def exposure_id(obsid: str) -> int | None:
     Returns
     -------
     exposure_id : `int` or `None`
-        Such as 2022040600007; `None` if the name is of another form.
+        Such as 2022040600007; `None` if the name is of another form or the
+        image was not taken for the observatory.
     """
     match = _OBSID.fullmatch(obsid)
     return int(match[1]) * 100_000 + int(match[2]) if match else None

@@ -1,0 +1,36 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A domain for remotes, and a Butler that holds what it is told to."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import AsyncIterator, Collection
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from lsst.ts.calibrationscripts.observatory.sal import salobj
+
+
+@pytest_asyncio.fixture
+async def domain(topics: None) -> AsyncIterator[Any]:
+    async with salobj.Domain() as domain:
+        yield domain
+
+
+@dataclasses.dataclass
+class Raws:
+    """The one question that the OODS client asks of a repository."""
+
+    present: set[tuple[int, int]] = dataclasses.field(default_factory=set)
+    asked: list[frozenset[int]] = dataclasses.field(default_factory=list)
+
+    async def raws(self, exposures: Collection[int]) -> frozenset[tuple[int, int]]:
+        self.asked.append(frozenset(exposures))
+        return frozenset(key for key in self.present if key[0] in exposures)
+
+
+@pytest.fixture
+def raws() -> Raws:
+    return Raws()

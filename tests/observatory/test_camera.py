@@ -1,0 +1,320 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""LATISS on the simulated camera and spectrograph, well and out of order."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from lsst.ts.calibrationscripts.config import ImageType, parse
+from lsst.ts.calibrationscripts.observatory import camera as camera_module
+from lsst.ts.calibrationscripts.observatory.camera import CalibrationLatiss, CalibrationUsages, LatissCamera
+from lsst.ts.calibrationscripts.observatory.sal import salobj
+from lsst.ts.calibrationscripts.plan import PlannedExposure
+from lsst.ts.calibrationscripts.ports import CameraError
+from lsst.ts.calibrationscripts.simulation.ccd import CcdModel
+from lsst.ts.calibrationscripts.simulation.cscs import AtCameraCsc, AtSpectrographCsc, SimulatedCsc
+
+TIMEOUT = 60.0
+"""What a test waits for at most (s)."""
+
+SHORT = 0.3
+"""A limit that a test runs into (s)."""
+
+TIME_SCALE = 0.005
+DARK = PlannedExposure(ImageType.DARK, 5.0, False, 2, 3)
+FLAT = PlannedExposure(ImageType.FLAT, 0.5, False, 1, 1)
+
+
+class Camera(AtCameraCsc):
+    """A camera that notes what it is told, and can be kept from doing it."""
+
+    def __init__(self, staging: Path) -> None:
+        self.commands: list[Any] = []
+        self.trouble = ""
+        self.readout_may_end = threading.Event()
+        self.readout_may_end.set()
+        super().__init__(
+            ccd=CcdModel(32),
+            staging=staging,
+            day_obs=datetime.date(2022, 9, 29),
+            time_scale=TIME_SCALE,
+        )
+
+    async def do_takeImages(self, data: Any) -> None:
+        self.commands.append(data)
+        match self.trouble:
+            case "refuses":
+                raise salobj.ExpectedError("CCS is in FAULT")
+            case "hangs":
+                await asyncio.wait_for(asyncio.Event().wait(), TIMEOUT)
+            case "takes nothing":
+                return
+        await super().do_takeImages(data)
+
+    def write_image(self, header: Any) -> None:
+        super().write_image(header)
+        assert self.readout_may_end.wait(TIMEOUT)
+
+    async def close_tasks(self) -> None:
+        self.readout_may_end.set()
+        await super().close_tasks()
+
+
+class Spectrograph(AtSpectrographCsc):
+    """A spectrograph that notes its moves and may jam or be slow to tell."""
+
+    def __init__(self) -> None:
+        self.moves: list[tuple[str, int, str]] = []
+        self.jammed = False
+        self.tells_late = False
+        self._reports: set[asyncio.Task[None]] = set()
+        super().__init__(time_scale=TIME_SCALE)
+
+    async def do_changeFilter(self, data: Any) -> None:
+        self.moves.append(("filter", data.filter, data.name))
+        await super().do_changeFilter(data)
+
+    async def do_changeDisperser(self, data: Any) -> None:
+        self.moves.append(("grating", data.disperser, data.name))
+        await super().do_changeDisperser(data)
+
+    async def turn(self, wheel: Any, slot: int) -> None:
+        if not self.jammed:
+            await super().turn(wheel, slot)
+
+    async def _report(self, *args: Any) -> None:
+        if not self.tells_late:
+            await super()._report(*args)
+            return
+        report = asyncio.create_task(self._report_late(*args))
+        self._reports.add(report)
+        report.add_done_callback(self._reports.discard)
+
+    async def _report_late(self, *args: Any) -> None:
+        # Long after the command's acknowledgement.
+        await asyncio.sleep(SHORT)
+        await super()._report(*args)
+
+
+class Observatory:
+    """The four components of LATISS, and the remotes that command them."""
+
+    camera: Camera
+    spectrograph: Spectrograph
+    latiss: CalibrationLatiss
+
+    def make_camera(self, config: str = "", group_id: str = "2022-09-29T14:00:00.000") -> LatissCamera:
+        return LatissCamera(self.latiss, parse(config), lambda: group_id)
+
+
+@pytest_asyncio.fixture
+async def observatory(domain: Any, tmp_path: Path) -> AsyncIterator[Observatory]:
+    observatory = Observatory()
+    observatory.spectrograph, observatory.camera = Spectrograph(), Camera(tmp_path)
+    others = SimulatedCsc("ATHeaderService"), SimulatedCsc("ATOODS")
+    cscs = (observatory.spectrograph, observatory.camera, *others)
+    observatory.latiss = CalibrationLatiss(domain=domain, intended_usage=CalibrationUsages.Calibrations)
+    try:
+        await asyncio.gather(*(csc.start_task for csc in cscs), observatory.latiss.start_task)
+        yield observatory
+    finally:
+        await observatory.latiss.close()
+        await asyncio.gather(*(csc.close() for csc in cscs))
+
+
+async def positions(observatory: Observatory) -> tuple[str, str]:
+    """Return what the spectrograph reports to have in the beam."""
+    remote = observatory.latiss.rem.atspectrograph
+    return (
+        (await remote.evt_reportedFilterPosition.aget(timeout=TIMEOUT)).name,
+        (await remote.evt_reportedDisperserPosition.aget(timeout=TIMEOUT)).name,
+    )
+
+
+async def test_frames_have_their_exposure_ids(observatory: Observatory) -> None:
+    camera = observatory.make_camera()
+    assert await camera.check() == ()
+    assert [await camera.take(DARK), await camera.take(FLAT)] == [2022092900001, 2022092900002]
+    dark, flat = observatory.camera.commands
+    assert (dark.numImages, dark.expTime, dark.shutter) == (1, 5.0, False)
+    assert (flat.numImages, flat.expTime, flat.shutter) == (1, 0.5, True)
+
+
+async def test_a_frame_carries_what_the_observer_wrote(observatory: Observatory) -> None:
+    camera = observatory.make_camera("{program: BLOCK-7, reason: daily, note: 'lamp, old'}")
+    await camera.take(DARK)
+    (command,) = observatory.camera.commands
+    keys = dict(item.split(": ", 1) for item in command.keyValueMap.split(", "))
+    assert keys["imageType"] == "DARK"
+    assert keys["groupId"] == "2022-09-29T14:00:00.000"
+    assert (keys["program"], keys["reason"]) == ("BLOCK-7", "daily")
+    assert command.obsNote == "lamp, old"
+
+
+async def test_what_the_observer_did_not_write_is_left_out(observatory: Observatory) -> None:
+    await observatory.make_camera().take(DARK)
+    (command,) = observatory.camera.commands
+    assert "program" not in command.keyValueMap and "reason" not in command.keyValueMap
+    assert command.obsNote == ""
+
+
+async def test_a_frame_is_taken_once_it_is_read_out(observatory: Observatory) -> None:
+    # Given a camera whose readout goes on after the exposure.
+    observatory.camera.readout_may_end.clear()
+    async with salobj.Remote(
+        observatory.latiss.domain, "ATCamera", include=["startReadout"], readonly=True
+    ) as remote:
+        taking = asyncio.create_task(observatory.make_camera().take(DARK))
+        await remote.evt_startReadout.next(flush=False, timeout=TIMEOUT)
+    await asyncio.wait({taking}, timeout=SHORT)
+    assert not taking.done()
+    observatory.camera.readout_may_end.set()
+    assert await taking == 2022092900001
+
+
+async def test_a_readout_that_does_not_end_is_a_camera_error(
+    observatory: Observatory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(camera_module, "_READOUT_TIMEOUT", SHORT)
+    observatory.camera.readout_may_end.clear()
+    with pytest.raises(CameraError, match=r"DARK 2/3, 5 s: AT_O_20220929_000001 was not read out within"):
+        await observatory.make_camera().take(DARK)
+
+
+@pytest.mark.parametrize(
+    ("trouble", "words"),
+    [
+        ("refuses", "CMD_FAILED: Failed: CCS is in FAULT"),
+        ("takes nothing", "Timeout waiting for endReadout event. Expected 1 got 0"),
+    ],
+)
+async def test_a_camera_that_fails_is_told_with_the_frame(
+    observatory: Observatory, trouble: str, words: str
+) -> None:
+    observatory.camera.trouble = trouble
+    observatory.latiss.long_long_timeout = SHORT
+    with pytest.raises(CameraError) as error:
+        await observatory.make_camera().take(DARK)
+    assert str(error.value) == f"DARK 2/3, 5 s: not taken, {words}. Check ATCamera."
+
+
+async def test_a_camera_that_hangs_is_given_up(
+    observatory: Observatory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(camera_module, "_EXPOSURE_MARGIN", SHORT - DARK.exp_time)
+    observatory.camera.trouble = "hangs"
+    with pytest.raises(CameraError) as error:
+        await observatory.make_camera().take(DARK)
+    assert str(error.value) == "DARK 2/3, 5 s: not taken, no answer in time. Check ATCamera."
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ("{filter: SDSSr_65mm, grating: blue300lpmm_qn1}", ("SDSSr_65mm", "blue300lpmm_qn1")),
+        ("{filter: 4, grating: 2}", ("BG40_65mm_1", "SDSSy_65mm")),
+        ("filter: SDSSg_65mm", ("SDSSg_65mm", "empty_1")),
+        ("grating: 1", ("empty_1", "holo4_003")),
+        ("{filter: empty_1, grating: empty_1}", ("empty_1", "empty_1")),
+        ("", ("empty_1", "empty_1")),
+    ],
+)
+async def test_filter_and_grating_are_selected(
+    observatory: Observatory, config: str, expected: tuple[str, str]
+) -> None:
+    camera = observatory.make_camera(config)
+    assert await camera.check() == ()
+    # What flats are taken through is known before anything moves.
+    assert await camera.physical_filter() == "~".join(expected)
+    assert observatory.spectrograph.moves == []
+    await camera.set_up()
+    assert await positions(observatory) == expected
+    assert len(observatory.spectrograph.moves) == config.count(":")
+
+
+async def test_the_filter_in_the_beam_counts_where_none_is_wanted(observatory: Observatory) -> None:
+    await observatory.make_camera("filter: SDSSi_65mm").set_up()
+    assert await observatory.make_camera().physical_filter() == "SDSSi_65mm~empty_1"
+    assert await observatory.make_camera("grating: 2").physical_filter() == "SDSSi_65mm~SDSSy_65mm"
+
+
+async def test_a_position_may_be_reported_after_the_acknowledgement(observatory: Observatory) -> None:
+    # Given a wheel that was elsewhere before, as the queue of events tells.
+    await observatory.make_camera("filter: SDSSr_65mm").set_up()
+    await observatory.make_camera("filter: SDSSg_65mm").set_up()
+    observatory.spectrograph.tells_late = True
+    await observatory.make_camera("{filter: SDSSr_65mm, grating: 1}").set_up()
+    assert await positions(observatory) == ("SDSSr_65mm", "holo4_003")
+
+
+@pytest.mark.parametrize(
+    ("config", "unknown", "known"),
+    [
+        ("filter: SDSSz", "filter: SDSSz:", "empty_1 (slot 0), SDSSg_65mm (slot 1), SDSSr_65mm (slot 2)"),
+        ("filter: 5", "filter: 5:", "BG40_65mm_1 (slot 4)"),
+        ("grating: 'holo'", "grating: holo:", "holo4_003 (slot 1)"),
+        ("grating: 9", "grating: 9:", "blue300lpmm_qn1 (slot 3)"),
+    ],
+)
+async def test_an_unknown_filter_is_told_before_anything_moves(
+    observatory: Observatory, config: str, unknown: str, known: str
+) -> None:
+    camera = observatory.make_camera(config)
+    (problem,) = await camera.check()
+    assert problem.startswith(unknown) and known in problem
+    # Whoever asks for the Butler's name of it is told the same.
+    with pytest.raises(CameraError) as error:
+        await camera.physical_filter()
+    assert str(error.value) == problem
+    assert observatory.spectrograph.moves == []
+
+
+async def test_two_unknown_names_are_two_problems(observatory: Observatory) -> None:
+    problems = await observatory.make_camera("{filter: SDSSz, grating: holo}").check()
+    assert [problem.partition(":")[0] for problem in problems] == ["filter", "grating"]
+
+
+@pytest.mark.parametrize("config", ["filter: SDSSr_65mm", "filter: 2"])
+async def test_a_wheel_that_is_elsewhere_is_a_camera_error(observatory: Observatory, config: str) -> None:
+    observatory.latiss.fast_timeout = SHORT
+    observatory.spectrograph.jammed = True
+    with pytest.raises(
+        CameraError, match=r"reports filter empty_1 \(slot 0\) after (SDSSr_65mm|2) was sel.*"
+    ):
+        await observatory.make_camera(config).set_up()
+
+
+async def test_a_move_that_is_refused_is_a_camera_error(observatory: Observatory) -> None:
+    with pytest.raises(CameraError, match=r"did not select \{'filter': 'SDSSz'\}: CMD_FAILED: .*SDSSz"):
+        await observatory.make_camera("filter: SDSSz").set_up()
+
+
+async def test_components_that_are_not_enabled_are_named(observatory: Observatory) -> None:
+    for name in ("atheaderservice", "atoods"):
+        remote = getattr(observatory.latiss.rem, name)
+        async with salobj.Remote(observatory.latiss.domain, remote.salinfo.name) as commander:
+            await commander.cmd_disable.start(timeout=TIMEOUT)
+        async with asyncio.timeout(TIMEOUT):
+            while (await remote.evt_summaryState.next(flush=False)).summaryState != salobj.State.DISABLED:
+                pass
+    (problem,) = await observatory.make_camera().check()
+    assert "atheaderservice" in problem and "atoods" in problem and "ENABLED" in problem
+    assert "atcamera" not in problem
+
+
+async def test_without_latiss_each_question_says_what_is_silent(domain: Any) -> None:
+    async with CalibrationLatiss(domain=domain, intended_usage=CalibrationUsages.Calibrations) as latiss:
+        latiss.fast_timeout = SHORT
+        camera = LatissCamera(latiss, parse(""), str)
+        (problem,) = await camera.check()
+        assert "summary state for at" in problem
+        with pytest.raises(CameraError, match="ATSpectrograph does not tell which filter and grating it has"):
+            await camera.physical_filter()

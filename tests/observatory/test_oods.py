@@ -1,0 +1,231 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Frames are followed into the Butler, each by its own clock."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from lsst.ts.calibrationscripts.instruments import LATISS, LSSTCOMCAM, Instrument
+from lsst.ts.calibrationscripts.observatory.oods import OodsIngest, exposure_id
+from lsst.ts.calibrationscripts.observatory.sal import salobj
+from lsst.ts.calibrationscripts.ports import IngestReport, ObservatoryError
+from virtual_time import virtually
+
+TIMEOUT = 60.0
+"""What a test waits for at most (s)."""
+
+SHORT = 0.5
+"""Time after which frames that never arrive are overdue (s)."""
+
+DAY = 20220929
+FIRST, SECOND, THIRD = (DAY * 100_000 + i for i in (1, 2, 3))
+
+
+def obsid(exposure: int) -> str:
+    return f"AT_O_{DAY}_{exposure % 100_000:06d}"
+
+
+class MockOods(salobj.BaseCsc):
+    """An OODS that says what the test wants it to."""
+
+    version = "test"
+    valid_simulation_modes = (0,)
+
+    def __init__(self) -> None:
+        super().__init__("ATOODS", initial_state=salobj.State.ENABLED)
+
+    async def publish(self, image: int | str, status: int = 0, **kwargs: Any) -> None:
+        fields = {
+            "camera": "LATISS",
+            "obsid": image if isinstance(image, str) else obsid(image),
+            "raft": "R00",
+            "sensor": "S00",
+            "statusCode": status,
+            "description": "" if status else "file ingested",
+        }
+        await self.evt_imageInOODS.set_write(**fields | kwargs, force_output=True)
+
+
+@pytest_asyncio.fixture
+async def oods(topics: None) -> AsyncIterator[MockOods]:
+    async with MockOods() as csc:
+        yield csc
+
+
+@pytest_asyncio.fixture
+async def remote(domain: Any, oods: MockOods) -> AsyncIterator[Any]:
+    async with salobj.Remote(domain, "ATOODS", include=["imageInOODS"]) as remote:
+        yield remote
+
+
+def make_ingest(
+    remote: Any,
+    raws: Any,
+    timeout: float = TIMEOUT,
+    instrument: Instrument = LATISS,
+    detectors: tuple[int, ...] = (0,),
+) -> OodsIngest:
+    return OodsIngest(remote, raws, instrument, detectors, timeout)
+
+
+def expect(ingest: OodsIngest, *exposures: int) -> None:
+    for exposure in exposures:
+        ingest.expect(exposure)
+
+
+async def test_ingested_frames_are_waited_for(remote: Any, oods: MockOods, raws: Any) -> None:
+    ingest = make_ingest(remote, raws)
+    expect(ingest, FIRST, SECOND)
+    report = asyncio.create_task(ingest.wait([FIRST, SECOND]))
+    await oods.publish(SECOND)
+    await oods.publish(FIRST)
+    assert await report == IngestReport()
+    # What the OODS said needs no confirmation.
+    assert raws.asked == [frozenset()]
+
+
+async def test_a_frame_may_be_heard_of_before_it_is_expected(remote: Any, oods: MockOods, raws: Any) -> None:
+    ingest = make_ingest(remote, raws)
+    await oods.publish(FIRST)
+    await oods.publish(SECOND)
+    expect(ingest, SECOND)
+    assert await ingest.wait([SECOND]) == IngestReport()
+    expect(ingest, FIRST)
+    assert await ingest.wait([FIRST]) == IngestReport()
+
+
+async def test_images_of_others_are_not_taken_for_ours(remote: Any, oods: MockOods, raws: Any) -> None:
+    ingest = make_ingest(remote, raws, timeout=SHORT)
+    # Given events of other images, other sensors and odd names, then ours.
+    await oods.publish("AT_C_20220929_000001")
+    await oods.publish("AT_O_20220930_000001")
+    await oods.publish("CC_O_20220929_000001", raft="R22", sensor="S11")
+    await oods.publish(FIRST, raft="R22")
+    await oods.publish(FIRST, sensor="S11")
+    await oods.publish("AT_O_20220929_1")
+    await oods.publish("")
+    await oods.publish("../AT_O_20220929_000001.fits")
+    await oods.publish(SECOND)
+    expect(ingest, FIRST, SECOND)
+    assert await ingest.wait([FIRST, SECOND]) == IngestReport(missing=(FIRST,))
+    assert raws.asked == [frozenset({FIRST})]
+
+
+@pytest.mark.parametrize(("raft", "sensor"), [("R00", "S00"), ("RXX", "S00"), ("", "")])
+async def test_the_one_detector_goes_by_several_names(
+    remote: Any, oods: MockOods, raws: Any, raft: str, sensor: str
+) -> None:
+    ingest = make_ingest(remote, raws)
+    expect(ingest, FIRST)
+    await oods.publish(FIRST, raft=raft, sensor=sensor)
+    assert await ingest.wait([FIRST]) == IngestReport()
+
+
+async def test_a_frame_is_ingested_once_all_its_detectors_are(remote: Any, oods: MockOods, raws: Any) -> None:
+    # Given a run that processes two of a raft's nine detectors.
+    ingest = make_ingest(remote, raws, SHORT, LSSTCOMCAM, (0, 4))
+    for sensor in ("S00", "S11"):
+        await oods.publish(FIRST, raft="R22", sensor=sensor)
+    for sensor in ("S00", "S22"):
+        await oods.publish(SECOND, raft="R22", sensor=sensor)
+    expect(ingest, FIRST, SECOND)
+    assert await ingest.wait([FIRST, SECOND]) == IngestReport(missing=(SECOND,))
+
+
+async def test_a_failure_is_told_with_its_description(remote: Any, oods: MockOods, raws: Any) -> None:
+    ingest = make_ingest(remote, raws)
+    expect(ingest, FIRST, SECOND, THIRD)
+    await oods.publish(FIRST)
+    await oods.publish(SECOND, 1, description="bad header")
+    await oods.publish(THIRD, 7)
+    assert await ingest.wait([FIRST, SECOND, THIRD]) == IngestReport(
+        failures=((SECOND, "status 1, bad header"), (THIRD, "status 7, no description"))
+    )
+
+
+async def test_a_failure_that_was_made_good_is_none(remote: Any, oods: MockOods, raws: Any) -> None:
+    # Given an OODS that failed at first, and a frame that is there by now.
+    raws.present.add((FIRST, 0))
+    ingest = make_ingest(remote, raws)
+    expect(ingest, FIRST)
+    await oods.publish(FIRST, 1, description="database is locked")
+    assert await ingest.wait([FIRST]) == IngestReport(late=(FIRST,))
+
+
+async def test_overdue_frames_are_looked_for_before_they_are_given_up(
+    remote: Any, oods: MockOods, raws: Any
+) -> None:
+    raws.present.add((SECOND, 0))
+    ingest = make_ingest(remote, raws, timeout=SHORT)
+    expect(ingest, FIRST, SECOND, THIRD)
+    await oods.publish(THIRD)
+    report = await ingest.wait([FIRST, SECOND, THIRD])
+    assert report == IngestReport(missing=(FIRST,), late=(SECOND,))
+    assert raws.asked == [frozenset({FIRST, SECOND})]
+
+
+async def test_a_repository_that_cannot_be_asked_is_told(remote: Any, oods: MockOods) -> None:
+    class Unreadable:
+        async def raws(self, exposures: Any) -> frozenset[tuple[int, int]]:
+            raise ObservatoryError("the disk is gone")
+
+    ingest = make_ingest(remote, Unreadable(), timeout=SHORT)
+    expect(ingest, FIRST)
+    with pytest.raises(ObservatoryError, match="the disk is gone"):
+        await ingest.wait([FIRST])
+
+
+def test_each_frame_is_overdue_by_its_own_readout(raws: Any) -> None:
+    """In virtual time, with nothing of SAL but the callback."""
+
+    async def work() -> None:
+        loop = asyncio.get_running_loop()
+        event = SimpleNamespace(callback=None)
+        ingest = make_ingest(SimpleNamespace(evt_imageInOODS=event), raws, timeout=120)
+
+        async def hear(exposure: int) -> None:
+            await event.callback(
+                SimpleNamespace(obsid=obsid(exposure), raft="", sensor="", statusCode=0, description="")
+            )
+
+        # Given frames read out at 0 s and at 100 s, and the wait for both.
+        ingest.expect(FIRST)
+        await asyncio.sleep(100)
+        ingest.expect(SECOND)
+        report = asyncio.create_task(ingest.wait([FIRST, SECOND]))
+        # When the second one comes 119 s after its readout, the first never.
+        await asyncio.sleep(119)
+        await hear(SECOND)
+        # Then each has had its own time, and no more.
+        assert await report == IngestReport(missing=(FIRST,))
+        assert loop.time() == 219
+
+        # And a frame that is overdue already costs no further wait.
+        ingest.expect(THIRD)
+        await asyncio.sleep(500)
+        assert await ingest.wait([THIRD]) == IngestReport(missing=(THIRD,))
+        assert loop.time() == 719
+
+    virtually(work())
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("AT_O_20220406_000007", 2022040600007),
+        # Another controller's image, and a number that is no longer unique.
+        ("AT_C_20220406_000007", None),
+        ("AT_O_20220406_123456", None),
+        ("AT_O_20220406_7", None),
+        ("AT_O_20220406_000007.fits", None),
+        ("", None),
+    ],
+)
+def test_exposure_ids_come_from_image_names(name: str, expected: int | None) -> None:
+    assert exposure_id(name) == expected
