@@ -159,8 +159,9 @@ async def test_closing_before_the_imports_are_done_is_clean() -> None:
     assert await is_gone(zygote)
 
 
-async def test_import_that_fails_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+async def test_import_that_fails_is_told(tmp_path: Path) -> None:
     (tmp_path / "click.py").write_text("raise ImportError('no click today')")
-    async with PipetaskRunner(env={"PYTHONPATH": str(tmp_path)}) as runner:
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    async with PipetaskRunner(env={"PYTHONPATH": path}) as runner:
         with pytest.raises(RunnerDiedError, match="no click today"):
             await runner.wait_ready()
