@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from lsst.daf.butler import CollectionType
 from lsst.ts.calibrationscripts import simulation
+from lsst.ts.calibrationscripts.simulation.ccd import FLAT_FLUX
 from lsst.ts.calibrationscripts.simulation.products import PhotonTransferCurve
 
 from .conftest import Observatory
@@ -131,7 +132,7 @@ def test_gains_of_a_flat_pair_are_true(observatory: Observatory, subset: str) ->
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "times", [(5, 10, 15, 20, 25, 30, 35), (0.1, 0.35, 0.6, 0.8, 1.0, 1.35, 1.6)], ids=["long", "short"]
+    "times", [(5, 10, 15, 20, 25, 30, 35, 45), (0.1, 0.35, 0.6, 0.8, 1.0, 1.35, 1.6)], ids=["long", "short"]
 )
 def test_a_photon_transfer_curve_is_true(observatory: Observatory, times: tuple[float, ...]) -> None:
     exposures = observatory.take("FLAT", [time for time in times for _ in range(2)])
@@ -146,7 +147,7 @@ def test_a_photon_transfer_curve_is_true(observatory: Observatory, times: tuple[
     assert curve.rawExpTimes["C00"] == list(times)
     assert curve.inputExpIdPairs["C00"] == list(zip(exposures[::2], exposures[1::2], strict=True))
     # Pairs that saturate lie beyond the turn-off, and only they.
-    assert curve.expIdMask["C00"] == [5600 * time < truth.full_well for time in times]
+    assert curve.expIdMask["C00"] == [FLAT_FLUX * time < truth.full_well for time in times]
     assert curve.ptcTurnoff["C00"] * truth.gain["C00"] < truth.full_well
 
 

@@ -32,7 +32,7 @@ HOT_PIXELS = 1e-3
 DEAD_PIXELS = 2e-4
 """Fraction of single pixels that see less than 30 % of the light."""
 
-FLAT_FLUX = 5600.0
+FLAT_FLUX = 4800.0
 """Light of the flat-field lamp in the centre (electron/s, no filter)."""
 
 FILTER_TRANSMISSION = {
@@ -45,7 +45,7 @@ FILTER_TRANSMISSION = {
 }
 """What a filter or grating leaves of the lamp's light; others, all of it."""
 
-FULL_WELL = 150_000.0
+FULL_WELL = 180_000.0
 """Charge at which a pixel saturates (electron)."""
 
 ADC_MAX = 2**18 - 1
@@ -58,9 +58,6 @@ Poisson variance: the first term of Astier et al. 2019, eq. 16."""
 COSMIC_RAYS = 1.2
 """Hits a second on the whole CCD, 36 square centimetres; a pixel of a
 coarser scale keeps its size, so a smaller CCD has fewer of them."""
-
-READOUT_TIME = 2.0
-"""Time that charge waits to be read, in which cosmic rays arrive (s)."""
 
 
 @dataclass(frozen=True)
@@ -224,7 +221,7 @@ class CcdModel:
         if kind == "FLAT":
             lamp = FLAT_FLUX * seconds * _transmission(physical_filter) * (1 + 5e-4 * rng.standard_normal())
             signal += truth.response * np.float32(lamp)
-        self._add_cosmic_rays(signal, rng, seconds + READOUT_TIME)
+        self._add_cosmic_rays(signal, rng, seconds)
 
         shape = (detector.shape[0], 8 * (detector.amp_width + detector.overscan))
         raw = rng.standard_normal(shape, dtype=np.float32)
