@@ -105,6 +105,7 @@ class TestJobs:
         assert (record["jobId"], record["phase"]) == (job_id, "completed")
         assert record["executionDuration"] > 0
         assert {"name": "PIPELINE_URL", "value": BIAS} in record["parameters"]["environment"]
+        assert not (observatory.uws / job_id / "tmp").exists()
         # But the result is the submission, as that of the real OCPS.
         assert json.loads(result.result)["phase"] == "pending"
 

@@ -26,6 +26,7 @@ import logging
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -442,27 +443,26 @@ class _Zygote:
             os.killpg(pid, signal.SIGKILL)
 
     def _become_pipetask(self, order: dict[str, Any]) -> NoReturn:
-        """Run the command in the forked child; never returns."""
-        code = 1
-        try:
-            with contextlib.suppress(PermissionError):
-                os.setpgid(0, 0)
-            signal.set_wakeup_fd(-1)
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            self._selector.close()
-            for descriptor in (self._wake, self._waker, self._answers):
-                os.close(descriptor)
-            _redirect(os.devnull, os.O_RDONLY, 0)
-            _redirect(order["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 1)
-            os.dup2(1, 2)
-            os.chdir(order["cwd"])
-            os.environ.update(order["env"])
-            code = _pipetask(order["argv"])
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            # Without the clean-up of the interpreter: that is the zygote's.
-            os._exit(code)
+        """Run the command in the forked child, and end it as a process ends.
+
+        Libraries tidy up at the exit of the interpreter, such as the Butler
+        its cache folder; so the child leaves by way of `SystemExit`.
+        """
+        with contextlib.suppress(PermissionError):
+            os.setpgid(0, 0)
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        self._selector.close()
+        for descriptor in (self._wake, self._waker, self._answers):
+            os.close(descriptor)
+        _redirect(os.devnull, os.O_RDONLY, 0)
+        _redirect(order["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 1)
+        os.dup2(1, 2)
+        os.chdir(order["cwd"])
+        os.environ.update(order["env"])
+        # The zygote may have looked for its own already.
+        tempfile.tempdir = None
+        sys.exit(_pipetask(order["argv"]))
 
 
 def _redirect(path: str, flags: int, onto: int) -> None:

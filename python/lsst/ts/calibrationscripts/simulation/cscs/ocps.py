@@ -14,6 +14,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import uuid
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,11 @@ class OcpsJob:
     def log(self) -> Path:
         """Log of the job."""
         return self.folder / "outs" / "ocps.log"
+
+    @property
+    def scratch(self) -> Path:
+        """Folder for temporary files, gone with the job."""
+        return self.folder / "tmp"
 
     def to_json(self) -> str:
         """Write it as the UWS service does."""
@@ -301,7 +307,9 @@ class OcpsCsc(SimulatedCsc):
         code, trouble = FAILED, ""
         try:
             if not job.aborted:
-                job.process = await self._runner.start(job.argv, log=job.log, cwd=job.folder)
+                job.process = await self._runner.start(
+                    job.argv, log=job.log, cwd=job.folder, env={"TMPDIR": str(job.scratch)}
+                )
             if job.process is not None:
                 if job.aborted:
                     await job.process.kill()
@@ -346,6 +354,7 @@ class OcpsCsc(SimulatedCsc):
     @staticmethod
     def _open(job: OcpsJob) -> None:
         job.log.parent.mkdir(parents=True)
+        job.scratch.mkdir()
         job.submission = job.to_json()
         job.phase = "queued"
         job.save()
@@ -355,6 +364,8 @@ class OcpsCsc(SimulatedCsc):
 
     @staticmethod
     def _close(job: OcpsJob, trouble: str) -> None:
+        # A job that was killed did not tidy up.
+        shutil.rmtree(job.scratch, ignore_errors=True)
         job.note(trouble)
         job.save()
 
