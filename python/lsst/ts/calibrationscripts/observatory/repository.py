@@ -212,7 +212,8 @@ class ButlerRepository:
             )
             butler.registry.refresh()
             timespan = _timespan(certification)
-            run = butler.collections.get_info(certification.source).children[0]
+            children = butler.collections.get_info(certification.source).children
+            run = children[0] if children else certification.source
             for ref in butler.query_datasets(certification.dataset_type, collections=run):
                 found = butler.find_dataset(
                     certification.dataset_type,
