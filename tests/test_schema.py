@@ -53,6 +53,8 @@ PROCEDURE_DEFAULTS = {
     "oods_timeout": 120,
 }
 IN_USE_DEFAULTS = {
+    "flat_sets": None,
+    "pipeline_generation": "procedure",
     "wait_between_exposures": 0,
     "number_verification_tests_threshold_bias": 8,
     "number_verification_tests_threshold_dark": 8,

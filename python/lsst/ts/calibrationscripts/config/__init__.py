@@ -7,6 +7,7 @@ from __future__ import annotations
 __all__ = [
     "CalibrationConfig",
     "ConfigurationError",
+    "FlatSet",
     "ImageType",
     "Problem",
     "Series",
@@ -17,7 +18,7 @@ __all__ = [
 ]
 
 from ._checks import check
-from ._model import CalibrationConfig, ImageType, Series, flat_pairs
+from ._model import CalibrationConfig, FlatSet, ImageType, Series, flat_pairs
 from ._problems import ConfigurationError, Problem
 from ._schema import load_schema, schema_text
 from ._text import read

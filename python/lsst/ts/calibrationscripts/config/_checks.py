@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._fields import Unusable, parse_date, parse_field
 from ._messages import example, explain
-from ._model import CalibrationConfig, ImageType, Series, flat_pairs, image_types
+from ._model import CalibrationConfig, FlatSet, ImageType, Series, flat_pairs, flat_series, image_types
 from ._problems import ConfigurationError, Problem
 from ._schema import load_schema
 from ._text import WrittenConfig
@@ -69,15 +69,19 @@ class _Checker:
         self._problems = list(written.problems)
         self._notices: list[str] = []
         self._unusable = set(written.unreadable)
-        self._given = self._known(written.values)
+        self._given = self._known(written.values, self._properties)
+        self._sets: tuple[FlatSet | None, ...] = ()
         self._values: dict[str, Any] = {key: entry["default"] for key, entry in self._properties.items()}
         self._values |= self._given
 
     def config(self) -> CalibrationConfig:
+        self._take_known_keys_of_sets()
         self._check_values()
         types = self._image_types()
         for image_type in ImageType:
             self._resolve_series(image_type, used=image_type in types)
+        if self._values["flat_sets"] is not None and self._usable("flat_sets"):
+            self._resolve_flat_sets(self._values["flat_sets"], used=ImageType.FLAT in types)
         if self._usable("certify_calib_begin_date", "certify_calib_end_date"):
             self._check_dates()
         if self._usable("script_mode"):
@@ -89,52 +93,91 @@ class _Checker:
         return CalibrationConfig(**self._values, notices=tuple(self._notices))
 
     def _report(self, key: str, value: object, what: str, remedy: str) -> None:
-        self._unusable.add(key.split(".")[0])
-        self._problems.append(Problem(key, value, what, remedy, self._lines.get(key.split(".")[0])))
+        # One unusable value of a set leaves the other sets to be checked.
+        self._unusable.add(key if key.startswith("flat_sets[") else key.split(".")[0])
+        self._problems.append(Problem(key, value, what, remedy, self._line(key)))
+
+    def _line(self, key: str) -> int | None:
+        """Return the line of a key, or of the nearest thing around it."""
+        places = (key, key.split(".")[0], key.split("[")[0])
+        return next((self._lines[place] for place in places if place in self._lines), None)
 
     def _usable(self, *keys: str) -> bool:
         return self._unusable.isdisjoint(keys)
 
-    def _known(self, values: dict[str, Any]) -> dict[str, Any]:
+    def _known(
+        self, values: dict[Any, Any], properties: dict[str, dict[str, Any]], prefix: str = ""
+    ) -> dict[str, Any]:
         """Report unknown keys, and take each as the one it resembles."""
-        known = {key: value for key, value in values.items() if key in self._properties}
+        known = {key: value for key, value in values.items() if key in properties}
         for key, value in values.items():
-            if key in self._properties:
+            if key in properties:
                 continue
-            near = difflib.get_close_matches(key.lower(), self._properties, n=1)
-            remedy = f"did you mean {near[0]}?" if near else "leave it out"
-            self._report(key, None, "unknown", remedy)
+            place = f"{prefix}{key}"
+            near = difflib.get_close_matches(str(key).lower(), properties, n=1)
+            if key in self._properties:
+                self._report(place, None, "is not part of a set", f"write {key} outside flat_sets")
+                continue
+            self._report(place, None, "unknown", f"did you mean {near[0]}?" if near else "leave it out")
             if near and near[0] not in known:
                 known[near[0]] = value
-                self._lines.setdefault(near[0], self._lines[key])
+                if line := self._line(place):
+                    self._lines.setdefault(f"{prefix}{near[0]}", line)
         return known
 
+    def _take_known_keys_of_sets(self) -> None:
+        properties = self._properties["flat_sets"]["items"]["properties"]
+        if isinstance(self._values["flat_sets"], list):
+            self._values["flat_sets"] = [
+                self._known(one, properties, f"flat_sets[{i}].") if isinstance(one, dict) else one
+                for i, one in enumerate(self._values["flat_sets"])
+            ]
+
+    def _places(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
+        """Yield where each value stands, its key, and what it is kept in."""
+        for key in self._properties:
+            yield key, key, self._values
+        flat_sets = self._values["flat_sets"]
+        for i, one in enumerate(flat_sets if isinstance(flat_sets, list) else ()):
+            if self._usable("flat_sets") and isinstance(one, dict):
+                for key in one:
+                    yield f"flat_sets[{i}].{key}", key, one
+
     def _check_values(self) -> None:
-        for key, value in self._values.items():
-            if key in self._unusable or "number" not in self._properties[key]["type"]:
+        for place, key, values in self._places():
+            if place in self._unusable or "number" not in self._properties[key]["type"]:
                 continue
-            numbers = value if isinstance(value, list) else [value]
+            numbers = values[key] if isinstance(values[key], list) else [values[key]]
             if any(isinstance(number, float) and not math.isfinite(number) for number in numbers):
                 number = example(key, self._properties[key]["default"])
-                self._report(key, value, "is not finite", f"write a number, for example {number}")
+                self._report(place, values[key], "is not finite", f"write a number, for example {number}")
         reported = set(self._unusable)
         for error in sorted(_validator().iter_errors(self._values), key=lambda error: list(error.path)):
-            key = str(error.path[0])
-            full_key = ".".join(map(str, error.path)) if key == "test_case" else key
-            if key in reported or full_key in reported:
+            key, *within = map(str, error.path)
+            place = key
+            if key == "test_case":
+                place = ".".join([key, *within])
+            elif key == "flat_sets" and within:
+                # Without the index of a number in a list, as elsewhere.
+                place = ".".join([f"{key}[{within[0]}]", *within[1:2]])
+                key = within[1] if within[1:] else key
+            if "flat_sets" in reported and place.startswith("flat_sets"):
                 continue
-            reported.add(full_key)
-            what, remedy = explain(full_key, self._properties[key]["default"], error)
-            self._report(full_key, error.instance, what, remedy)
-        for key, value in self._values.items():
-            if key in self._unusable:
+            if key in reported or place in reported:
                 continue
+            reported.add(place)
+            what, remedy = explain(place, self._properties[key]["default"], error)
+            self._report(place, error.instance, what, remedy)
+        for place, key, values in self._places():
+            if place in self._unusable:
+                continue
+            value = values[key]
             if "integer" in self._properties[key]["type"] and isinstance(value, float):
                 value = int(value)
             try:
-                self._values[key] = parse_field(key, value)
+                values[key] = parse_field(key, value)
             except Unusable as error:
-                self._report(key, value, error.what, error.remedy)
+                self._report(place, value, error.what, error.remedy)
 
     def _image_types(self) -> tuple[ImageType, ...]:
         if not self._usable("script_mode"):
@@ -154,43 +197,137 @@ class _Checker:
         n_discard: int = self._values[discard_key]
         times = self._values.get(times_key, 0.0)
         if not used:
-            self._note_unused(image_type, n_key, discard_key, times_key)
-        elif self._values[n_key] is None and not isinstance(times, list):
+            unused = (n_key, discard_key, times_key)
+            self._note_unused(image_type, *unused, *(["flat_sets"] if image_type is ImageType.FLAT else []))
+        # Sets that say it themselves leave nothing for these to fit.
+        used = used and (image_type is not ImageType.FLAT or self._some_set_lacks("n_flat", "exp_times_flat"))
+        if used and self._values[n_key] is None and not isinstance(times, list):
             self._notices.append(f"{n_key} is null: the default of {n} is taken.")
-        if isinstance(times, list):
-            times = tuple(float(time) for time in times)
-            if len(times) == n + n_discard:
-                pass
-            elif len(times) == n:
-                times = times[:1] * n_discard + times
-            elif n == default_n and used:
-                n = len(times)
-                times = times[:1] * n_discard + times
-                self._notices.append(
-                    f"{times_key} has {n} values: {n} {name}s are kept, not the default of {default_n}; "
-                    f"{n_discard} more are discarded."
-                )
-            elif used:
-                self._report_misfit(name, n, n_discard, times)
-                return
-        else:
-            times = (float(times),) * (n + n_discard)
-        self._values[n_key] = n
+        fitted = self._fit(image_type, n, n_discard, times, used, n_key, times_key)
+        if fitted is None:
+            return
+        self._values[n_key] = fitted[0]
         if times_key in self._values:
-            self._values[times_key] = times
+            self._values[times_key] = fitted[1]
 
-    def _report_misfit(self, name: str, n: int, n_discard: int, times: tuple[float, ...]) -> None:
-        n_key, times_key = f"n_{name}", f"exp_times_{name}"
-        count = len(times)
-        if times_key not in self._given:
+    def _fit(
+        self,
+        image_type: ImageType,
+        n: int,
+        n_discard: int,
+        times: float | list[float],
+        used: bool,
+        n_from: str,
+        times_from: str,
+        prefix: str = "",
+    ) -> tuple[int, tuple[float, ...]] | None:
+        """Return how many are kept and a time for each frame.
+
+        What comes from which key is told in messages; nothing is returned if
+        the two do not fit.
+        """
+        if not isinstance(times, list):
+            return n, (float(times),) * (n + n_discard)
+        name = image_type.lower()
+        default_n = self._properties[f"n_{name}"]["default"]
+        exp_times = tuple(float(time) for time in times)
+        if len(exp_times) == n + n_discard or (len(exp_times) != n and not used):
+            return n, exp_times
+        if len(exp_times) != n:
+            if n != default_n:
+                self._report_misfit(name, n, n_discard, len(times), n_from, times_from, prefix)
+                return None
+            n = len(exp_times)
+            self._notices.append(
+                f"{times_from} has {n} values: {n} {name}s are kept, not the default of {default_n}; "
+                f"{n_discard} more are discarded."
+            )
+        return n, exp_times[:1] * n_discard + exp_times
+
+    def _report_misfit(
+        self, name: str, n: int, n_discard: int, count: int, n_from: str, times_from: str, prefix: str
+    ) -> None:
+        n_key, times_key = f"{prefix}n_{name}", f"{prefix}exp_times_{name}"
+        if times_key == times_from and times_key not in self._given and not prefix:
             what = f"does not fit the default {times_key}, which has {count} values"
             remedy = f"write {times_key} too: one number, or a list of {n} values"
         else:
-            what = f"but {times_key} has {count} values"
+            what = f"but {times_from} has {count} values"
+            if n_from != n_key:
+                what = f"as {n_from} says, {what}"
             remedy = f"write {n_key}: {count}, or a list of {n} values" + (
                 f" (or of {n + n_discard}, the {n_discard} to discard first)" if n_discard else ""
             )
         self._report(n_key, n, what, remedy)
+
+    def _some_set_lacks(self, *keys: str) -> bool:
+        """Whether a set takes all these from the parameters of that name."""
+        flat_sets = self._values["flat_sets"]
+        if not isinstance(flat_sets, list) or not self._usable("flat_sets"):
+            return True
+        return any(isinstance(one, dict) and all(one.get(key) is None for key in keys) for one in flat_sets)
+
+    def _resolve_flat_sets(self, written: list[Any], used: bool) -> None:
+        """Replace sets as they were written by what will be taken."""
+        keys = self._properties["flat_sets"]["items"]["properties"]
+        idle = [key for key in keys if self._changed(key) and not self._some_set_lacks(key)]
+        if used and idle:
+            self._notices.append(f"{', '.join(idle)} has no effect: every set of flat_sets has its own.")
+        sets: list[FlatSet | None] = []
+        for i, one in enumerate(written):
+            sets.append(self._flat_set(i, one, sets[-1] if sets else None, used))
+        self._sets = self._values["flat_sets"] = tuple(sets)
+        if used and None not in sets:
+            self._check_sets_differ()
+
+    def _flat_set(self, i: int, one: Any, before: FlatSet | None, used: bool) -> FlatSet | None:
+        """Return a set with what it lacks, or None if that is unusable."""
+        if not self._usable(f"flat_sets[{i}]", "n_discard_flat"):
+            return None
+        prefix = f"flat_sets[{i}]."
+        keys = self._properties["flat_sets"]["items"]["properties"]
+        sources = {key: key if one.get(key) is None else f"{prefix}{key}" for key in keys}
+        if not self._usable(*sources.values()):
+            return None
+        setup: dict[str, str | int | None] = {}
+        for key in ("filter", "grating"):
+            setup[key] = self._values[key] if one.get(key) is None else one[key]
+            if setup[key] is None and before and (kept := getattr(before, key)) is not None:
+                # The wheel stays where the set before has turned it.
+                setup[key] = kept
+                if used:
+                    self._notices.append(f"{prefix}{key} is left out: it stays {kept}, as in the set before.")
+        if sources["n_flat"] == "n_flat" and sources["exp_times_flat"] == "exp_times_flat":
+            return FlatSet(
+                n_flat=self._values["n_flat"], exp_times_flat=self._values["exp_times_flat"], **setup
+            )
+        n, times = (
+            one[key] if one.get(key) is not None else self._given.get(key) or self._properties[key]["default"]
+            for key in ("n_flat", "exp_times_flat")
+        )
+        fitted = self._fit(
+            ImageType.FLAT,
+            int(n),
+            self._values["n_discard_flat"],
+            times,
+            used,
+            sources["n_flat"],
+            sources["exp_times_flat"],
+            prefix,
+        )
+        return None if fitted is None else FlatSet(n_flat=fitted[0], exp_times_flat=fitted[1], **setup)
+
+    def _check_sets_differ(self) -> None:
+        first: dict[str, int] = {}
+        for i, flat_set in enumerate(filter(None, self._sets)):
+            if flat_set.name in first:
+                self._report(
+                    f"flat_sets[{i}]",
+                    flat_set.name,
+                    f"has the filter and grating of flat_sets[{first[flat_set.name]}]",
+                    "leave one of the two out, or write another filter or grating",
+                )
+            first.setdefault(flat_set.name, i)
 
     def _note_unused(self, image_type: ImageType, *keys: str) -> None:
         changed = [key for key in keys if self._changed(key)]
@@ -203,29 +340,35 @@ class _Checker:
     def _changed(self, key: str) -> bool:
         return key in self._given and bool(self._given[key] != self._properties[key]["default"])
 
-    def _series(self, image_type: ImageType) -> Series | None:
-        """Return a resolved series, or None if its values are unusable."""
+    def _series(self, image_type: ImageType) -> tuple[Series, ...]:
+        """Return resolved series, none if their values are unusable."""
         name = image_type.lower()
         keys = (f"n_{name}", f"n_discard_{name}", f"exp_times_{name}")
+        if image_type is ImageType.FLAT and not self._usable("flat_sets"):
+            return ()
+        if image_type is ImageType.FLAT and self._sets:
+            sets = tuple(filter(None, self._sets))
+            return flat_series(sets, self._values[keys[1]]) if len(sets) == len(self._sets) else ()
         if not self._usable(*keys):
-            return None
+            return ()
         n_frames = self._values[keys[0]] + self._values[keys[1]]
-        return Series(image_type, self._values[keys[1]], self._values.get(keys[2], (0.0,) * n_frames))
+        return (Series(image_type, self._values[keys[1]], self._values.get(keys[2], (0.0,) * n_frames)),)
 
     def _check_duration(self, types: tuple[ImageType, ...]) -> None:
         """Refuse a run that would not end within a day."""
-        all_series = [self._series(image_type) for image_type in types]
         if not self._usable("wait_between_exposures"):
             return
         totals: dict[str, float] = {"wait_between_exposures": 0.0}
-        for series in filter(None, all_series):
-            totals[f"exp_times_{series.image_type.lower()}"] = sum(series.exp_times)
+        for series in (one for image_type in types for one in self._series(image_type)):
+            key = f"exp_times_{series.image_type.lower()}"
+            key = "flat_sets" if series.image_type is ImageType.FLAT and self._sets else key
+            totals[key] = totals.get(key, 0.0) + sum(series.exp_times)
             totals["wait_between_exposures"] += series.n_frames * self._values["wait_between_exposures"]
         total, largest = sum(totals.values()), max(totals, key=lambda key: totals[key])
         if total > MAX_TOTAL_TIME:
             self._report(
                 largest,
-                self._given.get(largest),
+                None if largest == "flat_sets" else self._given.get(largest),
                 f"all exposures and waits together last {total / 3600:.1f} h",
                 f"write less, the limit is {MAX_TOTAL_TIME / 3600:.0f} h",
             )
@@ -250,17 +393,26 @@ class _Checker:
                     f"needs biases, darks and flats, script_mode is {mode}",
                     f"write script_mode: BIAS_DARK_FLAT, or {key}: False",
                 )
-        flats = self._series(ImageType.FLAT) if ImageType.FLAT in types else None
-        if not self._usable("do_ptc") or not self._values["do_ptc"] or flats is None:
+        flats = self._series(ImageType.FLAT) if ImageType.FLAT in types else ()
+        if not self._usable("do_ptc") or not self._values["do_ptc"]:
             return
-        if flats.n < 2:
+        if not flats or any(flat_pairs(series.kept_exp_times) for series in flats):
+            return
+        if self._sets:
             self._report(
-                "n_flat", flats.n, "do_ptc needs pairs of flats", "write 2 or more, or do_ptc: False"
+                "flat_sets",
+                None,
+                "do_ptc needs pairs of flats, no set has two flats of the same exposure time",
+                "write every time of a set twice, for example [5, 5, 10, 10], or do_ptc: False",
             )
-        elif not flat_pairs(flats.kept_exp_times):
+        elif flats[0].n < 2:
+            self._report(
+                "n_flat", flats[0].n, "do_ptc needs pairs of flats", "write 2 or more, or do_ptc: False"
+            )
+        else:
             self._report(
                 "exp_times_flat",
-                list(flats.kept_exp_times),
+                list(flats[0].kept_exp_times),
                 "do_ptc needs pairs of flats, no two have the same exposure time",
                 "write every time twice, for example [5, 5, 10, 10], or do_ptc: False",
             )
@@ -276,22 +428,32 @@ class _Checker:
             )
 
     def _gain_notices(self) -> Iterator[str]:
-        flats = self._series(ImageType.FLAT) if ImageType.FLAT in self._image_types() else None
         key, mode = "do_gain_from_flat_pairs", self._values["script_mode"]
-        if flats is None:
+        if ImageType.FLAT not in self._image_types():
             if self._given.get(key):
                 yield f"{key} has no effect: no flats are taken in script_mode {mode}."
             self._values[key] = False
-        elif self._values[key] and not flat_pairs(flats.kept_exp_times):
-            yield "No gain can be measured: no two flats have the same exposure time."
-        elif self._values["do_ptc"] and len(set(flats.kept_exp_times)) == 1:
+            return
+        flats = self._series(ImageType.FLAT)
+        paired = [series for series in flats if flat_pairs(series.kept_exp_times)]
+        if self._values[key]:
+            for series in flats:
+                which = f" for {series.name}" if len(flats) > 1 else ""
+                if series not in paired:
+                    yield f"No gain can be measured{which}: no two flats have the same exposure time."
+        if self._values["do_ptc"]:
+            if len(flats) > 1:
+                yield f"The photon transfer curve is made from {paired[0].name}, the first set with a pair."
+            if len(set(paired[0].kept_exp_times)) > 1:
+                return
             yield "The photon transfer curve has one exposure time only: write exp_times_flat with several."
 
     def _processing_notices(self) -> Iterator[str]:
         values = self._values
         derived = values["do_defects"] or values["do_ptc"]
-        kept_flats = values["exp_times_flat"][values["n_discard_flat"] :]
-        gains = values["do_gain_from_flat_pairs"] and flat_pairs(kept_flats)
+        gains = values["do_gain_from_flat_pairs"] and any(
+            flat_pairs(series.kept_exp_times) for series in self._series(ImageType.FLAT)
+        )
         if not (values["generate_calibrations"] or values["do_verify"] or derived or gains):
             yield "Nothing is processed: generate_calibrations and do_verify are both False."
         begin, end = "certify_calib_begin_date", "certify_calib_end_date"

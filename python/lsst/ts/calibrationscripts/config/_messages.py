@@ -8,6 +8,7 @@ __all__ = ["example", "explain"]
 
 import difflib
 import math
+import re
 from typing import TYPE_CHECKING, Any
 
 from ._problems import shown
@@ -22,7 +23,6 @@ _TYPES = {
     "boolean": "True or False",
     "string": "text",
     "array": "a list",
-    "object": "a mapping of name, execution and version",
     "null": "null",
 }
 _EXAMPLES = {
@@ -30,6 +30,8 @@ _EXAMPLES = {
     "detectors": "[0]",
     "filter": "SDSSr_65mm",
     "grating": "empty_1",
+    "flat_sets": "[{filter: SDSSr_65mm, grating: empty_1}, {filter: empty_1, grating: SDSSy_65mm}]",
+    "flat_sets[]": "{filter: empty_1, grating: SDSSy_65mm}",
     "background_task_timeout": "30",
     "test_case": "{name: LVV-T2190, execution: LVV-E192, version: '1.0'}",
     "test_case.initial_step": "1",
@@ -38,7 +40,9 @@ _EXAMPLES = {
 
 def example(key: str, default: object) -> str:
     """Return a value that could be written for a parameter."""
-    return _EXAMPLES.get(key) or ("some text" if default is None else shown(default))
+    return _EXAMPLES.get(re.sub(r"\d+", "", key.rpartition("].")[2])) or (
+        "some text" if default is None else shown(default)
+    )
 
 
 def explain(key: str, default: object, error: ValidationError) -> tuple[str, str]:
@@ -59,13 +63,16 @@ def explain(key: str, default: object, error: ValidationError) -> tuple[str, str
     """
     value: Any = error.instance
     limit: Any = error.validator_value
-    unit = " s" if key.startswith(_TIMES) else ""
+    unit = " s" if key.rpartition("].")[2].startswith(_TIMES) else ""
     match error.validator:
         case "type":
-            return _explain_type(key, default, value, [limit] if isinstance(limit, str) else limit)
+            return _explain_type(key, default, error)
         case "enum":
-            near = difflib.get_close_matches(str(value).upper(), limit, n=1)
-            return "is unknown", f"write {near[0] if near else ', '.join(limit)}"
+            choices = {choice.upper(): choice for choice in limit}
+            near = difflib.get_close_matches(str(value).upper(), choices, n=1)
+            return "is unknown", f"write {choices[near[0]] if near else ' or '.join(limit)}"
+        case "pattern":
+            return "is not of the form wanted", f"write for example {example(key, default)}"
         case "minimum":
             return "is too small", f"write {limit}{unit} or more"
         case "exclusiveMinimum":
@@ -87,8 +94,13 @@ def explain(key: str, default: object, error: ValidationError) -> tuple[str, str
             return f"{shown(extra)} is unknown", f"write {', '.join(known['properties'])} only"
 
 
-def _explain_type(key: str, default: object, value: Any, types: list[str]) -> tuple[str, str]:
-    what = f"must be {' or '.join(_TYPES[name] for name in types)}"
+def _explain_type(key: str, default: object, error: ValidationError) -> tuple[str, str]:
+    value: Any = error.instance
+    schema: Any = error.schema
+    types = [schema["type"]] if isinstance(schema["type"], str) else schema["type"]
+    parts = schema.get("required") or list(schema.get("properties", ()))
+    kinds = _TYPES | {"object": f"a mapping of {' and '.join([', '.join(parts[:-1]), *parts[-1:]])}"}
+    what = f"must be {' or '.join(kinds[name] for name in types)}"
     if value is None:
         return f"null: {what}", f"write {example(key, default)}, or leave {key} out"
     if key == "detectors" and isinstance(value, int) and not isinstance(value, bool):

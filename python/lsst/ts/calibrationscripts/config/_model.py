@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-__all__ = ["CalibrationConfig", "ImageType", "Series", "flat_pairs", "image_types"]
+__all__ = ["CalibrationConfig", "FlatSet", "ImageType", "Series", "flat_pairs", "flat_series", "image_types"]
 
 import dataclasses
 import enum
@@ -48,8 +48,31 @@ def flat_pairs(exp_times: Sequence[float]) -> tuple[tuple[int, int], ...]:
 
 
 @dataclass(frozen=True)
+class FlatSet:
+    """Flats that are taken through one filter and grating."""
+
+    filter: int | str | None
+    """Name or slot of the filter; `None` leaves the wheel as it is."""
+
+    grating: int | str | None
+    """Name or slot of the grating; `None` leaves the wheel as it is."""
+
+    n_flat: int
+    """Number of flats that are kept."""
+
+    exp_times_flat: tuple[float, ...]
+    """Exposure time of every flat (s), the discarded ones first."""
+
+    @property
+    def name(self) -> str:
+        """Filter and grating as written, ``current`` for one not changed."""
+        parts = (self.filter, self.grating)
+        return "~".join("current" if part is None else str(part) for part in parts)
+
+
+@dataclass(frozen=True)
 class Series:
-    """The exposures of one image type."""
+    """The exposures of one image type, for flats of one set."""
 
     image_type: ImageType
 
@@ -58,6 +81,22 @@ class Series:
 
     exp_times: tuple[float, ...]
     """Exposure time of every frame (s), the discarded ones first."""
+
+    filter: int | str | None = None
+    """Name or slot of the filter that flats are taken through; `None` leaves
+    the wheel as it is."""
+
+    grating: int | str | None = None
+    """Name or slot of the grating that flats are taken through; `None` leaves
+    the wheel as it is."""
+
+    name: str = ""
+    """Unique in a run: the image type, and filter and grating too where a run
+    has several sets of flats."""
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            object.__setattr__(self, "name", self.image_type.value)
 
     @property
     def n(self) -> int:
@@ -75,6 +114,22 @@ class Series:
         return self.exp_times[self.n_discard :]
 
 
+def flat_series(flat_sets: Sequence[FlatSet], n_discard: int) -> tuple[Series, ...]:
+    """Return the series of a run's sets of flats, in their order."""
+    several = len(flat_sets) > 1
+    return tuple(
+        Series(
+            ImageType.FLAT,
+            n_discard,
+            flat_set.exp_times_flat,
+            flat_set.filter,
+            flat_set.grating,
+            f"{ImageType.FLAT} {flat_set.name}" if several else "",
+        )
+        for flat_set in flat_sets
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class CalibrationConfig:
     """What an observer asked for, defaults filled in.
@@ -84,7 +139,8 @@ class CalibrationConfig:
     stay ISO-8601 text (TAI), ``detectors`` is empty for all detectors, and
     ``exp_times_dark`` and ``exp_times_flat`` have one value (s) a frame, the
     discarded ones first. For an image type outside ``script_mode`` they say
-    what was written.
+    what was written. Where ``flat_sets`` is given, it alone says which flats
+    are taken.
     """
 
     script_mode: str
@@ -99,6 +155,7 @@ class CalibrationConfig:
     wait_between_exposures: float
     filter: str | int | None
     grating: str | int | None
+    flat_sets: tuple[FlatSet, ...] | None
     detectors: tuple[int, ...]
     do_verify: bool
     generate_calibrations: bool
@@ -123,6 +180,7 @@ class CalibrationConfig:
     input_collections_ptc: tuple[str, ...]
     calib_collection: str
     repo: str
+    pipeline_generation: str
     n_processes: int
     certify_calib_begin_date: str
     certify_calib_end_date: str
@@ -140,15 +198,18 @@ class CalibrationConfig:
 
     @property
     def series(self) -> tuple[Series, ...]:
-        """The exposures, one series for each image type taken, in order."""
+        """The exposures, one series for each image type taken, in order.
+
+        Flats have one for each set.
+        """
+        one_set = FlatSet(self.filter, self.grating, self.n_flat, self.exp_times_flat)
+        bias_times = (0.0,) * (self.n_bias + self.n_discard_bias)
         series = {
-            ImageType.BIAS: Series(
-                ImageType.BIAS, self.n_discard_bias, (0.0,) * (self.n_bias + self.n_discard_bias)
-            ),
-            ImageType.DARK: Series(ImageType.DARK, self.n_discard_dark, self.exp_times_dark),
-            ImageType.FLAT: Series(ImageType.FLAT, self.n_discard_flat, self.exp_times_flat),
+            ImageType.BIAS: (Series(ImageType.BIAS, self.n_discard_bias, bias_times),),
+            ImageType.DARK: (Series(ImageType.DARK, self.n_discard_dark, self.exp_times_dark),),
+            ImageType.FLAT: flat_series(self.flat_sets or (one_set,), self.n_discard_flat),
         }
-        return tuple(series[image_type] for image_type in image_types(self.script_mode))
+        return tuple(one for image_type in image_types(self.script_mode) for one in series[image_type])
 
     def to_dict(self) -> dict[str, Any]:
         """Return the configuration as it would be written out in full.
@@ -166,6 +227,11 @@ class CalibrationConfig:
                 value = shlex.join(value)
             elif field.name.startswith("input_collections_"):
                 value = ",".join(value)
+            elif field.name == "flat_sets":
+                value = value and [
+                    dataclasses.asdict(flat_set) | {"exp_times_flat": list(flat_set.exp_times_flat)}
+                    for flat_set in value
+                ]
             elif isinstance(value, tuple):
                 value = list(value)
             elif isinstance(value, dict):
@@ -194,6 +260,11 @@ class CalibrationConfig:
                 values[key] = tuple(shlex.split(value))
             elif key.startswith("input_collections_"):
                 values[key] = tuple(value.split(",")) if value else ()
+            elif key == "flat_sets":
+                values[key] = value and tuple(
+                    FlatSet(**{**written, "exp_times_flat": tuple(written["exp_times_flat"])})
+                    for written in value
+                )
             elif isinstance(value, list):
                 values[key] = tuple(value)
         return cls(**values)

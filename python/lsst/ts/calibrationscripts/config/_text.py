@@ -7,6 +7,7 @@ from __future__ import annotations
 __all__ = ["WrittenConfig", "read"]
 
 import re
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,6 +41,9 @@ class WrittenConfig:
 
     values: dict[str, Any] = field(default_factory=dict)
     lines: dict[str, int] = field(default_factory=dict)
+    """Where each key stands; for lists of mappings also where each item and
+    key of an item does, as in ``flat_sets[0]`` and ``flat_sets[0].filter``."""
+
     problems: list[Problem] = field(default_factory=list)
     unreadable: set[str] = field(default_factory=set)
     """Keys whose value is no plain value and has been reported."""
@@ -73,6 +77,16 @@ class _Loader(yaml.SafeLoader):
             return super().compose_node(parent, index)
         finally:
             self._depth -= 1
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        names: set[str] = set()
+        for key_node, _ in node.value:
+            if isinstance(key_node, yaml.ScalarNode) and key_node.value in names:
+                raise yaml.constructor.ConstructorError(
+                    problem=f"{key_node.value} is given twice", note="leave one of them out"
+                )
+            names.add(str(key_node.value))
+        return super().construct_mapping(node, deep=deep)
 
 
 def _construct_integer(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
@@ -191,8 +205,21 @@ def _read_value(
         written.values[key] = loader.construct_object(value_node, deep=True)
     except (yaml.YAMLError, ValueError, OverflowError) as error:
         what = getattr(error, "problem", None) or "is no plain value"
+        remedy = getattr(error, "note", None) or "write a plain number, text or list"
         written.unreadable.add(key)
-        written.report(key, what, "write a plain number, text or list", line)
+        written.report(key, what, remedy, line)
+    else:
+        written.lines.update(_lines_within(key, value_node))
+
+
+def _lines_within(key: str, node: yaml.Node) -> Iterator[tuple[str, int]]:
+    items = node.value if isinstance(node, yaml.SequenceNode) else ()
+    for i, item in enumerate(items):
+        yield f"{key}[{i}]", _line(item)
+        if isinstance(item, yaml.MappingNode):
+            for key_node, _ in item.value:
+                if isinstance(key_node, yaml.ScalarNode):
+                    yield f"{key}[{i}].{key_node.value}", _line(key_node)
 
 
 def _line(node: yaml.Node) -> int:
