@@ -21,14 +21,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Take and process calibrations of LATISS.")
     parser.add_argument("index", type=int, help="SAL index of the script, unique among running scripts")
     parser.add_argument("--schema", action="store_true", help="print the configuration schema and quit")
-    if parser.parse_args().schema:
+    arguments = parser.parse_args()
+    if arguments.schema:
         print(schema_text())
         return
+    if arguments.index == 0:
+        parser.error("index 0 goes with --schema alone: it stands for every script")
 
     import asyncio
 
     from .observatory import sal
 
+    try:
+        sal.provider()
+    except ValueError as error:
+        parser.error(str(error))
     try:
         from .observatory.make_latiss_calibrations import MakeLatissCalibrations
     except sal.SalNotInstalledError as error:

@@ -1,0 +1,107 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The executables, as a script queue starts them."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from lsst.ts.calibrationscripts import get_scripts_dir
+from lsst.ts.calibrationscripts.config import load_schema
+
+NAME = "make_latiss_calibrations.py"
+EXECUTABLES = [get_scripts_dir() / telescope / NAME for telescope in ("auxtel", "maintel")]
+
+HEAVY = ("lsst.ts.salobj", "lsst.daf", "lsst.pipe", "numpy", "scipy", "astropy", "pydantic", "asyncio")
+"""What takes too long to import for an answer to the queue."""
+
+
+def is_installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+without_salobj = pytest.mark.skipif(is_installed("lsst.ts.salobj"), reason="salobj is installed here")
+
+
+def run(*arguments: str, executable: Path = EXECUTABLES[0], **environment: str) -> Any:
+    env = {key: value for key, value in os.environ.items() if key != "CALIBSCRIPTS_SAL"} | environment
+    return subprocess.run(
+        [sys.executable, str(executable), *arguments], capture_output=True, text=True, env=env, timeout=60
+    )
+
+
+def test_the_scripts_dir_holds_executables_alone() -> None:
+    found = {path for path in get_scripts_dir().rglob("*") if path.is_file() and path.suffix != ".pyc"}
+    assert found == set(EXECUTABLES)
+
+
+@pytest.mark.parametrize("executable", EXECUTABLES, ids=lambda path: path.parent.name)
+def test_both_are_executable_and_print_the_schema(executable: Path) -> None:
+    assert os.access(executable, os.X_OK)
+    assert executable.read_text().startswith("#!/usr/bin/env python\n")
+    done = run("0", "--schema", executable=executable)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert yaml.safe_load(done.stdout) == load_schema()
+
+
+def test_the_schema_comes_before_anything_large() -> None:
+    code = (
+        "import runpy, sys\n"
+        f"sys.argv = ['script', '0', '--schema']\n"
+        f"runpy.run_path({str(EXECUTABLES[0])!r}, run_name='__main__')\n"
+        "print(*sys.modules, sep='\\n', file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    modules = done.stderr.split()
+    assert "lsst.ts.calibrationscripts.launch" in modules
+    own = ("lsst.ts.calibrationscripts.localsal", "lsst.ts.calibrationscripts.observatory")
+    assert [
+        name for name in modules if f"{name}.".startswith(tuple(f"{heavy}." for heavy in HEAVY + own))
+    ] == []
+
+
+@without_salobj
+def test_without_sal_the_way_out_is_named() -> None:
+    done = run("100001")
+    assert done.returncode == 1
+    assert "lsst.ts.salobj is not installed here" in done.stderr
+    assert "calibscripts simulate" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "words"),
+    [
+        ([], {}, "the following arguments are required: index"),
+        (["--schema"], {}, "the following arguments are required: index"),
+        (["first"], {}, "invalid int value: 'first'"),
+        (["0"], {}, "index 0 goes with --schema alone"),
+        (["100001", "--all"], {}, "unrecognized arguments: --all"),
+        (["100001"], {"CALIBSCRIPTS_SAL": "kafka"}, "write 'salobj' or 'local'"),
+    ],
+)
+def test_a_wrong_call_is_a_usage_error(arguments: list[str], environment: dict[str, str], words: str) -> None:
+    done = run(*arguments, **environment)
+    assert done.returncode == 2
+    assert done.stderr.startswith("usage: ") and words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_help_says_what_it_is(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", [NAME, "--help"])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(str(EXECUTABLES[1]), run_name="__main__")
+    assert end.value.code == 0
+    assert "calibrations of LATISS" in capsys.readouterr().out
