@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import datetime
 import threading
 from collections.abc import AsyncIterator
@@ -220,7 +221,9 @@ async def test_a_camera_that_hangs_is_given_up(
     ("config", "expected"),
     [
         ("{filter: SDSSr_65mm, grating: blue300lpmm_qn1}", ("SDSSr_65mm", "blue300lpmm_qn1")),
-        ("{filter: 4, grating: 2}", ("BG40_65mm_1", "SDSSy_65mm")),
+        ("{filter: 3, grating: 2}", ("SDSSi_65mm", "SDSSy_65mm")),
+        # Slot 0 is a choice, not nothing.
+        ("{filter: 0, grating: 0}", ("empty_1", "empty_1")),
         ("filter: SDSSg_65mm", ("SDSSg_65mm", "empty_1")),
         ("grating: 1", ("empty_1", "holo4_003")),
         ("{filter: empty_1, grating: empty_1}", ("empty_1", "empty_1")),
@@ -256,20 +259,22 @@ async def test_a_position_may_be_reported_after_the_acknowledgement(observatory:
 
 
 @pytest.mark.parametrize(
-    ("config", "unknown", "known"),
+    ("key", "value", "known"),
     [
-        ("filter: SDSSz", "filter: SDSSz:", "empty_1 (slot 0), SDSSg_65mm (slot 1), SDSSr_65mm (slot 2)"),
-        ("filter: 5", "filter: 5:", "BG40_65mm_1 (slot 4)"),
-        ("grating: 'holo'", "grating: holo:", "holo4_003 (slot 1)"),
-        ("grating: 9", "grating: 9:", "blue300lpmm_qn1 (slot 3)"),
+        ("filter", "SDSSz", "write one of empty_1 (slot 0), SDSSg_65mm (slot 1), SDSSr_65mm (slot 2), "),
+        ("filter", 5, "BG40_65mm_1 (slot 4)"),
+        ("grating", "holo", "holo4_003 (slot 1)"),
+        ("grating", 9, "blue300lpmm_qn1 (slot 3)"),
     ],
 )
 async def test_an_unknown_filter_is_told_before_anything_moves(
-    observatory: Observatory, config: str, unknown: str, known: str
+    observatory: Observatory, key: str, value: int | str, known: str
 ) -> None:
-    camera = observatory.make_camera(config)
+    config = dataclasses.replace(parse(""), **{key: value})
+    camera = LatissCamera(observatory.latiss, config, str)
     (problem,) = await camera.check()
-    assert problem.startswith(unknown) and known in problem
+    assert problem.startswith(f"{key}: {value}: the spectrograph has no such {key}")
+    assert known in problem
     # Whoever asks for the Butler's name of it is told the same.
     with pytest.raises(CameraError) as error:
         await camera.physical_filter()

@@ -55,8 +55,14 @@ class MakeLatissCalibrations(BaseMakeCalibrations):
             index=LATISS.ocps_index,
             include=["summaryState", "job_result"],
         )
-        async with asyncio.timeout(_START_TIMEOUT):
-            await asyncio.gather(self._latiss.start_task, self._ocps.start_task)
+        try:
+            async with asyncio.timeout(_START_TIMEOUT):
+                await asyncio.gather(self._latiss.start_task, self._ocps.start_task)
+        except TimeoutError as error:
+            raise salobj.ExpectedError(
+                f"LATISS and OCPS:{LATISS.ocps_index} could not be reached within {_START_TIMEOUT:g} s: "
+                "the SAL network is slow or down. Try again."
+            ) from error
 
     def make_camera(self, config: CalibrationConfig) -> LatissCamera:
         """Return LATISS as the procedure's camera."""

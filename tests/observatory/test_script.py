@@ -1,0 +1,323 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The script on the simulated observatory, as queue and operator see it.
+
+All tests share one observatory, so each leaves it as it was: ENABLED, with no
+job running.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime
+import logging
+import os
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+import yaml
+from lsst.daf.butler import Butler
+from lsst.ts.calibrationscripts.config import parse
+from lsst.ts.calibrationscripts.observatory import make_latiss_calibrations
+from lsst.ts.calibrationscripts.observatory.make_latiss_calibrations import MakeLatissCalibrations
+from lsst.ts.calibrationscripts.observatory.sal import salobj
+from lsst.ts.calibrationscripts.plan import make_plan
+from lsst.ts.calibrationscripts.report import Outcome, RunReport
+from lsst.ts.calibrationscripts.simulation.observatory import SimulatedObservatory
+from lsst.ts.calibrationscripts.simulation.queue import LogMessage, QueuedScript, ScriptResult, run_script
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+TIMEOUT = 100.0
+"""What a test waits for at most (s)."""
+
+STOP_TIMEOUT = 10.0
+"""Longest that an operator's stop may take (s)."""
+
+GROUP_ID = "2022-09-29T14:00:00.000"
+
+
+@pytest.fixture(scope="module")
+def module_topics() -> Iterator[None]:
+    """Give the module SAL topics that no other test can see."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("LSST_SITE", os.environ.get("LSST_SITE", "test"))
+        monkeypatch.setenv("LSST_TOPIC_SUBNAME", "")
+        salobj.set_test_topic_subname(randomize=True)
+        yield
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def observatory(
+    module_topics: None, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[SimulatedObservatory]:
+    before = asyncio.all_tasks()
+    async with SimulatedObservatory(
+        tmp_path_factory.mktemp("observatory"),
+        scale=32,
+        time_scale=0.005,
+        day_obs=datetime.date(2022, 9, 29),
+    ) as observatory:
+        yield observatory
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert {task for task in asyncio.all_tasks() - before if not task.done()} <= {asyncio.current_task()}
+
+
+class Run:
+    """A run of the script, and the talk with it."""
+
+    def __init__(self, observatory: SimulatedObservatory, **config: Any) -> None:
+        here = {"repo": str(observatory.repo), "ocps_log_path": observatory.ocps_log_path}
+        self.config = yaml.safe_dump(here | config)
+        self.job_has_started = asyncio.Event()
+        self.script: Any = None
+
+    @property
+    def report(self) -> RunReport:
+        report = self.script.report
+        assert isinstance(report, RunReport)
+        return report
+
+    def outcome(self, stage: str) -> Outcome:
+        return next(result.outcome for result in self.report.stages if result.name == stage)
+
+    def make_script(self, index: int) -> MakeLatissCalibrations:
+        self.script = MakeLatissCalibrations(index=index)
+        return self.script
+
+    def hear(self, message: LogMessage) -> None:
+        if ": job " in message.text:
+            self.job_has_started.set()
+
+    async def to_its_end(self, **kwargs: Any) -> ScriptResult:
+        return await run_script(
+            self.make_script,
+            self.config,
+            group_id=GROUP_ID,
+            timeout=TIMEOUT,
+            on_message=self.hear,
+            **kwargs,
+        )
+
+
+def texts(result: ScriptResult, level: int = logging.WARNING) -> str:
+    return "\n".join(message.text for message in result.messages if message.level >= level)
+
+
+# Configuration
+
+
+async def test_the_queue_is_told_what_is_planned(observatory: SimulatedObservatory) -> None:
+    run = Run(
+        observatory, script_mode="BIAS_DARK", n_bias=3, n_dark=3, exp_times_dark=15, filter="SDSSr_65mm"
+    )
+    plan = make_plan(parse(run.config))
+    async with QueuedScript(run.make_script) as queued:
+        await queued.configure(run.config)
+        result = queued.result()
+        assert result.states == ("UNCONFIGURED", "CONFIGURED")
+        assert result.duration == plan.duration
+        assert result.metadata.nimages == len(plan.exposures) == 8
+        assert (result.metadata.instrument, result.metadata.filters) == ("LATISS", "SDSSr_65mm")
+        await queued.stop()
+        await queued.wait_for("STOPPED", timeout=TIMEOUT)
+    assert run.script.report is None
+
+
+async def test_what_the_plan_has_to_say_is_in_the_log(observatory: SimulatedObservatory) -> None:
+    run = Run(observatory, script_mode="FLAT", n_flat=2, exp_times_flat=[1, 2], background_task_timeout=5)
+    async with QueuedScript(run.make_script) as queued:
+        await queued.configure(run.config)
+    notices = make_plan(parse(run.config)).notices
+    assert notices
+    assert all(notice in texts(queued.result()) for notice in notices)
+
+
+async def test_a_bad_configuration_is_refused_with_every_problem(observatory: SimulatedObservatory) -> None:
+    run = Run(observatory, script_mode="BIASES", n_bias=-1, exp_time_dark=5, n_dark="three")
+    result = await run.to_its_end()
+    assert result.state == "CONFIGURE_FAILED"
+    assert result.metadata is None
+    for words in ("BIASES", "n_bias", "exp_time_dark", "did you mean exp_times_dark", "n_dark"):
+        assert words in result.reason
+    # It is for the observer to mend: no traceback.
+    assert result.reason in texts(result, logging.ERROR)
+    assert "".join(message.traceback for message in result.messages) == ""
+
+
+async def test_a_text_that_is_no_mapping_is_refused(observatory: SimulatedObservatory) -> None:
+    run = Run(observatory)
+    run.config = "n_bias=3"
+    result = await run.to_its_end()
+    assert result.state == "CONFIGURE_FAILED"
+    assert "n_bias: 3" in result.reason
+
+
+async def test_remotes_that_do_not_start_are_told(
+    observatory: SimulatedObservatory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(make_latiss_calibrations, "_START_TIMEOUT", 0.0)
+    result = await Run(observatory).to_its_end()
+    assert result.state == "CONFIGURE_FAILED"
+    assert "SAL" in result.reason and "0 s" in result.reason
+
+
+# What keeps a run from beginning
+
+
+@contextlib.asynccontextmanager
+async def disabled(*cscs: Any) -> AsyncIterator[None]:
+    """Disable components and enable them again."""
+    async with salobj.Domain() as domain, contextlib.AsyncExitStack() as stack:
+        remotes = [
+            await stack.enter_async_context(salobj.Remote(domain, csc.salinfo.name, csc.salinfo.index))
+            for csc in cscs
+        ]
+        try:
+            for remote in remotes:
+                await remote.cmd_disable.start(timeout=TIMEOUT)
+            yield
+        finally:
+            for remote in remotes:
+                await remote.cmd_enable.start(timeout=TIMEOUT)
+
+
+async def test_all_that_is_in_the_way_is_told_before_the_first_exposure(
+    observatory: SimulatedObservatory,
+) -> None:
+    # Given two components that are DISABLED and a collection that is not
+    # there.
+    run = Run(observatory, script_mode="BIAS", input_collections_verify_bias="LATISS/calib/weekly")
+    async with disabled(observatory.ocps, observatory.header_service):
+        result = await run.to_its_end()
+    assert result.state == "FAILED"
+    for words in ("OCPS:1 is DISABLED", "atheaderservice", "LATISS/calib/weekly does not exist"):
+        assert words in result.reason
+    assert result.checkpoints == ()
+    assert run.report.exposures == {"BIAS": ()}
+    assert "".join(message.traceback for message in result.messages) == ""
+
+
+async def test_certifying_again_is_refused_before_the_first_exposure(
+    observatory: SimulatedObservatory,
+) -> None:
+    # Given a collection that has calibrations for all times.
+    run = Run(
+        observatory, script_mode="BIAS_DARK", generate_calibrations=True, calib_collection="LATISS/calib"
+    )
+    result = await run.to_its_end()
+    assert result.state == "FAILED"
+    assert "calib_collection LATISS/calib has calibrations already (bias" in result.reason
+    assert "Write another calib_collection" in result.reason
+    assert run.report.exposures == {"BIAS": (), "DARK": ()}
+
+
+async def test_an_unknown_filter_is_refused_before_the_first_exposure(
+    observatory: SimulatedObservatory,
+) -> None:
+    run = Run(observatory, script_mode="FLAT", filter="SDSSz")
+    result = await run.to_its_end()
+    assert result.state == "FAILED"
+    # Once, though two who ask for it are told.
+    assert "filter: SDSSz: the spectrograph has no such filter; write one of empty_1" in result.reason
+    assert result.reason.count("filter: SDSSz") == 1
+    assert run.report.exposures == {"FLAT": ()}
+
+
+async def test_without_a_repository_nothing_begins(observatory: SimulatedObservatory) -> None:
+    run = Run(observatory, script_mode="BIAS", repo="/no/such/repo")
+    result = await run.to_its_end()
+    assert result.state == "FAILED"
+    assert "/no/such/repo" in result.reason and "configuration key 'repo'" in result.reason
+    assert result.checkpoints == ()
+
+
+# Runs
+
+
+@pytest.mark.slow
+async def test_a_run_pauses_goes_on_and_ends_done(observatory: SimulatedObservatory) -> None:
+    run = Run(observatory, script_mode="BIAS", n_bias=4, program="BLOCK-T60", reason="daily", n_processes=1)
+    at_pause: list[tuple[str, ...]] = []
+
+    async def resume(queued: QueuedScript) -> None:
+        at_pause.append(queued.result().checkpoints)
+        await queued.resume()
+
+    result = await run.to_its_end(pause_checkpoint="BIAS [23]/.*", on_paused=resume, block_id="BLOCK-T60")
+    # Then the operator has seen how far it was, and how it ended.
+    assert result.states == (
+        *("UNCONFIGURED", "CONFIGURED", "RUNNING", "PAUSED", "RUNNING", "PAUSED"),
+        *("RUNNING", "ENDING", "DONE"),
+    )
+    frames = tuple(f"BIAS {i}/5, 0 s" for i in range(1, 6))
+    assert at_pause == [frames[:2], frames[:3]]
+    assert result.checkpoints[:5] == frames
+    assert all(name.startswith("Processing, ") for name in result.checkpoints[5:])
+
+    # And the report tells what there is in the Butler.
+    report = run.report
+    assert report.state == "DONE" and report.complete, report
+    assert len(report.exposures["BIAS"]) == 5 and report.discarded["BIAS"] == report.exposures["BIAS"][:1]
+    assert run.outcome("verify BIAS") is Outcome.PASSED
+    assert [exposure.exposure for exposure in report.verdicts["BIAS"].exposures] == list(
+        report.exposures["BIAS"][1:]
+    )
+    with Butler.from_config(str(observatory.repo)) as butler:
+        records = {
+            record.id: record
+            for record in butler.query_dimension_records("exposure", instrument="LATISS", explain=False)
+        }
+    for exposure in report.exposures["BIAS"]:
+        record = records[exposure]
+        assert (record.science_program, record.observation_reason) == ("BLOCK-T60", "daily")
+        assert record.group == f"BLOCK-T60_{run.script.salinfo.index}"
+
+
+@pytest.mark.slow
+async def test_a_stop_at_a_checkpoint_aborts_the_job_beside_it(observatory: SimulatedObservatory) -> None:
+    # Given biases that are verified while the script waits to take darks.
+    run = Run(observatory, script_mode="BIAS_DARK", n_bias=2, n_dark=5, exp_times_dark=5)
+
+    async def resume(queued: QueuedScript) -> None:
+        await asyncio.wait_for(run.job_has_started.wait(), TIMEOUT)
+        await queued.resume()
+
+    # When it is to stop at the second dark.
+    result = await run.to_its_end(pause_checkpoint="DARK 1/.*", stop_checkpoint="DARK 2/.*", on_paused=resume)
+    # Then no job goes on, and the report says what has become of each stage.
+    assert result.states[-2:] == ("STOPPING", "STOPPED")
+    assert run.report.state == "STOPPED"
+    assert len(run.report.exposures["DARK"]) == 1
+    assert run.outcome("verify BIAS") is Outcome.ABORTED
+    assert run.outcome("verify DARK") is Outcome.ABORTED
+    assert_no_job_runs(observatory, run)
+
+
+@pytest.mark.slow
+async def test_a_stop_command_ends_a_run_within_seconds(observatory: SimulatedObservatory) -> None:
+    run = Run(observatory, script_mode="BIAS", n_bias=2)
+    async with QueuedScript(run.make_script, on_message=run.hear) as queued:
+        await queued.configure(run.config)
+        running = asyncio.create_task(queued.run(GROUP_ID, timeout=TIMEOUT))
+        await asyncio.wait_for(run.job_has_started.wait(), TIMEOUT)
+        # When the operator presses stop, and again.
+        await queued.stop()
+        assert await queued.wait_for("STOPPED", timeout=STOP_TIMEOUT) == "STOPPED"
+        await running
+    assert run.report.state == "STOPPED"
+    assert run.outcome("expose BIAS") is Outcome.PASSED
+    assert run.outcome("verify BIAS") is Outcome.ABORTED
+    assert_no_job_runs(observatory, run)
+
+
+def assert_no_job_runs(observatory: SimulatedObservatory, run: Run) -> None:
+    job_ids = [result.job_id for result in run.report.stages if result.job_id]
+    assert job_ids
+    for job_id in job_ids:
+        assert observatory.ocps.jobs[job_id].phase == "aborted"
+        assert observatory.ocps.jobs[job_id].done.is_set()
