@@ -202,20 +202,6 @@ async def test_all_that_is_in_the_way_is_told_before_the_first_exposure(
     assert "".join(message.traceback for message in result.messages) == ""
 
 
-async def test_certifying_again_is_refused_before_the_first_exposure(
-    observatory: SimulatedObservatory,
-) -> None:
-    # Given a collection that has calibrations for all times.
-    run = Run(
-        observatory, script_mode="BIAS_DARK", generate_calibrations=True, calib_collection="LATISS/calib"
-    )
-    result = await run.to_its_end()
-    assert result.state == "FAILED"
-    assert "calib_collection LATISS/calib has calibrations already (bias" in result.reason
-    assert "Write another calib_collection" in result.reason
-    assert run.report.exposures == {"BIAS": (), "DARK": ()}
-
-
 async def test_an_unknown_filter_is_refused_before_the_first_exposure(
     observatory: SimulatedObservatory,
 ) -> None:
@@ -279,6 +265,42 @@ async def test_a_run_pauses_goes_on_and_ends_done(observatory: SimulatedObservat
 
 
 @pytest.mark.slow
+async def test_certifying_again_is_refused_before_the_first_exposure(
+    observatory: SimulatedObservatory,
+) -> None:
+    config = {
+        "script_mode": "BIAS",
+        "n_bias": 3,
+        "generate_calibrations": True,
+        "do_verify": False,
+        "calib_collection": "LATISS/calib/again",
+    }
+    # Given a bias that was certified for all the time of the defaults.
+    first = Run(observatory, **config)
+    assert (await first.to_its_end()).state == "DONE"
+    assert first.outcome("certify BIAS") is Outcome.CERTIFIED
+    # When the same is asked for again.
+    second = Run(observatory, **config)
+    result = await second.to_its_end()
+    # Then it says what to write instead, before anything is done.
+    assert result.state == "FAILED"
+    for words in ("LATISS/calib/again has calibrations already (bias", "Write another calib_collection"):
+        assert words in result.reason
+    assert second.report.exposures == {"BIAS": ()}
+    assert result.checkpoints == ()
+    assert "".join(message.traceback for message in result.messages) == ""
+
+
+async def test_a_paused_run_can_be_stopped(observatory: SimulatedObservatory) -> None:
+    run = Run(observatory, script_mode="BIAS_DARK")
+    result = await run.to_its_end(pause_checkpoint="BIAS 2/.*", on_paused=QueuedScript.stop)
+    assert result.states[-3:] == ("PAUSED", "STOPPING", "STOPPED")
+    assert run.report.state == "STOPPED"
+    assert {name: len(ids) for name, ids in run.report.exposures.items()} == {"BIAS": 1, "DARK": 0}
+    assert {result.outcome for result in run.report.stages} == {Outcome.ABORTED}
+
+
+@pytest.mark.slow
 async def test_a_stop_at_a_checkpoint_aborts_the_job_beside_it(observatory: SimulatedObservatory) -> None:
     # Given biases that are verified while the script waits to take darks.
     run = Run(observatory, script_mode="BIAS_DARK", n_bias=2, n_dark=5, exp_times_dark=5)
@@ -306,7 +328,7 @@ async def test_a_stop_command_ends_a_run_within_seconds(observatory: SimulatedOb
         running = asyncio.create_task(queued.run(GROUP_ID, timeout=TIMEOUT))
         await asyncio.wait_for(run.job_has_started.wait(), TIMEOUT)
         # When the operator presses stop, and again.
-        await queued.stop()
+        await asyncio.gather(queued.stop(), queued.stop())
         assert await queued.wait_for("STOPPED", timeout=STOP_TIMEOUT) == "STOPPED"
         await running
     assert run.report.state == "STOPPED"

@@ -7,6 +7,8 @@ from __future__ import annotations
 __all__ = ["BaseMakeCalibrations"]
 
 import abc
+import asyncio
+import contextlib
 import copy
 from typing import Any
 
@@ -133,9 +135,26 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
             instrument=self.instrument,
         )
         try:
-            await self._procedure.run()
+            await _see_through(asyncio.create_task(self._procedure.run()))
         except ObservatoryError as error:
             raise salobj.ExpectedError(str(error)) from error
+
+
+async def _see_through(work: asyncio.Task[None]) -> None:
+    """Await a task; cancel it once, however often this is cancelled.
+
+    Whoever presses stop again while jobs are being aborted must not keep the
+    first stop from aborting them.
+    """
+    try:
+        await asyncio.shield(work)
+    except asyncio.CancelledError:
+        work.cancel()
+        while not work.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait({work})
+        await work
+        raise
 
 
 class _ScriptOperator:
