@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from lsst.ts.calibrationscripts.config import (
     CalibrationConfig,
     ConfigurationError,
+    FlatSet,
     ImageType,
     Problem,
     Series,
@@ -328,6 +329,38 @@ def test_a_mode_names_its_series_in_order(mode: str, types: list[str]) -> None:
         ("filter: r and i", "filter", "write one filter name or ID"),
         ("grating: -1", "grating", "write 0 or more"),
         ("filter: 4", "filter", "write 3 or less"),
+        ("flat_sets: {filter: a}", "flat_sets", "write for example [{filter: SDSSr_65mm"),
+        ("flat_sets: []", "flat_sets", "write for example [{filter: SDSSr_65mm"),
+        ("flat_sets: [{}" + ", {}" * 12 + "]", "flat_sets", "write 12 or fewer"),
+        (
+            "flat_sets: [SDSSr_65mm]",
+            "flat_sets[0]",
+            "write for example {filter: empty_1, grating: SDSSy_65mm}",
+        ),
+        ("flat_sets: [{}, null]", "flat_sets[1]", "leave flat_sets[1] out"),
+        ("flat_sets: [{filters: a}]", "flat_sets[0].filters", "did you mean filter?"),
+        ("flat_sets: [{lamp: 1}]", "flat_sets[0].lamp", "leave it out"),
+        ("flat_sets: [{3: 1}]", "flat_sets[0].3", "leave it out"),
+        ("flat_sets: [{filter:a}]", "flat_sets[0].filter:a", "write filter: a"),
+        ("flat_sets: [{n_flat=3}]", "flat_sets[0].n_flat=3", "write n_flat: 3"),
+        ("flat_sets: [{filter: a, filter: b}]", "flat_sets", "leave one of them out"),
+        ("flat_sets: [{n_discard_flat: 2}]", "flat_sets[0].n_discard_flat", "outside flat_sets"),
+        ("flat_sets: [{filter: '${FILTER}'}]", "flat_sets[0].filter", "replace the placeholder by a filter"),
+        ("flat_sets: [{grating: a b}]", "flat_sets[0].grating", "write one grating name or ID"),
+        ("flat_sets: [{grating: 4}]", "flat_sets[0].grating", "write 3 or less"),
+        ("flat_sets: [{n_flat: 0}]", "flat_sets[0].n_flat", "write 1 or more"),
+        ("flat_sets: [{n_flat: '4'}]", "flat_sets[0].n_flat", "write 4, without quotes"),
+        ("flat_sets: [{exp_times_flat: 0}]", "flat_sets[0].exp_times_flat", "write 0.1 s or more"),
+        ("flat_sets: [{exp_times_flat: [1, 0]}]", "flat_sets[0].exp_times_flat", "write 0.1 s or more"),
+        ("flat_sets: [{exp_times_flat: [.nan]}]", "flat_sets[0].exp_times_flat", "write a number"),
+        ("flat_sets: [{}, {}]", "flat_sets[1]", "leave one of the two out"),
+        ("flat_sets: [{filter: 1}, {filter: 1, n_flat: 2}]", "flat_sets[1]", "leave one of the two out"),
+        ("flat_sets: [{filter: a}, {grating: b}, {filter: a}]", "flat_sets[2]", "leave one of the two out"),
+        ("do_ptc: True\nflat_sets: [{n_flat: 1}]", "flat_sets", "write every time of a set twice"),
+        ("exp_times_flat: 3000\nflat_sets: [{filter: 1}, {filter: 2}]", "flat_sets", "the limit is 24 h"),
+        ("n_flat: 0\nn_discard_flat: null\nflat_sets: [{n_flat: 1}]", "n_flat", "write 1 or more"),
+        ("pipeline_generation: newest", "pipeline_generation", "write procedure or current"),
+        ("pipeline_generation: Current", "pipeline_generation", "write current"),
         ("calib_collection: ''", "calib_collection", "write a collection"),
         ("calib_collection: LATISS/calib daily", "calib_collection", "write it without blanks"),
         ("calib_collection: LATISS/calib,b", "calib_collection", "write one"),
@@ -504,8 +537,205 @@ def test_gains_alone_are_worth_taking_flats_for() -> None:
     assert parse("do_verify: False\nscript_mode: FLAT").notices == ()
 
 
+SEVERAL_SETS = """\
+generate_calibrations: True
+calib_collection: LATISS/calib/weekly
+certify_calib_begin_date: "2022-11-04"
+certify_calib_end_date: "2022-11-05"
+exp_times_flat: [5, 5, 10, 10]
+flat_sets:
+- filter: SDSSr_65mm
+  grating: empty_1
+- filter: empty_1
+  grating: SDSSy_65mm
+  exp_times_flat: 20
+- {filter: 0, grating: 0, n_flat: 2, exp_times_flat: [1, 2]}
+"""
+
+
+def test_several_sets_of_flats_are_several_series() -> None:
+    config = parse(SEVERAL_SETS)
+
+    assert [series.name for series in config.series] == [
+        "BIAS",
+        "DARK",
+        "FLAT SDSSr_65mm~empty_1",
+        "FLAT empty_1~SDSSy_65mm",
+        "FLAT 0~0",
+    ]
+    assert config.flat_sets == (
+        FlatSet("SDSSr_65mm", "empty_1", 4, (5.0, 5.0, 5.0, 10.0, 10.0)),
+        FlatSet("empty_1", "SDSSy_65mm", 20, (20.0,) * 21),
+        FlatSet(0, 0, 2, (1.0, 1.0, 2.0)),
+    )
+    _, _, *flats = config.series
+    assert [(flat.filter, flat.grating, flat.n_discard, flat.exp_times) for flat in flats] == [
+        (flat_set.filter, flat_set.grating, 1, flat_set.exp_times_flat) for flat_set in config.flat_sets
+    ]
+    assert config.notices == (
+        "exp_times_flat has 4 values: 4 flats are kept, not the default of 20; 1 more are discarded.",
+        "No gain can be measured for FLAT 0~0: no two flats have the same exposure time.",
+    )
+
+
+def test_a_sole_set_of_flats_goes_by_the_name_of_its_type() -> None:
+    one_set = parse("flat_sets: [{filter: empty_1, grating: SDSSy_65mm}]")
+    old_keys = parse("filter: empty_1\ngrating: SDSSy_65mm")
+
+    assert one_set.series == old_keys.series
+    flats = series_of(one_set, ImageType.FLAT)
+    assert (flats.name, flats.filter, flats.grating) == ("FLAT", "empty_1", "SDSSy_65mm")
+    assert [(series.filter, series.grating) for series in one_set.series[:2]] == [(None, None)] * 2
+
+
+def test_a_set_takes_what_it_lacks_from_the_parameters_of_that_name() -> None:
+    config = parse(
+        "filter: SDSSr_65mm\nn_flat: 3\nn_discard_flat: 2\n"
+        "flat_sets: [{grating: 1, n_flat: null}, {grating: 2, n_flat: 2.0}, "
+        "{grating: 3, exp_times_flat: [1, 2, 3]}]"
+    )
+
+    assert config.flat_sets == (
+        FlatSet("SDSSr_65mm", 1, 3, (5.0,) * 5),
+        FlatSet("SDSSr_65mm", 2, 2, (5.0,) * 4),
+        FlatSet("SDSSr_65mm", 3, 3, (1.0, 1.0, 1.0, 2.0, 3.0)),
+    )
+
+
+def test_a_wheel_that_a_set_does_not_name_stays_where_the_set_before_turned_it() -> None:
+    config = parse(
+        "flat_sets: [{grating: empty_1}, {filter: SDSSr_65mm, grating: blue300}, {grating: empty_1}]"
+    )
+
+    assert [series.name for series in config.series[2:]] == [
+        "FLAT current~empty_1",
+        "FLAT SDSSr_65mm~blue300",
+        "FLAT SDSSr_65mm~empty_1",
+    ]
+    assert config.notices == ("flat_sets[2].filter is left out: it stays SDSSr_65mm, as in the set before.",)
+
+
 @pytest.mark.parametrize(
-    "text", ["", TIMES_AND_NUMBERS, ANOTHER_PTC, FAILING, "script_mode: BIAS\nn_dark: 5"]
+    ("text", "line"),
+    [
+        (
+            "flat_sets: [{n_flat: 4, exp_times_flat: [1, 2, 3]}]",
+            "flat_sets[0].n_flat: 4: but flat_sets[0].exp_times_flat has 3 values; "
+            "write flat_sets[0].n_flat: 3, or a list of 4 values (or of 5, the 1 to discard first) (line 1)",
+        ),
+        (
+            "n_flat: 4\nflat_sets:\n- filter: a\n- filter: b\n  exp_times_flat: [1, 2, 3]",
+            "flat_sets[1].n_flat: 4: as n_flat says, but flat_sets[1].exp_times_flat has 3 values; "
+            "write flat_sets[1].n_flat: 3, or a list of 4 values (or of 5, the 1 to discard first) (line 4)",
+        ),
+        (
+            "exp_times_flat: [1, 2, 3]\nn_discard_flat: 0\nflat_sets:\n- {n_flat: 2}",
+            "flat_sets[0].n_flat: 2: but exp_times_flat has 3 values; write flat_sets[0].n_flat: 3, "
+            "or a list of 2 values (line 4)",
+        ),
+        (
+            "n_flat: 2\nexp_times_flat: [1, 2, 3]\nn_discard_flat: 0\nflat_sets: [{filter: 1}, {filter: 2}]",
+            "n_flat: 2: but exp_times_flat has 3 values; write n_flat: 3, or a list of 2 values (line 1)",
+        ),
+    ],
+)
+def test_numbers_and_times_of_a_set_that_do_not_fit(text: str, line: str) -> None:
+    assert only_line(text) == line
+
+
+def test_the_problems_of_all_sets_come_together() -> None:
+    text = """\
+n_flat: 0
+flat_sets:
+- filter: SDSSr_65mm
+  gratings: empty_1
+- n_flat: 0
+  exp_times_flat: [0.05]
+- empty_1
+- filter: a b
+"""
+    assert [(problem.key, problem.line) for problem in problems(text)] == [
+        ("n_flat", 1),
+        ("flat_sets[0].gratings", 4),
+        ("flat_sets[1].n_flat", 5),
+        ("flat_sets[1].exp_times_flat", 6),
+        ("flat_sets[2]", 7),
+        ("flat_sets[3].filter", 8),
+    ]
+
+
+def test_sets_that_no_flats_are_taken_for_are_no_error() -> None:
+    config = parse("script_mode: BIAS\nflat_sets: [{n_flat: 4, exp_times_flat: [1, 2]}, {}]")
+
+    assert [series.name for series in config.series] == ["BIAS"]
+    assert config.notices == ("flat_sets has no effect: no flats are taken in script_mode BIAS.",)
+
+
+def test_parameters_that_every_set_overrules_have_no_effect() -> None:
+    config = parse(
+        "filter: a\nn_flat: 3\nexp_times_flat: [1, 2]\nflat_sets: [{filter: b, exp_times_flat: 4}]"
+    )
+
+    assert config.flat_sets == (FlatSet("b", None, 3, (4.0,) * 4),)
+    assert config.notices == ("filter, exp_times_flat has no effect: every set of flat_sets has its own.",)
+
+
+def test_the_photon_transfer_curve_takes_the_first_set_with_a_pair() -> None:
+    config = parse(
+        "do_ptc: True\ncertify_calib_begin_date: 2022-11-04\n"
+        "flat_sets: [{filter: 1, exp_times_flat: [1, 2]}, {filter: 2, exp_times_flat: [1, 1, 2, 2]}]"
+    )
+
+    assert config.notices[-2:] == (
+        "No gain can be measured for FLAT 1~current: no two flats have the same exposure time.",
+        "The photon transfer curve is made from FLAT 2~current, the first set with a pair.",
+    )
+
+
+def test_current_pipelines_take_no_options_of_the_procedure() -> None:
+    config = parse("pipeline_generation: current\nconfig_options_flat: -c cpFlatIsr:doDefect=False")
+
+    assert config.config_options_flat == ("-c", "cpFlatIsr:doDefect=False")
+    assert config.config_options_bias == config.config_options_ptc == ()
+    assert config.notices == (
+        "config_options_bias, config_options_dark, config_options_defects, config_options_ptc stand at the "
+        "procedure's default, which names a task that the current pipelines do not have; they are left out.",
+    )
+
+
+@pytest.mark.parametrize("option", ["-c isr:doDark=False", "-cisr:doDark=False", "--config=isr:doDark=False"])
+@pytest.mark.parametrize(
+    ("key", "label"),
+    [
+        ("config_options_bias", "cpBiasIsr"),
+        ("config_options_dark", "cpDarkIsr"),
+        ("config_options_flat", "cpFlatIsr"),
+        ("config_options_defects", "cpMeasureDarkDefects"),
+        ("config_options_ptc", "cpPtcIsr"),
+    ],
+)
+def test_current_pipelines_have_no_task_isr(key: str, label: str, option: str) -> None:
+    line = only_line(f"pipeline_generation: current\n{key}: {option}")
+
+    assert line.startswith(f"{key}: '{option}': the current pipelines have no task isr; write ")
+    assert label in line
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        TIMES_AND_NUMBERS,
+        ANOTHER_PTC,
+        FAILING,
+        SEVERAL_SETS,
+        "script_mode: BIAS\nn_dark: 5",
+        "n_flat: 1000\nexp_times_flat: 0.1",
+        "pipeline_generation: current",
+        "flat_sets: [{filter: 0}, {grating: 1}]",
+        "script_mode: DARK\nflat_sets: [{n_flat: 4, exp_times_flat: [1, 2]}]",
+        "n_flat: 3\nexp_times_flat: [1]\nflat_sets: [{n_flat: 1}]",
+    ],
 )
 def test_a_configuration_survives_json_and_yaml(text: str) -> None:
     config = parse(text)
@@ -528,7 +758,19 @@ SCALARS = st.one_of(
     st.dates().map(str),
     st.sampled_from(["BIAS", "FLAT", "-c a:b=c", "a/b,c", "1e3", "0x_", "0b_", "1:1.5", "!!int x", "&a *a"]),
 )
-VALUES = st.one_of(SCALARS, st.lists(SCALARS, max_size=4), st.dictionaries(SCALARS, SCALARS, max_size=2))
+SETS = st.lists(
+    st.dictionaries(
+        st.sampled_from(["filter", "grating", "n_flat", "exp_times_flat", "filters", 3]),
+        st.one_of(
+            st.integers(0, 4), st.sampled_from(["a", "b", None, 2.0]), st.lists(st.integers(1, 3)), SCALARS
+        ),
+        max_size=4,
+    ),
+    max_size=3,
+)
+VALUES = st.one_of(
+    SCALARS, SETS, st.lists(SCALARS, max_size=4), st.dictionaries(SCALARS, SCALARS, max_size=2)
+)
 WRITTEN = st.lists(st.tuples(KEYS, st.sampled_from([": ", ": ", ": ", ":", "=", "\t: "]), VALUES), max_size=6)
 YAML_LIKE = st.text(alphabet=string.printable + "\x00\x85\u2028\ud800é", max_size=200) | st.lists(
     st.sampled_from(
@@ -546,7 +788,22 @@ def assert_accepted_or_explained(text: str) -> None:
         assert len(rest) == len(error.problems)
         assert all(line.isprintable() for line in rest)
     else:
-        assert CalibrationConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+        data = json.loads(json.dumps(config.to_dict()))
+        assert CalibrationConfig.from_dict(data) == config
+        assert parse(yaml.safe_dump(data)) == config
+        assert len({series.name for series in config.series}) == len(config.series)
+
+
+@settings(derandomize=True, max_examples=250, deadline=None)
+@given(
+    SETS,
+    st.sampled_from(
+        ["n_flat: 3", "n_flat: null", "exp_times_flat: [1, 1, 2]", "filter: a", "do_ptc: True", ""]
+    ),
+    st.sampled_from(["n_discard_flat: 0", "script_mode: BIAS", ""]),
+)
+def test_any_sets_of_flats_are_accepted_or_explained(sets: list[object], line: str, another: str) -> None:
+    assert_accepted_or_explained(f"flat_sets: {json.dumps(sets)}\n{line}\n{another}")
 
 
 @settings(derandomize=True, max_examples=250, deadline=None)

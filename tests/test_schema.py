@@ -12,6 +12,7 @@ import pytest
 from lsst.ts.calibrationscripts.config import CalibrationConfig, load_schema, parse
 
 PROPERTIES = load_schema()["properties"]
+SET_PROPERTIES = PROPERTIES["flat_sets"]["items"]["properties"]
 
 # As the procedure gives them.
 PROCEDURE_DEFAULTS = {
@@ -91,6 +92,21 @@ def test_every_property_tells_the_observer_what_it_does(key: str) -> None:
 
     assert len(description) > 20
     assert description.endswith(".")
+
+
+@pytest.mark.parametrize("key", SET_PROPERTIES)
+def test_a_set_of_flats_has_parameters_of_the_whole_run(key: str) -> None:
+    ours, of_the_run = SET_PROPERTIES[key], PROPERTIES[key]
+
+    limits = ["minimum", "maximum", "minItems", "maxItems", "maxLength", "items"]
+    assert [ours.get(limit) for limit in limits] == [of_the_run.get(limit) for limit in limits]
+    assert set(ours["type"]) == {*of_the_run["type"], "null"}
+    assert f"parameter {key} says" in ours["description"] or key == "exp_times_flat"
+
+
+@pytest.mark.parametrize("key", ["filter", "grating"])
+def test_the_wheels_have_slots_0_to_3(key: str) -> None:
+    assert (PROPERTIES[key]["minimum"], PROPERTIES[key]["maximum"]) == (0, 3)
 
 
 @pytest.mark.parametrize("key", [key for key in PROPERTIES if "timeout" in key or "exp_times" in key])

@@ -9,6 +9,7 @@ __all__ = ["check"]
 import difflib
 import functools
 import math
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,19 @@ MAX_TOTAL_TIME = 86_400.0
 
 N_AMPLIFIERS = 16
 """Amplifiers of a LATISS image, hence results of one test type."""
+
+_CURRENT_LABELS = {
+    "config_options_bias": "cpBiasIsr",
+    "config_options_dark": "cpDarkIsr",
+    "config_options_flat": "cpFlatIsr",
+    "config_options_defects": "cpMeasureBiasDefects, cpMeasureDarkDefects, cpMeasureFlatDefects "
+    "or cpMergeDefects",
+    "config_options_ptc": "cpPtcIsr",
+}
+"""Tasks of the current cp_pipe that options are for, where those of the
+procedure are for ``isr``."""
+
+_NAMES_ISR = re.compile("(-[cC]|--config(-file)?=)?isr:")
 
 
 def check(written: WrittenConfig) -> CalibrationConfig:
@@ -77,6 +91,8 @@ class _Checker:
     def config(self) -> CalibrationConfig:
         self._take_known_keys_of_sets()
         self._check_values()
+        if self._usable("pipeline_generation") and self._values["pipeline_generation"] == "current":
+            self._settle_current_options()
         types = self._image_types()
         for image_type in ImageType:
             self._resolve_series(image_type, used=image_type in types)
@@ -114,10 +130,14 @@ class _Checker:
             if key in properties:
                 continue
             place = f"{prefix}{key}"
-            near = difflib.get_close_matches(str(key).lower(), properties, n=1)
             if key in self._properties:
                 self._report(place, None, "is not part of a set", f"write {key} outside flat_sets")
                 continue
+            name, *rest = re.split(" *[:=] *", str(key), maxsplit=1)
+            if rest and name in properties:
+                self._report(place, None, "is no parameter and value", f"write {name}: {rest[0]}".rstrip())
+                continue
+            near = difflib.get_close_matches(str(key).lower(), properties, n=1)
             self._report(place, None, "unknown", f"did you mean {near[0]}?" if near else "leave it out")
             if near and near[0] not in known:
                 known[near[0]] = value
@@ -153,17 +173,15 @@ class _Checker:
                 self._report(place, values[key], "is not finite", f"write a number, for example {number}")
         reported = set(self._unusable)
         for error in sorted(_validator().iter_errors(self._values), key=lambda error: list(error.path)):
-            key, *within = map(str, error.path)
-            place = key
-            if key == "test_case":
-                place = ".".join([key, *within])
-            elif key == "flat_sets" and within:
-                # Without the index of a number in a list, as elsewhere.
-                place = ".".join([f"{key}[{within[0]}]", *within[1:2]])
-                key = within[1] if within[1:] else key
-            if "flat_sets" in reported and place.startswith("flat_sets"):
-                continue
-            if key in reported or place in reported:
+            parameter, *within = map(str, error.path)
+            place = key = parameter
+            if parameter == "test_case":
+                place = ".".join([parameter, *within])
+            elif parameter == "flat_sets" and within:
+                # Lists of numbers are reported without the number's index.
+                place = ".".join([f"{parameter}[{within[0]}]", *within[1:2]])
+                key = within[1] if within[1:] else parameter
+            if parameter in reported or place in reported:
                 continue
             reported.add(place)
             what, remedy = explain(place, self._properties[key]["default"], error)
@@ -179,6 +197,29 @@ class _Checker:
             except Unusable as error:
                 self._report(place, value, error.what, error.remedy)
 
+    def _settle_current_options(self) -> None:
+        """Empty options that only the procedure's pipelines understand."""
+        left_out = []
+        for key, labels in _CURRENT_LABELS.items():
+            if not self._usable(key):
+                continue
+            if self._values[key] == parse_field(key, self._properties[key]["default"]):
+                self._values[key] = ()
+                left_out.append(key)
+            elif any(map(_NAMES_ISR.match, self._values[key])):
+                self._report(
+                    key,
+                    self._given[key],
+                    "the current pipelines have no task isr",
+                    f"write {labels} in its place, or leave {key} out",
+                )
+        if left_out:
+            stand, they_are = ("stand", "they are") if len(left_out) > 1 else ("stands", "it is")
+            self._notices.append(
+                f"{', '.join(left_out)} {stand} at the procedure's default, which names a task that the "
+                f"current pipelines do not have; {they_are} left out."
+            )
+
     def _image_types(self) -> tuple[ImageType, ...]:
         if not self._usable("script_mode"):
             return tuple(ImageType)
@@ -188,22 +229,21 @@ class _Checker:
         """Replace n, n_discard and exposure times by what will be taken."""
         name = image_type.lower()
         n_key, discard_key, times_key = f"n_{name}", f"n_discard_{name}", f"exp_times_{name}"
+        if self._values[discard_key] is None:
+            self._values[discard_key] = self._properties[discard_key]["default"]
         if not self._usable(n_key, discard_key, times_key):
             return
         default_n: int = self._properties[n_key]["default"]
         n: int = default_n if self._values[n_key] is None else self._values[n_key]
-        if self._values[discard_key] is None:
-            self._values[discard_key] = self._properties[discard_key]["default"]
-        n_discard: int = self._values[discard_key]
         times = self._values.get(times_key, 0.0)
         if not used:
-            unused = (n_key, discard_key, times_key)
-            self._note_unused(image_type, *unused, *(["flat_sets"] if image_type is ImageType.FLAT else []))
+            sets = ("flat_sets",) if image_type is ImageType.FLAT else ()
+            self._note_unused(image_type, n_key, discard_key, times_key, *sets)
         # Sets that say it themselves leave nothing for these to fit.
         used = used and (image_type is not ImageType.FLAT or self._some_set_lacks("n_flat", "exp_times_flat"))
         if used and self._values[n_key] is None and not isinstance(times, list):
             self._notices.append(f"{n_key} is null: the default of {n} is taken.")
-        fitted = self._fit(image_type, n, n_discard, times, used, n_key, times_key)
+        fitted = self._fit(image_type, n, times, used, n_key, times_key)
         if fitted is None:
             return
         self._values[n_key] = fitted[0]
@@ -214,7 +254,6 @@ class _Checker:
         self,
         image_type: ImageType,
         n: int,
-        n_discard: int,
         times: float | list[float],
         used: bool,
         n_from: str,
@@ -226,9 +265,10 @@ class _Checker:
         What comes from which key is told in messages; nothing is returned if
         the two do not fit.
         """
+        name = image_type.lower()
+        n_discard: int = self._values[f"n_discard_{name}"]
         if not isinstance(times, list):
             return n, (float(times),) * (n + n_discard)
-        name = image_type.lower()
         default_n = self._properties[f"n_{name}"]["default"]
         exp_times = tuple(float(time) for time in times)
         if len(exp_times) == n + n_discard or (len(exp_times) != n and not used):
@@ -248,7 +288,7 @@ class _Checker:
         self, name: str, n: int, n_discard: int, count: int, n_from: str, times_from: str, prefix: str
     ) -> None:
         n_key, times_key = f"{prefix}n_{name}", f"{prefix}exp_times_{name}"
-        if times_key == times_from and times_key not in self._given and not prefix:
+        if times_from in self._properties and times_from not in self._given:
             what = f"does not fit the default {times_key}, which has {count} values"
             remedy = f"write {times_key} too: one number, or a list of {n} values"
         else:
@@ -308,7 +348,6 @@ class _Checker:
         fitted = self._fit(
             ImageType.FLAT,
             int(n),
-            self._values["n_discard_flat"],
             times,
             used,
             sources["n_flat"],

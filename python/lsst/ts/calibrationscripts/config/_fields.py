@@ -92,7 +92,7 @@ def _element(kind: str) -> Callable[[str | int | None], str | int | None]:
             return None if value is None else int(value)
         name = _text(value, placeholder_for=f"a {kind} name or ID")
         if name.lower() in {"", "none"}:
-            raise Unusable("is no name", f"write null, or leave {kind} out, to change nothing")
+            raise Unusable("is no name", f"write null, or leave {kind} out")
         if not re.fullmatch(r"[A-Za-z0-9_.~+-]+", name):
             raise Unusable("is no name", f"write one {kind} name or ID, letters, digits and _ . ~ + - only")
         return name
