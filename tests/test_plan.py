@@ -8,8 +8,7 @@ import json
 
 import pytest
 from lsst.ts.calibrationscripts.config import parse
-from lsst.ts.calibrationscripts.pipelines import Product
-from lsst.ts.calibrationscripts.plan import RunPlan, StageKind, make_plan
+from lsst.ts.calibrationscripts.plan import RunPlan, make_plan
 
 
 def plan_of(text: str) -> RunPlan:
@@ -22,11 +21,7 @@ def needs(plan: RunPlan) -> dict[str, tuple[str, ...]]:
 
 def test_the_daily_default_verifies_externally() -> None:
     plan = plan_of("")
-    assert [len(plan.exposures_of(product)) for product in (Product.BIAS, Product.DARK, Product.FLAT)] == [
-        21,
-        23,
-        21,
-    ]
+    assert [len(plan.exposures_of(name)) for name in ("BIAS", "DARK", "FLAT")] == [21, 23, 21]
     assert sum(exposure.exp_time for exposure in plan.exposures) == 640
     # No type waits for another: only the camera's order is kept.
     assert needs(plan) == {
@@ -57,8 +52,8 @@ def test_without_verification_what_is_generated_is_certified() -> None:
 def test_a_dark_is_made_with_the_bias_of_this_run() -> None:
     # Given a chain, when the dark's job is written out
     plan = plan_of("{generate_calibrations: true, calib_collection: LATISS/calib/u/me, n_processes: 4}")
-    stage = plan.find(StageKind.GENERATE, Product.DARK)
-    assert stage is not None and stage.job is not None
+    stage = next(stage for stage in plan.stages if stage.name == "generate DARK")
+    assert stage.job is not None
     request = stage.job.request(
         generated=["u/ocps/bias"], exposures=[1, 2], instrument="LATISS", detectors=[0], n_processes=4
     )
@@ -72,7 +67,7 @@ def test_a_dark_is_made_with_the_bias_of_this_run() -> None:
 
 def test_no_pairs_no_gain_stage() -> None:
     plan = plan_of("{n_flat: 3, exp_times_flat: [1, 2, 3]}")
-    assert plan.find(StageKind.MEASURE, Product.GAIN) is None
+    assert "measure GAIN" not in needs(plan)
     assert any("gain" in notice for notice in plan.notices)
 
 
@@ -111,6 +106,67 @@ def test_stages_come_after_those_they_need(mode: str, generate: str) -> None:
 def test_json_tells_exposures_stages_and_duration() -> None:
     data = json.loads(json.dumps(plan_of("script_mode: BIAS_DARK").to_dict()))
     assert data["n_exposures"] == 44 == len(data["exposures"])
-    assert data["exposures"][0] == {"image_type": "BIAS", "exp_time": 0.0, "discard": True}
+    assert data["exposures"][0] == {
+        "image_type": "BIAS",
+        "series": "BIAS",
+        "exp_time": 0.0,
+        "discard": True,
+    }
     assert data["stages"][1]["after"] == ["expose BIAS"]
     assert data["duration"] > 0
+
+
+TWO_SETS = """
+generate_calibrations: true
+flat_sets:
+  - {filter: SDSSr_65mm, grating: empty_1, n_flat: 4, exp_times_flat: [1, 1, 2, 2]}
+  - {filter: empty_1, grating: SDSSy_65mm, n_flat: 3, exp_times_flat: 5}
+"""
+
+
+def test_each_flat_set_is_exposed_made_verified_and_certified_by_itself() -> None:
+    plan = plan_of(TWO_SETS)
+    r, y = "SDSSr_65mm~empty_1", "empty_1~SDSSy_65mm"
+    assert [exposure.label for exposure in plan.exposures[-4:]] == [
+        f"FLAT {y} {k}/4, 5 s" for k in range(1, 5)
+    ]
+    assert needs(plan)[f"generate FLAT {r}"] == (f"expose FLAT {r}", "certify BIAS", "certify DARK")
+    assert needs(plan)[f"certify FLAT {y}"] == (f"verify FLAT {y}",)
+    assert needs(plan)[f"measure GAIN {y}"] == (f"expose FLAT {y}", "certify BIAS", "certify DARK")
+    jobs = {stage.name: stage.job for stage in plan.stages if stage.job}
+    assert jobs[f"generate FLAT {y}"].series == (f"FLAT {y}",)
+
+
+def test_defects_use_every_flat_set_and_a_ptc_the_first_with_pairs() -> None:
+    plan = plan_of(TWO_SETS + "do_defects: true\ndo_ptc: true\n")
+    jobs = {stage.name: stage.job for stage in plan.stages if stage.job}
+    assert jobs["generate DEFECTS"].series == (
+        "DARK",
+        "FLAT SDSSr_65mm~empty_1",
+        "FLAT empty_1~SDSSy_65mm",
+    )
+    assert jobs["generate PTC"].series == ("FLAT SDSSr_65mm~empty_1",)
+    # The other set's gains are not in that curve.
+    assert "measure GAIN empty_1~SDSSy_65mm" in needs(plan)
+    assert "measure GAIN SDSSr_65mm~empty_1" not in needs(plan)
+
+
+def test_current_defects_are_built_on_bootstrap_products_and_verified() -> None:
+    plan = plan_of("{pipeline_generation: current, do_defects: true}")
+    assert needs(plan)["generate DARK_BOOTSTRAP"] == ("expose DARK", "generate BIAS_BOOTSTRAP")
+    assert needs(plan)["generate DEFECTS"][3:] == (
+        "generate BIAS_BOOTSTRAP",
+        "generate DARK_BOOTSTRAP",
+        "generate FLAT_BOOTSTRAP",
+    )
+    assert needs(plan)["certify DEFECTS"] == ("verify DEFECTS",)
+    assert "certify BIAS_BOOTSTRAP" not in needs(plan)
+    jobs = {stage.name: stage.job for stage in plan.stages if stage.job}
+    assert jobs["generate DEFECTS"].pipeline == "${CP_PIPE_DIR}/pipelines/LATISS/cpDefects.yaml"
+    assert jobs["generate DEFECTS"].options == ()
+
+
+def test_current_gains_are_verified_and_never_certified() -> None:
+    plan = plan_of("pipeline_generation: current")
+    assert needs(plan)["verify GAIN"] == ("expose FLAT", "measure GAIN")
+    assert "certify GAIN" not in needs(plan)

@@ -225,3 +225,52 @@ def test_gains_are_reported_per_pair_and_amplifier() -> None:
         ((2026112300004, 2026112300005), 2.0),
     ]
     assert any("C00: 1.200" in text for _, text in world.log)
+
+
+TWO_SETS = """
+generate_calibrations: true
+n_bias: 3
+n_dark: 3
+exp_times_dark: 5
+flat_sets:
+  - {filter: SDSSr_65mm, grating: empty_1, n_flat: 4, exp_times_flat: [1, 1, 2, 2]}
+  - {filter: empty_1, grating: SDSSy_65mm, n_flat: 3, exp_times_flat: 5}
+"""
+
+
+def test_every_flat_set_is_taken_through_its_own_filter_and_grating() -> None:
+    world = World()
+    report = run(world, TWO_SETS)
+    assert report.complete
+    r, y = "FLAT SDSSr_65mm~empty_1", "FLAT empty_1~SDSSy_65mm"
+    assert world.time_of(f"set up {y}") == world.time_of(f"{r} 5/5, 2 s")
+    assert [(c.dataset_type, c.physical_filter) for c in report.certifications] == [
+        ("bias", None),
+        ("dark", None),
+        ("flat", "SDSSr_65mm~empty_1"),
+        ("flat", "empty_1~SDSSy_65mm"),
+    ]
+    assert set(report.verdicts) == {"BIAS", "DARK", r, y}
+    # Exposures are told by image type, gains of each set's own pairs.
+    assert len(report.exposures["FLAT"]) == 5 + 4
+    assert [gain.exposures for gain in report.gains] == [
+        (2026112300010, 2026112300011),
+        (2026112300012, 2026112300013),
+        (2026112300015, 2026112300016),
+    ]
+    assert all(gain.reference == 1.25 for gain in report.gains)
+
+
+def test_a_ptc_is_certified_without_verification_where_there_is_none() -> None:
+    report = run(World(), "{do_ptc: true, n_flat: 4, exp_times_flat: [1, 1, 2, 2]}")
+    certified = next(result for result in report.stages if result.name == "certify PTC")
+    assert certified.reason == "certified without verification"
+    assert len(report.gains) == 2
+
+
+def test_current_pipelines_verify_a_ptc_before_it_is_certified() -> None:
+    text = "{pipeline_generation: current, do_ptc: true, n_flat: 4, exp_times_flat: [1, 1, 2, 2]}"
+    held = run(World(failing_types=frozenset({"PTC"})), text)
+    assert outcomes(held)["verify PTC"] is Outcome.HELD
+    assert outcomes(held)["certify PTC"] is Outcome.SKIPPED
+    assert outcomes(run(World(), text))["certify PTC"] is Outcome.CERTIFIED

@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-from lsst.ts.calibrationscripts.config import ImageType
 from lsst.ts.calibrationscripts.instruments import INSTRUMENTS
+from lsst.ts.calibrationscripts.pipelines import StatisticsKey
 from lsst.ts.calibrationscripts.ports import Certification, Gain
 from lsst.ts.calibrationscripts.report import (
     Outcome,
@@ -25,7 +25,7 @@ def test_a_failed_bias_reads_as_in_the_procedure() -> None:
     other = [*failures("NOISE"), "RXX_S00 C05 CR_NOISE"]
     statistics = run_statistics({2022092900001: first, 2022092900002: other, 2022092900003: other})
     text = verdict_text(
-        judge(statistics, ImageType.BIAS, n_detectors=1),
+        judge(statistics, "BIAS", n_detectors=1),
         generation_collection="u/ocps/329cb5f2f9ab4e1ebacf1577435d2eed",
         verification_collection="u/ocps/5579591802f0470e88b7cdf6add8e1bf",
     )
@@ -62,7 +62,7 @@ def test_a_pass_with_failures_says_both() -> None:
     statistics = run_statistics(
         {1: failures("CR_NOISE", AMPLIFIERS[:6]), **{exposure: [] for exposure in range(2, 21)}}
     )
-    verdict = judge(statistics, ImageType.BIAS, n_detectors=1)
+    verdict = judge(statistics, "BIAS", n_detectors=1)
     text = verdict_text(verdict, generation_collection="u/ocps/a", verification_collection="u/ocps/b")
     assert text.startswith(
         "BIAS calibration passed the overall verification criteria and will be certified, "
@@ -74,7 +74,7 @@ def test_a_pass_with_failures_says_both() -> None:
 
 def test_nothing_is_called_certified_where_nothing_was_generated() -> None:
     for found in ([], failures("NOISE")):
-        verdict = judge(run_statistics({1: found}), ImageType.FLAT, n_detectors=1)
+        verdict = judge(run_statistics({1: found}), "FLAT", n_detectors=1)
         assert "certified" not in verdict_text(verdict, verification_collection="u/ocps/b")
 
 
@@ -84,9 +84,7 @@ def test_189_detectors_stay_readable() -> None:
     found = [f"{name} {amplifier} NOISE" for name in names for amplifier in AMPLIFIERS]
     found += [f"R22_S11 {amplifier} MEAN" for amplifier in AMPLIFIERS]
     statistics = run_statistics({exposure: found[: len(found) - exposure] for exposure in range(1, 21)})
-    text = verdict_text(
-        judge(statistics, ImageType.BIAS, n_detectors=189), verification_collection="u/ocps/b"
-    )
+    text = verdict_text(judge(statistics, "BIAS", n_detectors=189), verification_collection="u/ocps/b")
     # Then it is counted, not listed
     assert "NOISE: 3024 in 189 detector(s), most in:" in text
     assert "and 181 more" in text
@@ -104,6 +102,38 @@ def test_gains_are_told_per_pair_detector_and_amplifier() -> None:
     assert "Exposures 11 and 12, 5 s each" in text
     assert text.count("Detector 0, median 1.175") == 2
     assert "C00: 1.100  C01: 1.110" in text
+
+
+def test_the_spread_over_pairs_and_the_difference_to_the_reference_are_told() -> None:
+    gains = tuple(
+        Gain(pair, 5.0, 0, "C00", gain, 7.0, reference=1.0) for pair, gain in (((1, 2), 1.0), ((3, 4), 1.1))
+    )
+    text = gains_text(gains)
+    assert "Mean of 2 pair(s), +- their spread, and its difference to the reference ptc" in text
+    assert "C00: 1.050 +- 0.071 (+5.0%)" in text
+
+
+def test_a_pair_that_gives_no_gain_is_told_as_such() -> None:
+    text = gains_text(
+        (Gain((1, 2), 60.0, 0, "C00", None, 7.0), Gain((3, 4), 5.0, 0, "C00", 1.1, 7.0, reference=1.0))
+    )
+    assert "Detector 0, none could be measured" in text
+    assert "C00: none" in text
+    assert "C00: 1.100 (+10.0%)" in text
+
+
+def test_a_ptc_that_failed_is_told_as_a_whole() -> None:
+    found = [f"C{k:02o} PTC_GAIN" for k in range(16)]
+    verdict = judge(
+        {"RXX_S00": {"SUCCESS": False, "FAILURES": found}, "SUCCESS": False},
+        "PTC",
+        n_detectors=1,
+        key=StatisticsKey.DETECTOR,
+    )
+    text = verdict_text(verdict, generation_collection="u/ocps/a", verification_collection="u/ocps/b")
+    assert text.startswith("PTC failed verification.")
+    assert "RXX_S00 C00 PTC_GAIN" in text
+    assert "xposure" not in text.replace("per exposure, detector", "")
 
 
 def test_the_summary_tells_how_each_stage_ended_and_where_to_look() -> None:

@@ -8,10 +8,10 @@ import asyncio
 import dataclasses
 import itertools
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from lsst.ts.calibrationscripts.config import parse
+from lsst.ts.calibrationscripts.config import Series, parse
 from lsst.ts.calibrationscripts.plan import JobRequest, PlannedExposure, make_plan
 from lsst.ts.calibrationscripts.ports import (
     Certification,
@@ -93,12 +93,13 @@ class World:
     async def check(self) -> tuple[str, ...]:
         return self.problems
 
-    async def physical_filter(self) -> str:
-        return "empty_1~empty_1"
+    async def physical_filter(self, series: Series) -> str:
+        return f"{series.filter or 'empty_1'}~{series.grating or 'empty_1'}"
 
-    async def set_up(self) -> None:
+    async def set_up(self, series: Series) -> None:
         if self.setup_error:
             raise self.setup_error
+        self.note(f"set up {series.name}")
 
     async def take(self, exposure: PlannedExposure) -> int:
         if self.exposure_error and exposure.label.startswith(self.exposure_error[0]):
@@ -122,6 +123,7 @@ class World:
     # Jobs, named after their pipeline file.
     async def submit(self, request: JobRequest) -> str:
         job_id = re.sub(r".*/|\.yaml", "", request.pipeline)
+        job_id += "-again" if job_id in self.requests else ""
         self.requests[job_id] = request
         self.running.add(job_id)
         self.note(f"start {job_id}")
@@ -160,7 +162,7 @@ class _Repository:
         return [i for i in ids if i not in self._world.dropped.get(job_id, set())]
 
     async def check(
-        self, inputs: Collection[str], certifications: Sequence[Certification], physical_filter: str | None
+        self, inputs: Collection[str], certifications: Sequence[Certification]
     ) -> tuple[str, ...]:
         return ()
 
@@ -170,8 +172,20 @@ class _Repository:
     async def exposures_with(self, dataset_type: str, collection: str) -> frozenset[tuple[int, int]] | None:
         return frozenset((i, 0) for i in self._exposures(collection))
 
-    async def statistics(self, dataset_type: str, collection: str) -> Any:
-        fails = dataset_type.removeprefix("verify").removesuffix("Stats").upper() in self._world.failing_types
+    async def reference_gains(
+        self, collections: Sequence[str], exposure: int
+    ) -> Mapping[tuple[int, str], float]:
+        return {(0, "C00"): 1.25}
+
+    async def statistics(self, dataset_type: str, collection: str, physical_filter: str | None = None) -> Any:
+        name = dataset_type.removeprefix("verify").removesuffix("Stats").upper()
+        fails = name in self._world.failing_types
+        if name in ("PTC", "GAIN"):
+            by_detector = [text.partition(" ")[2] for text in FAILING["FAILURES"]]
+            return {
+                "RXX_S00": {"FAILURES": by_detector} if fails else {"SUCCESS": True},
+                "SUCCESS": not fails,
+            }
         entries: dict[Any, Any] = {
             i: FAILING if fails else {"SUCCESS": True} for i in self._exposures(collection)
         }

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from lsst.ts.calibrationscripts.config import ImageType, parse
+from lsst.ts.calibrationscripts.config import ImageType, Series, parse
 from lsst.ts.calibrationscripts.observatory import camera as camera_module
 from lsst.ts.calibrationscripts.observatory.camera import CalibrationLatiss, CalibrationUsages, LatissCamera
 from lsst.ts.calibrationscripts.observatory.sal import salobj
@@ -30,8 +30,8 @@ SHORT = 0.3
 """A limit that a test runs into (s)."""
 
 TIME_SCALE = 0.005
-DARK = PlannedExposure(ImageType.DARK, 5.0, False, 2, 3)
-FLAT = PlannedExposure(ImageType.FLAT, 0.5, False, 1, 1)
+DARK = PlannedExposure(ImageType.DARK, "DARK", 5.0, False, 2, 3)
+FLAT = PlannedExposure(ImageType.FLAT, "FLAT", 0.5, False, 1, 1)
 
 
 class Camera(AtCameraCsc):
@@ -114,6 +114,16 @@ class Observatory:
 
     def make_camera(self, config: str = "", group_id: str = "2022-09-29T14:00:00.000") -> LatissCamera:
         return LatissCamera(self.latiss, parse(config), lambda: group_id)
+
+    async def set_up(self, config: str) -> None:
+        await self.make_camera(config).set_up(flats(config))
+
+    async def physical_filter(self, config: str) -> str:
+        return await self.make_camera(config).physical_filter(flats(config))
+
+
+def flats(config: str = "") -> Series:
+    return parse(config).series[-1]
 
 
 @pytest_asyncio.fixture
@@ -236,25 +246,25 @@ async def test_filter_and_grating_are_selected(
     camera = observatory.make_camera(config)
     assert await camera.check() == ()
     # What flats are taken through is known before anything moves.
-    assert await camera.physical_filter() == "~".join(expected)
+    assert await camera.physical_filter(flats(config)) == "~".join(expected)
     assert observatory.spectrograph.moves == []
-    await camera.set_up()
+    await camera.set_up(flats(config))
     assert await positions(observatory) == expected
     assert len(observatory.spectrograph.moves) == config.count(":")
 
 
 async def test_the_filter_in_the_beam_counts_where_none_is_wanted(observatory: Observatory) -> None:
-    await observatory.make_camera("filter: SDSSi_65mm").set_up()
-    assert await observatory.make_camera().physical_filter() == "SDSSi_65mm~empty_1"
-    assert await observatory.make_camera("grating: 2").physical_filter() == "SDSSi_65mm~SDSSy_65mm"
+    await observatory.set_up("filter: SDSSi_65mm")
+    assert await observatory.physical_filter("") == "SDSSi_65mm~empty_1"
+    assert await observatory.physical_filter("grating: 2") == "SDSSi_65mm~SDSSy_65mm"
 
 
 async def test_a_position_may_be_reported_after_the_acknowledgement(observatory: Observatory) -> None:
     # Given a wheel that was elsewhere before, as the queue of events tells.
-    await observatory.make_camera("filter: SDSSr_65mm").set_up()
-    await observatory.make_camera("filter: SDSSg_65mm").set_up()
+    await observatory.set_up("filter: SDSSr_65mm")
+    await observatory.set_up("filter: SDSSg_65mm")
     observatory.spectrograph.tells_late = True
-    await observatory.make_camera("{filter: SDSSr_65mm, grating: 1}").set_up()
+    await observatory.set_up("{filter: SDSSr_65mm, grating: 1}")
     assert await positions(observatory) == ("SDSSr_65mm", "holo4_003")
 
 
@@ -277,7 +287,7 @@ async def test_an_unknown_filter_is_told_before_anything_moves(
     assert known in problem
     # Whoever asks for the Butler's name of it is told the same.
     with pytest.raises(CameraError) as error:
-        await camera.physical_filter()
+        await camera.physical_filter(config.series[-1])
     assert str(error.value) == problem
     assert observatory.spectrograph.moves == []
 
@@ -294,12 +304,12 @@ async def test_a_wheel_that_is_elsewhere_is_a_camera_error(observatory: Observat
     with pytest.raises(
         CameraError, match=r"reports filter empty_1 \(slot 0\) after (SDSSr_65mm|2) was sel.*"
     ):
-        await observatory.make_camera(config).set_up()
+        await observatory.set_up(config)
 
 
 async def test_a_move_that_is_refused_is_a_camera_error(observatory: Observatory) -> None:
     with pytest.raises(CameraError, match=r"did not select \{'filter': 'SDSSz'\}: CMD_FAILED: .*SDSSz"):
-        await observatory.make_camera("filter: SDSSz").set_up()
+        await observatory.set_up("filter: SDSSz")
 
 
 async def test_components_that_are_not_enabled_are_named(observatory: Observatory) -> None:
@@ -322,4 +332,4 @@ async def test_without_latiss_each_question_says_what_is_silent(domain: Any) -> 
         (problem,) = await camera.check()
         assert "summary state for at" in problem
         with pytest.raises(CameraError, match="ATSpectrograph does not tell which filter and grating it has"):
-            await camera.physical_filter()
+            await camera.physical_filter(flats())

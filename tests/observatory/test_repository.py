@@ -105,8 +105,9 @@ def certification(
     begin: str = "2022-01-01",
     end: str = "2023-01-01",
     source: str = "",
+    physical_filter: str | None = None,
 ) -> Certification:
-    return Certification(dataset_type, source, collection, begin, end)
+    return Certification(dataset_type, source, collection, begin, end, physical_filter)
 
 
 # What would fail later
@@ -115,12 +116,15 @@ def certification(
 async def test_nothing_stands_in_the_way_of_a_first_certification(
     repository: ButlerRepository, daily: str
 ) -> None:
-    wanted = [certification(daily, name) for name in ("bias", "dark", "flat", "no_such_type_yet")]
-    assert await repository.check({"LATISS/calib", "LATISS/raw/all"}, wanted, RED) == ()
+    wanted = [
+        certification(daily, name, physical_filter=RED if name == "flat" else None)
+        for name in ("bias", "dark", "flat", "no_such_type_yet")
+    ]
+    assert await repository.check({"LATISS/calib", "LATISS/raw/all"}, wanted) == ()
 
 
 async def test_missing_input_collections_are_named(repository: ButlerRepository, repo: Path) -> None:
-    problems = await repository.check({"LATISS/calib", "LATISS/calib/weekly", "LATISS/clib"}, [], None)
+    problems = await repository.check({"LATISS/calib", "LATISS/calib/weekly", "LATISS/clib"}, [])
     assert problems == (
         f"input collection LATISS/calib/weekly does not exist in {repo}",
         f"input collection LATISS/clib does not exist in {repo}",
@@ -133,7 +137,7 @@ async def test_a_collection_of_another_type_cannot_be_certified_into(
 ) -> None:
     butler.collections.register(daily, kind)
     wanted = [certification(daily, "bias"), certification(daily, "dark")]
-    (problem,) = await repository.check((), wanted, None)
+    (problem,) = await repository.check((), wanted)
     assert problem.startswith(f"calib_collection {daily} is a {kind.name} collection")
     assert "another name" in problem
 
@@ -155,7 +159,7 @@ async def test_a_validity_range_that_is_taken_is_found(
     await repository.certify(certification(daily, source=job))
     # When another is to be certified.
     wanted = [certification(daily, name, begin, end) for name in ("bias", "dark")]
-    problems = await repository.check((), wanted, None)
+    problems = await repository.check((), wanted)
     # Then it is told what stands in the way, and what to write instead.
     if is_free:
         assert problems == ()
@@ -171,13 +175,13 @@ async def test_a_validity_range_that_is_taken_is_found(
 
 
 async def test_a_bias_that_is_valid_for_ever_is_in_the_way(repository: ButlerRepository) -> None:
-    (problem,) = await repository.check((), [certification("LATISS/calib")], None)
+    (problem,) = await repository.check((), [certification("LATISS/calib")])
     assert "bias, valid (-∞, ∞)" in problem
 
 
 async def test_all_conflicts_of_a_collection_are_one_problem(repository: ButlerRepository) -> None:
     wanted = [certification("LATISS/calib", name) for name in ("bias", "dark", "flat")]
-    (problem,) = await repository.check((), wanted, RED)
+    (problem,) = await repository.check((), wanted)
     assert all(f"{name}, valid" in problem for name in ("bias", "dark", "flat"))
 
 
@@ -189,13 +193,14 @@ async def test_flats_of_another_filter_are_not_in_the_way(
     repository: ButlerRepository, job: str, daily: str, physical_filter: str | None, is_free: bool
 ) -> None:
     await repository.certify(certification(daily, "flat", source=job))
-    problems = await repository.check((), [certification(daily, "flat")], physical_filter)
+    wanted = certification(daily, "flat", physical_filter=physical_filter)
+    problems = await repository.check((), [wanted])
     assert (problems == ()) == is_free
 
 
 async def test_calibrations_of_other_detectors_are_not_in_the_way(repo: Path) -> None:
     other = ButlerRepository(str(repo), LATISS, (1,))
-    assert await other.check((), [certification("LATISS/calib")], None) == ()
+    assert await other.check((), [certification("LATISS/calib")]) == ()
 
 
 @pytest.mark.parametrize("kind", ["missing", "empty", "file"])
@@ -206,7 +211,7 @@ async def test_a_repository_that_cannot_be_read_is_one_problem(tmp_path: Path, k
     elif kind == "file":
         repo.write_text("nothing of a Butler")
     repository = ButlerRepository(str(repo), LATISS, (0,))
-    (problem,) = await repository.check({"LATISS/calib"}, [certification("LATISS/calib/daily")], None)
+    (problem,) = await repository.check({"LATISS/calib"}, [certification("LATISS/calib/daily")])
     assert problem.startswith(f"{repo}: could not look at the collections: ")
     assert problem.endswith("Check the configuration key 'repo'.")
     with pytest.raises(ObservatoryError, match="could not look for raw frames"):
@@ -320,9 +325,9 @@ async def test_a_range_from_before_the_butlers_time_has_no_beginning(
     repository: ButlerRepository, job: str, daily: str, begin: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     wanted = certification(daily, "bias", begin, "2050-01-01", job)
-    assert await repository.check((), [wanted], None) == ()
+    assert await repository.check((), [wanted]) == ()
     await repository.certify(wanted)
-    (problem,) = await repository.check((), [wanted], None)
+    (problem,) = await repository.check((), [wanted])
     assert "bias, valid (-∞, 2050-01-01T00:00:00)" in problem
     assert [record.message for record in caplog.records if record.levelno >= logging.WARNING] == []
 
@@ -336,7 +341,7 @@ async def test_a_job_without_the_product_cannot_be_certified(
     with pytest.raises(ObservatoryError, match="could not certify bias into"):
         await repository.certify(certification(daily, "bias", source="u/ocps/none"))
     # Nothing was certified on the way.
-    assert await repository.check((), [certification(daily), certification(daily, "dark")], None) == ()
+    assert await repository.check((), [certification(daily), certification(daily, "dark")]) == ()
 
 
 async def test_a_certification_that_cannot_be_read_back_is_an_error(

@@ -112,16 +112,14 @@ def texts(result: ScriptResult, level: int = logging.WARNING) -> str:
 
 
 async def test_the_queue_is_told_what_is_planned(observatory: SimulatedObservatory) -> None:
-    run = Run(
-        observatory, script_mode="BIAS_DARK", n_bias=3, n_dark=3, exp_times_dark=15, filter="SDSSr_65mm"
-    )
+    run = Run(observatory, script_mode="FLAT", n_flat=3, exp_times_flat=15, filter="SDSSr_65mm")
     plan = make_plan(parse(run.config))
     async with QueuedScript(run.make_script) as queued:
         await queued.configure(run.config)
         result = queued.result()
         assert result.states == ("UNCONFIGURED", "CONFIGURED")
         assert result.duration == plan.duration
-        assert result.metadata.nimages == len(plan.exposures) == 8
+        assert result.metadata.nimages == len(plan.exposures) == 4
         assert (result.metadata.instrument, result.metadata.filters) == ("LATISS", "SDSSr_65mm")
         await queued.stop()
         await queued.wait_for("STOPPED", timeout=TIMEOUT)

@@ -1,19 +1,22 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which pipeline and dataset types stand behind each product.
+"""Which pipelines and dataset types stand behind each product.
 
-These names have drifted between releases of cp_pipe and cp_verify, so they
-are data. A dataset type that holds one dataset per exposure tells, after a
-job, which exposures went in: `pipetask` drops unknown ones in silence.
+Their names have drifted between releases of cp_pipe and cp_verify, so they
+are data, once for each generation. A dataset type that holds one dataset per
+exposure tells, after a job, which exposures went in: `pipetask` drops
+unknown ones in silence.
 """
 
 from __future__ import annotations
 
-__all__ = ["PROCEDURE", "Generator", "PipelineSet", "Product", "Verifier"]
+__all__ = ["GENERATIONS", "Generator", "PipelineSet", "Product", "StatisticsKey", "Verifier"]
 
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+from .config import ImageType
 
 
 class Product(enum.StrEnum):
@@ -22,9 +25,21 @@ class Product(enum.StrEnum):
     BIAS = "BIAS"
     DARK = "DARK"
     FLAT = "FLAT"
+    BIAS_BOOTSTRAP = "BIAS_BOOTSTRAP"
+    """Made without other calibrations, for DEFECTS; so are the next two."""
+
+    DARK_BOOTSTRAP = "DARK_BOOTSTRAP"
+    FLAT_BOOTSTRAP = "FLAT_BOOTSTRAP"
     DEFECTS = "DEFECTS"
     PTC = "PTC"
     GAIN = "GAIN"
+
+
+class StatisticsKey(enum.Enum):
+    """What the entries of run statistics are about."""
+
+    EXPOSURE = "exposure"
+    DETECTOR = "detector"
 
 
 @dataclass(frozen=True)
@@ -37,8 +52,17 @@ class Generator:
     dataset_type: str
     """The product's dataset type."""
 
-    per_exposure: str | None
+    frames: tuple[ImageType, ...]
+    """Whose frames it is made from."""
+
+    per_exposure: str | None = None
     """Dataset type written once an exposure and detector, if there is one."""
+
+    corrections: tuple[Product, ...] = ()
+    """Certified calibrations that are applied to the frames first."""
+
+    built_on: tuple[Product, ...] = ()
+    """Uncertified products of the same run that it needs."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +75,14 @@ class Verifier:
     statistics: str
     """Dataset type of the run statistics."""
 
-    per_exposure: str
-    """Dataset type written once an exposure and detector."""
+    per_exposure: str | None = None
+    """Dataset type written once an exposure and detector, if there is one."""
+
+    key: StatisticsKey = StatisticsKey.EXPOSURE
+    """What the entries of the run statistics are about."""
+
+    by_physical_filter: bool = False
+    """Whether physical_filter is a dimension of the run statistics."""
 
 
 @dataclass(frozen=True)
@@ -65,15 +95,25 @@ class PipelineSet:
 
 _CP_PIPE = "${CP_PIPE_DIR}/pipelines/LATISS"
 _CP_VERIFY = "${CP_VERIFY_DIR}/pipelines/LATISS"
+_BIAS, _DARK, _FLAT = ImageType.BIAS, ImageType.DARK, ImageType.FLAT
+_BIAS_AND_DARK = (Product.BIAS, Product.DARK)
 
-PROCEDURE = PipelineSet(
+_PROCEDURE = PipelineSet(
     generators={
-        Product.BIAS: Generator(f"{_CP_PIPE}/cpBias.yaml", "bias", "cpBiasProc"),
-        Product.DARK: Generator(f"{_CP_PIPE}/cpDark.yaml", "dark", "cpDarkProc"),
-        Product.FLAT: Generator(f"{_CP_PIPE}/cpFlat.yaml", "flat", "cpFlatProc"),
-        Product.DEFECTS: Generator(f"{_CP_PIPE}/findDefects.yaml", "defects", None),
-        Product.PTC: Generator(f"{_CP_PIPE}/cpPtc.yaml", "ptc", "cpPtcExtract"),
-        Product.GAIN: Generator(f"{_CP_PIPE}/cpPtc.yaml#gainFromFlatPairs", "cpPtcExtract", "cpPtcExtract"),
+        Product.BIAS: Generator(f"{_CP_PIPE}/cpBias.yaml", "bias", (_BIAS,), "cpBiasProc"),
+        Product.DARK: Generator(f"{_CP_PIPE}/cpDark.yaml", "dark", (_DARK,), "cpDarkProc", (Product.BIAS,)),
+        Product.FLAT: Generator(f"{_CP_PIPE}/cpFlat.yaml", "flat", (_FLAT,), "cpFlatProc", _BIAS_AND_DARK),
+        Product.DEFECTS: Generator(
+            f"{_CP_PIPE}/findDefects.yaml", "defects", (_DARK, _FLAT), "cpDefectsProc", _BIAS_AND_DARK
+        ),
+        Product.PTC: Generator(f"{_CP_PIPE}/cpPtc.yaml", "ptc", (_FLAT,), "cpPtcExtract", _BIAS_AND_DARK),
+        Product.GAIN: Generator(
+            f"{_CP_PIPE}/cpPtc.yaml#gainFromFlatPairs",
+            "cpPtcExtract",
+            (_FLAT,),
+            "cpPtcExtract",
+            _BIAS_AND_DARK,
+        ),
     },
     verifiers={
         Product.BIAS: Verifier(f"{_CP_VERIFY}/verifyBias.yaml", "verifyBiasStats", "verifyBiasProc"),
@@ -81,4 +121,57 @@ PROCEDURE = PipelineSet(
         Product.FLAT: Verifier(f"{_CP_VERIFY}/verifyFlat.yaml", "verifyFlatStats", "verifyFlatProc"),
     },
 )
-"""The generation that the observers' procedure describes (2022)."""
+
+_CURRENT = PipelineSet(
+    generators={
+        Product.BIAS: Generator(f"{_CP_PIPE}/cpBias.yaml", "bias", (_BIAS,), "cpBiasIsrExp"),
+        Product.DARK: Generator(f"{_CP_PIPE}/cpDark.yaml", "dark", (_DARK,), "cpDarkIsrExp", (Product.BIAS,)),
+        Product.FLAT: Generator(f"{_CP_PIPE}/cpFlat.yaml", "flat", (_FLAT,), "cpFlatIsrExp", _BIAS_AND_DARK),
+        Product.BIAS_BOOTSTRAP: Generator(
+            f"{_CP_PIPE}/cpBiasBootstrap.yaml", "biasBootstrap", (_BIAS,), "cpBiasBootstrapIsrExp"
+        ),
+        Product.DARK_BOOTSTRAP: Generator(
+            f"{_CP_PIPE}/cpDarkBootstrap.yaml",
+            "darkBootstrap",
+            (_DARK,),
+            "cpDarkBootstrapIsrExp",
+            built_on=(Product.BIAS_BOOTSTRAP,),
+        ),
+        Product.FLAT_BOOTSTRAP: Generator(
+            f"{_CP_PIPE}/cpFlatBootstrap.yaml",
+            "flatBootstrap",
+            (_FLAT,),
+            "cpFlatBootstrapIsrExp",
+            built_on=(Product.BIAS_BOOTSTRAP, Product.DARK_BOOTSTRAP),
+        ),
+        Product.DEFECTS: Generator(
+            f"{_CP_PIPE}/cpDefects.yaml",
+            "defects",
+            (_BIAS, _DARK, _FLAT),
+            built_on=(Product.BIAS_BOOTSTRAP, Product.DARK_BOOTSTRAP, Product.FLAT_BOOTSTRAP),
+        ),
+        Product.PTC: Generator(f"{_CP_PIPE}/cpPtc.yaml", "ptc", (_FLAT,), "cpPtcIsrExp"),
+        Product.GAIN: Generator(
+            f"{_CP_PIPE}/cpPtc.yaml#cpPtcGainFromFlatPairs", "cpPtcPartial", (_FLAT,), "cpPtcIsrExp"
+        ),
+    },
+    verifiers={
+        Product.BIAS: Verifier(f"{_CP_VERIFY}/verifyBias.yaml", "verifyBiasStats", "verifyBiasIsrExp"),
+        Product.DARK: Verifier(f"{_CP_VERIFY}/verifyDark.yaml", "verifyDarkStats", "verifyDarkIsrExp"),
+        Product.FLAT: Verifier(
+            f"{_CP_VERIFY}/verifyFlat.yaml", "verifyFlatStats", "verifyFlatIsrExp", by_physical_filter=True
+        ),
+        Product.DEFECTS: Verifier(
+            f"{_CP_VERIFY}/verifyDefects.yaml", "verifyDefectsStats", "verifyDefectsIsrExp"
+        ),
+        Product.PTC: Verifier(f"{_CP_VERIFY}/verifyPtc.yaml", "verifyPtcStats", key=StatisticsKey.DETECTOR),
+        Product.GAIN: Verifier(
+            f"{_CP_VERIFY}/verifyGainFromFlatPairs.yaml", "verifyGainStats", key=StatisticsKey.DETECTOR
+        ),
+    },
+)
+
+GENERATIONS: Mapping[str, PipelineSet] = {"procedure": _PROCEDURE, "current": _CURRENT}
+"""By the configuration's ``pipeline_generation``: the pipelines that the
+observers' procedure describes (2022), and those of cp_pipe and cp_verify
+today."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from .config import CalibrationConfig, ImageType, Series, flat_pairs
 from .instruments import LATISS, Instrument
-from .pipelines import PROCEDURE, PipelineSet, Product
+from .pipelines import GENERATIONS, Product
 
 _JOB_OVERHEAD = 60.0
 _JOB_TIME_PER_EXPOSURE = 5.4
@@ -41,6 +41,10 @@ class PlannedExposure:
     """One frame that the camera is to take."""
 
     image_type: ImageType
+    series: str
+    """Name of its series: the image type, or that and one of several filter
+    and grating pairs."""
+
     exp_time: float
     """Exposure time (s)."""
 
@@ -56,11 +60,16 @@ class PlannedExposure:
     @property
     def label(self) -> str:
         """What the operator reads while it is taken."""
-        return f"{self.image_type} {self.number}/{self.series_length}, {self.exp_time:g} s"
+        return f"{self.series} {self.number}/{self.series_length}, {self.exp_time:g} s"
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready form."""
-        return {"image_type": self.image_type.value, "exp_time": self.exp_time, "discard": self.discard}
+        return {
+            "image_type": self.image_type.value,
+            "series": self.series,
+            "exp_time": self.exp_time,
+            "discard": self.discard,
+        }
 
 
 @dataclass(frozen=True)
@@ -88,7 +97,7 @@ class JobPlan:
     inputs: tuple[str, ...]
     """Input collections searched after those, in order."""
 
-    image_types: tuple[ImageType, ...]
+    series: tuple[str, ...]
     """Whose kept frames are processed."""
 
     def request(
@@ -136,6 +145,9 @@ class Stage:
     needs: tuple[str, ...]
     """Stages that must have succeeded."""
 
+    part: str = ""
+    """Which of several filter and grating pairs it is about, if so."""
+
     after: tuple[str, ...] = ()
     """Stages that must have ended, however they ended."""
 
@@ -145,9 +157,14 @@ class Stage:
     job: JobPlan | None = None
 
     @property
+    def subject(self) -> str:
+        """What it is about: the product, and the part if there is one."""
+        return f"{self.product} {self.part}".rstrip()
+
+    @property
     def name(self) -> str:
         """Its name, unique in a plan."""
-        return f"{self.kind} {self.product}"
+        return f"{self.kind} {self.subject}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready form."""
@@ -175,13 +192,20 @@ class RunPlan:
     notices: tuple[str, ...]
     """What the observer should know before pressing run."""
 
-    def exposures_of(self, image_type: ImageType | Product) -> tuple[PlannedExposure, ...]:
-        """Return the frames of one series."""
-        return tuple(exposure for exposure in self.exposures if exposure.image_type.value == image_type.value)
+    def exposures_of(self, series: str) -> tuple[PlannedExposure, ...]:
+        """Return the frames of the named series."""
+        return tuple(exposure for exposure in self.exposures if exposure.series == series)
 
-    def find(self, kind: StageKind, product: Product) -> Stage | None:
-        """Return the stage of this kind and product, if it is planned."""
-        return next((s for s in self.stages if s.kind is kind and s.product is product), None)
+    def generation_of(self, stage: Stage) -> Stage | None:
+        """Return the stage that makes what a stage is about, if one does."""
+        return self._of(stage, StageKind.GENERATE) or self._of(stage, StageKind.MEASURE)
+
+    def verification_of(self, stage: Stage) -> Stage | None:
+        """Return the stage that verifies what a stage is about, if any."""
+        return self._of(stage, StageKind.VERIFY)
+
+    def _of(self, stage: Stage, kind: StageKind) -> Stage | None:
+        return next((s for s in self.stages if s.kind is kind and s.subject == stage.subject), None)
 
     def consumers(self, name: str) -> tuple[Stage, ...]:
         """Return the stages that need the named one themselves."""
@@ -198,9 +222,7 @@ class RunPlan:
         }
 
 
-def make_plan(
-    config: CalibrationConfig, instrument: Instrument = LATISS, pipelines: PipelineSet = PROCEDURE
-) -> RunPlan:
+def make_plan(config: CalibrationConfig, instrument: Instrument = LATISS) -> RunPlan:
     """Plan a run.
 
     Parameters
@@ -209,26 +231,26 @@ def make_plan(
         What the observer asked for.
     instrument : `Instrument`, optional
         Whose frames are taken.
-    pipelines : `PipelineSet`, optional
-        What processes them.
 
     Returns
     -------
     plan : `RunPlan`
     """
-    planner = _Planner(config, instrument, pipelines)
+    planner = _Planner(config, instrument)
     stages = tuple(planner.stages())
     return RunPlan(
         exposures=tuple(exposure for series in config.series for exposure in _exposures(series)),
         stages=stages,
         duration=_duration(stages),
-        notices=config.notices + planner.notices(),
+        notices=config.notices + tuple(planner.notices()),
     )
 
 
 def _exposures(series: Series) -> Iterator[PlannedExposure]:
     for i, exp_time in enumerate(series.exp_times):
-        yield PlannedExposure(series.image_type, exp_time, i < series.n_discard, i + 1, series.n_frames)
+        yield PlannedExposure(
+            series.image_type, series.name, exp_time, i < series.n_discard, i + 1, series.n_frames
+        )
 
 
 def _duration(stages: tuple[Stage, ...]) -> float:
@@ -240,49 +262,60 @@ def _duration(stages: tuple[Stage, ...]) -> float:
     return max(end.values(), default=0.0)
 
 
+def _part(series: Series) -> str:
+    return series.name.removeprefix(series.image_type).strip()
+
+
+def _expose_name(series: Series) -> str:
+    return f"{StageKind.EXPOSE} {series.name}"
+
+
 class _Planner:
     """Builds the stages of one configuration."""
 
-    def __init__(self, config: CalibrationConfig, instrument: Instrument, pipelines: PipelineSet) -> None:
+    def __init__(self, config: CalibrationConfig, instrument: Instrument) -> None:
         self._config = config
         self._instrument = instrument
-        self._pipelines = pipelines
-        self._products = tuple(Product(series.image_type.value) for series in config.series)
-        self._n_kept = {series.image_type: series.n for series in config.series}
-        flats = next((series for series in config.series if series.image_type is ImageType.FLAT), None)
-        self._pairs = flat_pairs(flats.kept_exp_times) if flats else ()
+        self._pipelines = GENERATIONS[config.pipeline_generation]
+        self._certified = {Product(series.image_type.value) for series in config.series}
+        self._paired = [series for series in self._of((ImageType.FLAT,)) if flat_pairs(series.kept_exp_times)]
 
-    def notices(self) -> tuple[str, ...]:
-        if not self._measures_gain or not self._pairs:
-            return ()
-        n_paired, n_flats = 2 * len(self._pairs), self._n_kept[ImageType.FLAT]
-        if n_paired == n_flats:
-            return ()
-        return (
-            f"Gains come from {len(self._pairs)} flat pair(s), {n_paired} of the {n_flats} flats: the first "
-            "two flats of each exposure time are paired.",
-        )
+    def _of(self, image_types: tuple[ImageType, ...]) -> tuple[Series, ...]:
+        return tuple(series for series in self._config.series if series.image_type in image_types)
 
-    @property
-    def _measures_gain(self) -> bool:
-        return self._config.do_ptc or self._config.do_gain_from_flat_pairs
+    def notices(self) -> Iterator[str]:
+        """Yield what the plan adds to the configuration's own notices."""
+        if not (self._config.do_ptc or self._config.do_gain_from_flat_pairs):
+            return
+        for series in self._paired:
+            n_pairs = len(flat_pairs(series.kept_exp_times))
+            if 2 * n_pairs < series.n:
+                yield (
+                    f"{series.name}: gains come from {n_pairs} flat pair(s), {2 * n_pairs} of the {series.n} "
+                    "flats: the first two flats of each exposure time are paired."
+                )
 
     def stages(self) -> Iterator[Stage]:
         """Yield the stages, each after those that it needs."""
+        config = self._config
         previous: tuple[str, ...] = ()
-        for series in self._config.series:
+        for series in config.series:
             yield self._expose(series, previous)
-            previous = (f"{StageKind.EXPOSE} {series.image_type}",)
-        for product in self._products:
-            yield from self._image_stages(product)
-        if self._config.do_defects:
-            yield from self._derived_stages(Product.DEFECTS, (ImageType.DARK, ImageType.FLAT))
-        if self._config.do_ptc:
-            yield from self._derived_stages(Product.PTC, (ImageType.FLAT,))
-        elif self._config.do_gain_from_flat_pairs and self._pairs:
-            yield self._job_stage(
-                StageKind.MEASURE, Product.GAIN, (ImageType.FLAT,), self._config.input_collections_ptc
-            )
+            previous = (_expose_name(series),)
+        for series in config.series:
+            product, used = Product(series.image_type.value), (series,)
+            yield from self._product(product, used, _part(series), generate=config.generate_calibrations)
+        if config.do_defects:
+            defects = self._pipelines.generators[Product.DEFECTS]
+            for product in defects.built_on:
+                yield self._generate(product, self._of(self._pipelines.generators[product].frames))
+            yield from self._product(Product.DEFECTS, self._of(defects.frames))
+        if config.do_ptc:
+            yield from self._product(Product.PTC, (self._paired[0],))
+        if config.do_gain_from_flat_pairs:
+            # The photon transfer curve gives the gains of its own pairs.
+            for series in self._paired[1:] if config.do_ptc else self._paired:
+                yield from self._product(Product.GAIN, (series,), _part(series))
 
     def _expose(self, series: Series, previous: tuple[str, ...]) -> Stage:
         overhead = self._instrument.readout_time + self._config.wait_between_exposures
@@ -290,86 +323,89 @@ class _Planner:
             StageKind.EXPOSE,
             Product(series.image_type.value),
             needs=(),
+            part=_part(series),
             after=previous,
             duration=sum(series.exp_times) + series.n_frames * overhead,
         )
 
-    def _image_stages(self, product: Product) -> Iterator[Stage]:
-        """Yield what becomes of the frames of one image type."""
-        config, image_type = self._config, ImageType(product.value)
-        if config.generate_calibrations:
-            yield self._job_stage(StageKind.GENERATE, product, (image_type,), self._inputs(product))
-        if config.do_verify:
-            yield self._verify(product, image_type)
-        if config.generate_calibrations:
-            yield self._certify(product)
+    def _product(
+        self, product: Product, used: tuple[Series, ...], part: str = "", *, generate: bool = True
+    ) -> Iterator[Stage]:
+        """Yield what makes, verifies and certifies a product."""
+        stage = generated = self._generate(product, used, part) if generate else None
+        if generated:
+            yield generated
+        if self._config.do_verify and product in self._pipelines.verifiers:
+            stage = self._verify(product, used, part, generated)
+            yield stage
+        if generated and stage and product is not Product.GAIN:
+            yield Stage(
+                StageKind.CERTIFY, product, needs=(stage.name,), part=part, duration=_CERTIFICATION_TIME
+            )
 
-    def _derived_stages(self, product: Product, image_types: tuple[ImageType, ...]) -> Iterator[Stage]:
-        yield self._job_stage(StageKind.GENERATE, product, image_types, self._inputs(product))
-        yield self._certify(product)
-
-    def _inputs(self, product: Product) -> tuple[str, ...]:
-        return getattr(self._config, f"input_collections_{product.lower()}")  # type: ignore[no-any-return]
-
-    def _options(self, product: Product) -> tuple[str, ...]:
-        source = Product.PTC if product is Product.GAIN else product
-        return getattr(self._config, f"config_options_{source.lower()}")  # type: ignore[no-any-return]
-
-    def _corrections(self, product: Product) -> tuple[Product, ...]:
-        """Return the products of this run that ISR applies on the way."""
-        if not self._config.generate_calibrations:
-            return ()
-        applied = {Product.BIAS: (), Product.DARK: (Product.BIAS,)}.get(product, (Product.BIAS, Product.DARK))
-        return tuple(correction for correction in applied if correction in self._products)
-
-    def _job_stage(
-        self, kind: StageKind, product: Product, image_types: tuple[ImageType, ...], inputs: tuple[str, ...]
-    ) -> Stage:
+    def _generate(self, product: Product, used: tuple[Series, ...], part: str = "") -> Stage:
         """Plan a job that makes a product from frames of this run."""
-        corrections = self._corrections(product)
-        # The generation collections come first: the run's own calibrations
-        # are then used whatever validity range they are certified for.
-        own = (self._config.calib_collection,) if corrections else ()
+        generator = self._pipelines.generators[product]
+        corrections = [p for p in generator.corrections if p in self._certified]
+        if not self._config.generate_calibrations:
+            corrections = []
+        certified = (self._config.calib_collection,) if corrections else ()
+        built_on = tuple(f"{StageKind.GENERATE} {p}" for p in generator.built_on)
         return Stage(
-            kind,
+            StageKind.MEASURE if product is Product.GAIN else StageKind.GENERATE,
             product,
-            needs=tuple(f"{StageKind.EXPOSE} {image_type}" for image_type in image_types)
-            + tuple(f"{StageKind.CERTIFY} {correction}" for correction in corrections),
-            duration=self._job_duration(image_types),
+            needs=(
+                *map(_expose_name, used),
+                *(f"{StageKind.CERTIFY} {correction}" for correction in corrections),
+                *built_on,
+            ),
+            part=part,
+            duration=self._job_duration(used),
             job=JobPlan(
-                pipeline=self._pipelines.generators[product].path,
+                pipeline=generator.path,
                 options=self._options(product),
-                inputs_from=tuple(f"{StageKind.GENERATE} {correction}" for correction in corrections),
-                inputs=tuple(dict.fromkeys(own + inputs)),
-                image_types=image_types,
+                # These come first: the run's own calibrations are then used
+                # whatever validity range they are certified for.
+                inputs_from=(*built_on, *(f"{StageKind.GENERATE} {p}" for p in corrections)),
+                inputs=tuple(dict.fromkeys(certified + self._inputs(product))),
+                series=tuple(series.name for series in used),
             ),
         )
 
-    def _verify(self, product: Product, image_type: ImageType) -> Stage:
-        generated = (f"{StageKind.GENERATE} {product}",) if self._config.generate_calibrations else ()
+    def _verify(
+        self, product: Product, used: tuple[Series, ...], part: str, generated: Stage | None
+    ) -> Stage:
+        inputs_from = (generated.name,) if generated else ()
         return Stage(
             StageKind.VERIFY,
             product,
-            needs=(f"{StageKind.EXPOSE} {product}", *generated),
-            duration=self._job_duration((image_type,)),
+            needs=(*map(_expose_name, used), *inputs_from),
+            part=part,
+            duration=self._job_duration(used),
             job=JobPlan(
                 pipeline=self._pipelines.verifiers[product].path,
                 options=(),
-                inputs_from=generated,
-                inputs=getattr(self._config, f"input_collections_verify_{product.lower()}"),
-                image_types=(image_type,),
+                inputs_from=inputs_from,
+                inputs=self._inputs(product, "verify_"),
+                series=tuple(series.name for series in used),
             ),
         )
 
-    def _certify(self, product: Product) -> Stage:
-        verified = self._config.do_verify and product in self._pipelines.verifiers
-        return Stage(
-            StageKind.CERTIFY,
-            product,
-            needs=(f"{StageKind.VERIFY if verified else StageKind.GENERATE} {product}",),
-            duration=_CERTIFICATION_TIME,
-        )
+    def _inputs(self, product: Product, purpose: str = "") -> tuple[str, ...]:
+        """Return the input collections that the observer gave for a job."""
+        source = Product.PTC if product is Product.GAIN else product
+        name = source.lower().removesuffix("_bootstrap")
+        own = getattr(self._config, f"input_collections_{name}")
+        inputs: tuple[str, ...] = getattr(self._config, f"input_collections_{purpose}{name}", own)
+        return inputs
 
-    def _job_duration(self, image_types: tuple[ImageType, ...]) -> float:
-        n = sum(self._n_kept[image_type] for image_type in image_types)
+    def _options(self, product: Product) -> tuple[str, ...]:
+        if product in self._pipelines.generators[Product.DEFECTS].built_on:
+            return ()
+        source = Product.PTC if product is Product.GAIN else product
+        options: tuple[str, ...] = getattr(self._config, f"config_options_{source.lower()}")
+        return options
+
+    def _job_duration(self, used: tuple[Series, ...]) -> float:
+        n = sum(series.n for series in used)
         return _INGEST_TIME + _JOB_OVERHEAD + _JOB_TIME_PER_EXPOSURE * n

@@ -25,10 +25,11 @@ __all__ = [
     "Watcher",
 ]
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from .config import Series
 from .plan import JobRequest, PlannedExposure, Stage
 
 
@@ -85,11 +86,14 @@ class Gain:
 
     detector: int
     amplifier: str
-    gain: float
-    """Gain (e-/ADU)."""
+    gain: float | None
+    """Gain (e-/ADU); `None` if the pair gave none, as when saturated."""
 
-    noise: float
+    noise: float | None
     """Read noise from the overscan, in the pipeline's units."""
+
+    reference: float | None = None
+    """Gain in the ``ptc`` of the input collections (e-/ADU), if any."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready form."""
@@ -112,6 +116,9 @@ class Certification:
 
     end_date: str
     """End of the validity range, exclusive (ISO-8601, TAI)."""
+
+    physical_filter: str | None = None
+    """What flats were taken through; `None` for what has no filter."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready form."""
@@ -153,11 +160,11 @@ class Camera(Protocol):
     async def check(self) -> tuple[str, ...]:
         """Return what keeps it from taking the frames, if anything."""
 
-    async def physical_filter(self) -> str:
-        """Return the Butler's name of what flats are to be taken through.
+    async def physical_filter(self, series: Series) -> str:
+        """Return the Butler's name of what a series is to be taken through.
 
-        That is the filter and grating configured or, where none is, the one
-        in the beam.
+        That is its filter and grating or, where none is given, the one in
+        the beam.
 
         Raises
         ------
@@ -165,8 +172,8 @@ class Camera(Protocol):
             If the spectrograph does not tell.
         """
 
-    async def set_up(self) -> None:
-        """Select filter and grating as configured and read them back.
+    async def set_up(self, series: Series) -> None:
+        """Select filter and grating of a series and read them back.
 
         Raises
         ------
@@ -243,7 +250,7 @@ class CalibrationRepository(Protocol):
     """The Butler repository, as far as calibrations go."""
 
     async def check(
-        self, inputs: Collection[str], certifications: Sequence[Certification], physical_filter: str | None
+        self, inputs: Collection[str], certifications: Sequence[Certification]
     ) -> tuple[str, ...]:
         """Return what would make a job or a certification fail later.
 
@@ -253,8 +260,6 @@ class CalibrationRepository(Protocol):
             Input collections of the jobs.
         certifications : `~collections.abc.Sequence` [`Certification`]
             What the run wants to certify; the sources do not exist yet.
-        physical_filter : `str` or `None`
-            What flats are taken through, if any are.
         """
 
     async def raws(self, exposures: Collection[int]) -> frozenset[tuple[int, int]]:
@@ -273,8 +278,17 @@ class CalibrationRepository(Protocol):
         nothing can be told.
         """
 
-    async def statistics(self, dataset_type: str, collection: str) -> object:
+    async def statistics(
+        self, dataset_type: str, collection: str, physical_filter: str | None = None
+    ) -> object:
         """Return the run statistics of a verification.
+
+        Parameters
+        ----------
+        dataset_type, collection : `str`
+            Where they lie.
+        physical_filter : `str`, optional
+            What the frames were taken through, where that is a dimension.
 
         Raises
         ------
@@ -298,6 +312,20 @@ class CalibrationRepository(Protocol):
         ------
         ObservatoryError
             If they cannot be read.
+        """
+
+    async def reference_gains(
+        self, collections: Sequence[str], exposure: int
+    ) -> Mapping[tuple[int, str], float]:
+        """Return the gains (e-/ADU) that are certified for an exposure.
+
+        They are taken from the first ``ptc`` in the collections, by detector
+        and amplifier; none if there is no such dataset.
+
+        Raises
+        ------
+        ObservatoryError
+            If the repository cannot be read.
         """
 
     async def certify(self, certification: Certification) -> None:

@@ -13,12 +13,12 @@ __all__ = ["Procedure"]
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 
 from .config import CalibrationConfig, ImageType, flat_pairs
 from .instruments import LATISS, Instrument
-from .pipelines import PROCEDURE, PipelineSet, Product
+from .pipelines import GENERATIONS, Product, StatisticsKey
 from .plan import PlannedExposure, RunPlan, Stage, StageKind
 from .ports import (
     CalibrationRepository,
@@ -35,7 +35,7 @@ from .ports import (
     Watcher,
 )
 from .report import Outcome, RunReport, StageResult, gains_text, summary_text, verdict_text
-from .verification import StatisticsError, Verdict, judge
+from .verification import DEFAULT_THRESHOLD, StatisticsError, Verdict, judge
 
 _log = logging.getLogger(__name__)
 
@@ -44,26 +44,26 @@ _ABANDON_TIMEOUT = 5.0
 
 
 @dataclass
-class _Series:
-    """The frames of one image type that were taken."""
+class _Frames:
+    """The frames of one series that were taken."""
 
-    frames: list[tuple[int, PlannedExposure]] = field(default_factory=list)
+    taken: list[tuple[int, PlannedExposure]] = field(default_factory=list)
 
     @property
     def ids(self) -> tuple[int, ...]:
-        return tuple(exposure_id for exposure_id, _ in self.frames)
+        return tuple(exposure_id for exposure_id, _ in self.taken)
 
     @property
     def discarded(self) -> tuple[int, ...]:
-        return tuple(exposure_id for exposure_id, planned in self.frames if planned.discard)
+        return tuple(exposure_id for exposure_id, planned in self.taken if planned.discard)
 
     @property
     def kept(self) -> tuple[int, ...]:
-        return tuple(exposure_id for exposure_id, planned in self.frames if not planned.discard)
+        return tuple(exposure_id for exposure_id, planned in self.taken if not planned.discard)
 
     @property
     def kept_exp_times(self) -> tuple[float, ...]:
-        return tuple(planned.exp_time for _, planned in self.frames if not planned.discard)
+        return tuple(planned.exp_time for _, planned in self.taken if not planned.discard)
 
 
 class Procedure:
@@ -81,8 +81,6 @@ class Procedure:
         Who looks on.
     instrument : `Instrument`, optional
         Whose frames are taken.
-    pipelines : `PipelineSet`, optional
-        What processes them; the set that the plan was made with.
     """
 
     def __init__(
@@ -97,7 +95,6 @@ class Procedure:
         operator: Operator,
         watcher: Watcher | None = None,
         instrument: Instrument = LATISS,
-        pipelines: PipelineSet = PROCEDURE,
     ) -> None:
         self._config = config
         self._plan = plan
@@ -108,10 +105,12 @@ class Procedure:
         self._operator = operator
         self._watcher = watcher
         self._instrument = instrument
-        self._pipelines = pipelines
+        self._pipelines = GENERATIONS[config.pipeline_generation]
         self._detectors = instrument.detector_ids(config.detectors)
 
-        self._series = {series.image_type: _Series() for series in config.series}
+        self._series = {series.name: series for series in config.series}
+        self._frames = {series.name: _Frames() for series in config.series}
+        self._physical_filters: dict[str, str] = {}
         self._verdicts: dict[str, Verdict] = {}
         self._certifications: list[Certification] = []
         self._gains: list[Gain] = []
@@ -156,7 +155,10 @@ class Procedure:
     async def _carry_out(self) -> None:
         loop = asyncio.get_running_loop()
         self._ended = {stage.name: loop.create_future() for stage in self._plan.stages}
-        await self._camera.set_up()
+        # At once, so that a stuck wheel costs no frames.
+        first_flats = next((s for s in self._series.values() if s.image_type is ImageType.FLAT), None)
+        if first_flats:
+            await self._camera.set_up(first_flats)
         for stage in self._plan.stages:
             if stage.kind is not StageKind.EXPOSE:
                 self._start(stage, self._process(stage))
@@ -170,8 +172,8 @@ class Procedure:
             self.report,
             state=state,
             reason=reason,
-            exposures={image_type.value: series.ids for image_type, series in self._series.items()},
-            discarded={image_type.value: series.discarded for image_type, series in self._series.items()},
+            exposures=self._by_type(lambda frames: frames.ids),
+            discarded=self._by_type(lambda frames: frames.discarded),
             stages=tuple(future.result() for future in self._ended.values()),
             verdicts=dict(self._verdicts),
             certifications=tuple(self._certifications),
@@ -180,53 +182,57 @@ class Procedure:
         tell = self._operator.info if self.report.complete else self._operator.warning
         tell(summary_text(self.report))
 
+    def _by_type(self, select: Callable[[_Frames], tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+        """Return some frames of every series, by image type."""
+        ids: dict[str, tuple[int, ...]] = {}
+        for name, frames in self._frames.items():
+            image_type = self._series[name].image_type.value
+            ids[image_type] = ids.get(image_type, ()) + select(frames)
+        return ids
+
     async def _check(self) -> None:
         """Find out all that would fail later."""
-        # What this run certifies into need not exist yet.
-        own = {self._config.calib_collection} if self._plan_certifies else set()
-        inputs = {name for stage in self._plan.stages if stage.job for name in stage.job.inputs} - own
-        certifications = [
-            self._certification(stage.product, source="")
-            for stage in self._plan.stages
-            if stage.kind is StageKind.CERTIFY
-        ]
         found = await asyncio.gather(
             self._camera.check(),
             self._jobs.check(),
-            self._check_repository(inputs, certifications),
+            self._check_repository(),
         )
         problems = list(dict.fromkeys(problem for each in found for problem in each))
         if problems:
             raise PreconditionError(problems)
 
-    async def _check_repository(
-        self, inputs: set[str], certifications: list[Certification]
-    ) -> tuple[str, ...]:
-        physical_filter = None
-        if ImageType.FLAT in self._series:
-            try:
-                physical_filter = await self._camera.physical_filter()
-            except ObservatoryError as error:
-                return (str(error),)
-        return await self._repository.check(inputs, certifications, physical_filter)
-
-    @property
-    def _plan_certifies(self) -> bool:
-        return any(stage.kind is StageKind.CERTIFY for stage in self._plan.stages)
+    async def _check_repository(self) -> tuple[str, ...]:
+        try:
+            for series in self._series.values():
+                if series.image_type is ImageType.FLAT:
+                    self._physical_filters[series.name] = await self._camera.physical_filter(series)
+        except ObservatoryError as error:
+            return (str(error),)
+        if len(set(self._physical_filters.values())) < len(self._physical_filters):
+            return (f"flat_sets: two sets are of the same filter and grating: {self._physical_filters}",)
+        certifications = [
+            self._certification(stage) for stage in self._plan.stages if stage.kind is StageKind.CERTIFY
+        ]
+        # What this run certifies into need not exist yet.
+        own = {certification.collection for certification in certifications}
+        inputs = {name for stage in self._plan.stages if stage.job for name in stage.job.inputs} - own
+        return await self._repository.check(inputs, certifications)
 
     async def _expose(self, stage: Stage) -> None:
         """Take the frames of a series; leave the wait for ingest behind."""
-        series = self._series[ImageType(stage.product.value)]
+        series, frames = self._series[stage.subject], self._frames[stage.subject]
         self._tell_started(stage)
-        planned = self._plan.exposures_of(stage.product)
-        useless = None
+        planned = self._plan.exposures_of(stage.subject)
+        useless = self._useless(stage)
+        if series.image_type is ImageType.FLAT and not useless:
+            await self._camera.set_up(series)
         for exposure in planned:
             useless = self._useless(stage)
             if useless:
                 break
             await self._operator.checkpoint(exposure.label)
             exposure_id = await self._camera.take(exposure)
-            series.frames.append((exposure_id, exposure))
+            frames.taken.append((exposure_id, exposure))
             self._ingest.expect(exposure_id)
             if self._watcher:
                 self._watcher.taken(exposure)
@@ -234,10 +240,10 @@ class Procedure:
             if self._config.wait_between_exposures:
                 await asyncio.sleep(self._config.wait_between_exposures)
         if useless:
-            taken = f"{len(series.frames)} of {len(planned)} frames taken; nothing can use them: {useless}"
+            taken = f"{len(frames.taken)} of {len(planned)} frames taken; nothing can use them: {useless}"
             self._end(stage, StageResult(stage.name, Outcome.SKIPPED, taken))
         else:
-            self._start(stage, self._see_ingested(stage, series))
+            self._start(stage, self._see_ingested(stage, frames))
 
     def _useless(self, stage: Stage) -> str | None:
         """Return why nothing can use a series any more, if that is so."""
@@ -246,18 +252,18 @@ class Procedure:
             return consumers[0].result().reason
         return None
 
-    async def _see_ingested(self, stage: Stage, series: _Series) -> None:
-        report = await self._ingest.wait(series.ids)
+    async def _see_ingested(self, stage: Stage, frames: _Frames) -> None:
+        report = await self._ingest.wait(frames.ids)
         for exposure_id in report.late:
             self._operator.warning(f"Exposure {exposure_id} is in the Butler, though the OODS never said so.")
-        discarded = set(series.discarded)
+        discarded = set(frames.discarded)
         problems = _ingest_problems(report, discarded)
         for lost in sorted(discarded & ({i for i, _ in report.failures} | set(report.missing))):
             self._operator.warning(f"Exposure {lost}, which is discarded anyway, was not ingested.")
         if problems:
             result = StageResult(stage.name, Outcome.FAILED, "; ".join(problems))
         else:
-            result = StageResult(stage.name, Outcome.PASSED, f"{len(series.frames)} frames")
+            result = StageResult(stage.name, Outcome.PASSED, f"{len(frames.taken)} frames")
         self._end(stage, result)
 
     def _tell_started(self, stage: Stage) -> None:
@@ -336,25 +342,33 @@ class Procedure:
     async def _verify(self, stage: Stage) -> StageResult:
         verifier = self._pipelines.verifiers[stage.product]
         exposures = await self._run_job(stage, verifier.per_exposure)
-        collection = self._collection_of(stage.name)
-        image_type = ImageType(stage.product.value)
+        collection = self._collection_of(stage)
+        by_filter = self._physical_filters.get(stage.subject) if verifier.by_physical_filter else None
         verdict = judge(
-            await self._repository.statistics(verifier.statistics, collection),
-            image_type,
+            await self._repository.statistics(verifier.statistics, collection, by_filter),
+            stage.subject,
             n_detectors=len(self._detectors),
-            threshold=getattr(self._config, f"number_verification_tests_threshold_{image_type.lower()}"),
+            threshold=getattr(
+                self._config,
+                f"number_verification_tests_threshold_{stage.product.lower()}",
+                DEFAULT_THRESHOLD,
+            ),
+            key=verifier.key,
         )
-        _raise_if_dropped(exposures, [result.exposure for result in verdict.exposures])
-        self._verdicts[image_type.value] = verdict
-        generated = self._plan.find(StageKind.GENERATE, stage.product)
+        if verifier.key is StatisticsKey.EXPOSURE:
+            _raise_if_dropped(exposures, [result.exposure for result in verdict.exposures])
+        self._verdicts[stage.subject] = verdict
+        generated = self._plan.generation_of(stage)
         text = verdict_text(
             verdict,
             verification_collection=collection,
-            generation_collection=self._collection_of(generated.name) if generated else None,
+            generation_collection=self._collection_of(generated) if generated else None,
         )
         clean = verdict.passed and not verdict.exposures_with_failures
         (self._operator.info if clean else self._operator.warning)(text)
         n_failed, n = len(verdict.failed_exposures), len(verdict.exposures)
+        if verifier.key is StatisticsKey.DETECTOR:
+            return self._result(stage, Outcome.PASSED if verdict.passed else Outcome.HELD)
         if verdict.passed:
             return self._result(stage, Outcome.PASSED, f"{n_failed} of {n} exposures failed")
         limit = verdict.thresholds.failed_exposures - 1
@@ -363,8 +377,7 @@ class Procedure:
         )
 
     async def _certify(self, stage: Stage) -> StageResult:
-        source = self._collection_of(f"{StageKind.GENERATE} {stage.product}")
-        certification = self._certification(stage.product, source)
+        certification = self._certification(stage)
         async with self._certification_lock:
             self._certifying.add(stage.name)
             try:
@@ -372,16 +385,20 @@ class Procedure:
             finally:
                 self._certifying.discard(stage.name)
         self._certifications.append(certification)
-        reason = "" if self._plan.find(StageKind.VERIFY, stage.product) else "certified without verification"
+        reason = "" if self._plan.verification_of(stage) else "certified without verification"
         return StageResult(stage.name, Outcome.CERTIFIED, reason, collection=certification.collection)
 
-    def _certification(self, product: Product, source: str) -> Certification:
+    def _certification(self, stage: Stage) -> Certification:
+        """Return what a stage certifies; no source before that is made."""
+        generated = self._plan.generation_of(stage)
+        made = generated is not None and generated.name in self._job_ids
         return Certification(
-            dataset_type=self._pipelines.generators[product].dataset_type,
-            source=source,
+            dataset_type=self._pipelines.generators[stage.product].dataset_type,
+            source=self._collection_of(generated) if generated and made else "",
             collection=self._config.calib_collection,
             begin_date=self._config.certify_calib_begin_date,
             end_date=self._config.certify_calib_end_date,
+            physical_filter=self._physical_filters.get(stage.subject),
         )
 
     async def _run_job(self, stage: Stage, per_exposure: str | None) -> tuple[int, ...]:
@@ -393,9 +410,9 @@ class Procedure:
             Ids of the exposures that the job was given.
         """
         assert stage.job is not None, f"{stage.name} has no job"
-        exposures = tuple(i for image_type in stage.job.image_types for i in self._series[image_type].kept)
+        exposures = tuple(i for name in stage.job.series for i in self._frames[name].kept)
         request = stage.job.request(
-            generated=[self._collection_of(name) for name in stage.job.inputs_from],
+            generated=[self._jobs.collection(self._job_ids[name]) for name in stage.job.inputs_from],
             exposures=exposures,
             instrument=self._instrument.name,
             detectors=self._detectors,
@@ -434,16 +451,21 @@ class Procedure:
         _raise_if_dropped(exposures, complete)
 
     async def _report_gains(self, stage: Stage) -> None:
-        flats = self._series[ImageType.FLAT]
+        assert stage.job is not None, f"{stage.name} has no job"
+        flats = self._frames[stage.job.series[0]]
         ids, exp_times = flats.kept, flats.kept_exp_times
         pairs = [(ids[i], ids[j], exp_times[i]) for i, j in flat_pairs(exp_times)]
         dataset_type = self._pipelines.generators[Product.GAIN].dataset_type
-        gains = await self._repository.gains(dataset_type, self._collection_of(stage.name), pairs)
+        measured = await self._repository.gains(dataset_type, self._collection_of(stage), pairs)
+        reference = await self._repository.reference_gains(stage.job.inputs, ids[0])
+        gains = tuple(
+            replace(gain, reference=reference.get((gain.detector, gain.amplifier))) for gain in measured
+        )
         self._gains.extend(gains)
         self._operator.info(gains_text(gains))
 
-    def _collection_of(self, stage_name: str) -> str:
-        return self._jobs.collection(self._job_ids[stage_name])
+    def _collection_of(self, stage: Stage) -> str:
+        return self._jobs.collection(self._job_ids[stage.name])
 
     async def _wait_for_processing(self) -> None:
         pending = set(self._tasks.values())

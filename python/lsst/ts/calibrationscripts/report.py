@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .config import ImageType
 from .ports import Certification, Gain
 from .verification import ExposureResult, FailedTest, Verdict
 
@@ -164,8 +165,10 @@ def verdict_text(
 
 
 def _headline(verdict: Verdict, *, generated: bool) -> str:
-    name = verdict.image_type.value
+    name = verdict.name
     but = ", but there are tests that did not pass:" if verdict.exposures_with_failures else "."
+    if not verdict.of_exposures:
+        return f"{name} passed verification{but}" if verdict.passed else f"{name} failed verification."
     match generated, verdict.passed:
         case True, True:
             return f"{name} calibration passed the overall verification criteria and will be certified{but}"
@@ -205,8 +208,9 @@ def _by(results: Iterable[ExposureResult], what: str) -> Iterator[tuple[Any, lis
 
 def _failure_lines(verdict: Verdict) -> Iterator[str]:
     failing = verdict.exposures_with_failures
-    yield "Exposures with verification tests that failed:"
-    yield _columns((result.exposure for result in failing), 4)
+    if verdict.of_exposures:
+        yield "Exposures with verification tests that failed:"
+        yield _columns((result.exposure for result in failing), 4)
     yield "Number of tests that failed per test type:"
     for counts, ids in _by(failing, "counts"):
         yield _exposures_line(ids)
@@ -223,6 +227,8 @@ def _failure_lines(verdict: Verdict) -> Iterator[str]:
 
 
 def _exposures_line(ids: list[int]) -> str:
+    if ids == [0]:
+        return "    Calibration as a whole"
     return _wrap(f"{'Exposure ID' if len(ids) == 1 else 'Exposure IDs'}:  " + "  ".join(map(str, ids)), 4)
 
 
@@ -243,11 +249,16 @@ def _counted(failures: tuple[FailedTest, ...]) -> Iterator[str]:
 
 def _threshold_lines(verdict: Verdict) -> Iterator[str]:
     thresholds = verdict.thresholds
-    parameter = f"number_verification_tests_threshold_{verdict.image_type.lower()}"
+    image_type = verdict.name.partition(" ")[0]
     yield "Threshold values:"
     yield f"    Acceptable maximum number of failures per detector per test type: {thresholds.per_detector}"
-    yield f"    This value is controlled by the configuration parameter: '{parameter}'"
+    if image_type in set(ImageType):
+        parameter = f"number_verification_tests_threshold_{image_type.lower()}"
+        yield f"    This value is controlled by the configuration parameter: '{parameter}'"
     yield f"    Acceptable maximum number of failed detectors: {thresholds.failed_detectors}"
+    if not verdict.of_exposures:
+        yield f"    Acceptable maximum number of failed tests per test type: {thresholds.per_exposure}"
+        return
     yield f"    Acceptable maximum number of failed tests per exposure: {thresholds.per_exposure}"
     yield f"    Acceptable maximum number of failed exposures: {thresholds.failed_exposures}"
     yield f"    Final number of exposures that failed verification: {len(verdict.failed_exposures)}"
@@ -269,6 +280,9 @@ def gains_text(gains: tuple[Gain, ...]) -> str:
     Returns
     -------
     text : `str`
+        Each gain; then, by amplifier, the mean over the pairs, its spread
+        (standard deviation) if there are several pairs, and the difference
+        to the reference if there is one.
     """
     lines = ["Gains estimated from flat pairs (e-/ADU):"]
     for (first, second), pair in itertools.groupby(gains, key=lambda gain: gain.exposures):
@@ -276,10 +290,45 @@ def gains_text(gains: tuple[Gain, ...]) -> str:
         lines.append(f"    Exposures {first} and {second}, {of_pair[0].exp_time:g} s each")
         for detector, group in itertools.groupby(of_pair, key=lambda gain: gain.detector):
             amplifiers = list(group)
-            median = statistics.median(gain.gain for gain in amplifiers)
-            lines.append(f"        Detector {detector}, median {median:.3f}")
-            lines.append(_columns((f"{gain.amplifier}: {gain.gain:.3f}" for gain in amplifiers), 12))
+            measured = [gain.gain for gain in amplifiers if gain.gain is not None]
+            median = f"median {statistics.median(measured):.3f}" if measured else "none could be measured"
+            lines.append(f"        Detector {detector}, {median}")
+            lines.append(_columns((f"{gain.amplifier}: {_number(gain.gain)}" for gain in amplifiers), 12))
+    lines += _gain_summary(gains)
     return "\n".join(lines)
+
+
+def _gain_summary(gains: tuple[Gain, ...]) -> Iterator[str]:
+    """Yield what the pairs agree on, where there is anything to compare."""
+    by_amplifier: dict[tuple[int, str], list[Gain]] = {}
+    for gain in gains:
+        if gain.gain is not None:
+            by_amplifier.setdefault((gain.detector, gain.amplifier), []).append(gain)
+    n_pairs = max((len(same) for same in by_amplifier.values()), default=0)
+    has_reference = any(gain.reference is not None for gain in gains)
+    if n_pairs < 2 and not has_reference:
+        return
+    yield (
+        f"    Mean of {n_pairs} pair(s)"
+        + (", +- their spread" if n_pairs > 1 else "")
+        + (", and its difference to the reference ptc" if has_reference else "")
+    )
+    for detector, group in itertools.groupby(by_amplifier, key=lambda key: key[0]):
+        yield f"        Detector {detector}"
+        yield _columns((_gain_cell(key[1], by_amplifier[key]) for key in group), 12)
+
+
+def _number(gain: float | None) -> str:
+    return "none" if gain is None else f"{gain:.3f}"
+
+
+def _gain_cell(amplifier: str, same: list[Gain]) -> str:
+    values = [gain.gain for gain in same if gain.gain is not None]
+    mean = statistics.fmean(values)
+    spread = f" +- {statistics.stdev(values):.3f}" if len(values) > 1 else ""
+    reference = same[0].reference
+    difference = f" ({mean / reference - 1:+.1%})" if reference else ""
+    return f"{amplifier}: {mean:.3f}{spread}{difference}"
 
 
 def summary_text(report: RunReport) -> str:
@@ -305,7 +354,8 @@ def summary_text(report: RunReport) -> str:
     for certification in report.certifications:
         lines.append(
             f"Certified: {certification.dataset_type} from {certification.source} into "
-            f"{certification.collection}, valid {certification.begin_date} to {certification.end_date}."
+            f"{certification.collection}, valid {certification.begin_date} to {certification.end_date}"
+            + (f", {certification.physical_filter}." if certification.physical_filter else ".")
         )
     if not report.certifications and report.config.get("generate_calibrations"):
         lines.append("Nothing was certified.")

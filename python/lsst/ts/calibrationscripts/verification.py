@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from .config import ImageType
+from .pipelines import StatisticsKey
 
 DEFAULT_THRESHOLD = 8
 """Failures per detector and test type that fail it: half of 16 amplifiers."""
@@ -119,7 +119,11 @@ class Thresholds:
 
 @dataclass(frozen=True)
 class ExposureResult:
-    """What verification found on one exposure."""
+    """What verification found on one exposure.
+
+    What is verified as a whole, such as a photon transfer curve, has a
+    single result with the exposure id 0.
+    """
 
     exposure: int
     failures: tuple[FailedTest, ...]
@@ -138,7 +142,9 @@ class ExposureResult:
 class Verdict:
     """Whether a calibration passes, and all that it rests on."""
 
-    image_type: ImageType
+    name: str
+    """What was verified: an image type or product, and its part."""
+
     n_detectors: int
     thresholds: Thresholds
     exposures: tuple[ExposureResult, ...]
@@ -146,6 +152,11 @@ class Verdict:
 
     run_tests_failed: bool = False
     """Whether tests of the run as a whole failed; the rule ignores them."""
+
+    @property
+    def of_exposures(self) -> bool:
+        """Whether exposures were verified, not something as a whole."""
+        return all(result.exposure for result in self.exposures)
 
     @cached_property
     def failed_exposures(self) -> tuple[int, ...]:
@@ -165,7 +176,7 @@ class Verdict:
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready form."""
         return {
-            "image_type": self.image_type.value,
+            "name": self.name,
             "passed": self.passed,
             "n_detectors": self.n_detectors,
             "thresholds": {
@@ -192,7 +203,7 @@ class Verdict:
         """Read back what `to_dict` wrote."""
         thresholds = data["thresholds"]
         return cls(
-            image_type=ImageType(data["image_type"]),
+            name=data["name"],
             n_detectors=data["n_detectors"],
             thresholds=Thresholds(
                 per_detector=thresholds["failures_per_detector_per_test_type"],
@@ -210,10 +221,11 @@ class Verdict:
 
 def judge(
     statistics: object,
-    image_type: ImageType,
+    name: str,
     *,
     n_detectors: int,
     threshold: int = DEFAULT_THRESHOLD,
+    key: StatisticsKey = StatisticsKey.EXPOSURE,
 ) -> Verdict:
     """Judge a calibration by its run statistics.
 
@@ -222,12 +234,15 @@ def judge(
     statistics : `collections.abc.Mapping`
         ``verify<Type>Stats`` as the Butler returns it: by exposure id, the
         failures of that exposure, beside keys that are no exposures.
-    image_type : `ImageType`
-        The type of the exposures.
+    name : `str`
+        What was verified, such as ``BIAS``.
     n_detectors : `int`
         How many detectors were verified.
     threshold : `int`, optional
         Failures per detector and test type that fail it.
+    key : `StatisticsKey`, optional
+        Whether the statistics are by exposure or, for what is verified as a
+        whole, by detector.
 
     Returns
     -------
@@ -242,15 +257,23 @@ def judge(
         raise StatisticsError(
             f"run statistics are a mapping from exposure id to results, not {type(statistics).__name__}"
         )
-    results = tuple(
-        _exposure_result(key, entry) for key, entry in statistics.items() if key not in _NOT_EXPOSURES
-    )
-    if not results:
-        raise StatisticsError("the run statistics hold no exposure")
-    results = tuple(sorted(results, key=lambda result: result.exposure))
+    entries = {entry: value for entry, value in statistics.items() if entry not in _NOT_EXPOSURES}
+    if not entries:
+        raise StatisticsError(f"the run statistics hold no {key.value}")
+    if key is StatisticsKey.DETECTOR:
+        # Here a failure does not name the detector, which is the key.
+        found = [
+            FailedTest.parse(f"{detector} {text}")
+            for detector, entry in entries.items()
+            for text in _failures(detector, entry)
+        ]
+        results: tuple[ExposureResult, ...] = (ExposureResult(0, tuple(found)),)
+    else:
+        each = (_exposure_result(*entry) for entry in entries.items())
+        results = tuple(sorted(each, key=lambda result: result.exposure))
     any_failure = any(result.failures for result in results)
     return Verdict(
-        image_type=image_type,
+        name=name,
         n_detectors=n_detectors,
         thresholds=Thresholds.make(threshold, n_detectors, len(results)),
         exposures=results,
@@ -262,11 +285,16 @@ def _exposure_result(key: object, entry: object) -> ExposureResult:
     # YAML and JSON written by other tools may quote the exposure ids.
     if isinstance(key, bool) or not (isinstance(key, int) or (isinstance(key, str) and key.isdecimal())):
         raise StatisticsError(f"{key!r} is neither an exposure id nor one of {sorted(_NOT_EXPOSURES)}")
+    return ExposureResult(int(key), tuple(map(FailedTest.parse, _failures(key, entry))))
+
+
+def _failures(key: object, entry: object) -> list[str]:
+    """Return the failures listed for an exposure or detector."""
     if not isinstance(entry, Mapping):
-        raise StatisticsError(f"exposure {key}: expected a mapping with SUCCESS or FAILURES, not {entry!r}")
+        raise StatisticsError(f"entry {key}: expected a mapping with SUCCESS or FAILURES, not {entry!r}")
     failures = entry.get("FAILURES", [])
     if not isinstance(failures, list) or not all(isinstance(text, str) for text in failures):
-        raise StatisticsError(f"exposure {key}: FAILURES is not a list of texts")
+        raise StatisticsError(f"entry {key}: FAILURES is not a list of texts")
     if entry.get("SUCCESS") is False and not failures:
-        raise StatisticsError(f"exposure {key}: SUCCESS is False, but no failure is listed")
-    return ExposureResult(int(key), tuple(FailedTest.parse(text) for text in failures))
+        raise StatisticsError(f"entry {key}: SUCCESS is False, but no failure is listed")
+    return failures

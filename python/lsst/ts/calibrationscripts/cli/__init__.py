@@ -123,7 +123,6 @@ def verdict(file: Path, image_type: str, instrument: str, threshold: int, as_jso
     """Judge a saved run-statistics file of cp_verify."""
     import yaml
 
-    from ..config import ImageType
     from ..instruments import INSTRUMENTS
     from ..report import verdict_text
     from ..verification import StatisticsError, judge
@@ -133,7 +132,7 @@ def verdict(file: Path, image_type: str, instrument: str, threshold: int, as_jso
     try:
         judged = judge(
             yaml.safe_load(_read(file)),
-            ImageType(image_type.upper()),
+            image_type.upper(),
             n_detectors=len(INSTRUMENTS[instrument].detectors),
             threshold=threshold,
         )
@@ -174,9 +173,7 @@ def run(file: Path, json_file: Path | None) -> None:
 @click.option(
     "--scale",
     type=click.IntRange(1, 16),
-    default=8,
-    show_default=True,
-    help="Frames are smaller by this; 1 for 4072x4000.",
+    help="Frames are smaller by this; 1 for 4072x4000.  [default: that of the work folder, 8 in a new one]",
 )
 @click.option(
     "--time-scale",
@@ -185,10 +182,17 @@ def run(file: Path, json_file: Path | None) -> None:
     show_default=True,
     help="Exposures and readout last this fraction of their time.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Of all noise.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), help="Of all noise.  [default: that of the work folder, or fixed]"
+)
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the run's JSON here.")
 def simulate(
-    file: Path | None, workdir: Path, scale: int, time_scale: float, seed: int, json_file: Path | None
+    file: Path | None,
+    workdir: Path,
+    scale: int | None,
+    time_scale: float,
+    seed: int | None,
+    json_file: Path | None,
 ) -> None:
     """Run a configuration on a simulated observatory.
 

@@ -27,15 +27,15 @@ def print_plan(plan: RunPlan) -> None:
     """Print the series, the stages and how long they take."""
     console = Console(width=None if sys.stdout.isatty() else 110, highlight=False)
     series = Table(title=f"{len(plan.exposures)} exposures", title_justify="left")
-    for heading in ("type", "frames", "discarded", "exposure times"):
-        series.add_column(heading, justify="left" if heading in ("type", "exposure times") else "right")
-    for image_type, group in itertools.groupby(plan.exposures, key=lambda exposure: exposure.image_type):
+    for heading in ("series", "frames", "discarded", "exposure times"):
+        series.add_column(heading, justify="left" if heading in ("series", "exposure times") else "right")
+    for name, group in itertools.groupby(plan.exposures, key=lambda exposure: exposure.series):
         frames = list(group)
         times = ", ".join(
             f"{len(list(same))} x {exp_time:g} s"
             for exp_time, same in itertools.groupby(frames, key=lambda frame: frame.exp_time)
         )
-        series.add_row(image_type.value, str(len(frames)), str(sum(f.discard for f in frames)), times)
+        series.add_row(name, str(len(frames)), str(sum(f.discard for f in frames)), times)
     console.print(series)
 
     minutes = f"about {plan.duration / 60:.0f} minutes ({plan.duration:.0f} s)"
@@ -111,12 +111,12 @@ class ProgressWatcher:
 
     def started(self, stage: Stage) -> None:
         """Show that a stage has begun."""
-        total = len(self._plan.exposures_of(stage.product)) if stage.kind is StageKind.EXPOSE else None
+        total = len(self._plan.exposures_of(stage.subject)) if stage.kind is StageKind.EXPOSE else None
         self._lines[stage.name] = self._progress.add_task(stage.name, total=total, outcome="")
 
     def taken(self, exposure: PlannedExposure) -> None:
         """Show that a frame has been taken."""
-        self._progress.advance(self._lines[f"{StageKind.EXPOSE} {exposure.image_type}"])
+        self._progress.advance(self._lines[f"{StageKind.EXPOSE} {exposure.series}"])
 
     def ended(self, stage: Stage, outcome: str) -> None:
         """Show how a stage ended."""

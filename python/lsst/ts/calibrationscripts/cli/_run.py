@@ -79,7 +79,9 @@ async def run_on_sal(text: str) -> RunReport:
     return report
 
 
-async def run_simulated(text: str, *, workdir: Path, scale: int, time_scale: float, seed: int) -> RunReport:
+async def run_simulated(
+    text: str, *, workdir: Path, scale: int | None, time_scale: float, seed: int | None
+) -> RunReport:
     """Run a configuration on the simulated observatory.
 
     Parameters

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ..config import CalibrationConfig
+from ..config import CalibrationConfig, ImageType, Series
 from ..plan import PlannedExposure
 from ..ports import CameraError
 from .errors import SAL_ERRORS, explain
@@ -96,7 +96,8 @@ class LatissCamera:
             await self._latiss.assert_all_enabled("All components of LATISS must be ENABLED.")
         except SAL_ERRORS as error:
             return (explain(error),)
-        if self._config.filter is None and self._config.grating is None:
+        flats = [series for series in self._config.series if series.image_type is ImageType.FLAT]
+        if all(series.filter is None and series.grating is None for series in flats):
             return ()
         try:
             filters, gratings, _ = await self._latiss.get_available_instrument_setup()
@@ -104,15 +105,16 @@ class LatissCamera:
             return (f"the filters and gratings in the spectrograph are not known: {explain(error)}",)
         return tuple(
             problem
+            for series in flats
             for key, value, names in (
-                ("filter", self._config.filter, filters),
-                ("grating", self._config.grating, gratings),
+                ("filter", series.filter, filters),
+                ("grating", series.grating, gratings),
             )
             for problem in _unknown(key, value, [name.strip() for name in names])
         )
 
-    async def physical_filter(self) -> str:
-        """Return the Butler's name of what flats are to be taken through."""
+    async def physical_filter(self, series: Series) -> str:
+        """Return the Butler's name of what a series is to be taken through."""
         spectrograph, timeout = self._latiss.rem.atspectrograph, self._latiss.fast_timeout
         try:
             filters, gratings, _ = await self._latiss.get_available_instrument_setup()
@@ -124,16 +126,16 @@ class LatissCamera:
             ) from error
         return "~".join(
             (
-                _name("filter", self._config.filter, filters, filter_now),
-                _name("grating", self._config.grating, gratings, grating_now),
+                _name("filter", series.filter, filters, filter_now),
+                _name("grating", series.grating, gratings, grating_now),
             )
         )
 
-    async def set_up(self) -> None:
-        """Select filter and grating as configured and read them back."""
+    async def set_up(self, series: Series) -> None:
+        """Select filter and grating of a series and read them back."""
         wanted = {
             key: value
-            for key, value in (("filter", self._config.filter), ("grating", self._config.grating))
+            for key, value in (("filter", series.filter), ("grating", series.grating))
             if value is not None
         }
         if not wanted:

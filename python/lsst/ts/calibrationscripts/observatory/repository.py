@@ -7,8 +7,9 @@ from __future__ import annotations
 __all__ = ["ButlerRepository"]
 
 import asyncio
+import math
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..instruments import Instrument
@@ -42,14 +43,14 @@ class ButlerRepository:
         self._detectors = detectors
 
     async def check(
-        self, inputs: Collection[str], certifications: Sequence[Certification], physical_filter: str | None
+        self, inputs: Collection[str], certifications: Sequence[Certification]
     ) -> tuple[str, ...]:
         """Return what would make a job or a certification fail later."""
 
         def look(butler: Butler) -> tuple[str, ...]:
             return (
                 *self._missing_inputs(butler, inputs),
-                *self._obstacles(butler, certifications, physical_filter),
+                *self._obstacles(butler, certifications),
             )
 
         try:
@@ -66,9 +67,7 @@ class ButlerRepository:
             except MissingCollectionError:
                 yield f"input collection {name} does not exist in {self._repo}"
 
-    def _obstacles(
-        self, butler: Butler, certifications: Sequence[Certification], physical_filter: str | None
-    ) -> Iterator[str]:
+    def _obstacles(self, butler: Butler, certifications: Sequence[Certification]) -> Iterator[str]:
         """Yield what keeps datasets from being certified."""
         from lsst.daf.butler import CollectionType, MissingCollectionError
 
@@ -86,8 +85,7 @@ class ButlerRepository:
             conflicts = [
                 f"{certification.dataset_type}, valid {taken}"
                 for certification in certifications
-                if certification.collection == collection
-                and (taken := self._conflict(butler, certification, physical_filter))
+                if certification.collection == collection and (taken := self._conflict(butler, certification))
             ]
             if conflicts:
                 first = certifications[0]
@@ -97,9 +95,7 @@ class ButlerRepository:
                     "calib_collection, or other certify_calib_begin_date and certify_calib_end_date"
                 )
 
-    def _conflict(
-        self, butler: Butler, certification: Certification, physical_filter: str | None
-    ) -> Timespan | None:
+    def _conflict(self, butler: Butler, certification: Certification) -> Timespan | None:
         """Return the validity range that stands in the way, if one does."""
         from lsst.daf.butler import CollectionType, MissingDatasetTypeError
 
@@ -116,7 +112,8 @@ class ButlerRepository:
                 if taken is None or not taken.overlaps(wanted) or data_id["detector"] not in self._detectors:
                     continue
                 other_filter = data_id.get("physical_filter")
-                if other_filter and physical_filter and not _same_filter(other_filter, physical_filter):
+                this_filter = certification.physical_filter
+                if other_filter and this_filter and not _same_filter(other_filter, this_filter):
                     continue
                 return taken
         except MissingDatasetTypeError:
@@ -156,11 +153,20 @@ class ButlerRepository:
 
         return await self._visit(f"list {dataset_type} in {collection}", look)
 
-    async def statistics(self, dataset_type: str, collection: str) -> object:
+    async def statistics(
+        self, dataset_type: str, collection: str, physical_filter: str | None = None
+    ) -> object:
         """Return the run statistics of a verification."""
 
         def read(butler: Butler) -> Any:
-            return butler.get(dataset_type, instrument=self._instrument.name, collections=collection)
+            # The frames' own physical_filter, since the spectrograph may
+            # name it otherwise.
+            refs = butler.query_datasets(dataset_type, collections=collection)
+            if physical_filter is not None:
+                refs = [ref for ref in refs if _same_filter(ref.dataId["physical_filter"], physical_filter)]
+            if len(refs) != 1:
+                raise LookupError(f"{len(refs)} datasets for {physical_filter or 'the run'} instead of one")
+            return butler.get(refs[0])
 
         return await self._visit(f"read {dataset_type} from {collection}", read)
 
@@ -176,8 +182,8 @@ class ButlerRepository:
                     exp_time,
                     detector,
                     amplifier,
-                    float(gain),
-                    float(result.noise[amplifier]),
+                    _finite(gain),
+                    _finite(result.noise[amplifier]),
                 )
                 for first, second, exp_time in pairs
                 for detector in self._detectors
@@ -194,6 +200,36 @@ class ButlerRepository:
             )
 
         return await self._visit(f"read {dataset_type} from {collection}", read)
+
+    async def reference_gains(
+        self, collections: Sequence[str], exposure: int
+    ) -> Mapping[tuple[int, str], float]:
+        """Return the gains that are certified for an exposure."""
+        from lsst.daf.butler import DatasetNotFoundError, MissingDatasetTypeError
+
+        def read(butler: Butler) -> dict[tuple[int, str], float]:
+            gains = {}
+            for detector in self._detectors:
+                try:
+                    ptc = butler.get(
+                        "ptc",
+                        instrument=self._instrument.name,
+                        detector=detector,
+                        exposure=exposure,
+                        collections=collections,
+                    )
+                except (DatasetNotFoundError, MissingDatasetTypeError):
+                    continue
+                gains.update(
+                    {
+                        (detector, amplifier): float(gain)
+                        for amplifier, gain in ptc.gain.items()
+                        if math.isfinite(gain)
+                    }
+                )
+            return gains
+
+        return await self._visit(f"read the reference ptc from {', '.join(collections)}", read)
 
     async def certify(self, certification: Certification) -> None:
         """Certify, and see that the datasets can be found by date."""
@@ -252,6 +288,11 @@ class ButlerRepository:
             raise ObservatoryError(
                 f"{self._repo}: could not {purpose}: {type(error).__name__}: {error}"
             ) from error
+
+
+def _finite(value: float) -> float | None:
+    """Return a measurement, or `None` for one that failed."""
+    return float(value) if math.isfinite(value) else None
 
 
 def _timespan(certification: Certification) -> Timespan:

@@ -107,7 +107,8 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
         metadata.duration = self._plan.duration
         metadata.nimages = len(self._plan.exposures)
         metadata.instrument = self.instrument.name
-        metadata.filters = "" if self._config.filter is None else str(self._config.filter)
+        used = [series.filter for series in self._config.series if series.filter is not None]
+        metadata.filters = ",".join(map(str, dict.fromkeys(used)))
 
     def image_group_id(self) -> str:
         """Return the group id of this run's frames.
