@@ -100,7 +100,8 @@ class SimulatedObservatory:
         day_obs: datetime.date | None = None,
         max_processes: int | None = None,
     ) -> None:
-        self.workdir = workdir
+        # Absolute, as the frames are announced by URL.
+        self.workdir = workdir.absolute()
         self.time_scale = time_scale
         self.day_obs = day_obs or _today()
         self.runner = PipetaskRunner(env=PIPELINE_ENVIRONMENT, preload=TASK_MODULES)
