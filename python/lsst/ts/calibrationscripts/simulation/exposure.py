@@ -51,7 +51,7 @@ class Amplifier:
         """Index of its pixels in the assembled image."""
         return self.rows, self.columns
 
-    def getName(self) -> str:  # noqa: N802
+    def getName(self) -> str:
         """Return the amplifier's name, as an LSST amplifier does."""
         return self.name
 
@@ -109,7 +109,7 @@ class Detector:
         """Rows and columns of the assembled image."""
         return 2 * self.amp_height, 8 * self.amp_width
 
-    def getName(self) -> str:  # noqa: N802
+    def getName(self) -> str:
         """Return the detector's name, as an LSST detector does."""
         return self.name
 
@@ -186,7 +186,7 @@ class Image:
 
     array: np.ndarray
 
-    def getArray(self) -> np.ndarray:  # noqa: N802
+    def getArray(self) -> np.ndarray:
         """Return the pixels."""
         return self.array
 
@@ -216,15 +216,15 @@ class Exposure:
         """The detector's geometry, from the metadata."""
         return Detector.from_metadata(self.metadata)
 
-    def getImage(self) -> Image:  # noqa: N802
+    def getImage(self) -> Image:
         """Return the image."""
         return self.image
 
-    def getMetadata(self) -> dict[str, Any]:  # noqa: N802
+    def getMetadata(self) -> dict[str, Any]:
         """Return the FITS keywords."""
         return self.metadata
 
-    def getDetector(self) -> Detector:  # noqa: N802
+    def getDetector(self) -> Detector:
         """Return the detector's geometry."""
         return self.detector
 

@@ -47,7 +47,7 @@ class SimulatedLatiss(Instrument):
     """LATISS with one detector and every filter and grating pair."""
 
     @classmethod
-    def getName(cls) -> str:  # noqa: N802
+    def getName(cls) -> str:
         """Return the name that dimension records use."""
         return "LATISS"
 
@@ -100,7 +100,7 @@ class SimulatedLatiss(Instrument):
                         update=update,
                     )
 
-    def getRawFormatter(self, dataId: DataId) -> type[FormatterV2]:  # noqa: N802, N803
+    def getRawFormatter(self, dataId: DataId) -> type[FormatterV2]:
         """Return the formatter of raw images."""
         from .formatters import ExposureFormatter
 

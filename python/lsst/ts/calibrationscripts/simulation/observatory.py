@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-__all__ = ["PIPELINE_ENVIRONMENT", "SimulatedObservatory"]
+__all__ = ["PIPELINE_ENVIRONMENTS", "SimulatedObservatory"]
 
 import asyncio
 import contextlib
@@ -21,13 +21,24 @@ from .ccd import DEFAULT_SCALE, DEFAULT_SEED, CcdModel
 from .cscs import AtCameraCsc, AtHeaderServiceCsc, AtOodsCsc, AtSpectrographCsc, OcpsCsc, SimulatedCsc
 from .cscs.atcamera import READ_OUT_TIME
 from .cscs.ocps import log_path
-from .repository import INSTRUMENT, create_repository, is_repository, read_ccd
+from .repository import (
+    DEFAULT_GENERATION,
+    INSTRUMENT,
+    create_repository,
+    is_repository,
+    read_ccd,
+    read_generation,
+)
 from .runner import PipetaskRunner
 
 _HERE = Path(__file__).parent
 
-PIPELINE_ENVIRONMENT = {"CP_PIPE_DIR": str(_HERE / "cp_pipe"), "CP_VERIFY_DIR": str(_HERE / "cp_verify")}
-"""Where the simulation's pipelines stand in for cp_pipe's and cp_verify's."""
+PIPELINE_ENVIRONMENTS = {
+    generation: {"CP_PIPE_DIR": str(folder / "cp_pipe"), "CP_VERIFY_DIR": str(folder / "cp_verify")}
+    for generation, folder in (("procedure", _HERE), ("current", _HERE / "current"))
+}
+"""Where the simulation's pipelines stand in for cp_pipe's and cp_verify's, by
+generation."""
 
 TASK_MODULES = (
     "astropy.io.fits",
@@ -62,6 +73,8 @@ class SimulatedObservatory:
         default that of the repository, 8 where there is none.
     seed : `int`, optional
         Seed of the CCD model; by default that of the repository.
+    generation : `str`, optional
+        Which generation of pipelines there is: "procedure" or "current".
     time_scale : `float`, optional
         What a simulated second lasts (second).
     day_obs : `datetime.date`, optional
@@ -69,6 +82,12 @@ class SimulatedObservatory:
         already holds of it are continued.
     max_processes : `int`, optional
         The most processes that a job may use; see `OcpsCsc`.
+
+    Raises
+    ------
+    ValueError
+        If there is no such generation. On entering: if the repository was
+        made with another scale or seed, or for another generation.
 
     Attributes
     ----------
@@ -96,6 +115,7 @@ class SimulatedObservatory:
         *,
         scale: int | None = None,
         seed: int | None = None,
+        generation: str = DEFAULT_GENERATION,
         time_scale: float = 0.01,
         day_obs: datetime.date | None = None,
         max_processes: int | None = None,
@@ -104,7 +124,11 @@ class SimulatedObservatory:
         self.workdir = workdir.absolute()
         self.time_scale = time_scale
         self.day_obs = day_obs or _today()
-        self.runner = PipetaskRunner(env=PIPELINE_ENVIRONMENT, preload=TASK_MODULES)
+        if generation not in PIPELINE_ENVIRONMENTS:
+            known = ", ".join(PIPELINE_ENVIRONMENTS)
+            raise ValueError(f"generation: {generation!r} is none of {known}.")
+        self.runner = PipetaskRunner(env=PIPELINE_ENVIRONMENTS[generation], preload=TASK_MODULES)
+        self._generation = generation
         self._scale = scale
         self._seed = seed
         self._max_processes = max_processes
@@ -194,10 +218,17 @@ class SimulatedObservatory:
                         f"{name}: {wanted}, but {self.repo} was made with {present}. "
                         "Leave it out, or name another work folder."
                     )
+            generation = read_generation(self.repo)
+            if generation != self._generation:
+                raise ValueError(
+                    f"pipeline_generation: {self._generation}, but {self.repo} was made for the pipelines of "
+                    f"generation {generation}, whose datasets differ. Name another work folder (--workdir), "
+                    f"or write pipeline_generation: {generation}."
+                )
             return _history(self.repo, self.day_obs)
         scale = DEFAULT_SCALE if self._scale is None else self._scale
         seed = DEFAULT_SEED if self._seed is None else self._seed
-        create_repository(self.repo, scale=scale, seed=seed)
+        create_repository(self.repo, scale=scale, seed=seed, generation=self._generation)
         self.ccd = CcdModel(scale, seed)
         return _History()
 

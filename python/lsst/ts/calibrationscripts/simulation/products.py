@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -75,6 +76,31 @@ class Defects(BaseModel):
                 boxes.append(Box(x, start, 1, stop - start))
         return cls(detector=detector, boxes=tuple(boxes))
 
+    @classmethod
+    def merge(cls, parts: Iterable[Defects]) -> Defects:
+        """Join the defects of a detector that several images show.
+
+        Parameters
+        ----------
+        parts : `~collections.abc.Iterable` [`Defects`]
+            At least one; all of the same detector.
+
+        Returns
+        -------
+        defects : `Defects`
+            Every pixel that is a defect in one of them.
+        """
+        parts = list(parts)
+        boxes = [box for part in parts for box in part.boxes]
+        shape = (
+            max((b.y + b.height for b in boxes), default=0),
+            max((b.x + b.width for b in boxes), default=0),
+        )
+        mask = np.zeros(shape, bool)
+        for part in parts:
+            mask |= part.mask(shape)
+        return cls.from_mask(mask, parts[0].detector)
+
     def mask(self, shape: tuple[int, int]) -> np.ndarray:
         """Return the defects as a mask.
 
@@ -126,8 +152,8 @@ class PhotonTransferCurve(BaseModel):
     expIdMask : `dict` [`str`, `list`]
         Whether the fit used the pair.
     ptcTurnoff : `dict` [`str`, `float`]
-        Largest mean signal that the fit used, before the variance falls
-        with the signal (ADU).
+        Largest mean signal of a pair before the variance falls with the
+        signal (ADU); a lower limit where no pair is brighter.
     a00 : `dict` [`str`, `float`]
         Non-linearity: relative change of the variance with the signal
         (1/electron).
@@ -135,14 +161,14 @@ class PhotonTransferCurve(BaseModel):
 
     model_config = ConfigDict(ser_json_inf_nan="constants")
 
-    ptcFitType: str  # noqa: N815
+    ptcFitType: str
     gain: dict[str, float] = {}
-    gainErr: dict[str, float] = {}  # noqa: N815
+    gainErr: dict[str, float] = {}
     noise: dict[str, float] = {}
-    inputExpIdPairs: dict[str, list[tuple[int, int]]] = {}  # noqa: N815
-    rawExpTimes: dict[str, list[float]] = {}  # noqa: N815
-    rawMeans: dict[str, list[float]] = {}  # noqa: N815
-    rawVars: dict[str, list[float]] = {}  # noqa: N815
-    expIdMask: dict[str, list[bool]] = {}  # noqa: N815
-    ptcTurnoff: dict[str, float] = {}  # noqa: N815
+    inputExpIdPairs: dict[str, list[tuple[int, int]]] = {}
+    rawExpTimes: dict[str, list[float]] = {}
+    rawMeans: dict[str, list[float]] = {}
+    rawVars: dict[str, list[float]] = {}
+    expIdMask: dict[str, list[bool]] = {}
+    ptcTurnoff: dict[str, float] = {}
     a00: dict[str, float] = {}

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lsst.daf.butler import Butler, DatasetType
 
 __all__ = [
+    "DEFAULT_GENERATION",
     "RAW_RUN",
     "RawHeader",
     "certify_references",
@@ -30,6 +31,7 @@ __all__ = [
     "ingest_raw",
     "is_repository",
     "read_ccd",
+    "read_generation",
     "write_raw",
 ]
 
@@ -38,7 +40,9 @@ INSTRUMENT = "LATISS"
 RAW_RUN = "LATISS/raw/all"
 """RUN collection of the raws."""
 
-_CCD_FILE = "ccd.json"
+_SIMULATION_FILE = "simulation.json"
+
+DEFAULT_GENERATION = "procedure"
 
 _CALIBRATIONS = {
     "bias": ("CcdExposure", ()),
@@ -130,7 +134,7 @@ def exposure_id_of(obs_id: str) -> int:
 
 def is_repository(root: Path) -> bool:
     """Return whether a folder holds a simulated repository."""
-    return (root / _CCD_FILE).is_file()
+    return (root / _SIMULATION_FILE).is_file()
 
 
 def read_ccd(root: Path) -> CcdModel:
@@ -146,7 +150,29 @@ def read_ccd(root: Path) -> CcdModel:
     ccd : `CcdModel`
         The same scale and seed, hence the same detector.
     """
-    return CcdModel(**json.loads((root / _CCD_FILE).read_text()))
+    settings = _settings(root)
+    return CcdModel(settings["scale"], settings["seed"])
+
+
+def read_generation(root: Path) -> str:
+    """Return the generation of pipelines that a repository was made for.
+
+    Parameters
+    ----------
+    root : `~pathlib.Path`
+        Folder of the repository.
+
+    Returns
+    -------
+    generation : `str`
+        Its name.
+    """
+    return str(_settings(root)["generation"])
+
+
+def _settings(root: Path) -> dict[str, Any]:
+    settings: dict[str, Any] = json.loads((root / _SIMULATION_FILE).read_text())
+    return settings
 
 
 def create_repository(
@@ -154,6 +180,7 @@ def create_repository(
     *,
     scale: int = DEFAULT_SCALE,
     seed: int = DEFAULT_SEED,
+    generation: str = DEFAULT_GENERATION,
     reference_collection: str = "LATISS/calib",
 ) -> None:
     """Make a Butler repository with LATISS and reference calibrations.
@@ -164,6 +191,9 @@ def create_repository(
         Folder to make; it may exist if it is empty.
     scale, seed : `int`, optional
         Of the CCD model that exposures are going to come from.
+    generation : `str`, optional
+        Of the pipelines that are going to run; see `read_generation`. The
+        repository is the same for all, but holds the outputs of one.
     reference_collection : `str`, optional
         CALIBRATION collection for the references. They are free of noise,
         made from what the model knows, and valid for all times.
@@ -187,7 +217,8 @@ def create_repository(
         butler.collections.register(run)
         certify_references(butler, ccd, run, reference_collection, Timespan(None, None))
     # Written last: only a whole repository counts as one.
-    (root / _CCD_FILE).write_text(json.dumps({"scale": scale, "seed": seed}))
+    settings = {"scale": scale, "seed": seed, "generation": generation}
+    (root / _SIMULATION_FILE).write_text(json.dumps(settings))
 
 
 def _dataset_type(

@@ -23,7 +23,7 @@ class CombineConnections(  # type: ignore[call-arg]
 ):
     """Corrected images of one detector, and what they are combined to."""
 
-    inputExps = cT.Input(  # noqa: N815
+    inputExps = cT.Input(
         name="cpProc",
         doc="Corrected images.",
         storageClass="CcdExposure",
@@ -31,7 +31,7 @@ class CombineConnections(  # type: ignore[call-arg]
         multiple=True,
         deferLoad=True,
     )
-    outputData = cT.Output(  # noqa: N815
+    outputData = cT.Output(
         name="combined",
         doc="Combined image.",
         storageClass="CcdExposure",
@@ -43,7 +43,7 @@ class CombineConnections(  # type: ignore[call-arg]
 class CombineConfig(PipelineTaskConfig, pipelineConnections=CombineConnections):  # type: ignore[call-arg]
     """How images are scaled, weighted and clipped."""
 
-    exposureScaling = ChoiceField[str](  # noqa: N815
+    exposureScaling = ChoiceField[str](
         doc="What each image is divided by.",
         allowed={
             "Unity": "Nothing; all images weigh the same.",
@@ -52,11 +52,11 @@ class CombineConfig(PipelineTaskConfig, pipelineConnections=CombineConnections):
         },
         default="Unity",
     )
-    sigmaClip = Field[float](doc="Rejection threshold, in standard deviations.", default=3.0)  # noqa: N815
-    clipMaxIter = Field[int](doc="Clipping iterations.", default=3)  # noqa: N815
-    fillValue = Field[float](doc="Value of pixels that no image has.", default=0.0)  # noqa: N815
+    sigmaClip = Field[float](doc="Rejection threshold, in standard deviations.", default=3.0)
+    clipMaxIter = Field[int](doc="Clipping iterations.", default=3)
+    fillValue = Field[float](doc="Value of pixels that no image has.", default=0.0)
 
-    def setDefaults(self) -> None:  # noqa: N802
+    def setDefaults(self) -> None:
         """Leave the log to the job, which has one file for all quanta."""
         self.saveLogOutput = False
 
@@ -67,7 +67,7 @@ class CombineTask(PipelineTask):
     ConfigClass = CombineConfig
     _DefaultName = "cpCombine"
 
-    def run(self, inputExps: list[DeferredDatasetHandle]) -> Struct:  # noqa: N803
+    def run(self, inputExps: list[DeferredDatasetHandle]) -> Struct:
         """Combine images.
 
         Parameters
@@ -121,7 +121,7 @@ class CombineByFilterConnections(  # type: ignore[call-arg]
 ):
     """The same for each filter by itself."""
 
-    outputData = cT.Output(  # noqa: N815
+    outputData = cT.Output(
         name="combined",
         doc="Combined image of one filter.",
         storageClass="CcdExposure",
@@ -135,7 +135,7 @@ class CombineByFilterConfig(  # type: ignore[call-arg]
 ):
     """How the images of one filter are scaled, weighted and clipped."""
 
-    def setDefaults(self) -> None:  # noqa: N802
+    def setDefaults(self) -> None:
         """Prepare for flats."""
         super().setDefaults()
         self.exposureScaling = "MeanStats"

@@ -16,7 +16,7 @@ from ..exposure import Detector
 from ..products import Defects
 from .statistics import combine_rows, mean_without_farthest
 
-__all__ = ["FindDefectsConfig", "FindDefectsTask"]
+__all__ = ["FindDefectsConfig", "FindDefectsTask", "dead_pixels", "hot_pixels"]
 
 
 class FindDefectsConnections(  # type: ignore[call-arg]
@@ -24,7 +24,7 @@ class FindDefectsConnections(  # type: ignore[call-arg]
 ):
     """Corrected darks and flats of a detector, and its defects."""
 
-    inputExps = cT.Input(  # noqa: N815
+    inputExps = cT.Input(
         name="cpDefectsProc",
         doc="Darks and flats without bias; what they are is in their headers.",
         storageClass="CcdExposure",
@@ -32,7 +32,7 @@ class FindDefectsConnections(  # type: ignore[call-arg]
         multiple=True,
         deferLoad=True,
     )
-    outputDefects = cT.Output(  # noqa: N815
+    outputDefects = cT.Output(
         name="defects",
         doc="Hot and dead pixels.",
         storageClass="CcdDefects",
@@ -46,18 +46,16 @@ class FindDefectsConfig(  # type: ignore[call-arg]
 ):
     """Which pixels are defects."""
 
-    nSigmaHot = Field[float](  # noqa: N815
+    nSigmaHot = Field[float](
         doc="Excess of a hot pixel over its amplifier's median dark rate, in standard deviations.",
         default=5.0,
     )
-    minHot = Field[float](  # noqa: N815
-        doc="Least excess of a hot pixel (ADU/s), however low the noise.", default=1.0
-    )
-    maxDead = Field[float](  # noqa: N815
+    minHot = Field[float](doc="Least excess of a hot pixel (ADU/s), however low the noise.", default=1.0)
+    maxDead = Field[float](
         doc="Response of a dead pixel, at most, relative to its amplifier's median.", default=0.5
     )
 
-    def setDefaults(self) -> None:  # noqa: N802
+    def setDefaults(self) -> None:
         """Leave the log to the job, which has one file for all quanta."""
         self.saveLogOutput = False
 
@@ -73,7 +71,7 @@ class FindDefectsTask(PipelineTask):
     ConfigClass = FindDefectsConfig
     _DefaultName = "cpDefects"
 
-    def run(self, inputExps: list[DeferredDatasetHandle]) -> Struct:  # noqa: N803
+    def run(self, inputExps: list[DeferredDatasetHandle]) -> Struct:
         """Find the defects.
 
         Parameters
@@ -107,19 +105,10 @@ class FindDefectsTask(PipelineTask):
         mask = np.zeros(detector.shape, bool)
         if darks:
             rate = _average(darks, detector, power=2)
-            for amplifier in detector:
-                pixels = rate[amplifier.section]
-                median = np.nanmedian(pixels)
-                # 1.4826 turns the median deviation of a Gaussian into sigma.
-                sigma = 1.4826 * np.nanmedian(np.abs(pixels - median))
-                excess = max(self.config.nSigmaHot * sigma, self.config.minHot)
-                mask[amplifier.section] |= ~(pixels <= median + excess)
+            mask |= hot_pixels(rate, detector, self.config.nSigmaHot, self.config.minHot)
         n_hot = int(mask.sum())
         if flats:
-            response = _average(flats, detector, power=1)
-            for amplifier in detector:
-                pixels = response[amplifier.section]
-                mask[amplifier.section] |= ~(pixels >= self.config.maxDead * np.nanmedian(pixels))
+            mask |= dead_pixels(_average(flats, detector, power=1), detector, self.config.maxDead)
         defects = Defects.from_mask(mask, detector.id)
         self.log.info(
             "Found %d hot pixels in %d darks and %d dead ones in %d flats: %d boxes.",
@@ -130,6 +119,60 @@ class FindDefectsTask(PipelineTask):
             len(defects),
         )
         return Struct(outputDefects=defects)
+
+
+def hot_pixels(array: np.ndarray, detector: Detector, n_sigma: float, least: float) -> np.ndarray:
+    """Find pixels that lie above the others of their amplifier.
+
+    Parameters
+    ----------
+    array : `numpy.ndarray`, (ny, nx)
+        An averaged image, such as a dark; NaN counts as hot.
+    detector : `Detector`
+        Its geometry.
+    n_sigma : `float`
+        Least excess over the amplifier's median, in standard deviations.
+    least : `float`
+        Least excess in the image's unit, however low the noise.
+
+    Returns
+    -------
+    mask : `numpy.ndarray`, (ny, nx)
+        True where a pixel is hot.
+    """
+    mask = np.zeros(detector.shape, bool)
+    for amplifier in detector:
+        pixels = array[amplifier.section]
+        median = np.nanmedian(pixels)
+        # 1.4826 turns the median deviation of a Gaussian into sigma.
+        sigma = 1.4826 * np.nanmedian(np.abs(pixels - median))
+        mask[amplifier.section] = ~(pixels <= median + max(n_sigma * sigma, least))
+    return mask
+
+
+def dead_pixels(array: np.ndarray, detector: Detector, largest: float) -> np.ndarray:
+    """Find pixels that see too little of the light.
+
+    Parameters
+    ----------
+    array : `numpy.ndarray`, (ny, nx)
+        An averaged flat; NaN counts as dead.
+    detector : `Detector`
+        Its geometry.
+    largest : `float`
+        Response of a dead pixel, at most, relative to its amplifier's
+        median.
+
+    Returns
+    -------
+    mask : `numpy.ndarray`, (ny, nx)
+        True where a pixel is dead.
+    """
+    mask = np.zeros(detector.shape, bool)
+    for amplifier in detector:
+        pixels = array[amplifier.section]
+        mask[amplifier.section] = ~(pixels >= largest * np.nanmedian(pixels))
+    return mask
 
 
 def _average(scaled: list[tuple[DeferredDatasetHandle, float]], detector: Detector, power: int) -> np.ndarray:

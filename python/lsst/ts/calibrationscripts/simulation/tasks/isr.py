@@ -25,7 +25,7 @@ class IsrConnections(  # type: ignore[call-arg]
 ):
     """A raw image, the calibrations that its correction needs, the result."""
 
-    ccdExposure = cT.Input(  # noqa: N815
+    ccdExposure = cT.Input(
         name="raw",
         doc="Raw image.",
         storageClass="CcdExposure",
@@ -59,7 +59,7 @@ class IsrConnections(  # type: ignore[call-arg]
         dimensions=("instrument", "detector"),
         isCalibration=True,
     )
-    outputExposure = cT.Output(  # noqa: N815
+    outputExposure = cT.Output(
         name="postISRCCD",
         doc="Corrected image (ADU).",
         storageClass="CcdExposure",
@@ -82,17 +82,15 @@ class IsrConnections(  # type: ignore[call-arg]
 class IsrConfig(PipelineTaskConfig, pipelineConnections=IsrConnections):  # type: ignore[call-arg]
     """Which corrections are made."""
 
-    doBias = Field[bool](doc="Subtract the combined bias?", default=True)  # noqa: N815
-    doDark = Field[bool](doc="Subtract the combined dark?", default=True)  # noqa: N815
-    doFlat = Field[bool](doc="Divide by the combined flat?", default=True)  # noqa: N815
-    doDefect = Field[bool](doc="Mask the defects?", default=True)  # noqa: N815
-    doCrosstalk = Field[bool](doc="Must be False: the CCD model has no crosstalk.", default=False)  # noqa: N815
-    doLinearize = Field[bool](doc="Must be False: the CCD model is linear.", default=False)  # noqa: N815
-    doBrighterFatter = Field[bool](  # noqa: N815
-        doc="Must be False: the CCD model's charges do not spread.", default=False
-    )
+    doBias = Field[bool](doc="Subtract the combined bias?", default=True)
+    doDark = Field[bool](doc="Subtract the combined dark?", default=True)
+    doFlat = Field[bool](doc="Divide by the combined flat?", default=True)
+    doDefect = Field[bool](doc="Mask the defects?", default=True)
+    doCrosstalk = Field[bool](doc="Must be False: the CCD model has no crosstalk.", default=False)
+    doLinearize = Field[bool](doc="Must be False: the CCD model is linear.", default=False)
+    doBrighterFatter = Field[bool](doc="Must be False: the CCD model's charges do not spread.", default=False)
 
-    def setDefaults(self) -> None:  # noqa: N802
+    def setDefaults(self) -> None:
         """Leave the log to the job, which has one file for all quanta."""
         self.saveLogOutput = False
 
@@ -118,7 +116,7 @@ class IsrTask(PipelineTask):
 
     def run(
         self,
-        ccdExposure: Exposure,  # noqa: N803
+        ccdExposure: Exposure,
         bias: Exposure | None = None,
         dark: Exposure | None = None,
         flat: Exposure | None = None,

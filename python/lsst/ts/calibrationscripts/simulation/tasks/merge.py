@@ -18,7 +18,16 @@ from lsst.pipe.base import (
     Struct,
 )
 
-__all__ = ["MergeExposureConfig", "MergeExposureTask", "MergeRunConfig", "MergeRunTask"]
+__all__ = [
+    "MergeDetectorsConfig",
+    "MergeDetectorsTask",
+    "MergeExposureConfig",
+    "MergeExposureTask",
+    "MergeRunByFilterConfig",
+    "MergeRunByFilterTask",
+    "MergeRunConfig",
+    "MergeRunTask",
+]
 
 
 class MergeExposureConnections(  # type: ignore[call-arg]
@@ -26,14 +35,14 @@ class MergeExposureConnections(  # type: ignore[call-arg]
 ):
     """Outcomes of an exposure's detectors, and of the exposure."""
 
-    inputStats = cT.Input(  # noqa: N815
+    inputStats = cT.Input(
         name="verifyDetStats",
         doc="Statistics of each detector.",
         storageClass="StructuredDataDict",
         dimensions=("instrument", "exposure", "detector"),
         multiple=True,
     )
-    outputStats = cT.Output(  # noqa: N815
+    outputStats = cT.Output(
         name="verifyExpStats",
         doc="Failed tests by detector.",
         storageClass="StructuredDataDict",
@@ -46,7 +55,7 @@ class MergeExposureConfig(  # type: ignore[call-arg]
 ):
     """There is nothing to choose."""
 
-    def setDefaults(self) -> None:  # noqa: N802
+    def setDefaults(self) -> None:
         """Leave the log to the job, which has one file for all quanta."""
         self.saveLogOutput = False
 
@@ -57,11 +66,11 @@ class MergeExposureTask(PipelineTask):
     ConfigClass = MergeExposureConfig
     _DefaultName = "cpVerifyExpMerge"
 
-    def runQuantum(  # noqa: N802
+    def runQuantum(
         self,
-        butlerQC: QuantumContext,  # noqa: N803
-        inputRefs: InputQuantizedConnection,  # noqa: N803
-        outputRefs: OutputQuantizedConnection,  # noqa: N803
+        butlerQC: QuantumContext,
+        inputRefs: InputQuantizedConnection,
+        outputRefs: OutputQuantizedConnection,
     ) -> None:
         """Read, merge and write; see `lsst.pipe.base.PipelineTask`."""
         by_detector = {
@@ -93,6 +102,37 @@ class MergeExposureTask(PipelineTask):
         return Struct(outputStats=merged | {"SUCCESS": success})
 
 
+class MergeDetectorsConnections(PipelineTaskConnections, dimensions=("instrument",)):  # type: ignore[call-arg]
+    """Outcomes of a product's detectors, and of the run."""
+
+    inputStats = cT.Input(
+        name="verifyDetStats",
+        doc="Statistics of each detector.",
+        storageClass="StructuredDataDict",
+        dimensions=("instrument", "detector"),
+        multiple=True,
+    )
+    outputStats = cT.Output(
+        name="verifyStats",
+        doc="Failed tests by detector.",
+        storageClass="StructuredDataDict",
+        dimensions=("instrument",),
+    )
+
+
+class MergeDetectorsConfig(  # type: ignore[call-arg]
+    MergeExposureConfig, pipelineConnections=MergeDetectorsConnections
+):
+    """There is nothing to choose."""
+
+
+class MergeDetectorsTask(MergeExposureTask):
+    """List the tests that failed, for each detector of a product."""
+
+    ConfigClass = MergeDetectorsConfig
+    _DefaultName = "cpVerifyCalibMerge"
+
+
 def _failures(outcomes: dict[str, Any]) -> list[str]:
     failures = _failed(outcomes.get("DET", {}))
     for amplifier, outcome in outcomes["AMP"].items():
@@ -107,14 +147,14 @@ def _failed(outcome: dict[str, bool]) -> list[str]:
 class MergeRunConnections(PipelineTaskConnections, dimensions=("instrument",)):  # type: ignore[call-arg]
     """Outcomes of all exposures, and of the run."""
 
-    inputStats = cT.Input(  # noqa: N815
+    inputStats = cT.Input(
         name="verifyExpStats",
         doc="Failed tests of each exposure.",
         storageClass="StructuredDataDict",
         dimensions=("instrument", "exposure"),
         multiple=True,
     )
-    outputStats = cT.Output(  # noqa: N815
+    outputStats = cT.Output(
         name="verifyStats",
         doc="Failed tests by exposure.",
         storageClass="StructuredDataDict",
@@ -125,12 +165,12 @@ class MergeRunConnections(PipelineTaskConnections, dimensions=("instrument",)): 
 class MergeRunConfig(PipelineTaskConfig, pipelineConnections=MergeRunConnections):  # type: ignore[call-arg]
     """Which of its shapes the statistics have."""
 
-    failureHasSuccess = Field[bool](  # noqa: N815
+    failureHasSuccess = Field[bool](
         doc="Does an exposure that failed say SUCCESS: False too? In 2022 it had FAILURES alone.",
         default=True,
     )
 
-    def setDefaults(self) -> None:  # noqa: N802
+    def setDefaults(self) -> None:
         """Leave the log to the job, which has one file for all quanta."""
         self.saveLogOutput = False
 
@@ -141,11 +181,11 @@ class MergeRunTask(PipelineTask):
     ConfigClass = MergeRunConfig
     _DefaultName = "cpVerifyRunMerge"
 
-    def runQuantum(  # noqa: N802
+    def runQuantum(
         self,
-        butlerQC: QuantumContext,  # noqa: N803
-        inputRefs: InputQuantizedConnection,  # noqa: N803
-        outputRefs: OutputQuantizedConnection,  # noqa: N803
+        butlerQC: QuantumContext,
+        inputRefs: InputQuantizedConnection,
+        outputRefs: OutputQuantizedConnection,
     ) -> None:
         """Read, merge and write; see `lsst.pipe.base.PipelineTask`."""
         by_exposure = {int(ref.dataId["exposure"]): butlerQC.get(ref) for ref in inputRefs.inputStats}
@@ -180,3 +220,29 @@ class MergeRunTask(PipelineTask):
             ]
         success = all(outcome["SUCCESS"] for outcome in by_exposure.values())
         return Struct(outputStats=merged | {"SUCCESS": success})
+
+
+class MergeRunByFilterConnections(  # type: ignore[call-arg]
+    MergeRunConnections, dimensions=("instrument", "physical_filter")
+):
+    """The same for each filter by itself."""
+
+    outputStats = cT.Output(
+        name="verifyStats",
+        doc="Failed tests by exposure, of one filter.",
+        storageClass="StructuredDataDict",
+        dimensions=("instrument", "physical_filter"),
+    )
+
+
+class MergeRunByFilterConfig(  # type: ignore[call-arg]
+    MergeRunConfig, pipelineConnections=MergeRunByFilterConnections
+):
+    """Which of its shapes the statistics have."""
+
+
+class MergeRunByFilterTask(MergeRunTask):
+    """List the tests that failed, for each exposure through a filter."""
+
+    ConfigClass = MergeRunByFilterConfig
+    _DefaultName = "cpVerifyRunMergeByFilter"

@@ -65,7 +65,7 @@ class CurveFit:
     nonlinearity : `float`
         Relative change of the variance with the signal (1/electron).
     turnoff : `float`
-        Largest mean below the turn-off (ADU).
+        Largest mean below the turn-off (ADU), be it an outlier or not.
     used : `numpy.ndarray`, (n,)
         Which pairs the fit used.
     """
@@ -196,7 +196,7 @@ def fit_curve(
         gain=float(1 / inverse_gain),
         gain_error=float(np.sqrt(covariance[0, 0]) / inverse_gain**2),
         nonlinearity=float(nonlinearity),
-        turnoff=float(means[used].max()),
+        turnoff=float(means[usable].max()),
         used=used,
     )
 

@@ -29,7 +29,7 @@ class PtcExtractConnections(  # type: ignore[call-arg]
 ):
     """Corrected flats of a detector, and what each pair of them gives."""
 
-    inputExp = cT.Input(  # noqa: N815
+    inputExp = cT.Input(
         name="cpPtcProc",
         doc="Corrected flats.",
         storageClass="CcdExposure",
@@ -37,7 +37,7 @@ class PtcExtractConnections(  # type: ignore[call-arg]
         multiple=True,
         deferLoad=True,
     )
-    outputCovariances = cT.Output(  # noqa: N815
+    outputCovariances = cT.Output(
         name="cpPtcExtract",
         doc="Gain and noise of a pair, at its first exposure; empty at any other.",
         storageClass="CcdPhotonTransferCurve",
@@ -51,7 +51,7 @@ class PtcExtractConfig(  # type: ignore[call-arg]
 ):
     """There is nothing to choose."""
 
-    def setDefaults(self) -> None:  # noqa: N802
+    def setDefaults(self) -> None:
         """Leave the log to the job, which has one file for all quanta."""
         self.saveLogOutput = False
 
@@ -66,11 +66,11 @@ class PtcExtractTask(PipelineTask):
     ConfigClass = PtcExtractConfig
     _DefaultName = "cpPtcExtract"
 
-    def runQuantum(  # noqa: N802
+    def runQuantum(
         self,
-        butlerQC: QuantumContext,  # noqa: N803
-        inputRefs: InputQuantizedConnection,  # noqa: N803
-        outputRefs: OutputQuantizedConnection,  # noqa: N803
+        butlerQC: QuantumContext,
+        inputRefs: InputQuantizedConnection,
+        outputRefs: OutputQuantizedConnection,
     ) -> None:
         """Read, measure and write; see `lsst.pipe.base.PipelineTask`."""
         handles = {int(ref.dataId["exposure"]): butlerQC.get(ref) for ref in inputRefs.inputExp}
@@ -127,14 +127,14 @@ class PtcSolveConnections(  # type: ignore[call-arg]
 ):
     """What the pairs gave, and the curve through them."""
 
-    inputCovariances = cT.Input(  # noqa: N815
+    inputCovariances = cT.Input(
         name="cpPtcExtract",
         doc="Mean and variance of each pair.",
         storageClass="CcdPhotonTransferCurve",
         dimensions=("instrument", "exposure", "detector"),
         multiple=True,
     )
-    outputPtcDataset = cT.Output(  # noqa: N815
+    outputPtcDataset = cT.Output(
         name="ptc",
         doc="Photon transfer curve.",
         storageClass="CcdPhotonTransferCurve",
@@ -146,7 +146,7 @@ class PtcSolveConnections(  # type: ignore[call-arg]
 class PtcSolveConfig(PipelineTaskConfig, pipelineConnections=PtcSolveConnections):  # type: ignore[call-arg]
     """There is nothing to choose."""
 
-    def setDefaults(self) -> None:  # noqa: N802
+    def setDefaults(self) -> None:
         """Leave the log to the job, which has one file for all quanta."""
         self.saveLogOutput = False
 
@@ -157,7 +157,7 @@ class PtcSolveTask(PipelineTask):
     ConfigClass = PtcSolveConfig
     _DefaultName = "cpPtcSolve"
 
-    def run(self, inputCovariances: list[PhotonTransferCurve]) -> Struct:  # noqa: N803
+    def run(self, inputCovariances: list[PhotonTransferCurve]) -> Struct:
         """Fit the curves.
 
         Parameters

@@ -7,6 +7,7 @@ The criteria are those of DMTN-101 as cp_verify applies them.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import lsst.pipe.base.connectionTypes as cT
@@ -14,7 +15,7 @@ import numpy as np
 from lsst.pex.config import Field
 from lsst.pipe.base import PipelineTask, PipelineTaskConfig, PipelineTaskConnections, Struct
 
-from ..exposure import Amplifier, Exposure
+from ..exposure import Amplifier, Detector, Exposure
 from .statistics import clipped_mean_and_stdev, reject_cosmic_rays
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "VerifyFlatTask",
     "VerifyReadNoiseConfig",
     "VerifyReadNoiseTask",
+    "verify_amplifiers",
 ]
 
 
@@ -31,13 +33,13 @@ class VerifyConnections(  # type: ignore[call-arg]
 ):
     """A corrected image, and what its verification found."""
 
-    inputExp = cT.Input(  # noqa: N815
+    inputExp = cT.Input(
         name="verifyProc",
         doc="Corrected image.",
         storageClass="CcdExposure",
         dimensions=("instrument", "exposure", "detector"),
     )
-    outputStats = cT.Output(  # noqa: N815
+    outputStats = cT.Output(
         name="verifyDetStats",
         doc="Statistics of the image and the outcome of each test.",
         storageClass="StructuredDataDict",
@@ -48,10 +50,10 @@ class VerifyConnections(  # type: ignore[call-arg]
 class VerifyConfig(PipelineTaskConfig, pipelineConnections=VerifyConnections):  # type: ignore[call-arg]
     """How statistics are clipped."""
 
-    numSigmaClip = Field[float](doc="Clipping threshold, in standard deviations.", default=5.0)  # noqa: N815
-    clipMaxIter = Field[int](doc="Clipping iterations.", default=3)  # noqa: N815
+    numSigmaClip = Field[float](doc="Clipping threshold, in standard deviations.", default=5.0)
+    clipMaxIter = Field[int](doc="Clipping iterations.", default=3)
 
-    def setDefaults(self) -> None:  # noqa: N802
+    def setDefaults(self) -> None:
         """Leave the log to the job, which has one file for all quanta."""
         self.saveLogOutput = False
 
@@ -65,7 +67,7 @@ class VerifyTask(PipelineTask):
     ConfigClass = VerifyConfig
     _DefaultName = "cpVerify"
 
-    def run(self, inputExp: Exposure) -> Struct:  # noqa: N803
+    def run(self, inputExp: Exposure) -> Struct:
         """Verify one image.
 
         Parameters
@@ -80,20 +82,19 @@ class VerifyTask(PipelineTask):
             and of the detector in ``DET`` (ADU), the outcome of the tests
             in ``VERIFY``, in the same way, and ``SUCCESS``.
         """
-        measured, passed = {}, {}
-        for amplifier in inputExp.detector:
-            pixels = inputExp.image.array[amplifier.section]
-            measured[amplifier.name] = self.measure(pixels)
-            passed[amplifier.name] = _with_success(self.judge(measured[amplifier.name], amplifier))
-        statistics: dict[str, Any] = {"AMP": measured}
-        outcomes: dict[str, Any] = {"AMP": passed}
-        detector = self.measure_detector(measured)
+
+        def verify(amplifier: Amplifier) -> tuple[dict[str, float], dict[str, bool]]:
+            measured = self.measure(inputExp.image.array[amplifier.section])
+            return measured, self.judge(measured, amplifier)
+
+        statistics = verify_amplifiers(inputExp.detector, verify)
+        detector = self.measure_detector(statistics["AMP"])
         if detector:
             statistics["DET"] = detector
-            outcomes["DET"] = _with_success(self.judge_detector(detector))
-        success = all(outcome["SUCCESS"] for outcome in passed.values())
-        success &= outcomes.get("DET", {}).get("SUCCESS", True)
-        return Struct(outputStats=statistics | {"VERIFY": outcomes, "SUCCESS": success})
+            outcome = _with_success(self.judge_detector(detector))
+            statistics["VERIFY"]["DET"] = outcome
+            statistics["SUCCESS"] &= outcome["SUCCESS"]
+        return Struct(outputStats=statistics)
 
     def measure(self, pixels: np.ndarray) -> dict[str, float]:
         """Measure the pixels of an amplifier: statistic name to value."""
@@ -112,6 +113,33 @@ class VerifyTask(PipelineTask):
         return {}
 
 
+def verify_amplifiers(
+    detector: Detector, verify: Callable[[Amplifier], tuple[dict[str, float], dict[str, bool]]]
+) -> dict[str, Any]:
+    """Verify each amplifier of a detector.
+
+    Parameters
+    ----------
+    detector : `Detector`
+        The detector, with its amplifiers' nominal properties.
+    verify : `~collections.abc.Callable`
+        Takes an amplifier; returns its statistics and the outcomes of its
+        tests, both by name.
+
+    Returns
+    -------
+    statistics : `dict`
+        The statistics by amplifier in ``AMP``, the outcomes by amplifier
+        in ``AMP`` of ``VERIFY``, and ``SUCCESS``.
+    """
+    measured, passed = {}, {}
+    for amplifier in detector:
+        measured[amplifier.name], outcome = verify(amplifier)
+        passed[amplifier.name] = _with_success(outcome)
+    success = all(outcome["SUCCESS"] for outcome in passed.values())
+    return {"AMP": measured, "VERIFY": {"AMP": passed}, "SUCCESS": success}
+
+
 def _with_success(outcome: dict[str, bool]) -> dict[str, bool]:
     return outcome | {"SUCCESS": all(outcome.values())}
 
@@ -119,13 +147,13 @@ def _with_success(outcome: dict[str, bool]) -> dict[str, bool]:
 class VerifyReadNoiseConfig(VerifyConfig, pipelineConnections=VerifyConnections):  # type: ignore[call-arg]
     """Criteria of biases and darks."""
 
-    noiseTolerance = Field[float](  # noqa: N815
+    noiseTolerance = Field[float](
         doc="Largest relative difference of the noise to the nominal read noise.", default=0.05
     )
-    noiseTwoSided = Field[bool](  # noqa: N815
+    noiseTwoSided = Field[bool](
         doc="Does noise that is too low fail as well? cp_verify tested that until 2023.", default=True
     )
-    crNoiseTolerance = Field[float](  # noqa: N815
+    crNoiseTolerance = Field[float](
         doc="Largest relative difference of the clipped noise to that without cosmic rays.", default=0.05
     )
 
@@ -172,7 +200,7 @@ class VerifyReadNoiseTask(VerifyTask):
 class VerifyFlatConfig(VerifyConfig, pipelineConnections=VerifyConnections):  # type: ignore[call-arg]
     """Criteria of flats."""
 
-    scatterTolerance = Field[float](  # noqa: N815
+    scatterTolerance = Field[float](
         doc="Largest scatter of the amplifiers' means, relative to the detector's.", default=0.05
     )
 
