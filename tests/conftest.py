@@ -16,6 +16,11 @@ from lsst.ts.calibrationscripts.observatory import sal
 sal.use(sal.SalProvider.LOCAL)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Leave the warnings about the observatory's own code to its owners."""
+    config.addinivalue_line("filterwarnings", r"default:::lsst\.ts\.(salobj|utils|xml|observatory)\b")
+
+
 @pytest_asyncio.fixture(autouse=True)
 async def no_leaked_tasks(request: pytest.FixtureRequest) -> AsyncIterator[None]:
     """Fail a test that leaves an asyncio task running."""
@@ -37,3 +42,18 @@ def topics(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LSST_SITE", os.environ.get("LSST_SITE", "test"))
     monkeypatch.setenv("LSST_TOPIC_SUBNAME", "")
     sal.salobj.set_test_topic_subname(randomize=True)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show what tests have measured against the truth."""
+    measured = [
+        f"{name}: {value}"
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if getattr(report, "when", None) == "call"
+        for name, value in report.user_properties
+    ]
+    if measured:
+        terminalreporter.section("measured against the truth")
+        for line in sorted(measured):
+            terminalreporter.write_line(line)

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from astropy.time import Time, TimeDelta
 from lsst.daf.butler import Butler
-from lsst.ts.calibrationscripts import simulation
 from lsst.ts.calibrationscripts.simulation.ccd import CcdModel
 from lsst.ts.calibrationscripts.simulation.instrument import physical_filter
+from lsst.ts.calibrationscripts.simulation.observatory import PIPELINE_ENVIRONMENTS
 from lsst.ts.calibrationscripts.simulation.repository import (
     RawHeader,
     create_repository,
@@ -28,15 +28,21 @@ DAY = "20261123"
 class Observatory:
     """A repository, a CCD, and `pipetask` as the OCPS runs it."""
 
-    def __init__(self, root: Path) -> None:
-        create_repository(root)
+    def __init__(self, root: Path, generation: str) -> None:
+        create_repository(root, generation=generation)
         self.root = root
         self.ccd: CcdModel = read_ccd(root)
         self.butler = Butler.from_config(str(root), writeable=True)
+        self._environment = PIPELINE_ENVIRONMENTS[generation]
         self._sequence = 0
 
-    def take(self, image_type: str, times: Iterable[float], filter_name: str = "empty_1") -> list[int]:
-        """Take exposures, 40 s from one to the next, and ingest them."""
+    def take(
+        self, image_type: str, times: Iterable[float], filter_name: str = "empty_1", lamp: float = 1.0
+    ) -> list[int]:
+        """Take exposures, 40 s from one to the next, and ingest them.
+
+        The lamp may be brighter or fainter than it is supposed to be.
+        """
         ids = []
         for exp_time in times:
             self._sequence += 1
@@ -51,7 +57,10 @@ class Observatory:
                 reason="daily",
             )
             raw = self.ccd.expose(
-                image_type, exp_time, exposure_id_of(header.obs_id), physical_filter(filter_name, "empty_1")
+                image_type,
+                exp_time * lamp,
+                exposure_id_of(header.obs_id),
+                physical_filter(filter_name, "empty_1"),
             )
             path = self.root.parent / f"{header.obs_id}.fits"
             write_raw(path, raw, header, self.ccd)
@@ -69,12 +78,7 @@ class Observatory:
         arguments = ["run", "-p", pipeline, "-b", str(self.root), "-o", f"u/ocps/{job}"]
         arguments += ["-i", "LATISS/raw/all", "-j", "1", "-i", inputs, "--register-dataset-types", *options]
         arguments += ["--output-run", f"u/ocps/{job}/run", "-d", query]
-        package = Path(simulation.__file__).parent
-        environment = {
-            "CP_PIPE_DIR": str(package / "cp_pipe"),
-            "CP_VERIFY_DIR": str(package / "cp_verify"),
-        }
-        result = LogCliRunner().invoke(cli, arguments, env=environment)
+        result = LogCliRunner().invoke(cli, arguments, env=self._environment)
         return result.exit_code, f"{result.output}\n{result.exception!r}"
 
     def run(self, job: str, pipeline: str, inputs: str, exposures: Iterable[int], *options: str) -> Butler:
@@ -99,6 +103,14 @@ class Observatory:
 @pytest.fixture(scope="package")
 def observatory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observatory]:
     """One repository for all tests of a package; each names its own jobs."""
-    observatory = Observatory(tmp_path_factory.mktemp("observatory") / "repo")
+    observatory = Observatory(tmp_path_factory.mktemp("observatory") / "repo", "procedure")
+    yield observatory
+    observatory.close()
+
+
+@pytest.fixture(scope="package")
+def current_observatory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observatory]:
+    """The same with the pipelines of today."""
+    observatory = Observatory(tmp_path_factory.mktemp("current") / "repo", "current")
     yield observatory
     observatory.close()

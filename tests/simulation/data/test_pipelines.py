@@ -1,45 +1,24 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The pipelines as `pipetask run` executes them, against the CCD's truth."""
+"""The procedure's pipelines, as `pipetask run` executes them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 import pytest
 from lsst.daf.butler import CollectionType
-from lsst.ts.calibrationscripts import simulation
-from lsst.ts.calibrationscripts.simulation.ccd import FLAT_FLUX
-from lsst.ts.calibrationscripts.simulation.products import PhotonTransferCurve
 
 from .conftest import Observatory
 
 PIPE, VERIFY = "${CP_PIPE_DIR}/pipelines/LATISS", "${CP_VERIFY_DIR}/pipelines/LATISS"
 NO_DEFECT = ("-c", "isr:doDefect=False")
-NO_CROSSTALK = ("-c", "isr:doCrosstalk=False")
 DETECTOR = {"instrument": "LATISS", "detector": 0}
-
-
-def errors(measured: Mapping[str, float], truth: Mapping[str, float]) -> np.ndarray:
-    """Relative errors by amplifier."""
-    return np.array([measured[name] / truth[name] - 1 for name in truth])
 
 
 def passed(statistics: Mapping[int | str, object], exposures: list[int]) -> bool:
     return dict(statistics) == {exposure: {"SUCCESS": True} for exposure in exposures} | {"SUCCESS": True}
-
-
-@pytest.mark.parametrize(
-    "path",
-    sorted(Path(simulation.__file__).parent.glob("cp_*/pipelines/**/*.yaml")),
-    ids=lambda path: path.stem,
-)
-def test_every_pipeline_can_be_read(path: Path) -> None:
-    from lsst.pipe.base import Pipeline
-
-    assert Pipeline.fromFile(str(path)).to_graph().tasks
 
 
 @pytest.mark.slow
@@ -112,57 +91,6 @@ def test_three_biases_fail_noise_everywhere(observatory: Observatory) -> None:
     assert butler.get("verifyBiasStats", instrument="LATISS") == {
         exposure: {"FAILURES": every_amplifier} for exposure in exposures
     } | {"SUCCESS": False}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("subset", ["gainFromFlatPairs", "generateGainFromFlatPair"])
-def test_gains_of_a_flat_pair_are_true(observatory: Observatory, subset: str) -> None:
-    exposures = observatory.take("FLAT", [5, 5, 5, 1.2])
-    butler = observatory.run(subset, f"{PIPE}/cpPtc.yaml#{subset}", "LATISS/calib", exposures, *NO_CROSSTALK)
-    pair, *others = (butler.get("cpPtcExtract", DETECTOR, exposure=exposure) for exposure in exposures)
-    gain = errors(pair.gain, observatory.ccd.truth.gain)
-    noise = errors(pair.noise, observatory.ccd.truth.read_noise)
-    print(f"gain of a pair: median error {np.median(gain):+.2%}, largest {np.abs(gain).max():.2%}")
-    assert abs(np.median(gain)) < 0.02
-    assert abs(np.median(noise)) < 0.02
-    assert pair.inputExpIdPairs["C00"] == [tuple(exposures[:2])]
-    assert others == [PhotonTransferCurve(ptcFitType="DUMMY")] * 3
-    assert not butler.query_datasets("ptc", explain=False)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "times", [(5, 10, 15, 20, 25, 30, 35, 45), (0.1, 0.35, 0.6, 0.8, 1.0, 1.35, 1.6)], ids=["long", "short"]
-)
-def test_a_photon_transfer_curve_is_true(observatory: Observatory, times: tuple[float, ...]) -> None:
-    exposures = observatory.take("FLAT", [time for time in times for _ in range(2)])
-    job = f"ptc{times[0]}"
-    butler = observatory.run(job, f"{PIPE}/cpPtc.yaml", "LATISS/calib", exposures, *NO_CROSSTALK)
-    curve = butler.get("ptc", DETECTOR)
-    truth = observatory.ccd.truth
-    gain = errors(curve.gain, truth.gain)
-    print(f"gain of the curve: median error {np.median(gain):+.2%}, largest {np.abs(gain).max():.2%}")
-    assert abs(np.median(gain)) < 0.01
-    assert abs(np.median(errors(curve.noise, truth.read_noise))) < 0.02
-    assert curve.rawExpTimes["C00"] == list(times)
-    assert curve.inputExpIdPairs["C00"] == list(zip(exposures[::2], exposures[1::2], strict=True))
-    # Pairs that saturate lie beyond the turn-off, and only they.
-    assert curve.expIdMask["C00"] == [FLAT_FLUX * time < truth.full_well for time in times]
-    assert curve.ptcTurnoff["C00"] * truth.gain["C00"] < truth.full_well
-
-
-@pytest.mark.slow
-def test_defects_are_those_of_the_ccd(observatory: Observatory) -> None:
-    exposures = observatory.take("DARK", [5, 5, 5, 10, 15, 20]) + observatory.take("FLAT", [1.0, 1.0, 1.6])
-    butler = observatory.run("defects", f"{PIPE}/findDefects.yaml", "LATISS/calib", exposures, *NO_DEFECT)
-    truth = observatory.ccd.truth
-    mask = butler.get("defects", DETECTOR).mask(truth.hot.shape)
-    bad = truth.hot | truth.dead
-    print(f"hot pixels found {mask[truth.hot].mean():.1%}, dead {mask[truth.dead].mean():.1%}, "
-          f"false {mask[~bad].mean():.5%}")  # fmt: skip
-    assert mask[truth.hot].mean() >= 0.95
-    assert mask[truth.dead].mean() >= 0.95
-    assert mask[~bad].mean() <= 0.001
 
 
 @pytest.mark.slow
