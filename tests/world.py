@@ -22,6 +22,9 @@ from lsst.ts.calibrationscripts.ports import (
 )
 from lsst.ts.calibrationscripts.procedure import Procedure
 
+RUN = "2026-11-23T14:00:00.000"
+"""The run's group id."""
+
 FAILING = {"FAILURES": [f"RXX_S00 C{row}{column} NOISE" for row in range(2) for column in range(8)]}
 
 
@@ -64,6 +67,7 @@ class World:
             jobs=self,
             repository=_Repository(self),
             operator=self,
+            group_id=lambda exposure: f"{RUN}#{exposure.label}",
         )
 
     def note(self, event: str) -> None:
@@ -101,7 +105,7 @@ class World:
             raise self.setup_error
         self.note(f"set up {series.name}")
 
-    async def take(self, exposure: PlannedExposure) -> int:
+    async def take(self, exposure: PlannedExposure, group_id: str) -> int:
         if self.exposure_error and exposure.label.startswith(self.exposure_error[0]):
             raise self.exposure_error[1]
         await asyncio.sleep(exposure.exp_time + 2)

@@ -30,6 +30,7 @@ SHORT = 0.3
 """A limit that a test runs into (s)."""
 
 TIME_SCALE = 0.005
+GROUP_ID = "2022-09-29T14:00:00.000#7"
 DARK = PlannedExposure(ImageType.DARK, "DARK", 5.0, False, 2, 3)
 FLAT = PlannedExposure(ImageType.FLAT, "FLAT", 0.5, False, 1, 1)
 
@@ -112,8 +113,8 @@ class Observatory:
     spectrograph: Spectrograph
     latiss: CalibrationLatiss
 
-    def make_camera(self, config: str = "", group_id: str = "2022-09-29T14:00:00.000") -> LatissCamera:
-        return LatissCamera(self.latiss, parse(config), lambda: group_id)
+    def make_camera(self, config: str = "") -> LatissCamera:
+        return LatissCamera(self.latiss, parse(config))
 
     async def set_up(self, config: str) -> None:
         await self.make_camera(config).set_up(flats(config))
@@ -153,7 +154,10 @@ async def positions(observatory: Observatory) -> tuple[str, str]:
 async def test_frames_have_their_exposure_ids(observatory: Observatory) -> None:
     camera = observatory.make_camera()
     assert await camera.check() == ()
-    assert [await camera.take(DARK), await camera.take(FLAT)] == [2022092900001, 2022092900002]
+    assert [await camera.take(DARK, GROUP_ID), await camera.take(FLAT, GROUP_ID)] == [
+        2022092900001,
+        2022092900002,
+    ]
     dark, flat = observatory.camera.commands
     assert (dark.numImages, dark.expTime, dark.shutter) == (1, 5.0, False)
     assert (flat.numImages, flat.expTime, flat.shutter) == (1, 0.5, True)
@@ -161,17 +165,17 @@ async def test_frames_have_their_exposure_ids(observatory: Observatory) -> None:
 
 async def test_a_frame_carries_what_the_observer_wrote(observatory: Observatory) -> None:
     camera = observatory.make_camera("{program: BLOCK-7, reason: daily, note: 'lamp, old'}")
-    await camera.take(DARK)
+    await camera.take(DARK, GROUP_ID)
     (command,) = observatory.camera.commands
     keys = dict(item.split(": ", 1) for item in command.keyValueMap.split(", "))
     assert keys["imageType"] == "DARK"
-    assert keys["groupId"] == "2022-09-29T14:00:00.000"
+    assert keys["groupId"] == GROUP_ID
     assert (keys["program"], keys["reason"]) == ("BLOCK-7", "daily")
     assert command.obsNote == "lamp, old"
 
 
 async def test_what_the_observer_did_not_write_is_left_out(observatory: Observatory) -> None:
-    await observatory.make_camera().take(DARK)
+    await observatory.make_camera().take(DARK, GROUP_ID)
     (command,) = observatory.camera.commands
     assert "program" not in command.keyValueMap and "reason" not in command.keyValueMap
     assert command.obsNote == ""
@@ -183,7 +187,7 @@ async def test_a_frame_is_taken_once_it_is_read_out(observatory: Observatory) ->
     async with salobj.Remote(
         observatory.latiss.domain, "ATCamera", include=["startReadout"], readonly=True
     ) as remote:
-        taking = asyncio.create_task(observatory.make_camera().take(DARK))
+        taking = asyncio.create_task(observatory.make_camera().take(DARK, GROUP_ID))
         await remote.evt_startReadout.next(flush=False, timeout=TIMEOUT)
     await asyncio.wait({taking}, timeout=SHORT)
     assert not taking.done()
@@ -197,7 +201,7 @@ async def test_a_readout_that_does_not_end_is_a_camera_error(
     monkeypatch.setattr(camera_module, "_READOUT_TIMEOUT", SHORT)
     observatory.camera.readout_may_end.clear()
     with pytest.raises(CameraError, match=r"DARK 2/3, 5 s: AT_O_20220929_000001 was not read out within"):
-        await observatory.make_camera().take(DARK)
+        await observatory.make_camera().take(DARK, GROUP_ID)
 
 
 @pytest.mark.parametrize(
@@ -213,7 +217,7 @@ async def test_a_camera_that_fails_is_told_with_the_frame(
     observatory.camera.trouble = trouble
     observatory.latiss.long_long_timeout = SHORT
     with pytest.raises(CameraError) as error:
-        await observatory.make_camera().take(DARK)
+        await observatory.make_camera().take(DARK, GROUP_ID)
     assert str(error.value) == f"DARK 2/3, 5 s: not taken, {words}. Check ATCamera."
 
 
@@ -223,7 +227,7 @@ async def test_a_camera_that_hangs_is_given_up(
     monkeypatch.setattr(camera_module, "_EXPOSURE_MARGIN", SHORT - DARK.exp_time)
     observatory.camera.trouble = "hangs"
     with pytest.raises(CameraError) as error:
-        await observatory.make_camera().take(DARK)
+        await observatory.make_camera().take(DARK, GROUP_ID)
     assert str(error.value) == "DARK 2/3, 5 s: not taken, no answer in time. Check ATCamera."
 
 
@@ -281,7 +285,7 @@ async def test_an_unknown_filter_is_told_before_anything_moves(
     observatory: Observatory, key: str, value: int | str, known: str
 ) -> None:
     config = dataclasses.replace(parse(""), **{key: value})
-    camera = LatissCamera(observatory.latiss, config, str)
+    camera = LatissCamera(observatory.latiss, config)
     (problem,) = await camera.check()
     assert problem.startswith(f"{key}: {value}: the spectrograph has no such {key}")
     assert known in problem
@@ -328,7 +332,7 @@ async def test_components_that_are_not_enabled_are_named(observatory: Observator
 async def test_without_latiss_each_question_says_what_is_silent(domain: Any) -> None:
     async with CalibrationLatiss(domain=domain, intended_usage=CalibrationUsages.Calibrations) as latiss:
         latiss.fast_timeout = SHORT
-        camera = LatissCamera(latiss, parse(""), str)
+        camera = LatissCamera(latiss, parse(""))
         (problem,) = await camera.check()
         assert "summary state for at" in problem
         with pytest.raises(CameraError, match="ATSpectrograph does not tell which filter and grating it has"):

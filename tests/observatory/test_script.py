@@ -256,10 +256,11 @@ async def test_a_run_pauses_goes_on_and_ends_done(observatory: SimulatedObservat
             record.id: record
             for record in butler.query_dimension_records("exposure", instrument="LATISS", explain=False)
         }
-    for exposure in report.exposures["BIAS"]:
+    for number, exposure in enumerate(report.exposures["BIAS"], 1):
         record = records[exposure]
         assert (record.science_program, record.observation_reason) == ("BLOCK-T60", "daily")
-        assert record.group == f"BLOCK-T60_{run.script.salinfo.index}"
+        # Each frame is a group of its own, by which it can be found again.
+        assert record.group == f"BLOCK-T60_{run.script.salinfo.index}#{number}"
 
 
 @pytest.mark.slow

@@ -181,8 +181,15 @@ class Camera(Protocol):
             If they are not in the beam afterwards.
         """
 
-    async def take(self, exposure: PlannedExposure) -> int:
+    async def take(self, exposure: PlannedExposure, group_id: str) -> int:
         """Take a frame; return its exposure id once it is read out.
+
+        Parameters
+        ----------
+        exposure : `PlannedExposure`
+            What to take.
+        group_id : `str`
+            The frame's own group, by which it can be found again.
 
         Raises
         ------

@@ -77,6 +77,8 @@ class Procedure:
         What follows from it.
     camera, ingest, jobs, repository, operator
         The world; see `lsst.ts.calibrationscripts.ports`.
+    group_id : callable
+        Returns the group id to give a frame.
     watcher : `Watcher`, optional
         Who looks on.
     instrument : `Instrument`, optional
@@ -93,6 +95,7 @@ class Procedure:
         jobs: JobService,
         repository: CalibrationRepository,
         operator: Operator,
+        group_id: Callable[[PlannedExposure], str],
         watcher: Watcher | None = None,
         instrument: Instrument = LATISS,
     ) -> None:
@@ -103,6 +106,7 @@ class Procedure:
         self._jobs = jobs
         self._repository = repository
         self._operator = operator
+        self._group_id = group_id
         self._watcher = watcher
         self._instrument = instrument
         self._pipelines = GENERATIONS[config.pipeline_generation]
@@ -231,7 +235,7 @@ class Procedure:
             if useless:
                 break
             await self._operator.checkpoint(exposure.label)
-            exposure_id = await self._camera.take(exposure)
+            exposure_id = await self._camera.take(exposure, self._group_id(exposure))
             frames.taken.append((exposure_id, exposure))
             self._ingest.expect(exposure_id)
             if self._watcher:

@@ -7,7 +7,7 @@ from __future__ import annotations
 __all__ = ["CalibrationLatiss", "CalibrationUsages", "LatissCamera"]
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from ..config import CalibrationConfig, ImageType, Series
@@ -79,16 +79,11 @@ class LatissCamera:
         Its remotes are started.
     config : `CalibrationConfig`
         Filter, grating, and what goes into the frames' headers.
-    group_id : callable
-        Returns the group id to give each frame.
     """
 
-    def __init__(
-        self, latiss: CalibrationLatiss, config: CalibrationConfig, group_id: Callable[[], str]
-    ) -> None:
+    def __init__(self, latiss: CalibrationLatiss, config: CalibrationConfig) -> None:
         self._latiss = latiss
         self._config = config
-        self._group_id = group_id
 
     async def check(self) -> tuple[str, ...]:
         """Return what keeps it from taking the frames, if anything."""
@@ -176,7 +171,7 @@ class LatissCamera:
                 raise CameraError(f"ATSpectrograph does not report its {key} position") from error
         return position
 
-    async def take(self, exposure: PlannedExposure) -> int:
+    async def take(self, exposure: PlannedExposure, group_id: str) -> int:
         """Take a frame; return its exposure id once it is read out."""
         try:
             async with asyncio.timeout(exposure.exp_time + _EXPOSURE_MARGIN):
@@ -184,7 +179,7 @@ class LatissCamera:
                     exposure.image_type.value,
                     exposure.exp_time,
                     1,
-                    group_id=self._group_id(),
+                    group_id=group_id,
                     reason=self._config.reason,
                     program=self._config.program,
                     note=self._config.note,

@@ -67,7 +67,7 @@ class MakeLatissCalibrations(BaseMakeCalibrations):
     def make_camera(self, config: CalibrationConfig) -> LatissCamera:
         """Return LATISS as the procedure's camera."""
         assert self._latiss is not None, "start_remotes comes first"
-        return LatissCamera(self._latiss, config, self.image_group_id)
+        return LatissCamera(self._latiss, config)
 
     def make_ingest(self, config: CalibrationConfig, repository: ButlerRepository) -> OodsIngest:
         """Return the way of LATISS's frames into the Butler."""

@@ -16,7 +16,7 @@ import yaml
 
 from ..config import CalibrationConfig, ConfigurationError, load_schema, parse
 from ..instruments import Instrument
-from ..plan import RunPlan, make_plan
+from ..plan import PlannedExposure, RunPlan, make_plan
 from ..ports import Camera, Ingest, JobService, ObservatoryError, Watcher
 from ..procedure import Procedure
 from ..report import RunReport
@@ -110,13 +110,15 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
         used = [series.filter for series in self._config.series if series.filter is not None]
         metadata.filters = ",".join(map(str, dict.fromkeys(used)))
 
-    def image_group_id(self) -> str:
-        """Return the group id of this run's frames.
+    def image_group_id(self, exposure: PlannedExposure) -> str:
+        """Return the group id of a frame: the run's, and its place in it.
 
         Those of a block carry the block's id, as with the observatory's
         other scripts.
         """
-        return f"{self.obs_id}_{self.salinfo.index}" if self.obs_id else str(self.group_id)
+        assert self._plan is not None, "configure comes first"
+        base = f"{self.obs_id}_{self.salinfo.index}" if self.obs_id else str(self.group_id)
+        return f"{base}#{self._plan.exposures.index(exposure) + 1}"
 
     async def run(self) -> None:
         """Run the procedure."""
@@ -132,6 +134,7 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
             jobs=self.make_jobs(self._config),
             repository=repository,
             operator=_ScriptOperator(self),
+            group_id=self.image_group_id,
             watcher=self.watcher,
             instrument=self.instrument,
         )
