@@ -206,9 +206,15 @@ def simulate(
     text = _read(file)
     _parse(text)
     sal.use(sal.SalProvider.LOCAL)
+    from ..simulation.observatory import WorkFolderError
     from ._run import run_simulated
 
-    report = asyncio.run(run_simulated(text, workdir=workdir, scale=scale, time_scale=time_scale, seed=seed))
+    try:
+        report = asyncio.run(
+            run_simulated(text, workdir=workdir, scale=scale, time_scale=time_scale, seed=seed)
+        )
+    except WorkFolderError as error:
+        _fail(str(error), ExitCode.INVALID)
     _finish(report, json_file, repo=workdir / "repo")
 
 

@@ -96,13 +96,24 @@ async def run_simulated(
     Returns
     -------
     report : `RunReport`
+
+    Raises
+    ------
+    WorkFolderError
+        If the folder holds an observatory of another kind.
     """
     from ..simulation.observatory import SimulatedObservatory
 
     # Topics of its own, so that it never talks to anything else.
     salobj.set_test_topic_subname(randomize=True)
+    config = parse(text)
     simulated = SimulatedObservatory(
-        workdir, scale=scale, seed=seed, time_scale=time_scale, day_obs=_observing_day(parse(text))
+        workdir,
+        scale=scale,
+        seed=seed,
+        generation=config.pipeline_generation,
+        time_scale=time_scale,
+        day_obs=_observing_day(config),
     )
     click.echo(f"Starting the simulated observatory in {workdir}.", err=True)
     async with simulated as observatory:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-__all__ = ["PIPELINE_ENVIRONMENTS", "SimulatedObservatory"]
+__all__ = ["PIPELINE_ENVIRONMENTS", "SimulatedObservatory", "WorkFolderError"]
 
 import asyncio
 import contextlib
@@ -49,6 +49,10 @@ TASK_MODULES = (
 """The tasks of these pipelines, and what they import."""
 
 
+class WorkFolderError(ValueError):
+    """A work folder holds an observatory of another kind."""
+
+
 @dataclass(frozen=True)
 class _History:
     """What a repository knows of a day's exposures."""
@@ -86,8 +90,10 @@ class SimulatedObservatory:
     Raises
     ------
     ValueError
-        If there is no such generation. On entering: if the repository was
-        made with another scale or seed, or for another generation.
+        If there is no such generation.
+    WorkFolderError
+        On entering: if the repository was made with another scale or seed,
+        or for another generation.
 
     Attributes
     ----------
@@ -214,13 +220,13 @@ class SimulatedObservatory:
             for name in ("scale", "seed"):
                 wanted, present = getattr(self, f"_{name}"), getattr(self.ccd, name)
                 if wanted not in (None, present):
-                    raise ValueError(
+                    raise WorkFolderError(
                         f"{name}: {wanted}, but {self.repo} was made with {present}. "
                         "Leave it out, or name another work folder."
                     )
             generation = read_generation(self.repo)
             if generation != self._generation:
-                raise ValueError(
+                raise WorkFolderError(
                     f"pipeline_generation: {self._generation}, but {self.repo} was made for the pipelines of "
                     f"generation {generation}, whose datasets differ. Name another work folder (--workdir), "
                     f"or write pipeline_generation: {generation}."
