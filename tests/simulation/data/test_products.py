@@ -27,6 +27,16 @@ def test_an_exposure_is_reached_as_an_lsst_one(exposure: Exposure) -> None:
     assert [amplifier.getName() for amplifier in exposure.getDetector()][:2] == ["C00", "C01"]
 
 
+def test_statistics_of_an_image_with_masked_pixels_are_numbers(exposure: Exposure) -> None:
+    whole = exposure.image.array.copy()
+    exposure.image.array[3:5, 7] = np.nan
+    seen = exposure.getImage().getArray()
+    assert np.array_equal(seen, whole)
+    assert np.isfinite(np.percentile(seen.flatten(), [25, 50, 75])).all()
+    # The mask itself is left alone.
+    assert np.isnan(exposure.image.array[3:5, 7]).all()
+
+
 def test_a_fits_file_gives_the_exposure_back(exposure: Exposure, tmp_path: Path) -> None:
     exposure.write_fits(tmp_path / "image.fits")
     read = Exposure.read_fits(tmp_path / "image.fits")

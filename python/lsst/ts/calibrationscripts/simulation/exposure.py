@@ -217,8 +217,21 @@ class Exposure:
         return Detector.from_metadata(self.metadata)
 
     def getImage(self) -> Image:
-        """Return the image."""
-        return self.image
+        """Return the image, without the gaps that its mask makes.
+
+        Returns
+        -------
+        image : `Image`
+            The image itself, or, where it has NaN, a copy that is
+            interpolated along the rows, as LSST's signature removal does.
+        """
+        array = self.image.array
+        bad = np.isnan(array)
+        if not bad.any() or bad.all():
+            return self.image
+        filled = array.copy()
+        filled[bad] = np.interp(np.flatnonzero(bad), np.flatnonzero(~bad), array[~bad])
+        return Image(filled)
 
     def getMetadata(self) -> dict[str, Any]:
         """Return the FITS keywords."""
