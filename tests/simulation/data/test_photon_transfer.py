@@ -79,13 +79,16 @@ def test_a_curve_gives_gain_and_nonlinearity() -> None:
     assert fit.used.all()
 
 
-def test_an_outlying_pair_is_left_out() -> None:
+@pytest.mark.parametrize("outlier", [0, 3, 6])
+def test_an_outlying_pair_is_left_out(outlier: int) -> None:
     means = np.linspace(5000.0, 35_000.0, 7)
     variances = curve(means, 0.005)
-    variances[3] *= 1.5
+    variances[outlier] *= 1.5
     fit = fit_curve(means, variances, np.full(7, 0.005), READ_NOISE)
-    assert np.flatnonzero(~fit.used).tolist() == [3]
+    assert np.flatnonzero(~fit.used).tolist() == [outlier]
     assert fit.gain == pytest.approx(GAIN, rel=0.01)
+    # The brightest pair, though it is not used, shows no turn-off.
+    assert fit.turnoff == means[-1]
 
 
 def test_saturated_pairs_lie_beyond_the_turnoff() -> None:

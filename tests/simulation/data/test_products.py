@@ -70,6 +70,15 @@ def test_any_mask_survives_its_boxes() -> None:
     assert sum(box.width * box.height for box in defects.boxes) == mask.sum()
 
 
+def test_defects_of_several_images_are_joined() -> None:
+    parts = [
+        Defects(detector=0, boxes=boxes)
+        for boxes in ((Box(1, 1, 2, 2),), (Box(2, 1, 2, 2), Box(9, 9, 1, 1)), ())
+    ]
+    assert set(Defects.merge(parts).boxes) == {Box(1, 1, 3, 2), Box(9, 9, 1, 1)}
+    assert Defects.merge(parts[2:]) == parts[2]
+
+
 def test_a_gain_that_could_not_be_measured_survives_json() -> None:
     curve = PhotonTransferCurve(ptcFitType="FLATPAIR", gain={"C00": float("nan"), "C01": 1.25})
     read = PhotonTransferCurve.model_validate_json(curve.model_dump_json())

@@ -11,6 +11,7 @@ import pytest
 from astropy.time import Time
 from lsst.daf.butler import Butler
 from lsst.daf.butler.registry import ConflictingDefinitionError
+from lsst.ts.calibrationscripts.simulation.observatory import SimulatedObservatory, WorkFolderError
 from lsst.ts.calibrationscripts.simulation.repository import (
     RawHeader,
     create_repository,
@@ -18,6 +19,7 @@ from lsst.ts.calibrationscripts.simulation.repository import (
     ingest_raw,
     is_repository,
     read_ccd,
+    read_generation,
     write_raw,
 )
 
@@ -42,16 +44,38 @@ def test_what_is_no_image_name_is_refused(obs_id: str) -> None:
         exposure_id_of(obs_id)
 
 
-def test_a_repository_remembers_its_ccd(tmp_path: Path) -> None:
+def test_a_repository_remembers_what_it_is_for(tmp_path: Path) -> None:
     root = tmp_path / "repo"
     assert not is_repository(root)
-    create_repository(root, scale=32, seed=5, reference_collection="LATISS/calib/other")
+    create_repository(root, scale=32, seed=5, generation="current", reference_collection="LATISS/calib/other")
     assert is_repository(root)
     assert (read_ccd(root).scale, read_ccd(root).seed) == (32, 5)
+    assert read_generation(root) == "current"
     with Butler.from_config(str(root)) as butler:
         assert butler.query_datasets("bias", collections="LATISS/calib/other", find_first=False)
     with pytest.raises(FileExistsError):
         create_repository(root)
+
+
+@pytest.mark.parametrize(("made", "wanted"), [("procedure", "current"), ("current", "procedure")])
+async def test_a_work_folder_belongs_to_one_generation(
+    topics: None, tmp_path: Path, made: str, wanted: str
+) -> None:
+    create_repository(tmp_path / "repo", scale=32, generation=made)
+    with pytest.raises(WorkFolderError) as refusal:
+        async with SimulatedObservatory(tmp_path, generation=wanted):
+            pass
+    for part in (
+        f"pipeline_generation: {wanted}",
+        f"made for the pipelines of generation {made}",
+        "--workdir",
+    ):
+        assert part in str(refusal.value)
+
+
+def test_an_unknown_generation_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="'2022' is none of procedure, current"):
+        SimulatedObservatory(tmp_path, generation="2022")
 
 
 def test_every_product_has_a_reference_for_a_new_exposure(observatory: Observatory) -> None:
