@@ -55,6 +55,9 @@ PROCEDURE_DEFAULTS = {
 }
 IN_USE_DEFAULTS = {
     "flat_sets": None,
+    "exposures": None,
+    "resume": None,
+    "certify": "each",
     "pipeline_generation": "procedure",
     "wait_between_exposures": 0,
     "number_verification_tests_threshold_bias": 8,
@@ -62,6 +65,9 @@ IN_USE_DEFAULTS = {
     "number_verification_tests_threshold_flat": 8,
     "background_task_timeout": None,
     "job_timeout": 3600,
+    "job_retries": 1,
+    "fail_on": [],
+    "journal_dir": None,
     "ocps_log_path": "/scratch/uws/{job_id}/outs/ocps.log",
     "program": None,
     "reason": None,

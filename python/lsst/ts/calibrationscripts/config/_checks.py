@@ -4,18 +4,18 @@
 
 from __future__ import annotations
 
-__all__ = ["check"]
+__all__ = ["check", "value_is_valid"]
 
 import difflib
 import functools
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from ._fields import Unusable, parse_date, parse_field
 from ._messages import example, explain
-from ._model import CalibrationConfig, FlatSet, ImageType, Series, flat_pairs, flat_series, image_types
+from ._model import CalibrationConfig, FlatSet, ImageType, Series, earlier_series, flat_series, image_types
 from ._problems import ConfigurationError, Problem
 from ._schema import load_schema
 from ._text import WrittenConfig
@@ -28,6 +28,25 @@ MAX_TOTAL_TIME = 86_400.0
 
 N_AMPLIFIERS = 16
 """Amplifiers of a LATISS image, hence results of one test type."""
+
+_SERIES_KEYS = (
+    "n_bias",
+    "n_discard_bias",
+    "n_dark",
+    "n_discard_dark",
+    "exp_times_dark",
+    "n_flat",
+    "n_discard_flat",
+    "exp_times_flat",
+    "filter",
+    "grating",
+    "flat_sets",
+)
+_CAMERA_KEYS = (*_SERIES_KEYS, "wait_between_exposures", "program", "reason", "note", "test_case")
+"""Parameters that have no effect where no frames are taken."""
+
+_FRAME_KEYS = ("script_mode", *_SERIES_KEYS, "exposures", "detectors", "pipeline_generation", "repo")
+"""Parameters that say which frames a run is about, and where they are."""
 
 _CURRENT_LABELS = {
     "config_options_bias": "cpBiasIsr",
@@ -43,13 +62,16 @@ procedure are for ``isr``."""
 _NAMES_ISR = re.compile("(-[cC]|--config(-file)?=)?isr:")
 
 
-def check(written: WrittenConfig) -> CalibrationConfig:
+def check(written: WrittenConfig, earlier: CalibrationConfig | None = None) -> CalibrationConfig:
     """Check what was written and fill in the defaults.
 
     Parameters
     ----------
     written : `WrittenConfig`
         The text's keys, values and problems.
+    earlier : `CalibrationConfig`, optional
+        Configuration of the run that is carried on: its values stand where
+        none is written.
 
     Returns
     -------
@@ -60,7 +82,12 @@ def check(written: WrittenConfig) -> CalibrationConfig:
     ConfigurationError
         If there is any problem.
     """
-    return _Checker(written).config()
+    return _Checker(written, earlier).config()
+
+
+def value_is_valid(key: str, value: object) -> bool:
+    """Return whether a value is one that the schema accepts."""
+    return not any(error.path[0] == key for error in _validator().iter_errors({key: value}))
 
 
 @functools.cache
@@ -77,13 +104,17 @@ class _Checker:
     build on it are left out.
     """
 
-    def __init__(self, written: WrittenConfig) -> None:
+    def __init__(self, written: WrittenConfig, earlier: CalibrationConfig | None) -> None:
         self._properties: dict[str, dict[str, Any]] = load_schema()["properties"]
         self._lines = written.lines
         self._problems = list(written.problems)
         self._notices: list[str] = []
         self._unusable = set(written.unreadable)
         self._given = self._known(written.values, self._properties)
+        self._earlier = earlier
+        self._resumes = self._given.get("resume") is not None
+        if self._resumes:
+            self._given = self._carry_on()
         self._sets: tuple[FlatSet | None, ...] = ()
         self._values: dict[str, Any] = {key: entry["default"] for key, entry in self._properties.items()}
         self._values |= self._given
@@ -93,20 +124,48 @@ class _Checker:
         self._check_values()
         if self._usable("pipeline_generation") and self._values["pipeline_generation"] == "current":
             self._settle_current_options()
+        if self._values["exposures"] is not None and self._usable("exposures", "script_mode"):
+            self._settle_script_mode(self._values["exposures"])
         types = self._image_types()
         for image_type in ImageType:
             self._resolve_series(image_type, used=image_type in types)
         if self._values["flat_sets"] is not None and self._usable("flat_sets"):
-            self._resolve_flat_sets(self._values["flat_sets"], used=ImageType.FLAT in types)
-        if self._usable("certify_calib_begin_date", "certify_calib_end_date"):
+            taken = ImageType.FLAT in types and self._values["exposures"] is None
+            self._resolve_flat_sets(self._values["flat_sets"], used=taken)
+        dates = ("certify_calib_begin_date", "certify_calib_end_date")
+        if self._usable(*dates) and (not self._unknown_run or self._given.keys() >= set(dates)):
             self._check_dates()
-        if self._usable("script_mode"):
+        if self._usable("script_mode", "exposures") and not self._unknown_run:
             self._check_products(types)
             self._check_duration(types)
         if self._problems:
             raise ConfigurationError(self._problems)
         self._note_what_is_done()
         return CalibrationConfig(**self._values, notices=tuple(self._notices))
+
+    @property
+    def _unknown_run(self) -> bool:
+        """Whether a run is carried on whose configuration is not at hand."""
+        return self._resumes and self._earlier is None
+
+    def _carry_on(self) -> dict[str, Any]:
+        """Return what is given in all, when a run is carried on.
+
+        Parameters on its frames may stand there only if they say the same.
+        """
+        written = {key: value for key, value in self._given.items() if key in _FRAME_KEYS}
+        before = self._earlier or check(WrittenConfig())
+        try:
+            now = check(WrittenConfig(values=dict(written)))
+        except ConfigurationError:
+            now = None
+        for key in written:
+            if now is None or getattr(now, key) != getattr(before, key):
+                self._report(
+                    key, self._given[key], "resume carries on with the frames of that run", f"leave {key} out"
+                )
+        beside = {key: value for key, value in self._given.items() if key not in written}
+        return beside if self._earlier is None else self._earlier.to_dict() | beside
 
     def _report(self, key: str, value: object, what: str, remedy: str) -> None:
         # One unusable value of a set leaves the other sets to be checked.
@@ -177,6 +236,8 @@ class _Checker:
             place = key = parameter
             if parameter == "test_case":
                 place = ".".join([parameter, *within])
+            elif parameter == "exposures":
+                place = ".".join([parameter, *within[:1]])
             elif parameter == "flat_sets" and within:
                 # Lists of numbers are reported without the number's index.
                 place = ".".join([f"{parameter}[{within[0]}]", *within[1:2]])
@@ -220,6 +281,34 @@ class _Checker:
                 f"current pipelines do not have; {they_are} left out."
             )
 
+    def _settle_script_mode(self, exposures: dict[str, tuple[int, ...]]) -> None:
+        """Let the mode be that of frames taken earlier."""
+        schema = self._properties["script_mode"]
+        mode = self._values["script_mode"]
+        mode_of_exposures = "_".join(exposures)
+        if mode_of_exposures == mode:
+            return
+        if mode != schema["default"]:
+            wanted = image_types(mode)
+            self._report(
+                "exposures",
+                None,
+                f"has {_listed(exposures)}, but script_mode is {mode}",
+                f"write ids of {_listed(wanted)} only"
+                + (f", or script_mode: {mode_of_exposures}" if mode_of_exposures in schema["enum"] else ""),
+            )
+        elif mode_of_exposures not in schema["enum"]:
+            missing = [image_type for image_type in image_types(mode) if image_type not in exposures]
+            self._report(
+                "exposures",
+                None,
+                f"has {_listed(exposures)} only, which is no script_mode",
+                f"write ids of {_listed(missing)} too, or each type in a run of its own",
+            )
+        else:
+            self._values["script_mode"] = mode_of_exposures
+            self._notices.append(f"script_mode is {mode_of_exposures}: exposures has no other frames.")
+
     def _image_types(self) -> tuple[ImageType, ...]:
         if not self._usable("script_mode"):
             return tuple(ImageType)
@@ -236,7 +325,9 @@ class _Checker:
         default_n: int = self._properties[n_key]["default"]
         n: int = default_n if self._values[n_key] is None else self._values[n_key]
         times = self._values.get(times_key, 0.0)
-        if not used:
+        if self._values["exposures"] is not None:
+            used = False
+        elif not used:
             sets = ("flat_sets",) if image_type is ImageType.FLAT else ()
             self._note_unused(image_type, n_key, discard_key, times_key, *sets)
         # Sets that say it themselves leave nothing for these to fit.
@@ -377,10 +468,15 @@ class _Checker:
             )
 
     def _changed(self, key: str) -> bool:
+        if self._earlier is not None and key in _FRAME_KEYS:
+            return False
         return key in self._given and bool(self._given[key] != self._properties[key]["default"])
 
     def _series(self, image_type: ImageType) -> tuple[Series, ...]:
         """Return resolved series, none if their values are unusable."""
+        if self._values["exposures"] is not None:
+            series = earlier_series(self._values["exposures"])
+            return tuple(one for one in series if one.image_type is image_type)
         name = image_type.lower()
         keys = (f"n_{name}", f"n_discard_{name}", f"exp_times_{name}")
         if image_type is ImageType.FLAT and not self._usable("flat_sets"):
@@ -395,7 +491,7 @@ class _Checker:
 
     def _check_duration(self, types: tuple[ImageType, ...]) -> None:
         """Refuse a run that would not end within a day."""
-        if not self._usable("wait_between_exposures"):
+        if self._values["exposures"] is not None or not self._usable("wait_between_exposures"):
             return
         totals: dict[str, float] = {"wait_between_exposures": 0.0}
         for series in (one for image_type in types for one in self._series(image_type)):
@@ -404,6 +500,8 @@ class _Checker:
             totals[key] = totals.get(key, 0.0) + sum(series.exp_times)
             totals["wait_between_exposures"] += series.n_frames * self._values["wait_between_exposures"]
         total, largest = sum(totals.values()), max(totals, key=lambda key: totals[key])
+        if self._earlier is not None:
+            largest = "wait_between_exposures"
         if total > MAX_TOTAL_TIME:
             self._report(
                 largest,
@@ -426,18 +524,30 @@ class _Checker:
         mode = self._values["script_mode"]
         for key in ("do_defects", "do_ptc"):
             if self._usable(key) and self._values[key] and len(types) < len(ImageType):
+                others = "script_mode: BIAS_DARK_FLAT, or "
+                if self._values["exposures"] is not None:
+                    others = "ids of the other types too, or "
                 self._report(
                     key,
                     True,
                     f"needs biases, darks and flats, script_mode is {mode}",
-                    f"write script_mode: BIAS_DARK_FLAT, or {key}: False",
+                    f"write {'' if self._resumes else others}{key}: False",
                 )
         flats = self._series(ImageType.FLAT) if ImageType.FLAT in types else ()
         if not self._usable("do_ptc") or not self._values["do_ptc"]:
             return
-        if not flats or any(flat_pairs(series.kept_exp_times) for series in flats):
+        if not flats or any(series.may_have_pairs for series in flats):
             return
-        if self._sets:
+        if self._resumes:
+            self._report("do_ptc", True, "needs pairs of flats, that run has none", "write do_ptc: False")
+        elif flats[0].exposures is not None:
+            self._report(
+                "exposures.FLAT",
+                list(flats[0].exposures),
+                "do_ptc needs pairs of flats",
+                "write 2 ids or more, or do_ptc: False",
+            )
+        elif self._sets:
             self._report(
                 "flat_sets",
                 None,
@@ -458,12 +568,27 @@ class _Checker:
 
     def _note_what_is_done(self) -> None:
         """Collect what is no error and still worth knowing."""
-        self._notices += self._gain_notices()
-        self._notices += self._processing_notices()
+        if self._unknown_run:
+            self._notices.append(
+                f"resume: the configuration of run {self._values['resume']} is not looked at here; what is "
+                "said of its frames and stages is that of the defaults."
+            )
+        else:
+            self._note_idle_camera()
+            self._notices += self._gain_notices()
+            self._notices += self._processing_notices()
         self._notices += self._threshold_notices()
         if self._values["background_task_timeout"] is not None:
             self._notices.append(
                 "background_task_timeout is deprecated and unused: job_timeout limits each OCPS job."
+            )
+
+    def _note_idle_camera(self) -> None:
+        idle = [key for key in _CAMERA_KEYS if self._changed(key)]
+        if idle and self._values["exposures"] is not None:
+            self._notices.append(
+                f"{', '.join(idle)} {'has' if len(idle) == 1 else 'have'} no effect: exposures names frames "
+                "taken earlier, no others are taken."
             )
 
     def _gain_notices(self) -> Iterator[str]:
@@ -474,7 +599,7 @@ class _Checker:
             self._values[key] = False
             return
         flats = self._series(ImageType.FLAT)
-        paired = [series for series in flats if flat_pairs(series.kept_exp_times)]
+        paired = [series for series in flats if series.may_have_pairs]
         if self._values[key]:
             for series in flats:
                 which = f" for {series.name}" if len(flats) > 1 else ""
@@ -483,7 +608,7 @@ class _Checker:
         if self._values["do_ptc"]:
             if len(flats) > 1:
                 yield f"The photon transfer curve is made from {paired[0].name}, the first set with a pair."
-            if len(set(paired[0].kept_exp_times)) > 1:
+            if paired[0].exposures is not None or len(set(paired[0].kept_exp_times)) > 1:
                 return
             yield "The photon transfer curve has one exposure time only: write exp_times_flat with several."
 
@@ -491,7 +616,7 @@ class _Checker:
         values = self._values
         derived = values["do_defects"] or values["do_ptc"]
         gains = values["do_gain_from_flat_pairs"] and any(
-            flat_pairs(series.kept_exp_times) for series in self._series(ImageType.FLAT)
+            series.may_have_pairs for series in self._series(ImageType.FLAT)
         )
         if not (values["generate_calibrations"] or values["do_verify"] or derived or gains):
             yield "Nothing is processed: generate_calibrations and do_verify are both False."
@@ -517,3 +642,7 @@ class _Checker:
                 yield (
                     f"{key} is {self._values[key]}: no {name} can fail, LATISS has {N_AMPLIFIERS} amplifiers."
                 )
+
+
+def _listed(image_types: Iterable[str]) -> str:
+    return " and ".join(image_types)

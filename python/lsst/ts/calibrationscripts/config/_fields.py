@@ -9,10 +9,12 @@ __all__ = ["Unusable", "parse_date", "parse_field"]
 import datetime
 import re
 import shlex
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..instruments import LATISS
+from ._model import ImageType
 from ._problems import shown
 
 SHELL_CHARACTERS = ";|&$`<>()\\*?"
@@ -168,6 +170,60 @@ def _repo(value: str) -> str:
     return repo
 
 
+def _journal_dir(value: str | None) -> str | None:
+    if value is None:
+        return None
+    folder = _text(value, placeholder_for="a folder")
+    if not folder:
+        raise Unusable("is empty", "write a folder, or null")
+    if not re.fullmatch(r"[A-Za-z0-9_/.~][A-Za-z0-9_/.+@~-]*", folder):
+        raise Unusable("has blanks or special characters", "write a path without them")
+    return folder
+
+
+def _fail_on(value: list[str]) -> tuple[str, ...]:
+    _check_each_once(value)
+    return tuple(value)
+
+
+def _exposures(value: Mapping[str, list[int]] | None) -> dict[str, tuple[int, ...]] | None:
+    if value is None:
+        return None
+    exposures = {
+        image_type.value: tuple(int(exposure_id) for exposure_id in value[image_type])
+        for image_type in ImageType
+        if image_type in value
+    }
+    types: dict[int, str] = {}
+    for image_type, ids in exposures.items():
+        _check_each_once(ids)
+        for exposure_id in ids:
+            if exposure_id in types:
+                raise Unusable(
+                    f"has {exposure_id} as {types[exposure_id]} and as {image_type}", "leave one of them out"
+                )
+            try:
+                datetime.date.fromisoformat(str(exposure_id)[:8])
+            except ValueError:
+                raise Unusable(
+                    f"{exposure_id} begins with no date",
+                    "write the day and a number of 5 digits, for example 2022092900004",
+                ) from None
+            types[exposure_id] = image_type
+    return exposures
+
+
+def _check_each_once(values: Sequence[str | int]) -> None:
+    # Not left to the schema: its check is slow for long lists of any kind.
+    twice = [value for value, count in Counter(values).items() if count > 1]
+    if twice:
+        raise Unusable(f"has {twice[0]} twice", "write each once")
+
+
+def _run_id(value: str | None) -> str | None:
+    return None if value is None else _text(value)
+
+
 def _detectors(value: list[int]) -> tuple[int, ...]:
     ids = tuple(int(detector) for detector in value)
     known = [detector.id for detector in LATISS.detectors]
@@ -243,6 +299,10 @@ _PARSERS: dict[str, Callable[[Any], object]] = {
     "filter": _element("filter"),
     "grating": _element("grating"),
     "detectors": _detectors,
+    "exposures": _exposures,
+    "resume": _run_id,
+    "fail_on": _fail_on,
+    "journal_dir": _journal_dir,
     "calib_collection": _collection,
     "repo": _repo,
     "certify_calib_begin_date": _begin_date,

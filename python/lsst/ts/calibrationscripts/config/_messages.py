@@ -32,6 +32,13 @@ _EXAMPLES = {
     "grating": "empty_1",
     "flat_sets": "[{filter: SDSSr_65mm, grating: empty_1}, {filter: empty_1, grating: SDSSy_65mm}]",
     "flat_sets[]": "{filter: empty_1, grating: SDSSy_65mm}",
+    "exposures": "{BIAS: [2022092900004, 2022092900005]}",
+    "exposures.BIAS": "[2022092900004, 2022092900005]",
+    "exposures.DARK": "[2022092900026, 2022092900027]",
+    "exposures.FLAT": "[2022092900049, 2022092900050]",
+    "resume": "20261123T053300-100001",
+    "fail_on": "[processing]",
+    "journal_dir": "/scratch/journals",
     "background_task_timeout": "30",
     "test_case": "{name: LVV-T2190, execution: LVV-E192, version: '1.0'}",
     "test_case.initial_step": "1",
@@ -73,13 +80,15 @@ def explain(key: str, default: object, error: ValidationError) -> tuple[str, str
             return "is unknown", f"write {choices[near[0]] if near else ' or '.join(limit)}"
         case "pattern":
             return "is not of the form wanted", f"write for example {example(key, default)}"
+        case "minimum" | "maximum" if key.startswith("exposures."):
+            return "is no exposure id", "write its 13 digits, for example 2022092900004"
         case "minimum":
             return "is too small", f"write {limit}{unit} or more"
         case "exclusiveMinimum":
             return "is too small", f"write more than {limit}{unit}"
         case "maximum":
             return "is too large", f"write {limit}{unit} or less"
-        case "minItems" | "minLength":
+        case "minItems" | "minLength" | "minProperties":
             return "is empty", f"write for example {example(key, default)}"
         case "maxItems":
             return f"has {len(value)} values", f"write {limit} or fewer"
@@ -103,10 +112,15 @@ def _explain_type(key: str, default: object, error: ValidationError) -> tuple[st
     what = f"must be {' or '.join(kinds[name] for name in types)}"
     if value is None:
         return f"null: {what}", f"write {example(key, default)}, or leave {key} out"
-    if key == "detectors" and isinstance(value, int) and not isinstance(value, bool):
+    a_list_of_ids = "array" in types and key.startswith(("detectors", "exposures."))
+    if a_list_of_ids and isinstance(value, int) and not isinstance(value, bool):
+        return what, f"write [{value}]"
+    if key == "fail_on" and value in schema["items"]["enum"]:
         return what, f"write [{value}]"
     if key.startswith("input_collections_") and isinstance(value, list):
         return what, f"write {','.join(map(str, value))[:200]}"
+    if "enum" in schema:
+        return what, f"write {' or '.join(schema['enum'])}"
     if types[0] == "string" and isinstance(value, int | float):
         return what, f'write it in quotes: "{value}"'
     if types[0] in ("integer", "number") and isinstance(value, str):
@@ -115,7 +129,7 @@ def _explain_type(key: str, default: object, error: ValidationError) -> tuple[st
         except ValueError:
             number = math.nan
         if math.isfinite(number):
-            return what, f"write {number:g}, without quotes"
+            return what, f"write {number:.15g}, without quotes"
     if types[0] == "boolean":
         return what, f"write {key}: True or {key}: False"
     return what, f"write for example {example(key, default)}"

@@ -4,7 +4,16 @@
 
 from __future__ import annotations
 
-__all__ = ["CalibrationConfig", "FlatSet", "ImageType", "Series", "flat_pairs", "flat_series", "image_types"]
+__all__ = [
+    "CalibrationConfig",
+    "FlatSet",
+    "ImageType",
+    "Series",
+    "earlier_series",
+    "flat_pairs",
+    "flat_series",
+    "image_types",
+]
 
 import dataclasses
 import enum
@@ -94,6 +103,10 @@ class Series:
     """Unique in a run: the image type, and filter and grating too where a run
     has several sets of flats."""
 
+    exposures: tuple[int, ...] | None = None
+    """Ids of frames taken earlier, all of them kept, their exposure times not
+    known; `None` if the frames are to be taken."""
+
     def __post_init__(self) -> None:
         if not self.name:
             object.__setattr__(self, "name", self.image_type.value)
@@ -105,13 +118,20 @@ class Series:
 
     @property
     def n_frames(self) -> int:
-        """Number of frames that are taken."""
-        return len(self.exp_times)
+        """Number of frames that are taken, or were taken earlier."""
+        return len(self.exp_times if self.exposures is None else self.exposures)
 
     @property
     def kept_exp_times(self) -> tuple[float, ...]:
         """Exposure times of the frames that are kept (s)."""
         return self.exp_times[self.n_discard :]
+
+    @property
+    def may_have_pairs(self) -> bool:
+        """Whether there are flat pairs, as far as the configuration tells."""
+        if self.exposures is not None:
+            return len(self.exposures) > 1
+        return bool(flat_pairs(self.kept_exp_times))
 
 
 def flat_series(flat_sets: Sequence[FlatSet], n_discard: int) -> tuple[Series, ...]:
@@ -130,6 +150,15 @@ def flat_series(flat_sets: Sequence[FlatSet], n_discard: int) -> tuple[Series, .
     )
 
 
+def earlier_series(exposures: Mapping[str, tuple[int, ...]]) -> tuple[Series, ...]:
+    """Return the series of frames taken earlier, in the order of types."""
+    return tuple(
+        Series(image_type, 0, (), exposures=exposures[image_type])
+        for image_type in ImageType
+        if image_type in exposures
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class CalibrationConfig:
     """What an observer asked for, defaults filled in.
@@ -140,7 +169,7 @@ class CalibrationConfig:
     ``exp_times_dark`` and ``exp_times_flat`` have one value (s) a frame, the
     discarded ones first. For an image type outside ``script_mode`` they say
     what was written. Where ``flat_sets`` is given, it alone says which flats
-    are taken.
+    are taken; where ``exposures`` is, no frames are.
     """
 
     script_mode: str
@@ -156,6 +185,8 @@ class CalibrationConfig:
     filter: str | int | None
     grating: str | int | None
     flat_sets: tuple[FlatSet, ...] | None
+    exposures: Mapping[str, tuple[int, ...]] | None
+    resume: str | None
     detectors: tuple[int, ...]
     do_verify: bool
     generate_calibrations: bool
@@ -179,6 +210,7 @@ class CalibrationConfig:
     input_collections_defects: tuple[str, ...]
     input_collections_ptc: tuple[str, ...]
     calib_collection: str
+    certify: str
     repo: str
     pipeline_generation: str
     n_processes: int
@@ -186,6 +218,9 @@ class CalibrationConfig:
     certify_calib_end_date: str
     oods_timeout: float
     job_timeout: float
+    job_retries: int
+    fail_on: tuple[str, ...]
+    journal_dir: str | None
     ocps_log_path: str
     background_task_timeout: float | None
     program: str | None
@@ -200,8 +235,11 @@ class CalibrationConfig:
     def series(self) -> tuple[Series, ...]:
         """The exposures, one series for each image type taken, in order.
 
-        Flats have one for each set.
+        Flats have one for each set. With ``exposures``, there is one for each
+        image type, of frames taken earlier.
         """
+        if self.exposures is not None:
+            return earlier_series(self.exposures)
         one_set = FlatSet(self.filter, self.grating, self.n_flat, self.exp_times_flat)
         bias_times = (0.0,) * (self.n_bias + self.n_discard_bias)
         series = {
@@ -232,6 +270,8 @@ class CalibrationConfig:
                     dataclasses.asdict(flat_set) | {"exp_times_flat": list(flat_set.exp_times_flat)}
                     for flat_set in value
                 ]
+            elif field.name == "exposures":
+                value = value and {image_type: list(ids) for image_type, ids in value.items()}
             elif isinstance(value, tuple):
                 value = list(value)
             elif isinstance(value, dict):
@@ -265,6 +305,8 @@ class CalibrationConfig:
                     FlatSet(**{**written, "exp_times_flat": tuple(written["exp_times_flat"])})
                     for written in value
                 )
+            elif key == "exposures":
+                values[key] = value and {image_type: tuple(ids) for image_type, ids in value.items()}
             elif isinstance(value, list):
                 values[key] = tuple(value)
         return cls(**values)

@@ -41,8 +41,9 @@ class WrittenConfig:
 
     values: dict[str, Any] = field(default_factory=dict)
     lines: dict[str, int] = field(default_factory=dict)
-    """Where each key stands; for lists of mappings also where each item and
-    key of an item does, as in ``flat_sets[0]`` and ``flat_sets[0].filter``."""
+    """Where each key stands; for mappings and lists of them also where each
+    item and key within does, as in ``test_case.name``, ``flat_sets[0]`` and
+    ``flat_sets[0].filter``."""
 
     problems: list[Problem] = field(default_factory=list)
     unreadable: set[str] = field(default_factory=set)
@@ -213,13 +214,19 @@ def _read_value(
 
 
 def _lines_within(key: str, node: yaml.Node) -> Iterator[tuple[str, int]]:
+    if isinstance(node, yaml.MappingNode):
+        yield from _lines_of_keys(key, node)
     items = node.value if isinstance(node, yaml.SequenceNode) else ()
     for i, item in enumerate(items):
         yield f"{key}[{i}]", _line(item)
         if isinstance(item, yaml.MappingNode):
-            for key_node, _ in item.value:
-                if isinstance(key_node, yaml.ScalarNode):
-                    yield f"{key}[{i}].{key_node.value}", _line(key_node)
+            yield from _lines_of_keys(f"{key}[{i}]", item)
+
+
+def _lines_of_keys(place: str, node: yaml.MappingNode) -> Iterator[tuple[str, int]]:
+    for key_node, _ in node.value:
+        if isinstance(key_node, yaml.ScalarNode):
+            yield f"{place}.{key_node.value}", _line(key_node)
 
 
 def _line(node: yaml.Node) -> int:
