@@ -17,8 +17,11 @@ sal.use(sal.SalProvider.LOCAL)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Leave the warnings about the observatory's own code to its owners."""
-    config.addinivalue_line("filterwarnings", r"default:::lsst\.ts\.(salobj|utils|xml|observatory)\b")
+    """Leave warnings about the observatory's own code to its owners."""
+    if sal.provider() is sal.SalProvider.SALOBJ:
+        config.addinivalue_line("filterwarnings", r"default:::lsst\.ts\.(salobj|utils|xml|observatory)\b")
+        # salobj leaves the connections to its schema registry to the garbage collector.
+        config.addinivalue_line("filterwarnings", r"ignore:unclosed .*[sS]ocket:ResourceWarning")
 
 
 @pytest_asyncio.fixture(autouse=True)
