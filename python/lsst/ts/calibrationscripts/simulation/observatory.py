@@ -10,26 +10,30 @@ import asyncio
 import contextlib
 import datetime
 import pkgutil
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .ccd import DEFAULT_SCALE, DEFAULT_SEED, CcdModel
 from .cscs import AtCameraCsc, AtHeaderServiceCsc, AtOodsCsc, AtSpectrographCsc, OcpsCsc, SimulatedCsc
-from .cscs.atcamera import READ_OUT_TIME
+from .cscs.atcamera import DRAFT_SUFFIX, READ_OUT_TIME
 from .cscs.ocps import log_path
 from .repository import (
     DEFAULT_GENERATION,
     INSTRUMENT,
     create_repository,
+    exposure_id_of,
     is_repository,
     read_ccd,
+    read_end,
     read_generation,
 )
 from .runner import PipetaskRunner
+
+if TYPE_CHECKING:
+    from .faults import Fault
 
 _HERE = Path(__file__).parent
 
@@ -53,9 +57,9 @@ class WorkFolderError(ValueError):
     """A work folder holds an observatory of another kind."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class _History:
-    """What a repository knows of a day's exposures."""
+    """What is known of a day's exposures."""
 
     last_seq_num: int = 0
     end: float = 0.0
@@ -86,6 +90,11 @@ class SimulatedObservatory:
         already holds of it are continued.
     max_processes : `int`, optional
         The most processes that a job may use; see `OcpsCsc`.
+    faults : sequence of `Fault`, optional
+        What is to go wrong.
+    calib_collection : `str`, optional
+        Collection that is certified into; the faults of the repository need
+        to know.
 
     Raises
     ------
@@ -108,13 +117,6 @@ class SimulatedObservatory:
         The CSCs.
     """
 
-    # What a subclass replaces to have something go wrong.
-    spectrograph_class = AtSpectrographCsc
-    camera_class = AtCameraCsc
-    header_service_class = AtHeaderServiceCsc
-    oods_class = AtOodsCsc
-    ocps_class = OcpsCsc
-
     def __init__(
         self,
         workdir: Path,
@@ -125,6 +127,8 @@ class SimulatedObservatory:
         time_scale: float = 0.01,
         day_obs: datetime.date | None = None,
         max_processes: int | None = None,
+        faults: Sequence[Fault] = (),
+        calib_collection: str = "LATISS/calib/daily",
     ) -> None:
         # Absolute, as the frames are announced by URL.
         self.workdir = workdir.absolute()
@@ -138,6 +142,8 @@ class SimulatedObservatory:
         self._scale = scale
         self._seed = seed
         self._max_processes = max_processes
+        self.faults = tuple(faults)
+        self.calib_collection = calib_collection
         self._exit = contextlib.AsyncExitStack()
         self._cscs: list[SimulatedCsc] = []
 
@@ -169,11 +175,13 @@ class SimulatedObservatory:
     async def __aenter__(self) -> SimulatedObservatory:
         async with self._exit:
             await self._exit.enter_async_context(self.runner)
+            for fault in self.faults:
+                self._exit.push_async_callback(fault.detach)
             self._exit.push_async_callback(self._close_cscs)
             history = await asyncio.to_thread(self._prepare)
-            self.spectrograph = self._own(self.spectrograph_class(time_scale=self.time_scale))
+            self.spectrograph = self._own(AtSpectrographCsc(time_scale=self.time_scale))
             self.camera = self._own(
-                self.camera_class(
+                AtCameraCsc(
                     ccd=self.ccd,
                     staging=self.staging,
                     day_obs=self.day_obs,
@@ -182,13 +190,13 @@ class SimulatedObservatory:
                     time_scale=self.time_scale,
                 )
             )
-            self.header_service = self._own(self.header_service_class(staging=self.staging))
-            self.oods = self._own(self.oods_class(repo=self.repo))
+            self.header_service = self._own(AtHeaderServiceCsc(staging=self.staging))
+            self.oods = self._own(AtOodsCsc(repo=self.repo, staging=self.staging))
             self.ocps = self._own(
-                self.ocps_class(
-                    runner=self.runner, repo=self.repo, uws=self.uws, max_processes=self._max_processes
-                )
+                OcpsCsc(runner=self.runner, repo=self.repo, uws=self.uws, max_processes=self._max_processes)
             )
+            for fault in self.faults:
+                fault.attach(self)
             await asyncio.gather(*(csc.start_task for csc in self.cscs))
             # Everything stands: what is to be undone waits for the exit.
             self._exit = self._exit.pop_all()
@@ -212,9 +220,9 @@ class SimulatedObservatory:
     def _prepare(self) -> _History:
         """Make what is missing of the folder; learn what it holds."""
         self.uws.mkdir(parents=True, exist_ok=True)
-        # Images that an earlier run did not get to ingest are lost to it.
-        shutil.rmtree(self.staging, ignore_errors=True)
-        self.staging.mkdir()
+        self.staging.mkdir(exist_ok=True)
+        for path in self.staging.glob(f"*{DRAFT_SUFFIX}"):
+            path.unlink()
         if is_repository(self.repo):
             self.ccd = read_ccd(self.repo)
             for name in ("scale", "seed"):
@@ -231,7 +239,7 @@ class SimulatedObservatory:
                     f"generation {generation}, whose datasets differ. Name another work folder (--workdir), "
                     f"or write pipeline_generation: {generation}."
                 )
-            return _history(self.repo, self.day_obs)
+            return _history(self.repo, self.staging, self.day_obs)
         scale = DEFAULT_SCALE if self._scale is None else self._scale
         seed = DEFAULT_SEED if self._seed is None else self._seed
         create_repository(self.repo, scale=scale, seed=seed, generation=self._generation)
@@ -244,10 +252,12 @@ def _today() -> datetime.date:
     return (datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=12)).date()
 
 
-def _history(repo: Path, day_obs: datetime.date) -> _History:
+def _history(repo: Path, staging: Path, day_obs: datetime.date) -> _History:
+    """Learn of a day's exposures, ingested or not."""
     from lsst.daf.butler import Butler
 
-    with Butler.from_config(str(repo)) as butler:
+    # Only who may write can undo what a process that was killed left undone.
+    with Butler.from_config(str(repo), writeable=True) as butler:
         records = butler.query_dimension_records(
             "exposure",
             where="instrument = name AND exposure.day_obs = day",
@@ -256,6 +266,9 @@ def _history(repo: Path, day_obs: datetime.date) -> _History:
             limit=1,
             explain=False,
         )
-    if not records:
-        return _History()
-    return _History(records[0].seq_num, float(records[0].timespan.end.tai.to_value("unix_tai")))
+    history = [_History()]
+    for record in records:
+        history.append(_History(record.seq_num, float(record.timespan.end.tai.to_value("unix_tai"))))
+    for path in staging.glob(f"AT_O_{day_obs:%Y%m%d}_*.fits"):
+        history.append(_History(exposure_id_of(path.stem) % 100_000, read_end(path)))
+    return max(history)

@@ -24,13 +24,16 @@ if TYPE_CHECKING:
 __all__ = [
     "DEFAULT_GENERATION",
     "RAW_RUN",
+    "REFERENCE_COLLECTION",
     "RawHeader",
     "certify_references",
     "create_repository",
     "exposure_id_of",
+    "has_raw",
     "ingest_raw",
     "is_repository",
     "read_ccd",
+    "read_end",
     "read_generation",
     "write_raw",
 ]
@@ -39,6 +42,10 @@ INSTRUMENT = "LATISS"
 
 RAW_RUN = "LATISS/raw/all"
 """RUN collection of the raws."""
+
+REFERENCE_COLLECTION = "LATISS/calib"
+"""CALIBRATION collection of the reference calibrations; they lie in the RUN
+collection ``reference`` below it."""
 
 _SIMULATION_FILE = "simulation.json"
 
@@ -181,7 +188,7 @@ def create_repository(
     scale: int = DEFAULT_SCALE,
     seed: int = DEFAULT_SEED,
     generation: str = DEFAULT_GENERATION,
-    reference_collection: str = "LATISS/calib",
+    reference_collection: str = REFERENCE_COLLECTION,
 ) -> None:
     """Make a Butler repository with LATISS and reference calibrations.
 
@@ -328,6 +335,25 @@ def write_raw(path: Path, raw: np.ndarray, header: RawHeader, ccd: CcdModel) -> 
     Exposure(raw, header.to_metadata() | ccd.detector.to_metadata()).write_fits(path)
 
 
+def read_end(path: Path) -> float:
+    """Return when the exposure of a raw image ended.
+
+    Parameters
+    ----------
+    path : `~pathlib.Path`
+        File that `write_raw` made.
+
+    Returns
+    -------
+    end : `float`
+        Its end (TAI, Unix second).
+    """
+    from astropy.io import fits
+    from astropy.time import Time
+
+    return float(Time(fits.getval(path, "DATE-END"), scale="tai").to_value("unix_tai"))
+
+
 def ingest_raw(butler_or_root: Butler | Path, path: Path) -> int:
     """Move a raw image into the repository and register its exposure.
 
@@ -384,8 +410,30 @@ def _ingest(butler: Butler, path: Path) -> int:
             instrument=INSTRUMENT, exposure=record["id"], detector=detector
         )
         ref = DatasetRef(butler.get_dataset_type("raw"), data_id, run=RAW_RUN)
-        butler.ingest(FileDataset(str(path), [ref], formatter=ExposureFormatter), transfer="move")
+        butler.ingest(FileDataset(str(path), [ref], formatter=ExposureFormatter), transfer="hardlink")
+    # A file that is moved before the registry knows of it could be lost.
+    path.unlink()
     return int(record["id"])
+
+
+def has_raw(butler: Butler, obs_id: str) -> bool:
+    """Return whether a repository has the raw of an image.
+
+    Parameters
+    ----------
+    butler : `lsst.daf.butler.Butler`
+        Of the repository.
+    obs_id : `str`
+        Image name, such as "AT_O_20261123_000007".
+    """
+    refs = butler.query_datasets(
+        "raw",
+        collections=RAW_RUN,
+        where="instrument = name AND exposure.obs_id = obs",
+        bind={"name": INSTRUMENT, "obs": obs_id},
+        explain=False,
+    )
+    return bool(refs)
 
 
 def _exposure_record(header: Any) -> dict[str, Any]:

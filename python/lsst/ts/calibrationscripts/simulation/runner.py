@@ -7,7 +7,7 @@ imports the ``pipetask`` command line once, and then answers each job from a
 forked child of its own, which spares a job the time of the imports.
 
 Runner and zygote speak JSON, one object a line. On the zygote's standard
-input: ``{"op": "start", "id", "argv", "log", "cwd", "env"}`` and
+input: ``{"op": "start", "id", "argv", "log", "cwd", "env", "full"}`` and
 ``{"op": "kill", "id"}``; the end of the input ends the zygote and every job
 of its. On its standard output: ``{"event": "ready"}``,
 ``{"event": "started", "id", "pid"}`` and ``{"event": "exited", "id",
@@ -229,6 +229,7 @@ class PipetaskRunner:
         log: Path,
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
+        full: Path | None = None,
     ) -> PipetaskJob:
         """Start one ``pipetask`` command.
 
@@ -242,6 +243,9 @@ class PipetaskRunner:
             Working folder of the command; by default that of this process.
         env : mapping of `str` to `str`, optional
             Environment beyond that of the runner.
+        full : `pathlib.Path`, optional
+            Folder that the command finds no space in: each file that it
+            opens there for writing is an `OSError` (ENOSPC).
 
         Returns
         -------
@@ -268,6 +272,7 @@ class PipetaskRunner:
                     "log": str(log_path),
                     "cwd": str(folder),
                     "env": dict(env or {}),
+                    "full": None if full is None else str(full),
                 }
             )
         except RunnerDiedError:
@@ -462,6 +467,8 @@ class _Zygote:
         os.environ.update(order["env"])
         # The zygote may have looked for its own already.
         tempfile.tempdir = None
+        if order["full"] is not None:
+            _fill_up(order["full"])
         sys.exit(_pipetask(order["argv"]))
 
 
@@ -469,6 +476,24 @@ def _redirect(path: str, flags: int, onto: int) -> None:
     descriptor = os.open(path, flags, 0o666)
     os.dup2(descriptor, onto)
     os.close(descriptor)
+
+
+def _fill_up(folder: str) -> None:
+    """Let this process find no space for files in a folder.
+
+    A limit on the size of files (RLIMIT_FSIZE) would hit the database of the
+    registry first, since that is larger than most datasets, and leave it in
+    need of a rollback that those who only read it cannot do.
+    """
+    import errno
+
+    writing = os.O_WRONLY | os.O_RDWR
+
+    def refuse(event: str, args: tuple[Any, ...]) -> None:
+        if event == "open" and args[2] & writing and str(args[0]).startswith(folder + os.sep):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), args[0])
+
+    sys.addaudithook(refuse)
 
 
 def _pipetask(argv: list[str]) -> int:

@@ -17,13 +17,16 @@ from ...observatory.sal import salobj
 from ..ccd import CcdModel
 from ..instrument import FILTERS, GRATINGS, physical_filter
 from ..repository import RawHeader, exposure_id_of, write_raw
-from .base import SimulatedCsc
+from .base import SimulatedCsc, step
 
 READ_OUT_TIME = 2.0
 """Time from the end of an exposure to that of its readout (second)."""
 
 FIRST_EXPOSURE_HOUR = 14
 """Hour (TAI) of the observing day at which its calibrations begin."""
+
+DRAFT_SUFFIX = ".part"
+"""Suffix of an image's file until it has been read out."""
 
 _IMAGE_TYPES = ("BIAS", "DARK", "FLAT")
 
@@ -39,6 +42,7 @@ class CameraErrorCode(enum.IntEnum):
     """Why the camera went to FAULT: ``errorCode.errorCode``."""
 
     READOUT_FAILED = 1
+    EXPOSURE_FAILED = 2
 
 
 def image_path(staging: Path, image_name: str) -> Path:
@@ -52,6 +56,10 @@ def image_path(staging: Path, image_name: str) -> Path:
         Such as AT_O_20220406_000007.
     """
     return staging / f"{image_name}.fits"
+
+
+def _draft(staging: Path, image_name: str) -> Path:
+    return staging / f"{image_name}{DRAFT_SUFFIX}"
 
 
 @dataclass(frozen=True)
@@ -160,6 +168,7 @@ class AtCameraCsc(SimulatedCsc):
             self._readout.cancel()
             await asyncio.gather(self._readout, return_exceptions=True)
 
+    @step
     async def do_takeImages(self, data: Any) -> None:  # noqa: N802
         """Take ``numImages`` exposures of ``expTime``."""
         self.assert_enabled("takeImages")
@@ -188,21 +197,29 @@ class AtCameraCsc(SimulatedCsc):
         await self.evt_startIntegration.set_write(exposureTime=request.exp_time, mode="normal", **fields)
         frame = asyncio.create_task(asyncio.to_thread(self.write_image, header))
         try:
-            await asyncio.sleep(request.exp_time * self.time_scale)
-        except asyncio.CancelledError:
+            await self.integrate(request.exp_time)
+        except (asyncio.CancelledError, salobj.ExpectedError):
             await asyncio.gather(frame, return_exceptions=True)
             raise
         self._readout = asyncio.create_task(self._read_out(frame, request, fields))
 
+    @step
+    async def integrate(self, exp_time: float) -> None:
+        """Let an exposure last its time."""
+        await asyncio.sleep(exp_time * self.time_scale)
+
     def write_image(self, header: RawHeader) -> None:
-        """Make the image and leave it for the OODS. Runs in a thread."""
+        """Make the image. Runs in a thread.
+
+        It does not bear its name before it has been read out.
+        """
         raw = self.ccd.expose(
             header.image_type,
             header.exp_time,
             exposure_id_of(header.obs_id),
             physical_filter(header.filter_name, header.grating_name),
         )
-        write_raw(image_path(self.staging, header.obs_id), raw, header, self.ccd)
+        write_raw(_draft(self.staging, header.obs_id), raw, header, self.ccd)
 
     async def _read_out(self, frame: asyncio.Task[None], request: _Request, fields: dict[str, Any]) -> None:
         timestamp = fields["timestampAcquisitionStart"] + request.exp_time
@@ -210,8 +227,7 @@ class AtCameraCsc(SimulatedCsc):
             exposureTime=request.exp_time, timestampStartOfReadout=timestamp, **fields
         )
         try:
-            await asyncio.sleep(READ_OUT_TIME * self.time_scale)
-            await frame
+            await self.read_out(frame, fields["imageName"])
         except (OSError, ValueError, MemoryError) as error:
             await self.fault(
                 code=CameraErrorCode.READOUT_FAILED,
@@ -223,6 +239,14 @@ class AtCameraCsc(SimulatedCsc):
             timestampEndOfReadout=timestamp + READ_OUT_TIME,
             **fields,
         )
+
+    @step
+    async def read_out(self, frame: asyncio.Task[None], image_name: str) -> None:
+        """Read an image out and leave it for the OODS."""
+        await asyncio.sleep(READ_OUT_TIME * self.time_scale)
+        await frame
+        path = image_path(self.staging, image_name)
+        await asyncio.to_thread(_draft(self.staging, image_name).replace, path)
 
     def _image_fields(self, index: int, n: int, key_values: dict[str, str]) -> dict[str, Any]:
         """Return what the events say about the image of the counter."""

@@ -4,14 +4,14 @@
 
 from __future__ import annotations
 
-__all__ = ["AtSpectrographCsc"]
+__all__ = ["AtSpectrographCsc", "Wheel"]
 
 import asyncio
 from typing import Any
 
 from ...observatory.sal import salobj
 from ..instrument import FILTERS, GRATINGS
-from .base import SimulatedCsc
+from .base import SimulatedCsc, step
 
 SLOT_TIME = 4.0
 """Time that a wheel takes from one slot to the next (second)."""
@@ -20,7 +20,7 @@ LINEAR_STAGE_RANGE = (0.0, 74.0)
 """Travel of the linear stage (mm)."""
 
 
-class _Wheel:
+class Wheel:
     """A wheel with named slots.
 
     Parameters
@@ -71,8 +71,8 @@ class AtSpectrographCsc(SimulatedCsc):
     def __init__(self, *, time_scale: float = 1.0, initial_state: Any = None) -> None:
         super().__init__("ATSpectrograph", initial_state=initial_state)
         self.time_scale = time_scale
-        self._filters = _Wheel("filter", FILTERS)
-        self._gratings = _Wheel("disperser", GRATINGS)
+        self._filters = Wheel("filter", FILTERS)
+        self._gratings = Wheel("disperser", GRATINGS)
 
     async def start(self) -> None:
         """Report settings and positions, as after a configuration."""
@@ -104,13 +104,14 @@ class AtSpectrographCsc(SimulatedCsc):
         await self.turn(self._gratings, slot)
         await self._report(self._gratings, self.evt_disperserInPosition, self.evt_reportedDisperserPosition)
 
-    async def turn(self, wheel: _Wheel, slot: int) -> None:
+    @step
+    async def turn(self, wheel: Wheel, slot: int) -> None:
         """Turn a wheel the shorter way round."""
         steps = abs(slot - wheel.slot)
         await asyncio.sleep(min(steps, len(wheel.names) - steps) * SLOT_TIME * self.time_scale)
         wheel.slot = slot
 
-    async def _report(self, wheel: _Wheel, in_position: Any, position: Any) -> None:
+    async def _report(self, wheel: Wheel, in_position: Any, position: Any) -> None:
         name = wheel.names[wheel.slot]
         await position.set_write(slot=wheel.slot, name=name, band=name.partition("_")[0])
         await in_position.set_write(inPosition=True)

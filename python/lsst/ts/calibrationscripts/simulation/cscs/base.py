@@ -4,11 +4,50 @@
 
 from __future__ import annotations
 
-__all__ = ["SimulatedCsc"]
+__all__ = ["Interceptor", "SimulatedCsc", "step"]
 
-from typing import Any
+import asyncio
+import functools
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from ...observatory.sal import salobj
+
+Interceptor = Callable[..., Awaitable[Any]]
+"""Stands in for a step: called with a callable ``proceed`` that takes the
+step after all, and with the arguments of the step."""
+
+_Csc = TypeVar("_Csc", bound="SimulatedCsc")
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+def step(
+    method: Callable[Concatenate[_Csc, _P], Awaitable[_T]],
+) -> Callable[Concatenate[_Csc, _P], Coroutine[Any, Any, _T]]:
+    """Make a method of a `SimulatedCsc` one that can be intercepted.
+
+    Parameters
+    ----------
+    method : callable
+        The coroutine function.
+
+    Returns
+    -------
+    call : callable
+        The same, past the interceptors; see `SimulatedCsc.intercept`.
+    """
+    name = method.__name__
+
+    @functools.wraps(method)
+    async def call(self: _Csc, *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        proceed: Callable[..., Awaitable[_T]] = functools.partial(method, self)
+        for interceptor in self.interceptors[name]:
+            proceed = functools.partial(interceptor, proceed)
+        return await proceed(*args, **kwargs)
+
+    return call
 
 
 class SimulatedCsc(salobj.BaseCsc):
@@ -28,6 +67,8 @@ class SimulatedCsc(salobj.BaseCsc):
     valid_simulation_modes = (0,)
 
     def __init__(self, name: str, index: int = 0, *, initial_state: Any = None) -> None:
+        self.interceptors: defaultdict[str, list[Interceptor]] = defaultdict(list)
+        self._later: set[asyncio.Task[Any]] = set()
         super().__init__(
             name=name,
             index=index,
@@ -39,3 +80,49 @@ class SimulatedCsc(salobj.BaseCsc):
     def enabled(self) -> bool:
         """Whether the summary state is ENABLED."""
         return bool(self.summary_state == salobj.State.ENABLED)
+
+    def intercept(self, name: str, interceptor: Interceptor) -> None:
+        """Have something happen in place of a step, or around it.
+
+        Parameters
+        ----------
+        name : `str`
+            Name of a method marked as `step`.
+        interceptor : callable
+            Called instead; one that is added later is called earlier.
+        """
+        self.interceptors[name].append(interceptor)
+
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Have something done beside; it is given up when the CSC closes."""
+        task = asyncio.create_task(work)
+        self._later.add(task)
+        task.add_done_callback(self._later.discard)
+
+    async def fall_silent(self, command: str) -> None:
+        """Be as a CSC whose process has died: no heartbeat, no answer.
+
+        Parameters
+        ----------
+        command : `str`
+            Name of the command that is being carried out. Neither it nor
+            this method returns.
+        """
+        # The pause that the loop is in ends with one more heartbeat.
+        self.heartbeat_interval = float("inf")
+        for name in self.salinfo.command_names:
+            # A new callback would abort, and answer, the command under way.
+            if name != command:
+                getattr(self, f"cmd_{name}").callback = _never
+        await _never(None)
+
+    async def close_tasks(self) -> None:
+        """Give up what is being done beside."""
+        await super().close_tasks()
+        for task in self._later:
+            task.cancel()
+        await asyncio.gather(*self._later, return_exceptions=True)
+
+
+async def _never(data: Any) -> None:
+    await asyncio.Event().wait()

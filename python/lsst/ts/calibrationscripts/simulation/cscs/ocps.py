@@ -22,7 +22,7 @@ from typing import Any
 from ...observatory.sal import salobj
 from ..repository import RAW_RUN
 from ..runner import PipetaskJob, PipetaskRunner, RunnerDiedError
-from .base import SimulatedCsc
+from .base import SimulatedCsc, step
 
 JOB_TIMEOUT = 3600.0
 """Time after which the OCPS kills a job (second)."""
@@ -106,6 +106,8 @@ class OcpsJob:
         Arguments of ``pipetask``.
     remark : `str`, optional
         What the OCPS has to say about the arguments.
+    disk_full : `bool`, optional
+        Whether there is no space for the files that it writes.
     """
 
     job_id: str
@@ -114,6 +116,7 @@ class OcpsJob:
     environment: dict[str, str]
     argv: list[str]
     remark: str = ""
+    disk_full: bool = False
     phase: str = "pending"
     created: datetime.datetime = dataclasses.field(default_factory=lambda: _now())
     started: datetime.datetime | None = None
@@ -222,7 +225,7 @@ class OcpsCsc(SimulatedCsc):
         """Run a pipeline; complete when it has ended, well or not."""
         self.assert_enabled("execute")
         await self.wait_for_jobs(filter(None, data.prereq_jobs.split(",")))
-        job = self.make_job(data)
+        job = await self.make_job(data)
         await asyncio.to_thread(self._open, job)
         self.jobs[job.job_id] = job
         try:
@@ -251,7 +254,8 @@ class OcpsCsc(SimulatedCsc):
             async with asyncio.timeout(JOB_TIMEOUT + _KILL_TIMEOUT):
                 await self.jobs[job_id].done.wait()
 
-    def make_job(self, data: Any) -> OcpsJob:
+    @step
+    async def make_job(self, data: Any) -> OcpsJob:
         """Make the job that a command asks for.
 
         Parameters
@@ -293,6 +297,7 @@ class OcpsCsc(SimulatedCsc):
         }
         return OcpsJob(job_id, str(data.private_seqNum), self._uws / job_id, environment, argv, remark)
 
+    @step
     async def acknowledge(self, data: Any, job: OcpsJob) -> None:
         """Tell the client the id of its job."""
         await self.cmd_execute.ack_in_progress(
@@ -308,12 +313,16 @@ class OcpsCsc(SimulatedCsc):
         try:
             if not job.aborted:
                 job.process = await self._runner.start(
-                    job.argv, log=job.log, cwd=job.folder, env={"TMPDIR": str(job.scratch)}
+                    job.argv,
+                    log=job.log,
+                    cwd=job.folder,
+                    env={"TMPDIR": str(job.scratch)},
+                    full=self._repo if job.disk_full else None,
                 )
             if job.process is not None:
                 if job.aborted:
                     await job.process.kill()
-                code = await job.process.wait(JOB_TIMEOUT)
+                code = await self.attend(job, job.process)
         except TimeoutError:
             trouble = f"killed after {JOB_TIMEOUT:g} s"
             await self._kill(job)
@@ -327,6 +336,12 @@ class OcpsCsc(SimulatedCsc):
             job.phase = "error" if code else "completed"
         await asyncio.to_thread(self._close, job, trouble or f"pipetask ended with exit code {code}")
 
+    @step
+    async def attend(self, job: OcpsJob, process: PipetaskJob) -> int:
+        """Wait for a job that runs; return the exit code of ``pipetask``."""
+        return await process.wait(JOB_TIMEOUT)
+
+    @step
     async def publish_result(self, job: OcpsJob) -> None:
         """Publish ``job_result``.
 

@@ -1,0 +1,97 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What can go wrong in the simulated observatory, by name.
+
+Faults are objects, made by `parse_fault` or by their classes, and given to a
+`SimulatedObservatory`, several at once. Each strikes on the occasion that it
+is made for, such as the third exposure, and is over with the observatory:
+another one in the same folder starts sound.
+"""
+
+from __future__ import annotations
+
+__all__ = ["FAULTS", "Fault", "parse_fault"]
+
+import difflib
+
+from .base import Fault
+from .camera import CameraFault, CameraSilent, ReadoutNeverEnds
+from .jobs import DiskFull, JobDropsExposure, JobFails, JobKilled
+from .ocps import (
+    OcpsDuplicates,
+    OcpsForeignResult,
+    OcpsLeavesEnabled,
+    OcpsLosesJob,
+    OcpsLosesResult,
+    OcpsNeverAcknowledges,
+    OcpsRejects,
+    OcpsReorders,
+    OcpsResultFirst,
+)
+from .oods import OodsFailedIngest, OodsForeignImages, OodsLate, OodsMissing, OodsUnannounced
+from .repository import CertificationConflict, CollectionChanged, CollectionRemoved, RepositoryLocked
+from .spectrograph import WheelTimeout, WrongFilter
+
+FAULTS: dict[str, type[Fault]] = {
+    fault.name: fault
+    for fault in (
+        CameraFault,
+        CameraSilent,
+        ReadoutNeverEnds,
+        WheelTimeout,
+        WrongFilter,
+        OodsLate,
+        OodsMissing,
+        OodsUnannounced,
+        OodsFailedIngest,
+        OodsForeignImages,
+        OcpsRejects,
+        OcpsLosesResult,
+        OcpsNeverAcknowledges,
+        OcpsDuplicates,
+        OcpsReorders,
+        OcpsResultFirst,
+        OcpsForeignResult,
+        OcpsLeavesEnabled,
+        OcpsLosesJob,
+        JobFails,
+        JobKilled,
+        JobDropsExposure,
+        DiskFull,
+        RepositoryLocked,
+        CollectionRemoved,
+        CollectionChanged,
+        CertificationConflict,
+    )
+}
+"""All faults, by name."""
+
+
+def parse_fault(text: str) -> Fault:
+    """Make the fault that a text names.
+
+    Parameters
+    ----------
+    text : `str`
+        Name, and the occasion after a colon unless it is the first, such as
+        ``ocps-loses-result:2``.
+
+    Returns
+    -------
+    fault : `Fault`
+
+    Raises
+    ------
+    ValueError
+        If there is no such fault, or its occasion is no number from 1.
+    """
+    name, colon, when = text.partition(":")
+    if name not in FAULTS:
+        near = difflib.get_close_matches(name, FAULTS, n=1, cutoff=0.0)
+        raise ValueError(f"{name!r}: no such fault; did you mean {near[0]}?")
+    fault = FAULTS[name]
+    if not colon:
+        return fault()
+    if not (when.isascii() and when.isdigit() and int(when) > 0):
+        raise ValueError(f"{text!r}: after the colon comes the {fault.counts} it strikes, a number from 1.")
+    return fault(int(when))
