@@ -15,6 +15,7 @@ from lsst.ts.calibrationscripts.config import Series, parse
 from lsst.ts.calibrationscripts.plan import JobRequest, PlannedExposure, make_plan
 from lsst.ts.calibrationscripts.ports import (
     Certification,
+    ExposureRecord,
     Gain,
     IngestReport,
     JobResult,
@@ -139,6 +140,9 @@ class World:
         self.note(f"end {job_id}")
         return JobResult(job_id, self.exit_codes.get(job_id, 0))
 
+    async def wait_ready(self, timeout: float) -> bool:
+        return True
+
     async def abort(self, job_id: str) -> None:
         self.running.discard(job_id)
         self.aborted.append(job_id)
@@ -170,6 +174,18 @@ class _Repository:
     ) -> tuple[str, ...]:
         return ()
 
+    async def exposure_of_group(self, group: str) -> int | None:
+        return None
+
+    async def exposure_records(self, exposures: Collection[int]) -> Mapping[int, ExposureRecord]:
+        return {}
+
+    async def product_in(self, dataset_type: str, run_collection: str) -> bool:
+        return bool(self._exposures(run_collection))
+
+    async def is_certified(self, certification: Certification) -> bool:
+        return certification in self._world.certified
+
     async def raws(self, exposures: Collection[int]) -> frozenset[tuple[int, int]]:
         return frozenset((i, 0) for i in exposures)
 
@@ -200,10 +216,11 @@ class _Repository:
     ) -> tuple[Gain, ...]:
         return tuple(Gain((i, j), exp_time, 0, "C00", 1.2, 7.5) for i, j, exp_time in pairs)
 
-    async def certify(self, certification: Certification) -> None:
+    async def certify(self, *certifications: Certification) -> None:
         if self._world.certify_error:
             raise self._world.certify_error
-        self._world.note(f"certifying {certification.dataset_type}")
+        names = " and ".join(certification.dataset_type for certification in certifications)
+        self._world.note(f"certifying {names}")
         await asyncio.sleep(1)
-        self._world.certified.append(certification)
-        self._world.note(f"certified {certification.dataset_type}")
+        self._world.certified.extend(certifications)
+        self._world.note(f"certified {names}")

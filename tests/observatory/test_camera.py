@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from lsst.ts.calibrationscripts.config import ImageType, Series, parse
-from lsst.ts.calibrationscripts.observatory import camera as camera_module
 from lsst.ts.calibrationscripts.observatory.camera import CalibrationLatiss, CalibrationUsages, LatissCamera
 from lsst.ts.calibrationscripts.observatory.sal import salobj
+from lsst.ts.calibrationscripts.observatory.watch import ComponentWatch
 from lsst.ts.calibrationscripts.plan import PlannedExposure
 from lsst.ts.calibrationscripts.ports import CameraError
 from lsst.ts.calibrationscripts.simulation.ccd import CcdModel
@@ -112,9 +112,10 @@ class Observatory:
     camera: Camera
     spectrograph: Spectrograph
     latiss: CalibrationLatiss
+    watch: ComponentWatch
 
     def make_camera(self, config: str = "") -> LatissCamera:
-        return LatissCamera(self.latiss, parse(config))
+        return LatissCamera(self.latiss, parse(config), self.watch)
 
     async def set_up(self, config: str) -> None:
         await self.make_camera(config).set_up(flats(config))
@@ -136,6 +137,7 @@ async def observatory(domain: Any, tmp_path: Path) -> AsyncIterator[Observatory]
     observatory.latiss = CalibrationLatiss(domain=domain, intended_usage=CalibrationUsages.Calibrations)
     try:
         await asyncio.gather(*(csc.start_task for csc in cscs), observatory.latiss.start_task)
+        observatory.watch = ComponentWatch(vars(observatory.latiss.rem).values())
         yield observatory
     finally:
         await observatory.latiss.close()
@@ -198,9 +200,9 @@ async def test_a_frame_is_taken_once_it_is_read_out(observatory: Observatory) ->
 async def test_a_readout_that_does_not_end_is_a_camera_error(
     observatory: Observatory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(camera_module, "_READOUT_TIMEOUT", SHORT)
+    monkeypatch.setattr(CalibrationLatiss, "READOUT_TIMEOUT", SHORT)
     observatory.camera.readout_may_end.clear()
-    with pytest.raises(CameraError, match=r"DARK 2/3, 5 s: AT_O_20220929_000001 was not read out within"):
+    with pytest.raises(CameraError, match=r"DARK 2/3, 5 s: exposure 2022092900001 was not read out within"):
         await observatory.make_camera().take(DARK, GROUP_ID)
 
 
@@ -224,7 +226,7 @@ async def test_a_camera_that_fails_is_told_with_the_frame(
 async def test_a_camera_that_hangs_is_given_up(
     observatory: Observatory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(camera_module, "_EXPOSURE_MARGIN", SHORT - DARK.exp_time)
+    monkeypatch.setattr(LatissCamera, "EXPOSURE_MARGIN", SHORT - DARK.exp_time)
     observatory.camera.trouble = "hangs"
     with pytest.raises(CameraError) as error:
         await observatory.make_camera().take(DARK, GROUP_ID)
@@ -285,7 +287,7 @@ async def test_an_unknown_filter_is_told_before_anything_moves(
     observatory: Observatory, key: str, value: int | str, known: str
 ) -> None:
     config = dataclasses.replace(parse(""), **{key: value})
-    camera = LatissCamera(observatory.latiss, config)
+    camera = LatissCamera(observatory.latiss, config, observatory.watch)
     (problem,) = await camera.check()
     assert problem.startswith(f"{key}: {value}: the spectrograph has no such {key}")
     assert known in problem
@@ -332,7 +334,7 @@ async def test_components_that_are_not_enabled_are_named(observatory: Observator
 async def test_without_latiss_each_question_says_what_is_silent(domain: Any) -> None:
     async with CalibrationLatiss(domain=domain, intended_usage=CalibrationUsages.Calibrations) as latiss:
         latiss.fast_timeout = SHORT
-        camera = LatissCamera(latiss, parse(""))
+        camera = LatissCamera(latiss, parse(""), ComponentWatch(vars(latiss.rem).values()))
         (problem,) = await camera.check()
         assert "summary state for at" in problem
         with pytest.raises(CameraError, match="ATSpectrograph does not tell which filter and grating it has"):

@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from lsst.ts.calibrationscripts.observatory import ocps as ocps_module
 from lsst.ts.calibrationscripts.observatory.ocps import OcpsJobs
 from lsst.ts.calibrationscripts.observatory.sal import salobj
+from lsst.ts.calibrationscripts.observatory.watch import ComponentWatch
 from lsst.ts.calibrationscripts.plan import JobRequest
 from lsst.ts.calibrationscripts.ports import JobResult, JobTimeoutError, ObservatoryError
+
+TOPICS = ["summaryState", "errorCode", "heartbeat", "job_result"]
 
 TIMEOUT = 60.0
 """What a test waits for at most (s)."""
@@ -85,7 +87,7 @@ async def ocps(topics: None) -> AsyncIterator[MockOcps]:
 
 @pytest_asyncio.fixture
 async def remote(domain: Any, ocps: MockOcps) -> AsyncIterator[Any]:
-    async with salobj.Remote(domain, "OCPS", 1, include=["summaryState", "job_result"]) as remote:
+    async with salobj.Remote(domain, "OCPS", 1, include=TOPICS) as remote:
         yield remote
 
 
@@ -95,7 +97,8 @@ async def jobs(remote: Any) -> OcpsJobs:
 
 
 def make_jobs(remote: Any, job_timeout: float = TIMEOUT) -> OcpsJobs:
-    return OcpsJobs(remote, job_timeout=job_timeout, log_path="/uws/{job_id}/outs/ocps.log")
+    watch = ComponentWatch([remote])
+    return OcpsJobs(remote, watch, job_timeout=job_timeout, log_path="/uws/{job_id}/outs/ocps.log")
 
 
 def request(job_id: str) -> JobRequest:
@@ -147,7 +150,7 @@ async def test_results_of_other_clients_are_not_taken_for_ours(
     jobs: OcpsJobs, ocps: MockOcps, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given more of them than are kept.
-    monkeypatch.setattr(ocps_module, "_FORGET_AFTER", 3)
+    monkeypatch.setattr("lsst.ts.calibrationscripts.observatory.ocps._FORGET_AFTER", 3)
     await submit(jobs, "mine")
     result = asyncio.create_task(jobs.result("mine"))
     for i in range(10):
@@ -177,8 +180,8 @@ async def test_a_job_without_an_id_is_an_error(jobs: OcpsJobs) -> None:
 async def test_a_job_that_nobody_acknowledges_is_given_up(
     domain: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ocps_module, "_SUBMIT_TIMEOUT", SHORT)
-    async with salobj.Remote(domain, "OCPS", 1, include=["summaryState", "job_result"]) as remote:
+    monkeypatch.setattr(OcpsJobs, "SUBMIT_TIMEOUT", SHORT)
+    async with salobj.Remote(domain, "OCPS", 1, include=TOPICS) as remote:
         with pytest.raises(ObservatoryError, match=r"did not accept cpBias: .*not acknowledged in time"):
             await make_jobs(remote).submit(request("cpBias"))
 
@@ -198,7 +201,7 @@ async def test_a_job_that_the_ocps_loses_is_an_error_at_once(jobs: OcpsJobs, ocp
 async def test_a_command_that_ends_without_a_result_is_an_error(
     jobs: OcpsJobs, ocps: MockOcps, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ocps_module, "_RESULT_GRACE", SHORT)
+    monkeypatch.setattr(OcpsJobs, "RESULT_GRACE", SHORT)
     await submit(jobs, "mute")
     result = asyncio.create_task(jobs.result("mute"))
     ocps.end("mute")
@@ -249,8 +252,8 @@ async def test_an_abortion_that_is_refused_says_why(jobs: OcpsJobs) -> None:
 async def test_an_abortion_that_nobody_acknowledges_is_an_error(
     domain: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ocps_module, "_ABORT_TIMEOUT", SHORT)
-    async with salobj.Remote(domain, "OCPS", 1, include=["summaryState", "job_result"]) as remote:
+    monkeypatch.setattr(OcpsJobs, "ABORT_TIMEOUT", SHORT)
+    async with salobj.Remote(domain, "OCPS", 1, include=TOPICS) as remote:
         with pytest.raises(ObservatoryError, match="not acknowledged in time"):
             await make_jobs(remote).abort("cpBias")
 
@@ -268,6 +271,6 @@ async def test_an_ocps_that_is_not_enabled_is_told(jobs: OcpsJobs, remote: Any) 
 
 
 async def test_an_ocps_that_is_not_there_is_told(domain: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ocps_module, "_STATE_TIMEOUT", SHORT)
-    async with salobj.Remote(domain, "OCPS", 1, include=["summaryState", "job_result"]) as remote:
+    monkeypatch.setattr(OcpsJobs, "STATE_TIMEOUT", SHORT)
+    async with salobj.Remote(domain, "OCPS", 1, include=TOPICS) as remote:
         assert await make_jobs(remote).check() == ("OCPS:1 does not report its state; is it running?",)

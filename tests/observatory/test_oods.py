@@ -14,6 +14,7 @@ import pytest_asyncio
 from lsst.ts.calibrationscripts.instruments import LATISS, LSSTCOMCAM, Instrument
 from lsst.ts.calibrationscripts.observatory.oods import OodsIngest, exposure_id
 from lsst.ts.calibrationscripts.observatory.sal import salobj
+from lsst.ts.calibrationscripts.observatory.watch import ComponentWatch
 from lsst.ts.calibrationscripts.ports import IngestReport, ObservatoryError
 from virtual_time import virtually
 
@@ -60,7 +61,9 @@ async def oods(topics: None) -> AsyncIterator[MockOods]:
 
 @pytest_asyncio.fixture
 async def remote(domain: Any, oods: MockOods) -> AsyncIterator[Any]:
-    async with salobj.Remote(domain, "ATOODS", include=["imageInOODS"]) as remote:
+    async with salobj.Remote(
+        domain, "ATOODS", include=["imageInOODS", "summaryState", "errorCode", "heartbeat"]
+    ) as remote:
         yield remote
 
 
@@ -70,8 +73,9 @@ def make_ingest(
     timeout: float = TIMEOUT,
     instrument: Instrument = LATISS,
     detectors: tuple[int, ...] = (0,),
+    watch: Any = None,
 ) -> OodsIngest:
-    return OodsIngest(remote, raws, instrument, detectors, timeout)
+    return OodsIngest(remote, raws, instrument, detectors, timeout, watch or ComponentWatch([remote]))
 
 
 def expect(ingest: OodsIngest, *exposures: int) -> None:
@@ -181,13 +185,21 @@ async def test_a_repository_that_cannot_be_asked_is_told(remote: Any, oods: Mock
         await ingest.wait([FIRST])
 
 
+class Untroubled:
+    """A watch that sees no trouble."""
+
+    async def observe(self, component: str, work: Any) -> tuple[Any, str]:
+        return await work, ""
+
+
 def test_each_frame_is_overdue_by_its_own_readout(raws: Any) -> None:
     """In virtual time, with nothing of SAL but the callback."""
 
     async def work() -> None:
         loop = asyncio.get_running_loop()
         event = SimpleNamespace(callback=None)
-        ingest = make_ingest(SimpleNamespace(evt_imageInOODS=event), raws, timeout=120)
+        remote = SimpleNamespace(salinfo=SimpleNamespace(name_index="ATOODS"), evt_imageInOODS=event)
+        ingest = make_ingest(remote, raws, timeout=120, watch=Untroubled())
 
         async def hear(exposure: int) -> None:
             await event.callback(

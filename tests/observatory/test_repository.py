@@ -7,6 +7,7 @@ On a real Butler repository, which these tests share.
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import logging
 import uuid
@@ -18,7 +19,6 @@ import pytest
 from astropy.time import Time
 from lsst.daf.butler import Butler, CollectionType, DatasetType
 from lsst.ts.calibrationscripts.instruments import LATISS
-from lsst.ts.calibrationscripts.observatory import repository as repository_module
 from lsst.ts.calibrationscripts.observatory.repository import ButlerRepository
 from lsst.ts.calibrationscripts.ports import Certification, Gain, ObservatoryError
 from lsst.ts.calibrationscripts.simulation.ccd import CcdModel
@@ -213,7 +213,7 @@ async def test_a_repository_that_cannot_be_read_is_one_problem(tmp_path: Path, k
     repository = ButlerRepository(str(repo), LATISS, (0,))
     (problem,) = await repository.check({"LATISS/calib"}, [certification("LATISS/calib/daily")])
     assert problem.startswith(f"{repo}: could not look at the collections: ")
-    assert problem.endswith("Check the configuration key 'repo'.")
+    assert problem.endswith("Check the configuration key 'repo'")
     with pytest.raises(ObservatoryError, match="could not look for raw frames"):
         await repository.raws([EXPOSURES[0]])
 
@@ -221,7 +221,7 @@ async def test_a_repository_that_cannot_be_read_is_one_problem(tmp_path: Path, k
 async def test_a_repository_that_does_not_answer_is_given_up(
     repository: ButlerRepository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(repository_module, "_TIMEOUT", 0.0)
+    monkeypatch.setattr(repository, "TIMEOUT", 0.0)
     with pytest.raises(ObservatoryError, match="could not look for raw frames within 0 s"):
         await repository.raws(EXPOSURES)
 
@@ -327,7 +327,7 @@ async def test_a_range_from_before_the_butlers_time_has_no_beginning(
     wanted = certification(daily, "bias", begin, "2050-01-01", job)
     assert await repository.check((), [wanted]) == ()
     await repository.certify(wanted)
-    (problem,) = await repository.check((), [wanted])
+    (problem,) = await repository.check((), [dataclasses.replace(wanted, source="")])
     assert "bias, valid (-∞, 2050-01-01T00:00:00)" in problem
     assert [record.message for record in caplog.records if record.levelno >= logging.WARNING] == []
 
@@ -336,7 +336,7 @@ async def test_a_job_without_the_product_cannot_be_certified(
     repository: ButlerRepository, job: str, daily: str
 ) -> None:
     # The references that follow in the chain are not taken for its own.
-    with pytest.raises(ObservatoryError, match=rf"could not certify dark into {daily}: .*No inputs found"):
+    with pytest.raises(ObservatoryError, match=rf"could not certify dark into {daily}: .*no dark in {job}"):
         await repository.certify(certification(daily, "dark", source=job))
     with pytest.raises(ObservatoryError, match="could not certify bias into"):
         await repository.certify(certification(daily, "bias", source="u/ocps/none"))
@@ -348,6 +348,6 @@ async def test_a_certification_that_cannot_be_read_back_is_an_error(
     repository: ButlerRepository, job: str, daily: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given a Butler whose certification has no effect.
-    monkeypatch.setattr("lsst.daf.butler.script.certifyCalibrations", lambda **kwargs: None)
-    with pytest.raises(ObservatoryError, match="could not certify bias into"):
+    monkeypatch.setattr("lsst.daf.butler._registry_shim.RegistryShim.certify", lambda *args: None)
+    with pytest.raises(ObservatoryError, match=r"could not read back bias from .* cannot be found"):
         await repository.certify(certification(daily, source=job))

@@ -13,9 +13,13 @@ __all__ = [
     "Camera",
     "CameraError",
     "Certification",
+    "ComponentLostError",
+    "ExposureRecord",
     "Gain",
     "Ingest",
     "IngestReport",
+    "JobLostError",
+    "JobRefusedError",
     "JobResult",
     "JobService",
     "JobTimeoutError",
@@ -39,6 +43,26 @@ class ObservatoryError(Exception):
 
 class CameraError(ObservatoryError):
     """The camera or the spectrograph failed: the script cannot go on."""
+
+
+class ComponentLostError(ObservatoryError):
+    """A component left ENABLED, or is not heard of any more."""
+
+
+class JobRefusedError(ObservatoryError):
+    """A job was not accepted, so that it may be submitted again.
+
+    Where no answer came, it may be running all the same, under an id that
+    nobody knows.
+    """
+
+
+class JobLostError(ObservatoryError):
+    """A job's end will not be heard of.
+
+    Its product may be in the Butler, or come yet. If it is not there, the
+    job may be submitted again.
+    """
 
 
 class JobTimeoutError(ObservatoryError):
@@ -65,6 +89,23 @@ class IngestReport:
 
     late: tuple[int, ...] = ()
     """Exposure ids found in the Butler although no event told of them."""
+
+    remark: str = ""
+    """What befell the OODS meanwhile, if frames were overdue."""
+
+
+@dataclass(frozen=True)
+class ExposureRecord:
+    """What the Butler knows of an exposure."""
+
+    image_type: str
+    """As in the configuration: "BIAS", "DARK" or "FLAT"."""
+
+    exp_time: float
+    """Exposure time (s)."""
+
+    physical_filter: str
+    group: str
 
 
 @dataclass(frozen=True)
@@ -219,17 +260,29 @@ class JobService(Protocol):
 
         Raises
         ------
-        ObservatoryError
+        JobRefusedError
             If it was refused, or its acceptance is not heard of in time.
+        """
+
+    async def wait_ready(self, timeout: float) -> bool:
+        """Wait until jobs can be submitted; say whether they can.
+
+        Parameters
+        ----------
+        timeout : `float`
+            Longest wait (s).
         """
 
     async def result(self, job_id: str) -> JobResult:
         """Wait for the end of a job.
 
+        After a loss this may be called again: a result that came late is
+        returned then.
+
         Raises
         ------
-        ObservatoryError
-            If the result is lost.
+        JobLostError
+            If the job service is gone, or has lost the job or its result.
         JobTimeoutError
             If it does not come in time.
         """
@@ -266,7 +319,29 @@ class CalibrationRepository(Protocol):
         inputs : `~collections.abc.Collection` [`str`]
             Input collections of the jobs.
         certifications : `~collections.abc.Sequence` [`Certification`]
-            What the run wants to certify; the sources do not exist yet.
+            What the run wants to certify. Sources that do not exist yet are
+            ""; what is certified from those that do is in nobody's way.
+        """
+
+    async def exposure_of_group(self, group: str) -> int | None:
+        """Return the exposure that was taken as a group of its own.
+
+        `None` if there is none in the repository; the last one if there are
+        several.
+
+        Raises
+        ------
+        ObservatoryError
+            If the repository cannot be read.
+        """
+
+    async def exposure_records(self, exposures: Collection[int]) -> Mapping[int, ExposureRecord]:
+        """Return what is known of exposures; those unknown are left out.
+
+        Raises
+        ------
+        ObservatoryError
+            If the repository cannot be read.
         """
 
     async def raws(self, exposures: Collection[int]) -> frozenset[tuple[int, int]]:
@@ -283,6 +358,15 @@ class CalibrationRepository(Protocol):
 
         `None` if the repository does not know the dataset type, so that
         nothing can be told.
+        """
+
+    async def product_in(self, dataset_type: str, run_collection: str) -> bool:
+        """Return whether a run has made such a dataset for each detector.
+
+        Raises
+        ------
+        ObservatoryError
+            If the repository cannot be read.
         """
 
     async def statistics(
@@ -335,8 +419,19 @@ class CalibrationRepository(Protocol):
             If the repository cannot be read.
         """
 
-    async def certify(self, certification: Certification) -> None:
+    async def is_certified(self, certification: Certification) -> bool:
+        """Return whether all that is to be certified is so already.
+
+        Raises
+        ------
+        ObservatoryError
+            If the repository cannot be read.
+        """
+
+    async def certify(self, *certifications: Certification) -> None:
         """Certify, and see that the datasets can be found by date.
+
+        Of several certifications either all are made or none.
 
         Raises
         ------

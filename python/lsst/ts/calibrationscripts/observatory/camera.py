@@ -12,19 +12,15 @@ from typing import Any
 
 from ..config import CalibrationConfig, ImageType, Series
 from ..plan import PlannedExposure
-from ..ports import CameraError
+from ..ports import CameraError, ComponentLostError
 from .errors import SAL_ERRORS, explain
-from .sal import LATISS, LATISSUsages, UsagesResources
+from .sal import LATISS, LATISSUsages, UsagesResources, salobj
+from .watch import ComponentWatch
 
-_SETUP_TIMEOUT = 180.0
-"""Longest that the wheels may take; each has 30 s of its own (s)."""
+_EXPOSING = ("ATCamera", "ATHeaderService")
+"""What a frame needs: without a header it is never ingested."""
 
-_EXPOSURE_MARGIN = 300.0
-"""What an exposure may take beyond its time: observatory-control waits up
-to 150 s each for the camera to be ready and for its acknowledgement (s)."""
-
-_READOUT_TIMEOUT = 60.0
-"""Longest that a readout may take; the camera's own takes 2 s (s)."""
+_COMPONENTS = (*_EXPOSING, "ATSpectrograph", "ATOODS")
 
 
 class CalibrationUsages(LATISSUsages):
@@ -44,6 +40,11 @@ class CalibrationLatiss(LATISS):
     take seconds to subscribe to.
     """
 
+    READOUT_TIMEOUT = 30.0
+    """Longest that a readout may take; the camera's own takes 2 s (s)."""
+
+    _lost_image = ""
+
     @property
     def valid_use_cases(self) -> CalibrationUsages:
         """The usages that can be asked for."""
@@ -56,7 +57,7 @@ class CalibrationLatiss(LATISS):
         usages[CalibrationUsages.Calibrations] = UsagesResources(
             components_attr=self.components_attr,
             readonly=False,
-            generics=["summaryState"],
+            generics=["summaryState", "errorCode", "heartbeat"],
             atcamera=["takeImages", "startIntegration", "endReadout", "ccsCommandState"],
             atspectrograph=[
                 "changeFilter",
@@ -69,6 +70,23 @@ class CalibrationLatiss(LATISS):
         )
         return usages
 
+    async def wait_for_camera_readiness(self) -> None:
+        """Wait until the last image is read out, if that can still be.
+
+        The original waits without end for an image whose readout a fault
+        has cut short, and half a minute where no image was ever taken.
+        """
+        last = self.camera.evt_startIntegration.get()
+        if last is not None and last.imageName != self._lost_image:
+            try:
+                async with asyncio.timeout(last.exposureTime + self.READOUT_TIMEOUT):
+                    await super().wait_for_camera_readiness()
+            except TimeoutError:
+                self._lost_image = last.imageName
+                self.log.warning(f"{last.imageName} was never read out; the next image does not wait for it.")
+        # The first one to come from here on is the one that is taken next.
+        self.camera.evt_startIntegration.flush()
+
 
 class LatissCamera:
     """A `Camera` over observatory-control.
@@ -79,11 +97,23 @@ class LatissCamera:
         Its remotes are started.
     config : `CalibrationConfig`
         Filter, grating, and what goes into the frames' headers.
+    watch : `ComponentWatch`
+        Knows the components of LATISS.
     """
 
-    def __init__(self, latiss: CalibrationLatiss, config: CalibrationConfig) -> None:
+    SETUP_TIMEOUT = 90.0
+    """Longest that the wheels may take: one may take 30 s, and the
+    spectrograph's words that it is in progress extend that (s)."""
+
+    EXPOSURE_MARGIN = 60.0
+    """What a frame may take beyond its time until the camera has
+    acknowledged it: it is ready before, which observatory-control asks for up
+    to 5 s, and takes seconds to clear and to answer (s)."""
+
+    def __init__(self, latiss: CalibrationLatiss, config: CalibrationConfig, watch: ComponentWatch) -> None:
         self._latiss = latiss
         self._config = config
+        self._watch = watch
 
     async def check(self) -> tuple[str, ...]:
         """Return what keeps it from taking the frames, if anything."""
@@ -91,6 +121,8 @@ class LatissCamera:
             await self._latiss.assert_all_enabled("All components of LATISS must be ENABLED.")
         except SAL_ERRORS as error:
             return (explain(error),)
+        if silent := await self._watch.check(_COMPONENTS):
+            return silent
         flats = [series for series in self._config.series if series.image_type is ImageType.FLAT]
         if all(series.filter is None and series.grating is None for series in flats):
             return ()
@@ -143,10 +175,13 @@ class LatissCamera:
         for key in wanted:
             positions[key].flush()
         try:
-            async with asyncio.timeout(_SETUP_TIMEOUT):
-                await self._latiss.setup_instrument(**wanted)
-        except SAL_ERRORS as error:
-            raise CameraError(f"ATSpectrograph did not select {wanted}: {explain(error)}") from error
+            async with asyncio.timeout(self.SETUP_TIMEOUT):
+                await self._watch.guard("ATSpectrograph", self._latiss.setup_instrument(**wanted))
+        except (ComponentLostError, *SAL_ERRORS) as error:
+            raise CameraError(
+                f"ATSpectrograph did not select {wanted}: {explain(error)}. "
+                "Check ATSpectrograph before running again."
+            ) from error
         for key, value in wanted.items():
             position = await self._read_back(key, value, positions[key])
             if value not in (position.name, position.slot):
@@ -172,10 +207,25 @@ class LatissCamera:
         return position
 
     async def take(self, exposure: PlannedExposure, group_id: str) -> int:
-        """Take a frame; return its exposure id once it is read out."""
+        """Take a frame; return its exposure id once it is read out.
+
+        Whoever awaits it in a task of its own, and is stopped, may still
+        await that: the camera goes on by itself.
+        """
+        for component in _EXPOSING:
+            if trouble := self._watch.describe(component):
+                raise CameraError(f"{exposure.label}: not taken, {trouble}. Check {component}.")
         try:
-            async with asyncio.timeout(exposure.exp_time + _EXPOSURE_MARGIN):
-                ids = await self._latiss.take_imgtype(
+            return await self._watch.guard("ATCamera", self._expose(exposure, group_id))
+        except ComponentLostError as error:
+            raise CameraError(f"{exposure.label}: lost, {error}. Check ATCamera.") from error
+
+    async def _expose(self, exposure: PlannedExposure, group_id: str) -> int:
+        await self._latiss.wait_for_camera_readiness()
+        before = self._latiss.camera.evt_startIntegration.get()
+        try:
+            async with asyncio.timeout(exposure.exp_time + self.EXPOSURE_MARGIN):
+                (taken,) = await self._latiss.take_imgtype(
                     exposure.image_type.value,
                     exposure.exp_time,
                     1,
@@ -185,23 +235,35 @@ class LatissCamera:
                     note=self._config.note,
                 )
         except SAL_ERRORS as error:
-            raise CameraError(f"{exposure.label}: not taken, {explain(error)}. Check ATCamera.") from error
-        await self._wait_for_readout(exposure)
-        return int(ids[0])
+            begun = self._latiss.camera.evt_startIntegration.get()
+            if begun is before or not isinstance(error, TimeoutError | salobj.AckTimeoutError):
+                raise CameraError(
+                    f"{exposure.label}: not taken, {explain(error)}. Check ATCamera."
+                ) from error
+            # Only the acknowledgement is missing: the frame may well be good.
+            taken = _image_id(begun.imageName)
+            self._latiss.log.warning(f"{exposure.label}: {explain(error)}, but {begun.imageName} has begun.")
+        await self._wait_for_readout(exposure, taken)
+        return taken
 
-    async def _wait_for_readout(self, exposure: PlannedExposure) -> None:
+    async def _wait_for_readout(self, exposure: PlannedExposure, taken: int) -> None:
         """Wait for the readout: observatory-control returns before it."""
-        camera = self._latiss.rem.atcamera
-        taken = camera.evt_startIntegration.get().imageName
+        read_out, timeout = self._latiss.camera.evt_endReadout, self._latiss.READOUT_TIMEOUT
         try:
-            async with asyncio.timeout(_READOUT_TIMEOUT):
-                readout = await camera.evt_endReadout.aget()
-                while readout.imageName != taken:
-                    readout = await camera.evt_endReadout.next(flush=False)
+            async with asyncio.timeout(timeout):
+                image = await read_out.aget()
+                while _image_id(image.imageName) != taken:
+                    image = await read_out.next(flush=False)
         except TimeoutError as error:
             raise CameraError(
-                f"{exposure.label}: {taken} was not read out within {_READOUT_TIMEOUT:g} s. Check ATCamera."
+                f"{exposure.label}: exposure {taken} was not read out within {timeout:g} s. Check ATCamera."
             ) from error
+
+
+def _image_id(name: str) -> int:
+    """Return an image's id as observatory-control makes it of its name."""
+    _, _, day_obs, seq_num = name.split("_")
+    return int(day_obs + seq_num[1:])
 
 
 def _unknown(key: str, value: int | str | None, names: list[str]) -> Iterator[str]:

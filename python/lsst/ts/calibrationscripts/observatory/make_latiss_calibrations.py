@@ -17,6 +17,7 @@ from .oods import OodsIngest
 from .repository import ButlerRepository
 from .sal import salobj
 from .script import BaseMakeCalibrations
+from .watch import ComponentWatch
 
 _START_TIMEOUT = 50.0
 """Longest wait for remotes; the script queue allows 60 s to configure (s)."""
@@ -41,6 +42,7 @@ class MakeLatissCalibrations(BaseMakeCalibrations):
         )
         self._latiss: CalibrationLatiss | None = None
         self._ocps: salobj.Remote | None = None
+        self._watch: ComponentWatch | None = None
 
     async def start_remotes(self) -> None:
         """Connect to LATISS and its OCPS, with the topics used alone."""
@@ -53,7 +55,7 @@ class MakeLatissCalibrations(BaseMakeCalibrations):
             domain=self.domain,
             name="OCPS",
             index=LATISS.ocps_index,
-            include=["summaryState", "job_result"],
+            include=["summaryState", "errorCode", "heartbeat", "job_result"],
         )
         try:
             async with asyncio.timeout(_START_TIMEOUT):
@@ -63,24 +65,31 @@ class MakeLatissCalibrations(BaseMakeCalibrations):
                 f"LATISS and OCPS:{LATISS.ocps_index} could not be reached within {_START_TIMEOUT:g} s: "
                 "the SAL network is slow or down. Try again."
             ) from error
+        rem = self._latiss.rem
+        self._watch = ComponentWatch(
+            [rem.atcamera, rem.atspectrograph, rem.atheaderservice, rem.atoods, self._ocps]
+        )
 
     def make_camera(self, config: CalibrationConfig) -> LatissCamera:
         """Return LATISS as the procedure's camera."""
-        assert self._latiss is not None, "start_remotes comes first"
-        return LatissCamera(self._latiss, config)
+        assert self._latiss is not None and self._watch is not None, "start_remotes comes first"
+        return LatissCamera(self._latiss, config, self._watch)
 
     def make_ingest(self, config: CalibrationConfig, repository: ButlerRepository) -> OodsIngest:
         """Return the way of LATISS's frames into the Butler."""
-        assert self._latiss is not None, "start_remotes comes first"
+        assert self._latiss is not None and self._watch is not None, "start_remotes comes first"
         return OodsIngest(
             self._latiss.rem.atoods,
             repository,
             LATISS,
             LATISS.detector_ids(config.detectors),
             config.oods_timeout,
+            self._watch,
         )
 
     def make_jobs(self, config: CalibrationConfig) -> OcpsJobs:
         """Return what runs LATISS's pipelines."""
-        assert self._ocps is not None, "start_remotes comes first"
-        return OcpsJobs(self._ocps, job_timeout=config.job_timeout, log_path=config.ocps_log_path)
+        assert self._ocps is not None and self._watch is not None, "start_remotes comes first"
+        return OcpsJobs(
+            self._ocps, self._watch, job_timeout=config.job_timeout, log_path=config.ocps_log_path
+        )

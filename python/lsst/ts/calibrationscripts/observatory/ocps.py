@@ -11,16 +11,17 @@ import json
 from typing import Any
 
 from ..plan import JobRequest
-from ..ports import JobResult, JobTimeoutError, ObservatoryError
+from ..ports import (
+    ComponentLostError,
+    JobLostError,
+    JobRefusedError,
+    JobResult,
+    JobTimeoutError,
+    ObservatoryError,
+)
 from .errors import SAL_ERRORS, explain
 from .sal import salobj
-
-_STATE_TIMEOUT = 5.0
-_SUBMIT_TIMEOUT = 60.0
-_ABORT_TIMEOUT = 5.0
-
-_RESULT_GRACE = 60.0
-"""How long a result may stay out once the command has ended (s)."""
+from .watch import ComponentWatch
 
 _FORGET_AFTER = 1000
 """Results of other clients' jobs that are kept, in case they are ours."""
@@ -37,79 +38,116 @@ class OcpsJobs:
     ----------
     remote : `salobj.Remote`
         The OCPS, with the events job_result and summaryState.
+    watch : `ComponentWatch`
+        Knows the OCPS.
     job_timeout : `float`
         Longest that a job may take (s).
     log_path : `str`
         Where a job's log lies, with ``{job_id}`` for its id.
     """
 
-    def __init__(self, remote: Any, *, job_timeout: float, log_path: str) -> None:
+    STATE_TIMEOUT = 5.0
+    """Longest wait for the summary state (s)."""
+
+    SUBMIT_TIMEOUT = 60.0
+    """Longest wait until a job is accepted, which the OCPS does once the
+    execution service behind it has answered (s)."""
+
+    ABORT_TIMEOUT = 5.0
+    """Longest wait until an abortion is acknowledged; a stop waits for it
+    (s)."""
+
+    RESULT_GRACE = 10.0
+    """How long a result may stay out once the command has ended (s).
+
+    The OCPS publishes it before it acknowledges the end, so only what
+    overtakes on the way to here counts, which is less than a second.
+    """
+
+    def __init__(self, remote: Any, watch: ComponentWatch, *, job_timeout: float, log_path: str) -> None:
         self._remote = remote
+        self._name = remote.salinfo.name_index
+        self._watch = watch
         self._job_timeout = job_timeout
         self._log_path = log_path
-        self._acks: dict[str, Any] = {}
+        self._ends: dict[str, asyncio.Task[str]] = {}
         self._results: dict[str, asyncio.Future[JobResult]] = {}
         remote.evt_job_result.callback = self._file
 
     async def check(self) -> tuple[str, ...]:
         """Return what keeps it from running jobs, if anything."""
-        info = self._remote.salinfo
-        name = f"{info.name}:{info.index}"
         try:
-            state = (await self._remote.evt_summaryState.aget(timeout=_STATE_TIMEOUT)).summaryState
+            state = (await self._remote.evt_summaryState.aget(timeout=self.STATE_TIMEOUT)).summaryState
         except TimeoutError:
-            return (f"{name} does not report its state; is it running?",)
+            return (f"{self._name} does not report its state; is it running?",)
         if state != salobj.State.ENABLED:
-            return (f"{name} is {salobj.State(state).name}; it must be ENABLED",)
-        return ()
+            return (f"{self._name} is {salobj.State(state).name}; it must be ENABLED",)
+        return await self._watch.check([self._name])
+
+    async def wait_ready(self, timeout: float) -> bool:
+        """Wait until jobs can be submitted; say whether they can."""
+        return await self._watch.wait_enabled(self._name, timeout)
 
     async def submit(self, request: JobRequest) -> str:
         """Start a job and return its id."""
         try:
-            ack = await self._remote.cmd_execute.set_start(
-                pipeline=request.pipeline,
-                version="",
-                config=request.config,
-                data_query=request.data_query,
-                timeout=_SUBMIT_TIMEOUT,
-                wait_done=False,
+            ack = await self._watch.guard(
+                self._name,
+                self._remote.cmd_execute.set_start(
+                    pipeline=request.pipeline,
+                    version="",
+                    config=request.config,
+                    data_query=request.data_query,
+                    timeout=self.SUBMIT_TIMEOUT,
+                    wait_done=False,
+                ),
             )
-        except SAL_ERRORS as error:
-            raise ObservatoryError(f"the OCPS did not accept {request.pipeline}: {explain(error)}") from error
+        except (ComponentLostError, *SAL_ERRORS) as error:
+            raise JobRefusedError(f"the OCPS did not accept {request.pipeline}: {explain(error)}") from error
         try:
             job_id = str(json.loads(ack.result)["job_id"])
         except (ValueError, TypeError, KeyError) as error:
-            raise ObservatoryError(f"the OCPS accepted a job without its id: {ack.result!r}") from error
-        self._acks[job_id] = ack
+            raise JobRefusedError(f"the OCPS accepted a job without its id: {ack.result!r}") from error
+        # From now on, as salobj forgets commands that have ended. Whoever is
+        # not asked for a result any more ends with the remote.
+        self._ends[job_id] = asyncio.create_task(self._command_end(ack))
         return job_id
 
     async def result(self, job_id: str) -> JobResult:
         """Wait for the end of a job."""
         filed = self._filed(job_id)
-        command = asyncio.create_task(self._command_end(job_id))
         try:
-            ends: set[asyncio.Future[Any]] = {filed, command}
-            await asyncio.wait(ends, timeout=self._job_timeout, return_when=asyncio.FIRST_COMPLETED)
-            if not filed.done() and command.done():
-                if failure := command.result():
-                    raise ObservatoryError(f"the OCPS lost job {job_id}: {failure}")
-                await asyncio.wait({filed}, timeout=_RESULT_GRACE)
-            if filed.done():
-                return filed.result()
-            if command.done():
-                raise ObservatoryError(f"the OCPS ended job {job_id} but published no result")
+            await self._watch.guard(self._name, self._end_of(job_id, filed))
+        except ComponentLostError as error:
+            if not filed.done():
+                raise JobLostError(f"the OCPS lost job {job_id}: {error}") from error
+        if end := self._ends.pop(job_id, None):
+            end.cancel()
+            await asyncio.wait({end}, timeout=self.ABORT_TIMEOUT)
+        return filed.result()
+
+    async def _end_of(self, job_id: str, filed: asyncio.Future[JobResult]) -> None:
+        """Return once a job's result is filed."""
+        # There is none for the jobs of an earlier process.
+        command = self._ends.get(job_id)
+        ends: set[asyncio.Future[Any]] = {filed, command} if command else {filed}
+        await asyncio.wait(ends, timeout=self._job_timeout, return_when=asyncio.FIRST_COMPLETED)
+        if not filed.done() and command and command.done():
+            if failure := command.result():
+                raise JobLostError(f"the OCPS lost job {job_id}: {failure}")
+            await asyncio.wait({filed}, timeout=self.RESULT_GRACE)
+            if not filed.done():
+                raise JobLostError(f"the OCPS ended job {job_id} but published no result")
+        if not filed.done():
             raise JobTimeoutError(
                 f"job {job_id} did not end within {self._job_timeout:g} s (configuration key 'job_timeout')"
             )
-        finally:
-            command.cancel()
-            await asyncio.gather(command, return_exceptions=True)
-            self._acks.pop(job_id, None)
 
-    async def _command_end(self, job_id: str) -> str:
+    async def _command_end(self, ack: Any) -> str:
         """Return why the command ``execute`` failed, or "" if it did not."""
         try:
-            await self._remote.cmd_execute.next_ackcmd(self._acks[job_id], timeout=self._job_timeout)
+            # Whoever waits for the job gives up first.
+            await self._remote.cmd_execute.next_ackcmd(ack, timeout=2 * self._job_timeout)
         except salobj.AckError as error:
             return explain(error)
         except RuntimeError:
@@ -120,8 +158,11 @@ class OcpsJobs:
     async def abort(self, job_id: str) -> None:
         """Stop a job."""
         try:
-            await self._remote.cmd_abort_job.set_start(job_id=job_id, timeout=_ABORT_TIMEOUT)
-        except SAL_ERRORS as error:
+            await self._watch.guard(
+                self._name,
+                self._remote.cmd_abort_job.set_start(job_id=job_id, timeout=self.ABORT_TIMEOUT),
+            )
+        except (ComponentLostError, *SAL_ERRORS) as error:
             raise ObservatoryError(explain(error)) from error
 
     def collection(self, job_id: str) -> str:

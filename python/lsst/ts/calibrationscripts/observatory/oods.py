@@ -8,11 +8,12 @@ __all__ = ["OodsIngest", "exposure_id"]
 
 import asyncio
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from ..instruments import Instrument
 from ..ports import CalibrationRepository, IngestReport
+from .watch import ComponentWatch
 
 # Controller O is the observatory's; the Butler gives the images of others,
 # such as those taken at the camera's own console, ids of other ranges.
@@ -55,6 +56,9 @@ class OodsIngest:
         Ids of the detectors that are processed.
     timeout : `float`
         Time from the end of readout until a frame is overdue (s).
+    watch : `ComponentWatch`
+        Knows the OODS. It is waited for all the same when it is lost: it may
+        come back and ingest what it has missed.
     """
 
     def __init__(
@@ -64,7 +68,10 @@ class OodsIngest:
         instrument: Instrument,
         detectors: tuple[int, ...],
         timeout: float,
+        watch: ComponentWatch,
     ) -> None:
+        self._name = remote.salinfo.name_index
+        self._watch = watch
         self._repository = repository
         self._instrument = instrument
         self._detectors = detectors
@@ -80,7 +87,8 @@ class OodsIngest:
     async def wait(self, exposures: Collection[int]) -> IngestReport:
         """Wait until each is ingested, has failed or is overdue."""
         keys = [(exposure, detector) for exposure in exposures for detector in self._detectors]
-        descriptions = dict(zip(keys, await asyncio.gather(*map(self._outcome, keys)), strict=True))
+        outcomes, trouble = await self._watch.observe(self._name, self._outcomes(keys))
+        descriptions = dict(zip(keys, outcomes, strict=True))
         suspects = {key for key, description in descriptions.items() if description != ""}
         lost = suspects - await self._repository.raws({exposure for exposure, _ in suspects})
         failures = {key[0]: descriptions[key] for key in lost if descriptions[key] is not None}
@@ -88,7 +96,11 @@ class OodsIngest:
             missing=tuple(sorted({exposure for exposure, _ in lost} - set(failures))),
             failures=tuple(sorted((exposure, str(text)) for exposure, text in failures.items())),
             late=tuple(sorted({exposure for exposure, _ in suspects} - {exposure for exposure, _ in lost})),
+            remark=trouble if None in outcomes else "",
         )
+
+    async def _outcomes(self, keys: Sequence[tuple[int, int]]) -> list[str | None]:
+        return await asyncio.gather(*map(self._outcome, keys))
 
     async def _outcome(self, key: tuple[int, int]) -> str | None:
         """Return "" if ingested, why not, or `None` if nothing was heard."""

@@ -1,0 +1,216 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether the components that a run depends on are still there."""
+
+from __future__ import annotations
+
+__all__ = ["HEARTBEAT_TIMEOUT", "ComponentWatch"]
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from ..ports import ComponentLostError
+from .sal import salobj
+
+HEARTBEAT_TIMEOUT = 15.0
+"""Silence after which a component counts as lost (s).
+
+A heartbeat comes each second. A pause of a few seconds is a busy host or a
+slow network; one of this length is neither, and still short against the
+minutes that a command may take before its own time limit ends it.
+"""
+
+_CANCEL_TIMEOUT = 5.0
+"""What work may take to end once it is cancelled (s)."""
+
+T = TypeVar("T")
+
+
+@dataclass
+class _Component:
+    remote: Any
+    heard: float
+    """When the last heartbeat was heard, by the event loop's clock (s)."""
+
+    heartbeat: Any = None
+
+
+class ComponentWatch:
+    """Tells whether components are ENABLED and alive, and guards work.
+
+    While work goes on, the newest message of each topic is looked at a few
+    times a second. Nothing of this can be left behind, as there is neither a
+    task nor a callback; and nobody else is kept from the topics: a callback
+    on summaryState would make the checks of observatory-control raise, and
+    those who wait for the next message of a topic disturb each other.
+
+    Parameters
+    ----------
+    remotes : `~collections.abc.Iterable` [`salobj.Remote`]
+        The components, with the events summaryState, errorCode and
+        heartbeat. They are called as in SAL: "ATCamera", "OCPS:1".
+    heartbeat_timeout : `float`, optional
+        Silence after which a component counts as lost (s).
+    """
+
+    POLL_INTERVAL = 0.25
+    """Time between two looks (s)."""
+
+    def __init__(self, remotes: Iterable[Any], heartbeat_timeout: float = HEARTBEAT_TIMEOUT) -> None:
+        now = asyncio.get_running_loop().time()
+        self._components = {remote.salinfo.name_index: _Component(remote, now) for remote in remotes}
+        self._heartbeat_timeout = heartbeat_timeout
+
+    def describe(self, component: str) -> str:
+        """Return what is wrong with a component, "" if nothing is.
+
+        Parameters
+        ----------
+        component : `str`
+            Its SAL name.
+
+        Returns
+        -------
+        text : `str`
+            Such as "ATCamera went to FAULT (error 5510: shutter stuck)" or
+            "no heartbeat of OCPS:1 for 15 s".
+        """
+        watched = self._components[component]
+        silence = self._listen(watched)
+        event = watched.remote.evt_summaryState.get()
+        if event is not None and event.summaryState != salobj.State.ENABLED:
+            state = salobj.State(event.summaryState)
+            error = watched.remote.evt_errorCode.get()
+            if state != salobj.State.FAULT or error is None or error.errorCode == 0:
+                return f"{component} went to {state.name}"
+            return f"{component} went to FAULT (error {error.errorCode}: {error.errorReport})"
+        if silence > self._heartbeat_timeout:
+            return f"no heartbeat of {component} for {silence:.0f} s"
+        return ""
+
+    async def check(self, components: Iterable[str]) -> tuple[str, ...]:
+        """Return what is wrong with components.
+
+        One that seems to be silent has the time of a heartbeat to be heard:
+        what was known of it may be from before this process began.
+
+        Parameters
+        ----------
+        components : `~collections.abc.Iterable` [`str`]
+            Their SAL names.
+        """
+        suspects = [name for name in components if self.describe(name)]
+        patience = min(5.0, self._heartbeat_timeout)
+        await asyncio.gather(*(self.wait_enabled(name, patience) for name in suspects))
+        return tuple(text for name in suspects if (text := self.describe(name)))
+
+    async def guard(self, component: str, work: Coroutine[Any, Any, T]) -> T:
+        """Await work, but not beyond the loss of a component.
+
+        Parameters
+        ----------
+        component : `str`
+            Whom the work depends on.
+        work : coroutine
+            What to await; it is cancelled if this is, or on the loss.
+
+        Returns
+        -------
+        result : object
+            What the work returned.
+
+        Raises
+        ------
+        ComponentLostError
+            If the component left ENABLED or is not heard of any more.
+        """
+
+        def give_up(text: str) -> None:
+            raise ComponentLostError(text)
+
+        try:
+            return await self._accompany(component, work, give_up)
+        except ComponentLostError:
+            # The reason of a fault is a topic of its own and may come later.
+            await asyncio.sleep(self.POLL_INTERVAL)
+            if text := self.describe(component):
+                raise ComponentLostError(text) from None
+            raise
+
+    async def observe(self, component: str, work: Coroutine[Any, Any, T]) -> tuple[T, str]:
+        """Await work; tell what befell a component meanwhile.
+
+        Parameters
+        ----------
+        component : `str`
+            Who is looked at.
+        work : coroutine
+            What to await; it is cancelled if this is.
+
+        Returns
+        -------
+        result : object
+            What the work returned.
+        text : `str`
+            The last trouble that the component was in; "" if in none.
+        """
+        troubles = [""]
+        result = await self._accompany(component, work, troubles.append)
+        return result, troubles[-1]
+
+    async def wait_enabled(self, component: str, timeout: float) -> bool:
+        """Wait until a component is ENABLED and heard of again.
+
+        Parameters
+        ----------
+        component : `str`
+            Its SAL name.
+        timeout : `float`
+            Longest wait (s).
+
+        Returns
+        -------
+        enabled : `bool`
+            Whether it is. A heartbeat has come since the call, then: what
+            was heard before may be the last of a component that died.
+        """
+        heartbeat = self._components[component].remote.evt_heartbeat
+        before = heartbeat.get()
+        try:
+            async with asyncio.timeout(timeout):
+                while self.describe(component) or heartbeat.get() is before:  # noqa: ASYNC110 - no one sets it
+                    await asyncio.sleep(self.POLL_INTERVAL)
+        except TimeoutError:
+            return False
+        return True
+
+    async def _accompany(
+        self, component: str, work: Coroutine[Any, Any, T], trouble: Callable[[str], None]
+    ) -> T:
+        task = asyncio.create_task(work)
+        try:
+            while not task.done():
+                if text := self.describe(component):
+                    trouble(text)
+                await asyncio.wait({task}, timeout=self.POLL_INTERVAL)
+            return task.result()
+        finally:
+            if not task.done():
+                task.cancel()
+                await asyncio.wait({task}, timeout=_CANCEL_TIMEOUT)
+            if task.done() and not task.cancelled():
+                # Whatever it ended with, somebody has been told of the loss.
+                task.exception()
+
+    def _listen(self, watched: _Component) -> float:
+        """Return how long a component has been silent (s)."""
+        now = asyncio.get_running_loop().time()
+        heartbeat = watched.remote.evt_heartbeat.get()
+        if heartbeat is not watched.heartbeat:
+            # The first may be history, kept since the component died.
+            is_first = watched.heartbeat is None
+            age = heartbeat.private_rcvStamp - heartbeat.private_sndStamp if is_first else 0.0
+            watched.heartbeat, watched.heard = heartbeat, now - max(0.0, age)
+        return now - watched.heard
