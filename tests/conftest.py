@@ -16,11 +16,12 @@ from lsst.ts.calibrationscripts.observatory import sal
 sal.use(sal.SalProvider.LOCAL)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Leave warnings about the observatory's own code to its owners."""
     if sal.provider() is sal.SalProvider.SALOBJ:
         config.addinivalue_line("filterwarnings", r"default:::lsst\.ts\.(salobj|utils|xml|observatory)\b")
-        # salobj leaves the connections to its schema registry to the garbage collector.
+        # salobj leaves its connections to the schema registry to the collector.
         config.addinivalue_line("filterwarnings", r"ignore:unclosed .*[sS]ocket:ResourceWarning")
 
 
@@ -41,7 +42,13 @@ async def no_leaked_tasks(request: pytest.FixtureRequest) -> AsyncIterator[None]
 
 @pytest.fixture
 def topics(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give the test SAL topics that no other test can see."""
+    """Give the test SAL topics that no other test can see.
+
+    On Kafka they cost the test some 3 s, and the broker topics by the
+    hundred, which salobj's ``delete_topics --all`` removes. What an earlier
+    test wrote would reach this one as history otherwise: job "1" would have
+    ended before it began, and a component would be in its last state.
+    """
     monkeypatch.setenv("LSST_SITE", os.environ.get("LSST_SITE", "test"))
     monkeypatch.setenv("LSST_TOPIC_SUBNAME", "")
     sal.salobj.set_test_topic_subname(randomize=True)

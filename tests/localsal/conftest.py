@@ -25,6 +25,7 @@ class MockOcps(salobj.BaseCsc):
     version = "test"
 
     def __init__(self, index: int = 1, **kwargs: Any) -> None:
+        self.waiting = asyncio.Event()
         self.release = asyncio.Event()
         self.executed: list[str] = []
         super().__init__("OCPS", index, **{"initial_state": salobj.State.ENABLED} | kwargs)
@@ -58,6 +59,7 @@ class MockOcps(salobj.BaseCsc):
         raise asyncio.CancelledError
 
     async def wait(self, data: Any) -> None:
+        self.waiting.set()
         await asyncio.wait_for(self.release.wait(), timeout=TIMEOUT)
 
     async def job(self, data: Any) -> None:

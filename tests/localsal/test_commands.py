@@ -87,6 +87,7 @@ async def test_a_finished_command_is_unknown(ocps_remote: Any) -> None:
 async def test_commands_of_one_kind_run_one_after_the_other(ocps: Any, ocps_remote: Any) -> None:
     first = asyncio.create_task(ocps_remote.cmd_execute.set_start(pipeline="wait", timeout=TIMEOUT))
     second = asyncio.create_task(ocps_remote.cmd_execute.set_start(pipeline="complete", timeout=TIMEOUT))
+    await asyncio.wait_for(ocps.waiting.wait(), timeout=TIMEOUT)
     await asyncio.sleep(SHORT)
     assert ocps.executed == ["wait"]
     ocps.release.set()
@@ -137,7 +138,7 @@ async def test_wrong_fields_and_types_are_refused(ocps_remote: Any) -> None:
 async def test_closing_ends_the_wait_for_an_acknowledgement(ocps: Any, domain: Any) -> None:
     async with salobj.Remote(domain, "OCPS", 1) as remote:
         waiting = asyncio.create_task(remote.cmd_execute.set_start(pipeline="wait", timeout=TIMEOUT))
-        await asyncio.sleep(SHORT)
+        await asyncio.wait_for(ocps.waiting.wait(), timeout=TIMEOUT)
     with pytest.raises(asyncio.CancelledError):
         await waiting
     with pytest.raises(RuntimeError, match="No longer open"):
