@@ -4,8 +4,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import string
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import pytest
 import yaml
@@ -26,9 +29,9 @@ from lsst.ts.calibrationscripts.config import (
 DEFAULT_DARKS = (5.0,) * 5 + (15.0,) * 2 + (30.0,) * 16
 
 
-def problems(text: str) -> tuple[Problem, ...]:
+def problems(text: str, earlier: Callable[[str], Mapping[str, Any]] | None = None) -> tuple[Problem, ...]:
     with pytest.raises(ConfigurationError) as caught:
-        parse(text)
+        parse(text, earlier)
     return caught.value.problems
 
 
@@ -420,10 +423,43 @@ def test_a_mode_names_its_series_in_order(mode: str, types: list[str]) -> None:
         ("[a]: 3", "configuration", "write lines of the form n_bias: 20"),
         ("exp_times_dark: [1, 2", "configuration", "write a list as"),
         ("note: 'a\nn_bias: 3", "configuration", "close it on the same line"),
+        ("exposures: [2022092900004]", "exposures", "write for example {BIAS: [2022092900004"),
+        ("exposures: {}", "exposures", "write for example {BIAS: [2022092900004"),
+        ("exposures: {bias: [2022092900004]}", "exposures", "write BIAS, DARK, FLAT only"),
+        ("exposures: {BIAS: 2022092900004}", "exposures.BIAS", "write [2022092900004]"),
+        ("exposures: {BIAS: null}", "exposures.BIAS", "leave exposures.BIAS out"),
+        ("exposures: {BIAS: []}", "exposures.BIAS", "write for example [2022092900004, 2022092900005]"),
+        ("exposures: {BIAS: ['2022092900004']}", "exposures.BIAS", "write 2022092900004, without quotes"),
+        ("exposures: {BIAS: [AT_O_20220929_000004]}", "exposures.BIAS", "write for example [2022092900004"),
+        ("exposures: {BIAS: [20220929004]}", "exposures.BIAS", "write its 13 digits"),
+        ("exposures: {BIAS: [20220929000004]}", "exposures.BIAS", "write its 13 digits"),
+        ("exposures: {BIAS: [2022133100004]}", "exposures", "write the day and a number of 5 digits"),
+        ("exposures: {BIAS: [2022092900004, 2022092900004.0]}", "exposures", "write each once"),
+        ("exposures: {BIAS: [2022092900004], DARK: [2022092900004]}", "exposures", "leave one of them out"),
+        ("exposures: {BIAS: [2022092900004], FLAT: [2022092900005]}", "exposures", "write ids of DARK too"),
+        ("script_mode: DARK\nexposures: {BIAS: [2022092900004]}", "exposures", "or script_mode: BIAS"),
+        ("do_defects: True\nexposures: {DARK: [2022092900004]}", "do_defects", "ids of the other types too"),
+        ("resume: ../journal", "resume", "write for example 20261123T053300-100001"),
+        ("resume: ..", "resume", "write for example 20261123T053300-100001"),
+        ("resume: 20261123", "resume", 'write it in quotes: "20261123"'),
+        ("resume: " + "a" * 65, "resume", "write 64 or fewer"),
+        ("job_retries: 4", "job_retries", "write 3 or less"),
+        ("job_retries: null", "job_retries", "write 1, or leave job_retries out"),
+        ("fail_on: processing", "fail_on", "write [processing]"),
+        ("fail_on: never", "fail_on", "write for example [processing]"),
+        ("fail_on: [verify]", "fail_on", "write processing or verification"),
+        ("fail_on: [3]", "fail_on", "write processing or verification"),
+        ("fail_on: [processing, processing]", "fail_on", "write each once"),
+        ("certify: all", "certify", "write each or together"),
+        ("certify: yes", "certify", "write each or together"),
+        ("journal_dir: my journals", "journal_dir", "write a path"),
+        ("journal_dir: ''", "journal_dir", "write a folder, or null"),
+        ("journal_dir: $HOME/journals", "journal_dir", "write a path"),
         ("n_bias: 3\n---\nn_bias: 4", "configuration", "one 'key: value' a line"),
         ("note: !!python/object:os.system x", "configuration", "one 'key: value' a line"),
         ("n_bias: \0", "configuration", "delete it"),
         ("note: " + "[" * 20 + "]" * 20, "configuration", "one 'key: value' a line"),
+        (f"note: &a [{'1,' * 9000}]\ndetectors: [*a, *a]", "configuration", "one 'key: value' a line"),
         ("#" * 40_000, "configuration", "write only the parameters"),
         ("\n".join(f"a{i}: 1" for i in range(300)), "configuration", "at most"),
     ],
@@ -721,10 +757,249 @@ def test_current_pipelines_have_no_task_isr(key: str, label: str, option: str) -
     assert label in line
 
 
+THREE_TYPES = (
+    "exposures: {BIAS: [2022092900004], DARK: [2022092900026], FLAT: [2022092900049, 2022092900050]}"
+)
+
+
+def test_frames_taken_earlier_are_the_series() -> None:
+    config = parse(
+        "exposures: {FLAT: [2022092900050, 2022092900049], BIAS: [2022092900004], DARK: [2022092900026]}"
+    )
+
+    assert config.series == (
+        Series(ImageType.BIAS, 0, (), exposures=(2022092900004,)),
+        Series(ImageType.DARK, 0, (), exposures=(2022092900026,)),
+        Series(ImageType.FLAT, 0, (), exposures=(2022092900050, 2022092900049)),
+    )
+    flats = series_of(config, ImageType.FLAT)
+    assert (flats.name, flats.n, flats.n_frames, flats.kept_exp_times) == ("FLAT", 2, 2, ())
+    assert config.notices == ()
+
+
+@pytest.mark.parametrize("mode", ["", "script_mode: BIAS_DARK_FLAT\n"])
+def test_the_default_mode_gives_way_to_that_of_frames_taken_earlier(mode: str) -> None:
+    config = parse(f"{mode}exposures: {{DARK: [2022092900026], BIAS: [2022092900004]}}")
+
+    assert config.script_mode == "BIAS_DARK"
+    assert not config.do_gain_from_flat_pairs
+    assert config.notices == ("script_mode is BIAS_DARK: exposures has no other frames.",)
+
+
+def test_what_only_the_camera_would_do_has_no_effect_on_frames_taken_earlier() -> None:
+    config = parse(
+        f"{THREE_TYPES}\nn_dark: 4\nexp_times_flat: [1, 2, 3]\nwait_between_exposures: 3600\nreason: again\n"
+        "flat_sets: [{filter: 1}, {filter: 1}]"
+    )
+
+    assert [series.name for series in config.series] == ["BIAS", "DARK", "FLAT"]
+    assert config.notices == (
+        "n_dark, exp_times_flat, flat_sets, wait_between_exposures, reason have no effect: exposures names "
+        "frames taken earlier, no others are taken.",
+    )
+
+
+def test_pairs_of_flats_taken_earlier_are_not_known_yet() -> None:
+    ptc = "do_ptc: True\ncertify_calib_begin_date: 2022-09-29\n"
+    assert parse(ptc + THREE_TYPES).notices == ()
+
+    line = only_line(ptc + THREE_TYPES.replace(", 2022092900050", ""))
+    assert line == (
+        "exposures.FLAT: [2022092900049]: do_ptc needs pairs of flats; "
+        "write 2 ids or more, or do_ptc: False (line 3)"
+    )
+
+
+def test_the_problems_of_all_types_of_frames_taken_earlier_come_together() -> None:
+    text = "n_bias: 0\nexposures:\n  BIAS: [2022092900004]\n  DARK: [3]\n  FLAT:\n  - a\n"
+
+    assert [(problem.key, problem.line) for problem in problems(text)] == [
+        ("n_bias", 1),
+        ("exposures.DARK", 4),
+        ("exposures.FLAT", 5),
+    ]
+
+
+RUN_ID = "20261123T053300-100001"
+
+
+def runs(text: str) -> Callable[[str], Mapping[str, Any]]:
+    """Return a look-up of runs, among which is one of this text."""
+    config = parse(text).to_dict()
+
+    def earlier(run_id: str) -> Mapping[str, Any]:
+        if run_id != RUN_ID:
+            raise LookupError(f"there is no run {run_id}, only {RUN_ID}")
+        return config
+
+    return earlier
+
+
+def test_a_run_carries_on_with_the_configuration_it_had() -> None:
+    earlier = runs(FAILING)
+
+    config = parse(f"resume: {RUN_ID}\njob_timeout: 7200\nfail_on: [processing]", earlier)
+
+    assert config == dataclasses.replace(
+        parse(FAILING), resume=RUN_ID, job_timeout=7200, fail_on=("processing",)
+    )
+    assert config.notices == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        FAILING,
+        SEVERAL_SETS,
+        THREE_TYPES,
+        "script_mode: BIAS\nexp_times_flat: [1, 2]\nfilter: a",
+        "pipeline_generation: current",
+        "exposures: {BIAS: [2022092900004]}\nn_bias: 3",
+    ],
+)
+def test_a_run_carries_on_unchanged(text: str) -> None:
+    first = parse(f"resume: {RUN_ID}", runs(text))
+
+    again = parse(f"resume: {RUN_ID}", lambda run_id: first.to_dict())
+
+    assert again == first == dataclasses.replace(parse(text), resume=RUN_ID)
+    assert all("no effect" not in notice or "Nothing is certified" in notice for notice in first.notices)
+
+
+def test_notices_are_made_anew() -> None:
+    earlier = runs(FAILING)
+
+    config = parse(f"resume: {RUN_ID}\nnumber_verification_tests_threshold_dark: 17", earlier)
+
+    assert config.notices == (
+        "number_verification_tests_threshold_dark is 17: no dark can fail, LATISS has 16 amplifiers.",
+    )
+
+
+@pytest.mark.parametrize(
+    "key_and_value",
+    [
+        "script_mode: BIAS",
+        "n_bias: 4",
+        "n_bias: 0",
+        "n_discard_bias: 0",
+        "exp_times_dark: [15, 15]",
+        "exp_times_dark: 30",
+        "filter: SDSSr_65mm",
+        "grating: 1",
+        "flat_sets: [{filter: 1}]",
+        "detectors: [0]",
+        "exposures: {BIAS: [2022092900004]}",
+        "pipeline_generation: current",
+        "repo: /repo/other",
+    ],
+)
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_run_carries_on_with_its_own_frames_only(key_and_value: str, is_known: bool) -> None:
+    text = f"resume: {RUN_ID}\n{key_and_value}"
+
+    (problem,) = problems(text, runs(FAILING) if is_known else None)
+
+    key = key_and_value.split(":")[0]
+    assert (problem.key, problem.line) == (key, 2)
+    assert problem.what == "resume carries on with the frames of that run"
+    assert problem.remedy == f"leave {key} out"
+
+
+def test_the_text_of_the_earlier_run_may_stand_beside_its_id() -> None:
+    config = parse(f"{FAILING}resume: {RUN_ID}\nrepo: /repo/LATISS", runs(FAILING))
+
+    assert config == dataclasses.replace(parse(FAILING), resume=RUN_ID)
+
+
+def test_what_is_written_is_checked_together_with_what_was() -> None:
+    text = f"resume: {RUN_ID}\ndo_defects: True\ncertify_calib_end_date: 1979-12-31\njob_retries: -1\nnote:3"
+
+    assert [str(problem) for problem in problems(text, runs(FAILING))] == [
+        "do_defects: True: needs biases, darks and flats, script_mode is BIAS_DARK; "
+        "write do_defects: False (line 2)",
+        "certify_calib_end_date: '1979-12-31': is not after certify_calib_begin_date, 1980-01-01; "
+        "write a later end or an earlier beginning (line 3)",
+        "job_retries: -1: is too small; write 0 or more (line 4)",
+        "note: has no blank after the colon; write note: 3 (line 5)",
+        'note: 3: must be text or null; write it in quotes: "3" (line 5)',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("before", "text", "key", "remedy"),
+    [
+        ("exp_times_flat: [1, 2]", "do_ptc: True", "do_ptc", "write do_ptc: False"),
+        ("n_dark: 30\nexp_times_dark: 2500", "wait_between_exposures: 600", "wait_between_exposures", "less"),
+    ],
+)
+def test_the_remedy_leaves_the_frames_of_the_earlier_run_alone(
+    before: str, text: str, key: str, remedy: str
+) -> None:
+    (problem,) = problems(f"resume: {RUN_ID}\n{text}", runs(before))
+
+    assert problem.key == key
+    assert remedy in problem.remedy
+
+
+def test_a_run_that_is_not_there_is_told_with_all_other_problems() -> None:
+    text = "resume: 20261123T053300-100002\njob_timeout: 0\nn_bias: 3"
+
+    assert [str(problem) for problem in problems(text, runs(""))] == [
+        f"resume: '20261123T053300-100002': there is no run 20261123T053300-100002, only {RUN_ID}; "
+        "write the id of a run that there is, or leave resume out (line 1)",
+        "job_timeout: 0: is too small; write more than 0 s (line 2)",
+        "n_bias: 3: resume carries on with the frames of that run; leave n_bias out (line 3)",
+    ]
+
+
+def test_a_journal_that_holds_no_configuration_is_told() -> None:
+    (problem,) = problems(f"resume: {RUN_ID}", lambda run_id: {"n_bias": 0, "lamp": "on"})
+
+    assert problem.key == "resume"
+    assert problem.what == "the configuration of that run cannot be used: lamp: unknown"
+    assert "exposures" in problem.remedy
+
+
+def test_without_journals_the_rest_is_checked() -> None:
+    # Nothing here can be held against the defaults.
+    config = parse(
+        f"resume: {RUN_ID}\ncertify_calib_begin_date: 2051-01-01\nwait_between_exposures: 3600\ndo_verify: no"
+    )
+
+    assert config.resume == RUN_ID
+    assert config.notices == (
+        f"resume: the configuration of run {RUN_ID} is not looked at here; "
+        "what is said of its frames and stages is that of the defaults.",
+    )
+
+
+def test_no_journal_is_read_where_nothing_is_resumed() -> None:
+    def earlier(run_id: str) -> Mapping[str, Any]:
+        raise AssertionError(run_id)
+
+    assert parse("resume: null", earlier) == parse("")
+    assert [problem.key for problem in problems("resume: a/b", earlier)] == ["resume"]
+
+
+def test_what_is_done_where_something_fails() -> None:
+    config = parse(
+        "fail_on: [verification, processing]\ncertify: together\njob_retries: 0\njournal_dir: ~/journals"
+    )
+
+    assert config.fail_on == ("verification", "processing")
+    assert (config.certify, config.job_retries, config.journal_dir) == ("together", 0, "~/journals")
+    assert config.notices == ()
+
+
 @pytest.mark.parametrize(
     "text",
     [
         "",
+        THREE_TYPES,
+        "exposures: {BIAS: [2022092900004]}\nn_dark: 4\nflat_sets: [{filter: 1}, {filter: 1}]",
+        f"resume: {RUN_ID}\nfail_on: [processing]",
+        "fail_on: [verification]\ncertify: together\njob_retries: 3\njournal_dir: /scratch/journals",
         TIMES_AND_NUMBERS,
         ANOTHER_PTC,
         FAILING,

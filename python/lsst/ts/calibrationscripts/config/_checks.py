@@ -17,7 +17,7 @@ from ._fields import Unusable, parse_date, parse_field
 from ._messages import example, explain
 from ._model import CalibrationConfig, FlatSet, ImageType, Series, earlier_series, flat_series, image_types
 from ._problems import ConfigurationError, Problem
-from ._schema import load_schema
+from ._schema import shared_schema
 from ._text import WrittenConfig
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def value_is_valid(key: str, value: object) -> bool:
 def _validator() -> Draft7Validator:
     from jsonschema import Draft7Validator
 
-    return Draft7Validator(load_schema())
+    return Draft7Validator(shared_schema())
 
 
 class _Checker:
@@ -105,7 +105,7 @@ class _Checker:
     """
 
     def __init__(self, written: WrittenConfig, earlier: CalibrationConfig | None) -> None:
-        self._properties: dict[str, dict[str, Any]] = load_schema()["properties"]
+        self._properties: dict[str, dict[str, Any]] = shared_schema()["properties"]
         self._lines = written.lines
         self._problems = list(written.problems)
         self._notices: list[str] = []
@@ -231,7 +231,8 @@ class _Checker:
                 number = example(key, self._properties[key]["default"])
                 self._report(place, values[key], "is not finite", f"write a number, for example {number}")
         reported = set(self._unusable)
-        for error in sorted(_validator().iter_errors(self._values), key=lambda error: list(error.path)):
+        given = {key: self._values[key] for key in self._given}
+        for error in sorted(_validator().iter_errors(given), key=lambda error: list(error.path)):
             parameter, *within = map(str, error.path)
             place = key = parameter
             if parameter == "test_case":

@@ -49,7 +49,8 @@ def find_earlier(
     try:
         return check(WrittenConfig(values=values))
     except ConfigurationError as error:
-        what = f"the configuration of that run cannot be used: {error.problems[0]}"
+        problem = error.problems[0]
+        what = f"the configuration of that run cannot be used: {problem.key}: {problem.what}"
         _report(written, run_id, what, "leave resume out; exposures takes the ids of its frames")
         return None
 

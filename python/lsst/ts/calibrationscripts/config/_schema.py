@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-__all__ = ["load_schema", "schema_text"]
+__all__ = ["load_schema", "schema_text", "shared_schema"]
 
 import copy
 import functools
@@ -22,7 +22,7 @@ def load_schema() -> dict[str, Any]:
     schema : `dict` [`str`, `Any`]
         JSON Schema, draft-07; the caller's own copy.
     """
-    return copy.deepcopy(_schema())
+    return copy.deepcopy(shared_schema())
 
 
 def schema_text() -> str:
@@ -37,6 +37,7 @@ def schema_text() -> str:
 
 
 @functools.cache
-def _schema() -> dict[str, Any]:
+def shared_schema() -> dict[str, Any]:
+    """Return the schema that all share, to be read only."""
     schema: dict[str, Any] = yaml.safe_load(schema_text())
     return schema

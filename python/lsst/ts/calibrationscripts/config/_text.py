@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from ._problems import Problem
-from ._schema import load_schema
+from ._schema import shared_schema
 
 WHOLE = "configuration"
 """Stands for the key where a problem is not that of one parameter."""
@@ -25,6 +25,9 @@ MAX_CHARACTERS = 32_768
 MAX_KEYS = 200
 MAX_DEPTH = 8
 MAX_ALIASES = 20
+MAX_VALUES = 20_000
+"""Each alias counts as all that it stands for."""
+
 MAX_DIGITS = 40
 
 _QUOTED_OR_COMMENT = re.compile(r"""'[^']*'?|"(?:\\.|[^"\\])*+"?|(?:^|\s)#.*""")
@@ -61,23 +64,32 @@ class _Loader(yaml.SafeLoader):
         super().__init__(text)
         self._depth = 0
         self._n_aliases = 0
+        self._n_values = 0
+        self._sizes: dict[str, int] = {}
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         event: yaml.Event = self.peek_event()  # type: ignore[no-untyped-call]
+        n_before = self._n_values
         if isinstance(event, yaml.AliasEvent):
             self._n_aliases += 1
+            self._n_values += self._sizes.get(str(event.anchor), 1)
+        else:
+            self._n_values += 1
         fault = None
-        if self._n_aliases > MAX_ALIASES or self._depth > MAX_DEPTH:
-            fault = "too deeply nested, or too many aliases"
+        if self._depth > MAX_DEPTH or self._n_aliases > MAX_ALIASES or self._n_values > MAX_VALUES:
+            fault = "too deeply nested, or too many aliases or values"
         elif getattr(event, "tag", None) is not None:
             fault = "a word that begins with '!' outside quotes"
         if fault:
             raise yaml.composer.ComposerError(problem=fault, problem_mark=event.start_mark)  # type: ignore[arg-type]
         self._depth += 1
         try:
-            return super().compose_node(parent, index)
+            node = super().compose_node(parent, index)
         finally:
             self._depth -= 1
+        if isinstance(event, yaml.NodeEvent) and event.anchor is not None:
+            self._sizes[event.anchor] = self._n_values - n_before
+        return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         names: set[str] = set()
@@ -138,7 +150,7 @@ def read(text: str) -> WrittenConfig:
 
 def _mend_lines(text: str, written: WrittenConfig) -> str:
     """Report `key=value`, `key:value` and tabs, and return the text mended."""
-    known = load_schema()["properties"]
+    known = shared_schema()["properties"]
     lines = re.split(r"\r\n|\r|\n", text.removeprefix("\ufeff"))
     first = next((line for line in lines if _is_content(line)), "")
     indent = first[: len(first) - len(first.lstrip())]
