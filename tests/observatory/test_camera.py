@@ -59,7 +59,21 @@ class Camera(AtCameraCsc):
                 await asyncio.wait_for(asyncio.Event().wait(), TIMEOUT)
             case "takes nothing":
                 return
+            case "dies":
+                await self.fall_silent("takeImages")
         await super().do_takeImages(data)
+        if self.trouble == "never acknowledges":
+            await asyncio.wait_for(asyncio.Event().wait(), TIMEOUT)
+
+    async def integrate(self, exp_time: float) -> None:
+        await super().integrate(exp_time)
+        match self.trouble:
+            case "goes to FAULT":
+                await self.fault(code=5510, report="shutter stuck")
+            case "hangs, then goes to FAULT":
+                await self.fault(code=5510, report="shutter stuck")
+                await asyncio.wait_for(asyncio.Event().wait(), TIMEOUT)
+        self.assert_enabled("takeImages")
 
     def write_image(self, header: Any) -> None:
         super().write_image(header)
@@ -76,6 +90,7 @@ class Spectrograph(AtSpectrographCsc):
     def __init__(self) -> None:
         self.moves: list[tuple[str, int, str]] = []
         self.jammed = False
+        self.breaks = False
         self.tells_late = False
         self._reports: set[asyncio.Task[None]] = set()
         super().__init__(time_scale=TIME_SCALE)
@@ -89,6 +104,9 @@ class Spectrograph(AtSpectrographCsc):
         await super().do_changeDisperser(data)
 
     async def turn(self, wheel: Any, slot: int) -> None:
+        if self.breaks:
+            await self.fault(code=1, report="no power")
+            await asyncio.wait_for(asyncio.Event().wait(), TIMEOUT)
         if not self.jammed:
             await super().turn(wheel, slot)
 
@@ -111,6 +129,7 @@ class Observatory:
 
     camera: Camera
     spectrograph: Spectrograph
+    header_service: SimulatedCsc
     latiss: CalibrationLatiss
     watch: ComponentWatch
 
@@ -132,7 +151,8 @@ def flats(config: str = "") -> Series:
 async def observatory(domain: Any, tmp_path: Path) -> AsyncIterator[Observatory]:
     observatory = Observatory()
     observatory.spectrograph, observatory.camera = Spectrograph(), Camera(tmp_path)
-    others = SimulatedCsc("ATHeaderService"), SimulatedCsc("ATOODS")
+    observatory.header_service = SimulatedCsc("ATHeaderService")
+    others = observatory.header_service, SimulatedCsc("ATOODS")
     cscs = (observatory.spectrograph, observatory.camera, *others)
     observatory.latiss = CalibrationLatiss(domain=domain, intended_usage=CalibrationUsages.Calibrations)
     try:
@@ -233,6 +253,86 @@ async def test_a_camera_that_hangs_is_given_up(
     assert str(error.value) == "DARK 2/3, 5 s: not taken, no answer in time. Check ATCamera."
 
 
+@pytest.mark.parametrize("trouble", ["goes to FAULT", "hangs, then goes to FAULT"])
+async def test_a_camera_that_goes_to_fault_is_told_at_once(observatory: Observatory, trouble: str) -> None:
+    observatory.camera.trouble = trouble
+    camera = observatory.make_camera()
+    async with asyncio.timeout(TIMEOUT):
+        with pytest.raises(CameraError, match=r"DARK 2/3, 5 s: .*5510.*shutter stuck.*\. Check ATCamera\.$"):
+            await camera.take(DARK, GROUP_ID)
+    # And it is not asked for another frame.
+    with pytest.raises(CameraError) as error:
+        await camera.take(FLAT, GROUP_ID)
+    assert str(error.value) == (
+        "FLAT 1/1, 0.5 s: not taken, ATCamera went to FAULT (error 5510: shutter stuck). Check ATCamera."
+    )
+    assert len(observatory.camera.commands) == 1
+
+
+async def test_a_camera_that_dies_is_told_before_its_time_is_up(observatory: Observatory) -> None:
+    observatory.watch = ComponentWatch(vars(observatory.latiss.rem).values(), heartbeat_timeout=2.5)
+    observatory.camera.trouble = "dies"
+    async with asyncio.timeout(TIMEOUT):
+        with pytest.raises(
+            CameraError, match=r"DARK 2/3, 5 s: lost, no heartbeat of ATCamera for \d s\. Che"
+        ):
+            await observatory.make_camera().take(DARK, GROUP_ID)
+
+
+async def test_no_frame_is_taken_that_would_have_no_header(observatory: Observatory) -> None:
+    await observatory.header_service.fault(code=3, report="no disk")
+    await wait_for_state(observatory.latiss.rem.atheaderservice, salobj.State.FAULT)
+    with pytest.raises(CameraError, match=r"not taken, ATHeaderService went to FAULT \(error 3: no disk\)"):
+        await observatory.make_camera().take(DARK, GROUP_ID)
+    assert observatory.camera.commands == []
+
+
+async def test_a_frame_is_not_lost_with_its_acknowledgement(
+    observatory: Observatory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LatissCamera, "EXPOSURE_MARGIN", 2 - DARK.exp_time)
+    observatory.camera.trouble = "never acknowledges"
+    assert await observatory.make_camera().take(DARK, GROUP_ID) == 2022092900001
+
+
+async def test_a_frame_that_was_begun_can_be_had_after_a_stop(observatory: Observatory) -> None:
+    # Given a script that is stopped while a frame is read out.
+    observatory.camera.readout_may_end.clear()
+    taking = asyncio.create_task(observatory.make_camera().take(DARK, GROUP_ID))
+
+    async def script() -> None:
+        await asyncio.shield(taking)
+
+    running = asyncio.create_task(script())
+    async with salobj.Remote(
+        observatory.latiss.domain, "ATCamera", include=["startReadout"], readonly=True
+    ) as remote:
+        await remote.evt_startReadout.next(flush=False, timeout=TIMEOUT)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    # Then the frame still comes to its end.
+    observatory.camera.readout_may_end.set()
+    assert await taking == 2022092900001
+
+
+async def test_an_image_that_was_never_read_out_does_not_hold_up_the_next(
+    observatory: Observatory, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(CalibrationLatiss, "READOUT_TIMEOUT", 1.0)
+    camera = observatory.make_camera()
+    # Given a camera that has begun an image before, and failed.
+    await observatory.camera.evt_startIntegration.set_write(
+        imageName="AT_O_20220928_000009", exposureTime=0.1, force_output=True
+    )
+    event = observatory.latiss.rem.atcamera.evt_startIntegration
+    async with asyncio.timeout(TIMEOUT):
+        while event.get().imageName != "AT_O_20220928_000009":
+            await event.next(flush=False)
+        assert await camera.take(DARK, GROUP_ID) == 2022092900001
+    assert "AT_O_20220928_000009 was never read out" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("config", "expected"),
     [
@@ -318,14 +418,42 @@ async def test_a_move_that_is_refused_is_a_camera_error(observatory: Observatory
         await observatory.set_up("filter: SDSSz")
 
 
+async def test_a_spectrograph_that_breaks_down_is_told_at_once(observatory: Observatory) -> None:
+    observatory.spectrograph.breaks = True
+    async with asyncio.timeout(TIMEOUT):
+        with pytest.raises(CameraError) as error:
+            await observatory.set_up("filter: SDSSr_65mm")
+    assert str(error.value) == (
+        "ATSpectrograph did not select {'filter': 'SDSSr_65mm'}: ATSpectrograph went to FAULT "
+        "(error 1: no power). Check ATSpectrograph before running again."
+    )
+
+
+async def test_a_component_that_died_unheard_is_named(observatory: Observatory) -> None:
+    # Given one whose last word was that it is ENABLED.
+    observatory.watch = ComponentWatch(vars(observatory.latiss.rem).values(), heartbeat_timeout=1.5)
+    observatory.header_service.heartbeat_interval = TIMEOUT
+    problems: tuple[str, ...] = ()
+    async with asyncio.timeout(TIMEOUT):
+        while not problems:
+            await asyncio.sleep(SHORT)
+            problems = await observatory.make_camera().check()
+    (problem,) = problems
+    assert problem.startswith("no heartbeat of ATHeaderService for ")
+
+
+async def wait_for_state(remote: Any, state: Any) -> None:
+    async with asyncio.timeout(TIMEOUT):
+        while remote.evt_summaryState.get().summaryState != state:
+            await remote.evt_summaryState.next(flush=False, timeout=TIMEOUT)
+
+
 async def test_components_that_are_not_enabled_are_named(observatory: Observatory) -> None:
     for name in ("atheaderservice", "atoods"):
         remote = getattr(observatory.latiss.rem, name)
         async with salobj.Remote(observatory.latiss.domain, remote.salinfo.name) as commander:
             await commander.cmd_disable.start(timeout=TIMEOUT)
-        async with asyncio.timeout(TIMEOUT):
-            while (await remote.evt_summaryState.next(flush=False)).summaryState != salobj.State.DISABLED:
-                pass
+        await wait_for_state(remote, salobj.State.DISABLED)
     (problem,) = await observatory.make_camera().check()
     assert "atheaderservice" in problem and "atoods" in problem and "ENABLED" in problem
     assert "atcamera" not in problem

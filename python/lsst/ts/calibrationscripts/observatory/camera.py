@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-__all__ = ["CalibrationLatiss", "CalibrationUsages", "LatissCamera"]
+__all__ = ["CalibrationLatiss", "CalibrationUsages", "LatissCamera", "image_id"]
 
 import asyncio
 from collections.abc import Iterator
@@ -43,8 +43,6 @@ class CalibrationLatiss(LATISS):
     READOUT_TIMEOUT = 30.0
     """Longest that a readout may take; the camera's own takes 2 s (s)."""
 
-    _lost_image = ""
-
     @property
     def valid_use_cases(self) -> CalibrationUsages:
         """The usages that can be asked for."""
@@ -77,15 +75,51 @@ class CalibrationLatiss(LATISS):
         has cut short, and half a minute where no image was ever taken.
         """
         last = self.camera.evt_startIntegration.get()
-        if last is not None and last.imageName != self._lost_image:
+        if last is not None:
+            heartbeat = self.camera.evt_heartbeat.get()
+            # By the camera's own clock.
+            age = 0.0 if heartbeat is None else heartbeat.private_sndStamp - last.private_sndStamp
             try:
-                async with asyncio.timeout(last.exposureTime + self.READOUT_TIMEOUT):
-                    await super().wait_for_camera_readiness()
+                await self.wait_for_readout(
+                    image_id(last.imageName), last.exposureTime + self.READOUT_TIMEOUT - age
+                )
             except TimeoutError:
-                self._lost_image = last.imageName
                 self.log.warning(f"{last.imageName} was never read out; the next image does not wait for it.")
         # The first one to come from here on is the one that is taken next.
         self.camera.evt_startIntegration.flush()
+
+    async def wait_for_readout(self, image: int, timeout: float) -> None:
+        """Wait until an image is read out.
+
+        Parameters
+        ----------
+        image : `int`
+            Its id; see `image_id`.
+        timeout : `float`
+            Longest wait (s).
+
+        Raises
+        ------
+        asyncio.TimeoutError
+            If it is not read out in time.
+        """
+        read_out = self.camera.evt_endReadout
+        async with asyncio.timeout(timeout):
+            last = read_out.get()
+            while last is None or image_id(last.imageName) != image:
+                last = await read_out.next(flush=False)
+
+
+def image_id(name: str) -> int:
+    """Return an image's id as observatory-control makes it of its name.
+
+    Parameters
+    ----------
+    name : `str`
+        Such as "AT_O_20220406_000007".
+    """
+    _, _, day_obs, seq_num = name.split("_")
+    return int(day_obs + seq_num[1:])
 
 
 class LatissCamera:
@@ -241,29 +275,17 @@ class LatissCamera:
                     f"{exposure.label}: not taken, {explain(error)}. Check ATCamera."
                 ) from error
             # Only the acknowledgement is missing: the frame may well be good.
-            taken = _image_id(begun.imageName)
+            taken = image_id(begun.imageName)
             self._latiss.log.warning(f"{exposure.label}: {explain(error)}, but {begun.imageName} has begun.")
-        await self._wait_for_readout(exposure, taken)
-        return taken
-
-    async def _wait_for_readout(self, exposure: PlannedExposure, taken: int) -> None:
-        """Wait for the readout: observatory-control returns before it."""
-        read_out, timeout = self._latiss.camera.evt_endReadout, self._latiss.READOUT_TIMEOUT
+        # observatory-control returns before the readout.
+        timeout = self._latiss.READOUT_TIMEOUT
         try:
-            async with asyncio.timeout(timeout):
-                image = await read_out.aget()
-                while _image_id(image.imageName) != taken:
-                    image = await read_out.next(flush=False)
+            await self._latiss.wait_for_readout(taken, timeout)
         except TimeoutError as error:
             raise CameraError(
                 f"{exposure.label}: exposure {taken} was not read out within {timeout:g} s. Check ATCamera."
             ) from error
-
-
-def _image_id(name: str) -> int:
-    """Return an image's id as observatory-control makes it of its name."""
-    _, _, day_obs, seq_num = name.split("_")
-    return int(day_obs + seq_num[1:])
+        return int(taken)
 
 
 def _unknown(key: str, value: int | str | None, names: list[str]) -> Iterator[str]:
