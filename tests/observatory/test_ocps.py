@@ -15,7 +15,13 @@ from lsst.ts.calibrationscripts.observatory.ocps import OcpsJobs
 from lsst.ts.calibrationscripts.observatory.sal import salobj
 from lsst.ts.calibrationscripts.observatory.watch import ComponentWatch
 from lsst.ts.calibrationscripts.plan import JobRequest
-from lsst.ts.calibrationscripts.ports import JobResult, JobTimeoutError, ObservatoryError
+from lsst.ts.calibrationscripts.ports import (
+    JobLostError,
+    JobRefusedError,
+    JobResult,
+    JobTimeoutError,
+    ObservatoryError,
+)
 
 TOPICS = ["summaryState", "errorCode", "heartbeat", "job_result"]
 
@@ -168,12 +174,12 @@ async def test_the_exit_code_is_handed_on(jobs: OcpsJobs, ocps: MockOcps, exit_c
 
 
 async def test_a_job_that_is_refused_says_why(jobs: OcpsJobs) -> None:
-    with pytest.raises(ObservatoryError, match=r"did not accept refused: .*Unknown pipeline"):
+    with pytest.raises(JobRefusedError, match=r"did not accept refused: .*Unknown pipeline"):
         await jobs.submit(request("refused"))
 
 
 async def test_a_job_without_an_id_is_an_error(jobs: OcpsJobs) -> None:
-    with pytest.raises(ObservatoryError, match="accepted a job without its id: 'busy'"):
+    with pytest.raises(JobRefusedError, match="accepted a job without its id: 'busy'"):
         await jobs.submit(request("nameless"))
 
 
@@ -182,7 +188,7 @@ async def test_a_job_that_nobody_acknowledges_is_given_up(
 ) -> None:
     monkeypatch.setattr(OcpsJobs, "SUBMIT_TIMEOUT", SHORT)
     async with salobj.Remote(domain, "OCPS", 1, include=TOPICS) as remote:
-        with pytest.raises(ObservatoryError, match=r"did not accept cpBias: .*not acknowledged in time"):
+        with pytest.raises(JobRefusedError, match=r"did not accept cpBias: .*not acknowledged in time"):
             await make_jobs(remote).submit(request("cpBias"))
 
 
@@ -191,7 +197,7 @@ async def test_a_job_that_the_ocps_loses_is_an_error_at_once(jobs: OcpsJobs, ocp
     result = asyncio.create_task(jobs.result("lost"))
     ocps.end("lost", "404 from the execution service")
     async with asyncio.timeout(TIMEOUT):
-        with pytest.raises(ObservatoryError, match=r"lost job lost: .*404 from the execution service"):
+        with pytest.raises(JobLostError, match=r"lost job lost: .*404 from the execution service"):
             await result
     # The other job goes on.
     await ocps.publish("other")
@@ -205,7 +211,7 @@ async def test_a_command_that_ends_without_a_result_is_an_error(
     await submit(jobs, "mute")
     result = asyncio.create_task(jobs.result("mute"))
     ocps.end("mute")
-    with pytest.raises(ObservatoryError, match="ended job mute but published no result"):
+    with pytest.raises(JobLostError, match="ended job mute but published no result"):
         await result
 
 
@@ -226,6 +232,57 @@ async def test_a_job_that_never_ends_is_given_up(remote: Any) -> None:
     async with asyncio.timeout(TIMEOUT):
         with pytest.raises(JobTimeoutError, match=r"job endless did not end within 0.3 s .*'job_timeout'"):
             await jobs.result("endless")
+
+
+async def test_an_ocps_that_goes_to_fault_loses_its_jobs_at_once(jobs: OcpsJobs, ocps: MockOcps) -> None:
+    await submit(jobs, "first", "second")
+    results = [asyncio.create_task(jobs.result(job_id)) for job_id in ("first", "second")]
+    await ocps.fault(code=1, report="no execution service")
+    async with asyncio.timeout(TIMEOUT):
+        errors = await asyncio.gather(*results, return_exceptions=True)
+    assert [(type(error), str(error)) for error in errors] == [
+        (JobLostError, f"the OCPS lost job {job_id}: OCPS:1 went to FAULT (error 1: no execution service)")
+        for job_id in ("first", "second")
+    ]
+    # And it is not asked to run another job, or to abort one.
+    with pytest.raises(JobRefusedError, match="did not accept third: OCPS:1 went to FAULT"):
+        await jobs.submit(request("third"))
+    with pytest.raises(ObservatoryError, match="OCPS:1 went to FAULT"):
+        await jobs.abort("first")
+    assert len(ocps.commands) == 2
+
+
+async def test_a_job_that_was_lost_may_yet_have_a_result(jobs: OcpsJobs, ocps: MockOcps, remote: Any) -> None:
+    await submit(jobs, "cpBias")
+    await ocps.fault(code=1, report="no execution service")
+    with pytest.raises(JobLostError):
+        await jobs.result("cpBias")
+    # Given an OCPS that comes back, with the job's end.
+    assert not await jobs.wait_ready(timeout=SHORT)
+    waiting = asyncio.create_task(jobs.wait_ready(timeout=TIMEOUT))
+    for command in ("standby", "start", "enable"):
+        await getattr(remote, f"cmd_{command}").start(timeout=TIMEOUT)
+    assert await waiting
+    await ocps.publish("cpBias")
+    assert await jobs.result("cpBias") == JobResult("cpBias", 0)
+
+
+async def test_an_ocps_that_dies_loses_its_jobs(remote: Any, ocps: MockOcps) -> None:
+    watch = ComponentWatch([remote], heartbeat_timeout=1.5)
+    jobs = OcpsJobs(remote, watch, job_timeout=TIMEOUT, log_path="")
+    await submit(jobs, "cpBias")
+    ocps.heartbeat_interval = TIMEOUT
+    async with asyncio.timeout(TIMEOUT):
+        with pytest.raises(JobLostError, match=r"lost job cpBias: no heartbeat of OCPS:1 for \d s"):
+            await jobs.result("cpBias")
+
+
+async def test_a_job_of_an_earlier_process_may_be_waited_for(remote: Any, ocps: MockOcps) -> None:
+    jobs = make_jobs(remote)
+    result = asyncio.create_task(jobs.result("cpBias"))
+    await ocps.publish("theirs", 1)
+    await ocps.publish("cpBias", 0)
+    assert await result == JobResult("cpBias", 0)
 
 
 async def test_who_waits_for_a_job_can_be_stopped(jobs: OcpsJobs) -> None:

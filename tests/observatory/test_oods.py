@@ -174,6 +174,34 @@ async def test_overdue_frames_are_looked_for_before_they_are_given_up(
     assert raws.asked == [frozenset({FIRST, SECOND})]
 
 
+async def test_an_oods_that_was_lost_is_remarked_where_frames_are_overdue(
+    remote: Any, oods: MockOods, raws: Any, domain: Any
+) -> None:
+    # Given an OODS that fails, and is back before anything is overdue.
+    ingest = make_ingest(remote, raws, timeout=3.0)
+    expect(ingest, FIRST, SECOND)
+    await oods.publish(SECOND)
+    report = asyncio.create_task(ingest.wait([FIRST, SECOND]))
+    async with salobj.Remote(domain, "ATOODS", include=["summaryState"]) as commander:
+        await oods.fault(code=2, report="no Butler")
+        await asyncio.sleep(2 * ComponentWatch.POLL_INTERVAL)
+        for command in ("standby", "start", "enable"):
+            await getattr(commander, f"cmd_{command}").start(timeout=TIMEOUT)
+    remark = (await report).remark
+    assert await report == IngestReport(missing=(FIRST,), remark=remark)
+    assert remark == "ATOODS went to FAULT (error 2: no Butler)"
+
+
+async def test_an_oods_that_was_lost_is_not_remarked_where_all_frames_came(
+    remote: Any, oods: MockOods, raws: Any
+) -> None:
+    ingest = make_ingest(remote, raws)
+    expect(ingest, FIRST)
+    await oods.publish(FIRST)
+    await oods.fault(code=2, report="no Butler")
+    assert await ingest.wait([FIRST]) == IngestReport()
+
+
 async def test_a_repository_that_cannot_be_asked_is_told(remote: Any, oods: MockOods) -> None:
     class Unreadable:
         async def raws(self, exposures: Any) -> frozenset[tuple[int, int]]:

@@ -154,11 +154,18 @@ class ComponentWatch:
         result : object
             What the work returned.
         text : `str`
-            The last trouble that the component was in; "" if in none.
+            The first trouble that the component was in; "" if in none.
         """
-        troubles = [""]
-        result = await self._accompany(component, work, troubles.append)
-        return result, troubles[-1]
+        first = ""
+
+        def note(text: str) -> None:
+            nonlocal first
+            # The reason of a fault may come after the fault.
+            if text.startswith(first):
+                first = text
+
+        result = await self._accompany(component, work, note)
+        return result, first
 
     async def wait_enabled(self, component: str, timeout: float) -> bool:
         """Wait until a component is ENABLED and heard of again.
