@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from lsst.daf.butler import Butler, CollectionType, MissingCollectionError, Timespan
-from lsst.ts.calibrationscripts.observatory.sal import LATISS, salobj
+from lsst.ts.calibrationscripts.observatory.sal import salobj
 from lsst.ts.calibrationscripts.simulation.faults import FAULTS, Fault, parse_fault
 from lsst.ts.calibrationscripts.simulation.faults.ocps import OcpsReorders
 from lsst.ts.calibrationscripts.simulation.faults.oods import OodsLate
@@ -99,24 +100,55 @@ class Client:
 Sky = Callable[..., AbstractAsyncContextManager[Client]]
 
 
+CAMERA_TOPICS = ["takeImages", "endReadout", "summaryState", "errorCode", "heartbeat"]
+
+
+@contextlib.asynccontextmanager
+async def connect(observatory: SimulatedObservatory) -> AsyncIterator[Client]:
+    async with (
+        salobj.Domain() as domain,
+        salobj.Remote(domain, "ATCamera", include=CAMERA_TOPICS) as camera,
+        salobj.Remote(domain, "ATSpectrograph") as spectrograph,
+        salobj.Remote(domain, "ATOODS", include=["imageInOODS"], evt_max_history=0) as oods,
+        salobj.Remote(domain, "OCPS", 1, evt_max_history=0) as ocps,
+    ):
+        yield Client(observatory, (camera, spectrograph, oods, ocps))
+
+
+def make(faults: tuple[str | Fault, ...]) -> list[Fault]:
+    return [fault if isinstance(fault, Fault) else parse_fault(fault) for fault in faults]
+
+
 @pytest.fixture
 def sky(topics: None, tmp_path: Path) -> Sky:
+    """Make observatories in one folder, with faults."""
+
     @contextlib.asynccontextmanager
     async def sky(*faults: str | Fault) -> AsyncIterator[Client]:
-        made = [fault if isinstance(fault, Fault) else parse_fault(fault) for fault in faults]
         async with (
-            SimulatedObservatory(tmp_path, scale=32, day_obs=DAY_OBS, faults=made) as observatory,
-            salobj.Domain() as domain,
-            salobj.Remote(
-                domain,
-                "ATCamera",
-                include=["takeImages", "endReadout", "summaryState", "errorCode", "heartbeat"],
-            ) as camera,
-            salobj.Remote(domain, "ATSpectrograph") as spectrograph,
-            salobj.Remote(domain, "ATOODS", include=["imageInOODS"], evt_max_history=0) as oods,
-            salobj.Remote(domain, "OCPS", 1, evt_max_history=0) as ocps,
+            SimulatedObservatory(tmp_path, scale=32, day_obs=DAY_OBS, faults=make(faults)) as observatory,
+            connect(observatory) as client,
         ):
-            yield Client(observatory, (camera, spectrograph, oods, ocps))
+            yield client
+
+    return sky
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def shared_sky(observatory: SimulatedObservatory) -> Sky:
+    """Give the module's observatory faults for a time, which is faster."""
+
+    @contextlib.asynccontextmanager
+    async def sky(*faults: str | Fault) -> AsyncIterator[Client]:
+        made = make(faults)
+        for fault in made:
+            fault.attach(observatory)
+        async with connect(observatory) as client:
+            yield client
+        for fault in made:
+            await fault.detach()
+        for csc in observatory.cscs:
+            csc.interceptors.clear()
 
     return sky
 
@@ -192,7 +224,7 @@ class TestCamera:
                 numImages=1, keyValueMap="imageType: BIAS", timeout=TIMEOUT, wait_done=False
             )
             assert ack.ack == salobj.SalRetCode.CMD_INPROGRESS
-            await asyncio.sleep(MOMENT)
+            await client.hear(lambda: client.images == [(image(1), 0)])
             assert (await client.camera.evt_endReadout.aget(timeout=TIMEOUT)).imageName == image(1)
             assert client.staged == []
         async with sky() as client:
@@ -202,8 +234,10 @@ class TestCamera:
 
 
 class TestSpectrograph:
-    async def test_wheel_gives_up_once(self, sky: Sky) -> None:
-        async with sky("wheel-timeout:2") as client:
+    pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+    async def test_wheel_gives_up_once(self, shared_sky: Sky) -> None:
+        async with shared_sky("wheel-timeout:2") as client:
             await client.spectrograph.cmd_changeFilter.set_start(filter=0, name="SDSSg_65mm", timeout=TIMEOUT)
             with pytest.raises(salobj.AckError) as caught:
                 await client.spectrograph.cmd_changeDisperser.set_start(disperser=1, name="", timeout=TIMEOUT)
@@ -212,8 +246,8 @@ class TestSpectrograph:
             assert not position.inPosition
             await client.spectrograph.cmd_changeDisperser.set_start(disperser=1, name="", timeout=TIMEOUT)
 
-    async def test_filter_wheel_reports_another_slot(self, sky: Sky) -> None:
-        async with sky("wrong-filter") as client:
+    async def test_filter_wheel_reports_another_slot(self, shared_sky: Sky) -> None:
+        async with shared_sky("wrong-filter") as client:
             await client.spectrograph.cmd_changeDisperser.set_start(disperser=1, name="", timeout=TIMEOUT)
             await client.spectrograph.cmd_changeFilter.set_start(filter=0, name="SDSSg_65mm", timeout=TIMEOUT)
             spectrograph = client.spectrograph
@@ -297,3 +331,225 @@ class TestOods:
             # that there is something to tell of.
             assert client.images == [(image(2), 1), (image(4), 0)]
             assert client.ingested() == [image(3), image(4)]
+
+
+def refused_by(caught: pytest.ExceptionInfo[Any]) -> str:
+    assert caught.value.ackcmd.ack == salobj.SalRetCode.CMD_FAILED
+    return str(caught.value.ackcmd.result)
+
+
+class TestOcps:
+    """With jobs that end within a moment, as what they do is no matter."""
+
+    pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+    @staticmethod
+    async def enable(client: Client) -> None:
+        for command in ("standby", "start", "enable"):
+            await getattr(client.ocps, f"cmd_{command}").start(timeout=TIMEOUT)
+
+    async def test_job_is_refused_once(self, shared_sky: Sky, empty: Path) -> None:
+        async with shared_sky("ocps-rejects:2") as client:
+            await client.run(empty)
+            with pytest.raises(salobj.AckError) as caught:
+                await client.submit(empty)
+            assert "503" in refused_by(caught)
+            await client.run(empty)
+            await client.hear(lambda: len(client.results) == 2)
+
+    async def test_result_is_lost_though_the_command_completes(self, shared_sky: Sky, empty: Path) -> None:
+        async with shared_sky("ocps-loses-result") as client:
+            lost, end = await client.run(empty)
+            assert end.ack == salobj.SalRetCode.CMD_COMPLETE
+            assert client.observatory.ocps.jobs[lost].exit_code == 1
+            job_id, _ = await client.run(empty)
+            assert client.results == [(job_id, 1)]
+
+    async def test_job_is_never_acknowledged_though_it_runs(self, shared_sky: Sky, empty: Path) -> None:
+        async with shared_sky("ocps-never-acknowledges") as client:
+            command = asyncio.create_task(client.submit(empty))
+            await client.hear(lambda: bool(client.results))
+            await asyncio.sleep(MOMENT)
+            assert not command.done()
+            command.cancel()
+            # And those that come after are answered.
+            job_id, end = await client.run(empty)
+            assert end.ack == salobj.SalRetCode.CMD_COMPLETE
+            assert client.results[1] == (job_id, 1)
+
+    async def test_result_comes_before_the_acknowledgement(self, shared_sky: Sky, empty: Path) -> None:
+        async with shared_sky("ocps-result-first") as client:
+            command = asyncio.create_task(client.submit(empty))
+            await client.hear(lambda: bool(client.results))
+            ack = await command
+            assert ack.ack == salobj.SalRetCode.CMD_INPROGRESS
+            assert client.results == [(json.loads(ack.result)["job_id"], 1)]
+
+    async def test_result_comes_twice(self, shared_sky: Sky, empty: Path) -> None:
+        async with shared_sky("ocps-duplicates:2") as client:
+            first, _ = await client.run(empty)
+            second, _ = await client.run(empty)
+            await client.hear(lambda: len(client.results) == 3)
+            assert client.results == [(first, 1), (second, 1), (second, 1)]
+
+    async def test_results_come_in_reverse_order(self, shared_sky: Sky, empty: Path) -> None:
+        async with shared_sky(OcpsReorders(delay=1000 * TIMEOUT)) as client:
+            first = json.loads((await client.submit(empty)).result)["job_id"]
+            async with asyncio.timeout(TIMEOUT):
+                await client.observatory.ocps.jobs[first].done.wait()
+            second, _ = await client.run(empty)
+            await client.hear(lambda: len(client.results) == 2)
+            assert client.results == [(second, 1), (first, 1)]
+
+    async def test_result_without_another_to_wait_for_is_let_go(self, shared_sky: Sky, empty: Path) -> None:
+        async with shared_sky(OcpsReorders(delay=1.0)) as client:
+            job_id, _ = await client.run(empty)
+            assert client.results == [(job_id, 1)]
+
+    async def test_results_of_others_come_before_ours(self, shared_sky: Sky, empty: Path) -> None:
+        async with shared_sky("ocps-foreign-result") as client:
+            ours = [(await client.run(empty))[0] for _ in range(2)]
+            await client.hear(lambda: len(client.results) == 8)
+            assert [exit_code for _, exit_code in client.results] == [1, 255, 0, 1] * 2
+            assert [client.results[n][0] for n in (3, 7)] == ours
+            assert len({job_id for job_id, _ in client.results}) == 8
+
+    async def test_ocps_leaves_enabled_and_its_job_goes_on(self, shared_sky: Sky, empty: Path) -> None:
+        async with shared_sky("ocps-leaves-enabled") as client:
+            job_id, end = await client.run(empty)
+            assert end.ack == salobj.SalRetCode.CMD_COMPLETE
+            assert client.results == [(job_id, 1)]
+            state = await client.ocps.evt_summaryState.aget(timeout=TIMEOUT)
+            assert state.summaryState == salobj.State.FAULT
+            with pytest.raises(salobj.AckError) as caught:
+                await client.submit(empty)
+            assert "Fault state" in refused_by(caught)
+            with pytest.raises(salobj.AckError) as caught:
+                await client.ocps.cmd_abort_job.set_start(job_id=job_id, timeout=TIMEOUT)
+            assert "Fault state" in refused_by(caught)
+            # It is sound once it is enabled again.
+            await self.enable(client)
+            assert (await client.run(empty))[1].ack == salobj.SalRetCode.CMD_COMPLETE
+
+    async def test_ocps_leaves_enabled_and_its_job_is_lost(self, shared_sky: Sky, gates: Any) -> None:
+        gate = gates.make()
+        async with shared_sky("ocps-loses-job") as client:
+            ack = await client.submit(gate.path)
+            with pytest.raises(salobj.AckError) as caught:
+                await client.ocps.cmd_execute.next_ackcmd(ack, timeout=TIMEOUT)
+            assert "is lost" in refused_by(caught)
+            state = await client.ocps.evt_summaryState.aget(timeout=TIMEOUT)
+            assert state.summaryState == salobj.State.FAULT
+            *_, job = client.observatory.ocps.jobs.values()
+            assert job.process.done
+            assert client.results == []
+            await self.enable(client)
+
+
+def query(*numbers: int) -> str:
+    exposures = ", ".join(str(2022092900000 + number) for number in numbers)
+    return f"instrument = 'LATISS' AND exposure IN ({exposures})"
+
+
+class TestJobs:
+    """With real biases: what becomes of a job and of its product."""
+
+    @staticmethod
+    def products(client: Client, job_id: str, dataset_type: str) -> int:
+        with Butler.from_config(str(client.observatory.repo)) as butler:
+            return len(butler.query_datasets(dataset_type, collections=f"u/ocps/{job_id}/run", explain=False))
+
+    @pytest.mark.slow
+    async def test_what_befalls_jobs(self, sky: Sky) -> None:
+        faults = ("job-fails:1", "job-killed:2", "job-drops-exposure:3", "disk-full:4")
+        async with sky(*faults) as client:
+            await client.take(2)
+            await client.hear(lambda: len(client.images) == 2)
+            ids = [(await client.run(BIAS, query(1, 2)))[0] for _ in range(5)]
+
+            assert [exit_code for _, exit_code in client.results] == [1, 1, 0, 1, 0]
+            logs = [client.observatory.ocps.jobs[job_id].log.read_text() for job_id in ids]
+            assert "simulatedFault" in logs[0]
+            assert "exit code -9" in logs[1] and "executing quantum" in logs[1]
+            assert "No space left on device" in logs[3]
+            assert [self.products(client, job_id, "cpBiasProc") for job_id in (ids[2], ids[4])] == [1, 2]
+            assert [self.products(client, job_id, "bias") for job_id in ids[1:]] == [0, 1, 0, 1]
+
+
+class TestRepository:
+    pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+    @staticmethod
+    def certify_bias(repo: Path) -> None:
+        """Certify the reference bias, as if a run had done it."""
+        with Butler.from_config(str(repo), writeable=True) as butler:
+            butler.collections.register(CALIB, CollectionType.CALIBRATION)
+            butler.collections.register("u/chain", CollectionType.CHAINED)
+            butler.collections.redefine_chain("u/chain", [CALIB])
+            refs = butler.query_datasets("bias", collections="LATISS/calib/reference")
+            butler.registry.certify(CALIB, refs, Timespan(None, None))
+
+    @staticmethod
+    def type_of(repo: Path) -> CollectionType | None:
+        with Butler.from_config(str(repo)) as butler:
+            try:
+                return butler.collections.get_info(CALIB).type
+            except MissingCollectionError:
+                return None
+
+    @staticmethod
+    def certified(repo: Path) -> list[str]:
+        with Butler.from_config(str(repo)) as butler:
+            return [
+                name
+                for name in ("bias", "dark", "defects", "flat", "ptc")
+                if any(butler.registry.queryDatasetAssociations(name, collections=[CALIB]))
+            ]
+
+    async def test_locked_repository_is_released_in_the_end(self, shared_sky: Sky, empty: Path) -> None:
+        async with shared_sky(RepositoryLocked(duration=1.0)) as client:
+            await client.run(empty)
+            database = client.observatory.repo / "gen3.sqlite3"
+            with (
+                contextlib.closing(sqlite3.connect(database, timeout=0.0)) as connection,
+                pytest.raises(sqlite3.OperationalError, match="locked"),
+            ):
+                connection.execute("SELECT * FROM instrument")
+            with contextlib.closing(sqlite3.connect(database, timeout=TIMEOUT)) as connection:
+                assert connection.execute("SELECT name FROM instrument").fetchall() == [("LATISS",)]
+
+    async def test_lock_does_not_outlast_its_fault(self, shared_sky: Sky, empty: Path) -> None:
+        async with shared_sky(RepositoryLocked(duration=TIMEOUT)) as client:
+            await client.run(empty)
+        assert self.type_of(client.observatory.repo) is None
+
+    async def test_collection_is_removed_from_its_chains_too(self, shared_sky: Sky, empty: Path) -> None:
+        async with shared_sky("collection-removed:2") as client:
+            repo = client.observatory.repo
+            await asyncio.to_thread(self.certify_bias, repo)
+            await client.run(empty)
+            assert self.type_of(repo) is CollectionType.CALIBRATION
+            await client.run(empty)
+            assert self.type_of(repo) is None
+
+    async def test_collection_is_of_another_type_for_a_time(self, shared_sky: Sky, empty: Path) -> None:
+        async with shared_sky("collection-changed") as client:
+            repo = client.observatory.repo
+            await asyncio.to_thread(self.certify_bias, repo)
+            await client.run(empty)
+            assert self.type_of(repo) is CollectionType.RUN
+        assert self.type_of(repo) is None
+
+    async def test_somebody_else_certifies_and_takes_it_back(self, shared_sky: Sky, empty: Path) -> None:
+        async with shared_sky("certification-conflict") as client:
+            repo = client.observatory.repo
+            await client.run(empty)
+            assert self.certified(repo) == ["bias", "dark", "defects", "flat", "ptc"]
+        assert self.certified(repo) == []
+
+    async def test_what_is_certified_already_is_left_alone(self, shared_sky: Sky, empty: Path) -> None:
+        async with shared_sky("certification-conflict") as client:
+            repo = client.observatory.repo
+            await asyncio.to_thread(self.certify_bias, repo)
+            await client.run(empty)
+        assert self.certified(repo) == ["bias"]

@@ -19,7 +19,7 @@ from ..repository import REFERENCE_COLLECTION
 from .base import Proceed, StepFault
 
 if TYPE_CHECKING:
-    from lsst.daf.butler import Butler, DatasetRef
+    from lsst.daf.butler import Butler, DataCoordinate
 
     from ..observatory import SimulatedObservatory
 
@@ -154,7 +154,7 @@ class CertificationConflict(_Intrusion):
     def attach(self, observatory: SimulatedObservatory) -> None:
         """Intercept the results."""
         super().attach(observatory)
-        self._certified: list[DatasetRef] = []
+        self._certified: dict[str, list[DataCoordinate]] = {}
 
     def intrude(self, butler: Butler) -> None:
         """Certify what can be certified."""
@@ -170,16 +170,14 @@ class CertificationConflict(_Intrusion):
                 butler.registry.certify(self.collection, refs, Timespan(None, None))
             except ConflictingDefinitionError:
                 continue
-            self._certified += refs
+            self._certified[dataset_type] = [ref.dataId for ref in refs]
 
     def make_good(self, butler: Butler) -> None:
         """Take back what was certified."""
         from lsst.daf.butler import Timespan
 
-        for ref in self._certified:
-            butler.registry.decertify(
-                self.collection, ref.datasetType, Timespan(None, None), dataIds=[ref.dataId]
-            )
+        for dataset_type, data_ids in self._certified.items():
+            butler.registry.decertify(self.collection, dataset_type, Timespan(None, None), dataIds=data_ids)
 
 
 def _lock(repo: Path) -> sqlite3.Connection:
