@@ -16,7 +16,9 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from click.testing import CliRunner
 from lsst.daf.butler import Butler, CollectionType, MissingCollectionError, Timespan
+from lsst.ts.calibrationscripts.cli import main
 from lsst.ts.calibrationscripts.observatory.sal import salobj
 from lsst.ts.calibrationscripts.simulation.faults import FAULTS, Fault, parse_fault
 from lsst.ts.calibrationscripts.simulation.faults.ocps import OcpsReorders
@@ -182,6 +184,24 @@ class TestNames:
         with pytest.raises(ValueError, match=text) as caught:
             parse_fault(text)
         assert says in str(caught.value)
+
+
+class TestCommandLine:
+    def test_faults_are_listed_with_what_they_do(self) -> None:
+        result = CliRunner(env={"COLUMNS": "200"}).invoke(main, ["simulate", "--list-faults"])
+        assert result.exit_code == 0
+        for name, fault in FAULTS.items():
+            assert any(
+                name in line and fault.counts in line and fault.description in line
+                for line in result.stdout.splitlines()
+            )
+
+    @pytest.mark.parametrize("text", ["camera-falt", "camera-fault:never"])
+    def test_what_is_no_fault_is_told_on_stderr(self, text: str, tmp_path: Path) -> None:
+        result = CliRunner().invoke(main, ["simulate", "--fault", text, "--workdir", str(tmp_path / "w")])
+        assert result.exit_code == 2
+        assert result.stderr.startswith(f"--fault '{text}': ")
+        assert not (tmp_path / "w").exists()
 
 
 class TestCamera:
@@ -515,7 +535,9 @@ class TestRepository:
                 pytest.raises(sqlite3.OperationalError, match="locked"),
             ):
                 connection.execute("SELECT * FROM instrument")
-            with contextlib.closing(sqlite3.connect(database, timeout=TIMEOUT)) as connection:
+            # Who waits gets it, as long as the event loop is not kept waiting.
+            await asyncio.to_thread(self.type_of, client.observatory.repo)
+            with contextlib.closing(sqlite3.connect(database, timeout=0.0)) as connection:
                 assert connection.execute("SELECT name FROM instrument").fetchall() == [("LATISS",)]
 
     async def test_lock_does_not_outlast_its_fault(self, shared_sky: Sky, empty: Path) -> None:

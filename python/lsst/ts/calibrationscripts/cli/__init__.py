@@ -161,6 +161,25 @@ def run(file: Path, json_file: Path | None) -> None:
     _finish(asyncio.run(run_on_sal(text)), json_file)
 
 
+def _list_faults(context: click.Context, parameter: click.Parameter, wanted: bool) -> None:
+    """Print the names that ``--fault`` takes, and exit."""
+    if not wanted:
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    from ..observatory import sal
+
+    sal.use(sal.SalProvider.LOCAL)
+    from ..simulation.faults import FAULTS
+
+    table = Table("--fault", "WHEN counts", "what happens", box=None, header_style="bold")
+    for name, fault in FAULTS.items():
+        table.add_row(name, fault.counts, fault.description)
+    Console().print(table)
+    context.exit()
+
+
 @main.command()
 @_FILE
 @click.option(
@@ -185,6 +204,21 @@ def run(file: Path, json_file: Path | None) -> None:
 @click.option(
     "--seed", type=click.IntRange(min=0), help="Of all noise.  [default: that of the work folder, or fixed]"
 )
+@click.option(
+    "--fault",
+    "fault_texts",
+    metavar="NAME[:WHEN]",
+    multiple=True,
+    help="Have something go wrong; may be repeated. See --list-faults.",
+)
+@click.option(
+    "--list-faults",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_list_faults,
+    help="Show what can go wrong, and exit.",
+)
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the run's JSON here.")
 def simulate(
     file: Path | None,
@@ -192,6 +226,7 @@ def simulate(
     scale: int | None,
     time_scale: float,
     seed: int | None,
+    fault_texts: tuple[str, ...],
     json_file: Path | None,
 ) -> None:
     """Run a configuration on a simulated observatory.
@@ -206,12 +241,20 @@ def simulate(
     text = _read(file)
     _parse(text)
     sal.use(sal.SalProvider.LOCAL)
+    from ..simulation.faults import parse_fault
+
+    try:
+        faults = [parse_fault(fault_text) for fault_text in fault_texts]
+    except ValueError as error:
+        _fail(f"--fault {error}", ExitCode.INVALID)
     from ..simulation.observatory import WorkFolderError
     from ._run import run_simulated
 
     try:
         report = asyncio.run(
-            run_simulated(text, workdir=workdir, scale=scale, time_scale=time_scale, seed=seed)
+            run_simulated(
+                text, workdir=workdir, scale=scale, time_scale=time_scale, seed=seed, faults=faults
+            )
         )
     except WorkFolderError as error:
         _fail(str(error), ExitCode.INVALID)

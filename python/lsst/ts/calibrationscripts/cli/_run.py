@@ -13,6 +13,7 @@ import asyncio
 import datetime
 import logging
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -23,6 +24,7 @@ from ..observatory.make_latiss_calibrations import MakeLatissCalibrations
 from ..observatory.sal import salobj
 from ..plan import make_plan
 from ..report import RunReport
+from ..simulation.faults import Fault
 from ..simulation.queue import LogMessage, run_script
 from ._display import ProgressWatcher
 
@@ -80,7 +82,13 @@ async def run_on_sal(text: str) -> RunReport:
 
 
 async def run_simulated(
-    text: str, *, workdir: Path, scale: int | None, time_scale: float, seed: int | None
+    text: str,
+    *,
+    workdir: Path,
+    scale: int | None,
+    time_scale: float,
+    seed: int | None,
+    faults: Sequence[Fault] = (),
 ) -> RunReport:
     """Run a configuration on the simulated observatory.
 
@@ -90,7 +98,7 @@ async def run_simulated(
         The configuration (YAML), known to be valid.
     workdir : `pathlib.Path`
         The observatory's folder.
-    scale, time_scale, seed
+    scale, time_scale, seed, faults
         See `SimulatedObservatory`.
 
     Returns
@@ -114,6 +122,8 @@ async def run_simulated(
         generation=config.pipeline_generation,
         time_scale=time_scale,
         day_obs=_observing_day(config),
+        faults=faults,
+        calib_collection=config.calib_collection,
     )
     click.echo(f"Starting the simulated observatory in {workdir}.", err=True)
     async with simulated as observatory:
