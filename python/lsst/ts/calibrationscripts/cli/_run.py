@@ -15,6 +15,7 @@ import logging
 import signal
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import yaml
@@ -24,9 +25,11 @@ from ..observatory.make_latiss_calibrations import MakeLatissCalibrations
 from ..observatory.sal import salobj
 from ..plan import make_plan
 from ..report import RunReport
-from ..simulation.faults import Fault
 from ..simulation.queue import LogMessage, run_script
 from ._display import ProgressWatcher
+
+if TYPE_CHECKING:
+    from ..simulation.faults import Fault
 
 
 async def run_on_sal(text: str) -> RunReport:
