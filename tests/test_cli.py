@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -147,6 +149,51 @@ def test_quick_commands_import_nothing_heavy(args: list[str], write: Any) -> Non
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=60)
+
+
+def interrupted(config: Path, folder: Path, at: str, *signals: int) -> tuple[int, str, Any]:
+    """Simulate; send signals as a terminal does, once something is said."""
+    out = folder / "run.json"
+    command = [sys.executable, "-c", "from lsst.ts.calibrationscripts.cli import main; main()"]
+    arguments = ["simulate", str(config), "--workdir", str(folder / "w"), "--json", str(out)]
+    with subprocess.Popen(
+        command + arguments,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as program:
+        assert program.stdout is not None
+        text = ""
+        for line in program.stdout:
+            text += line
+            if at in line:
+                break
+        for number in signals:
+            os.killpg(program.pid, number)
+        text += program.communicate(timeout=60)[0]
+    return program.returncode, text, json.loads(out.read_text())
+
+
+@pytest.mark.slow
+def test_a_signal_stops_the_run_and_aborts_its_jobs(write: Any, tmp_path: Path) -> None:
+    config = write("script_mode: BIAS\nn_bias: 3\n")
+    code, text, data = interrupted(config, tmp_path, "verify BIAS: job", signal.SIGTERM, signal.SIGINT)
+    assert code == 1
+    assert "Traceback" not in text
+    assert data["state"] == "STOPPED"
+    stages = {stage["name"]: stage for stage in data["stages"]}
+    assert (stages["expose BIAS"]["outcome"], stages["verify BIAS"]["outcome"]) == ("PASSED", "ABORTED")
+    assert f"Job {stages['verify BIAS']['job_id']} aborted." in text
+
+
+@pytest.mark.slow
+def test_a_signal_before_the_run_ends_it_in_good_order(write: Any, tmp_path: Path) -> None:
+    config = write("script_mode: BIAS\nn_bias: 3\n")
+    code, text, data = interrupted(config, tmp_path, "Starting", signal.SIGINT, signal.SIGTERM)
+    assert code == 1
+    assert "Traceback" not in text
+    assert (data["state"], data["reason"]) == ("STOPPED", "interrupted before the script ran")
 
 
 @pytest.mark.slow

@@ -147,18 +147,17 @@ def verdict(file: Path, image_type: str, instrument: str, threshold: int, as_jso
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the run's JSON here.")
 def run(file: Path, json_file: Path | None) -> None:
     """Run a configuration on the SAL that is installed."""
-    import asyncio
-
     from ..observatory import sal
 
     text = _read(file)
     _parse(text)
     sal.use(sal.SalProvider.SALOBJ)
     try:
+        from ._program import run_program
         from ._run import run_on_sal
     except sal.SalNotInstalledError as error:
         _fail(str(error), ExitCode.SCRIPT_FAILED)
-    _finish(asyncio.run(run_on_sal(text)), json_file)
+    _finish(run_program(run_on_sal(text)), json_file)
 
 
 def _list_faults(context: click.Context, parameter: click.Parameter, wanted: bool) -> None:
@@ -234,8 +233,6 @@ def simulate(
     The frames, the Butler repository and `pipetask` are real. Without FILE,
     the daily default is run.
     """
-    import asyncio
-
     from ..observatory import sal
 
     text = _read(file)
@@ -248,13 +245,12 @@ def simulate(
     except ValueError as error:
         _fail(f"--fault {error}", ExitCode.INVALID)
     from ..simulation.observatory import WorkFolderError
+    from ._program import run_program
     from ._run import run_simulated
 
     try:
-        report = asyncio.run(
-            run_simulated(
-                text, workdir=workdir, scale=scale, time_scale=time_scale, seed=seed, faults=faults
-            )
+        report = run_program(
+            run_simulated(text, workdir=workdir, scale=scale, time_scale=time_scale, seed=seed, faults=faults)
         )
     except WorkFolderError as error:
         _fail(str(error), ExitCode.INVALID)

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 __all__ = ["run_on_sal", "run_simulated"]
 
-import asyncio
 import datetime
 import logging
-import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +28,7 @@ from ._display import ProgressWatcher
 
 if TYPE_CHECKING:
     from ..simulation.faults import Fault
+from ._program import program_loop
 
 
 async def run_on_sal(text: str) -> RunReport:
@@ -47,7 +46,6 @@ async def run_on_sal(text: str) -> RunReport:
     config = parse(text)
     plan = make_plan(config)
     scripts: list[MakeLatissCalibrations] = []
-    stops: set[asyncio.Task[None]] = set()
 
     with ProgressWatcher(plan) as watcher:
 
@@ -55,12 +53,7 @@ async def run_on_sal(text: str) -> RunReport:
             script = MakeLatissCalibrations(index=index)
             script.watcher = watcher
             scripts.append(script)
-            # SAL's own handler of these signals would end the script without
-            # a word to the jobs that it has started.
-            for number in (signal.SIGINT, signal.SIGTERM):
-                asyncio.get_running_loop().add_signal_handler(
-                    number, lambda: stops.add(asyncio.create_task(script.do_stop(None)))
-                )
+            program_loop().script = script
             return script
 
         def show(message: LogMessage) -> None:

@@ -48,6 +48,7 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
         self._config: CalibrationConfig | None = None
         self._plan: RunPlan | None = None
         self._procedure: Procedure | None = None
+        self._stopping: asyncio.Task[None] | None = None
 
     @classmethod
     def get_schema(cls) -> dict[str, Any]:
@@ -100,6 +101,18 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
         for notice in self._plan.notices:
             self.log.warning(notice)
         await self.start_remotes()
+
+    def signal_handler(self) -> None:
+        """Stop on SIGINT or SIGTERM as if told to, so that jobs are aborted.
+
+        salobj's own handler leaves a run without a word to its jobs.
+        """
+        if self._procedure is None:
+            if not self.done_task.done():
+                super().signal_handler()
+        elif self._stopping is None:
+            self.log.info("Stopped by a termination signal.")
+            self._stopping = asyncio.create_task(self.do_stop(None))
 
     def set_metadata(self, metadata: Any) -> None:
         """Tell the script queue how long the run takes, and what with."""

@@ -1,0 +1,92 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A program of many SAL components, and what signals do to it."""
+
+from __future__ import annotations
+
+__all__ = ["program_loop", "run_program"]
+
+import asyncio
+import signal
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import click
+
+from ..observatory.script import BaseMakeCalibrations
+from ..report import RunReport
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class ProgramLoop(asyncio.SelectorEventLoop):
+    """An event loop whose program alone says what ends it.
+
+    Every SAL component takes SIGINT and SIGTERM for its own, to end without
+    a word to the others. Here components are parts of one program, which
+    may have jobs to abort first.
+    """
+
+    script: BaseMakeCalibrations | None = None
+    """What is to be stopped; before it runs, the main task is cancelled."""
+
+    def stop_on_signals(self) -> None:
+        """Let the signals stop the script, or else the running task."""
+        task = asyncio.current_task()
+        assert task is not None
+
+        def stop() -> None:
+            if self.script is not None and self.script.report is not None:
+                self.script.signal_handler()
+            elif not task.cancelling():
+                # A second time would interrupt the cleaning up.
+                task.cancel()
+
+        for number in _SIGNALS:
+            super().add_signal_handler(number, stop)
+
+    def add_signal_handler(self, sig: int, callback: Callable[..., object], *args: object) -> None:
+        """Ignore what components want."""
+
+    def remove_signal_handler(self, sig: int) -> bool:
+        """Ignore what components want."""
+        return False
+
+    def close(self) -> None:
+        """Close the loop; the signals do what they did before."""
+        for number in _SIGNALS:
+            super().remove_signal_handler(number)
+        super().close()
+
+
+def program_loop() -> ProgramLoop:
+    """Return the loop of `run_program`, which is running."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, ProgramLoop), "run_program runs this"
+    return loop
+
+
+def run_program(work: Coroutine[Any, Any, RunReport]) -> RunReport:
+    """Run to the end, which SIGINT and SIGTERM bring on in good order.
+
+    Parameters
+    ----------
+    work : coroutine
+        `run_on_sal` or `run_simulated`.
+
+    Returns
+    -------
+    report : `RunReport`
+    """
+
+    async def program() -> RunReport:
+        program_loop().stop_on_signals()
+        return await work
+
+    try:
+        with asyncio.Runner(loop_factory=ProgramLoop) as runner:
+            return runner.run(program())
+    except asyncio.CancelledError:
+        reason = "interrupted before the script ran"
+        click.echo(reason.capitalize() + ".", err=True)
+        return RunReport(state="STOPPED", reason=reason)
