@@ -328,3 +328,25 @@ def test_the_texts_are_of_both_kinds_and_always_the_same() -> None:
 
     assert [outcome.text for outcome in outcomes(0)] == [typist.text() for _ in outcomes(0)]
     assert 0.1 < len(accepted(0)) / len(outcomes(0)) < 0.9
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "exp_times_dark: [" + "1," * 16_000 + "]",
+        "fail_on: [" + "1,a," * 8_000 + "]",
+        "exposures: {BIAS: [" + "1,a," * 8_000 + "]}",
+        "flat_sets: [" + "{}," * 10_000 + "]",
+        "exp_times_dark: &a [" + "1," * 15_000 + "]\nflat_sets: [" + "{exp_times_flat: *a}," * 18 + "]",
+        "\n".join(f"{'exp_times_flat' * 11}{i}: 1" for i in range(195)),
+        "note: '" + "\\" * 32_000,
+    ],
+    ids=lambda text: text[:12],
+)
+def test_long_texts_are_refused_as_soon(text: str) -> None:
+    start = time.process_time()
+
+    with pytest.raises(ConfigurationError):
+        parse(text)
+
+    assert time.process_time() - start < LIMIT
