@@ -4,12 +4,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import pytest_asyncio
+from leaks import no_tasks_left
 from lsst.ts.calibrationscripts.observatory import sal
 
 # The suite runs unchanged on real salobj with CALIBSCRIPTS_SAL=salobj.
@@ -21,23 +21,15 @@ def pytest_configure(config: pytest.Config) -> None:
     """Leave warnings about the observatory's own code to its owners."""
     if sal.provider() is sal.SalProvider.SALOBJ:
         config.addinivalue_line("filterwarnings", r"default:::lsst\.ts\.(salobj|utils|xml|observatory)\b")
-        # salobj leaves its connections to the schema registry to the collector.
+        # salobj never closes its connections to the schema registry.
         config.addinivalue_line("filterwarnings", r"ignore:unclosed .*[sS]ocket:ResourceWarning")
 
 
 @pytest_asyncio.fixture(autouse=True)
-async def no_leaked_tasks(request: pytest.FixtureRequest) -> AsyncIterator[None]:
+async def no_leaked_tasks() -> AsyncIterator[None]:
     """Fail a test that leaves an asyncio task running."""
-    if sal.provider() is not sal.SalProvider.LOCAL:
+    async with no_tasks_left():
         yield
-        return
-    before = asyncio.all_tasks()
-    yield
-    for _ in range(3):
-        await asyncio.sleep(0)
-    leaked = {task for task in asyncio.all_tasks() - before if not task.done()}
-    leaked.discard(asyncio.current_task())
-    assert not leaked, f"tasks left running: {leaked}"
 
 
 @pytest.fixture
@@ -49,21 +41,18 @@ def topics(monkeypatch: pytest.MonkeyPatch) -> None:
     test wrote would reach this one as history otherwise: job "1" would have
     ended before it began, and a component would be in its last state.
     """
+    _set_topics(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def module_topics() -> Iterator[None]:
+    """Give a module's tests, which share components, topics of their own."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        _set_topics(monkeypatch)
+        yield
+
+
+def _set_topics(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LSST_SITE", os.environ.get("LSST_SITE", "test"))
     monkeypatch.setenv("LSST_TOPIC_SUBNAME", "")
     sal.salobj.set_test_topic_subname(randomize=True)
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Show what tests have measured against the truth."""
-    measured = [
-        f"{name}: {value}"
-        for reports in terminalreporter.stats.values()
-        for report in reports
-        if getattr(report, "when", None) == "call"
-        for name, value in report.user_properties
-    ]
-    if measured:
-        terminalreporter.section("measured against the truth")
-        for line in sorted(measured):
-            terminalreporter.write_line(line)

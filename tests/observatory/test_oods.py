@@ -83,6 +83,16 @@ def expect(ingest: OodsIngest, *exposures: int) -> None:
         ingest.expect(exposure)
 
 
+async def heard(remote: Any, exposure: int, sensor: str = "S00") -> None:
+    """Wait until what was published of a frame has come through."""
+    async with asyncio.timeout(TIMEOUT):
+        while True:
+            data = remote.evt_imageInOODS.get()
+            if data is not None and (data.obsid, data.sensor) == (obsid(exposure), sensor):
+                return
+            await asyncio.sleep(0.01)
+
+
 async def test_ingested_frames_are_waited_for(remote: Any, oods: MockOods, raws: Any) -> None:
     ingest = make_ingest(remote, raws)
     expect(ingest, FIRST, SECOND)
@@ -116,6 +126,7 @@ async def test_images_of_others_are_not_taken_for_ours(remote: Any, oods: MockOo
     await oods.publish("")
     await oods.publish("../AT_O_20220929_000001.fits")
     await oods.publish(SECOND)
+    await heard(remote, SECOND)
     expect(ingest, FIRST, SECOND)
     assert await ingest.wait([FIRST, SECOND]) == IngestReport(missing=(FIRST,))
     assert raws.asked == [frozenset({FIRST})]
@@ -138,6 +149,7 @@ async def test_a_frame_is_ingested_once_all_its_detectors_are(remote: Any, oods:
         await oods.publish(FIRST, raft="R22", sensor=sensor)
     for sensor in ("S00", "S22"):
         await oods.publish(SECOND, raft="R22", sensor=sensor)
+    await heard(remote, SECOND, "S22")
     expect(ingest, FIRST, SECOND)
     assert await ingest.wait([FIRST, SECOND]) == IngestReport(missing=(SECOND,))
 
@@ -167,8 +179,9 @@ async def test_overdue_frames_are_looked_for_before_they_are_given_up(
 ) -> None:
     raws.present.add((SECOND, 0))
     ingest = make_ingest(remote, raws, timeout=SHORT)
-    expect(ingest, FIRST, SECOND, THIRD)
     await oods.publish(THIRD)
+    await heard(remote, THIRD)
+    expect(ingest, FIRST, SECOND, THIRD)
     report = await ingest.wait([FIRST, SECOND, THIRD])
     assert report == IngestReport(missing=(FIRST,), late=(SECOND,))
     assert raws.asked == [frozenset({FIRST, SECOND})]

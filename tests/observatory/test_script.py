@@ -12,13 +12,13 @@ import asyncio
 import contextlib
 import datetime
 import logging
-import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 import pytest_asyncio
 import yaml
+from leaks import no_tasks_left
 from lsst.daf.butler import Butler
 from lsst.ts.calibrationscripts.config import parse
 from lsst.ts.calibrationscripts.observatory import make_latiss_calibrations
@@ -40,31 +40,20 @@ STOP_TIMEOUT = 10.0
 GROUP_ID = "2022-09-29T14:00:00.000"
 
 
-@pytest.fixture(scope="module")
-def module_topics() -> Iterator[None]:
-    """Give the module SAL topics that no other test can see."""
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setenv("LSST_SITE", os.environ.get("LSST_SITE", "test"))
-        monkeypatch.setenv("LSST_TOPIC_SUBNAME", "")
-        salobj.set_test_topic_subname(randomize=True)
-        yield
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def observatory(
     module_topics: None, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[SimulatedObservatory]:
-    before = asyncio.all_tasks()
-    async with SimulatedObservatory(
-        tmp_path_factory.mktemp("observatory"),
-        scale=32,
-        time_scale=0.005,
-        day_obs=datetime.date(2022, 9, 29),
-    ) as observatory:
+    async with (
+        no_tasks_left(),
+        SimulatedObservatory(
+            tmp_path_factory.mktemp("observatory"),
+            scale=32,
+            time_scale=0.005,
+            day_obs=datetime.date(2022, 9, 29),
+        ) as observatory,
+    ):
         yield observatory
-    for _ in range(3):
-        await asyncio.sleep(0)
-    assert {task for task in asyncio.all_tasks() - before if not task.done()} <= {asyncio.current_task()}
 
 
 class Run:

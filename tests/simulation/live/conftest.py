@@ -12,35 +12,24 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from lsst.ts.calibrationscripts.observatory.sal import salobj
+from leaks import no_tasks_left
 from lsst.ts.calibrationscripts.simulation.observatory import SimulatedObservatory
 
 DAY_OBS = datetime.date(2022, 9, 29)
 SCALE = 32
 
 
-@pytest.fixture(scope="module")
-def module_topics() -> Iterator[None]:
-    """Give the module SAL topics that no other test can see."""
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setenv("LSST_SITE", os.environ.get("LSST_SITE", "test"))
-        monkeypatch.setenv("LSST_TOPIC_SUBNAME", "")
-        salobj.set_test_topic_subname(randomize=True)
-        yield
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def observatory(
     module_topics: None, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[SimulatedObservatory]:
-    before = asyncio.all_tasks()
-    async with SimulatedObservatory(
-        tmp_path_factory.mktemp("observatory"), scale=SCALE, day_obs=DAY_OBS
-    ) as observatory:
+    async with (
+        no_tasks_left(),
+        SimulatedObservatory(
+            tmp_path_factory.mktemp("observatory"), scale=SCALE, day_obs=DAY_OBS
+        ) as observatory,
+    ):
         yield observatory
-    for _ in range(3):
-        await asyncio.sleep(0)
-    assert {task for task in asyncio.all_tasks() - before if not task.done()} <= {asyncio.current_task()}
 
 
 class Gate:

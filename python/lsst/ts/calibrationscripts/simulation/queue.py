@@ -194,6 +194,8 @@ class QueuedScript:
         ------
         lsst.ts.salobj.AckError
             If the script refuses; its state is then CONFIGURE_FAILED.
+        TimeoutError
+            If it does not say that it is configured, and for how long.
         """
         await self.remote.cmd_configure.set_start(
             config=config,
@@ -204,6 +206,9 @@ class QueuedScript:
             timeout=CONFIGURE_TIMEOUT,
         )
         await self.wait_for("CONFIGURED", timeout=CONFIGURE_TIMEOUT)
+        # Written before that state, it may yet be heard after it.
+        async with asyncio.timeout(CONFIGURE_TIMEOUT), self._changed:
+            await self._changed.wait_for(lambda: self._metadata is not None)
 
     async def run(
         self,
@@ -328,7 +333,9 @@ class QueuedScript:
             self._changed.notify_all()
 
     async def _hear_metadata(self, data: Any) -> None:
-        self._metadata = data
+        async with self._changed:
+            self._metadata = data
+            self._changed.notify_all()
 
     async def _hear_message(self, data: Any) -> None:
         message = LogMessage(data.level, data.message, data.traceback)
