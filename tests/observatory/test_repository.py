@@ -7,9 +7,14 @@ On a real Butler repository, which these tests share.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import dataclasses
 import datetime
 import logging
+import shutil
+import sqlite3
+import threading
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +25,7 @@ from astropy.time import Time
 from lsst.daf.butler import Butler, CollectionType, DatasetType
 from lsst.ts.calibrationscripts.instruments import LATISS
 from lsst.ts.calibrationscripts.observatory.repository import ButlerRepository
-from lsst.ts.calibrationscripts.ports import Certification, Gain, ObservatoryError
+from lsst.ts.calibrationscripts.ports import Certification, ExposureRecord, Gain, ObservatoryError
 from lsst.ts.calibrationscripts.simulation.ccd import CcdModel
 from lsst.ts.calibrationscripts.simulation.products import PhotonTransferCurve
 from lsst.ts.calibrationscripts.simulation.repository import (
@@ -49,9 +54,14 @@ def repo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return repo
 
 
+def group_of(exposure: int) -> str:
+    return f"2022-09-29T14:00:00.000#{exposure % 100_000}"
+
+
 def make_raw(folder: Path, ccd: CcdModel, exposure: int, second: int) -> Path:
     begin = Time(datetime.datetime(DAY.year, DAY.month, DAY.day, 14, 0, second), scale="tai")
-    header = RawHeader(f"AT_O_{DAY:%Y%m%d}_{exposure % 100_000:06d}", "FLAT", 5.0, begin, begin)
+    obs_id = f"AT_O_{DAY:%Y%m%d}_{exposure % 100_000:06d}"
+    header = RawHeader(obs_id, "FLAT", 5.0, begin, begin, group_id=group_of(exposure))
     path = folder / f"{header.obs_id}.fits"
     write_raw(path, ccd.expose("FLAT", 5.0, exposure, "empty_1~empty_1"), header, ccd)
     return path
@@ -218,10 +228,55 @@ async def test_a_repository_that_cannot_be_read_is_one_problem(tmp_path: Path, k
         await repository.raws([EXPOSURES[0]])
 
 
+@pytest.fixture
+def read_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give this process no more than the right to read databases."""
+    connect = sqlite3.connect
+
+    def connect_to_read(target: str, **kwargs: Any) -> sqlite3.Connection:
+        return connect(target.replace("mode=rwc", "mode=ro"), **kwargs)
+
+    monkeypatch.setattr(sqlite3, "connect", connect_to_read)
+
+
+@pytest.mark.usefixtures("read_only")
+async def test_a_repository_that_cannot_be_written_is_found_before_the_first_exposure(
+    repository: ButlerRepository, repo: Path, daily: str
+) -> None:
+    (problem,) = await repository.check({"LATISS/calib"}, [certification(daily)])
+    assert problem.startswith(f"{repo}: could not write into the registry: ")
+    assert "attempt to write a readonly database" in problem
+    assert problem.endswith("have the permissions of the repository mended")
+    # It is none where nothing is to be certified.
+    assert await repository.check({"LATISS/calib"}, []) == ()
+
+
+async def test_a_check_leaves_the_repository_as_it_is(
+    repository: ButlerRepository, butler: Butler, daily: str
+) -> None:
+    def collections() -> dict[str, str | None]:
+        butler.registry.refresh()
+        names = butler.collections.query("*")
+        return {name: butler.registry.getCollectionDocumentation(name) for name in names}
+
+    before = collections()
+    assert await repository.check({"LATISS/calib"}, [certification(daily)]) == ()
+    assert collections() == before
+
+
+async def test_a_disk_that_is_nearly_full_is_found_before_the_first_exposure(
+    repository: ButlerRepository, repo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(repo)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=5_000_000))
+    (problem,) = await repository.check({"LATISS/calib"}, [])
+    assert problem.startswith(f"{repo}: only 5 MB are left on its disk")
+
+
 async def test_a_repository_that_does_not_answer_is_given_up(
     repository: ButlerRepository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(repository, "TIMEOUT", 0.0)
+    monkeypatch.setattr(ButlerRepository, "TIMEOUT", 0.0)
     with pytest.raises(ObservatoryError, match="could not look for raw frames within 0 s"):
         await repository.raws(EXPOSURES)
 
@@ -234,6 +289,30 @@ async def test_raws_are_found_by_exposure(repository: ButlerRepository) -> None:
     assert await repository.raws(EXPOSURES[:1]) == {(EXPOSURES[0], 0)}
     assert await repository.raws([2022092999999]) == frozenset()
     assert await repository.raws([]) == frozenset()
+
+
+async def test_an_exposure_is_found_by_its_group(repository: ButlerRepository) -> None:
+    assert await repository.exposure_of_group(group_of(EXPOSURES[1])) == EXPOSURES[1]
+    assert await repository.exposure_of_group("2022-09-29T14:00:00.000#9") is None
+    assert await repository.exposure_of_group("it's one") is None
+
+
+async def test_exposures_are_known_by_their_records(repository: ButlerRepository) -> None:
+    assert await repository.exposure_records([*EXPOSURES, 2022092999999]) == {
+        exposure: ExposureRecord("FLAT", 5.0, "empty_1~empty_1", group_of(exposure)) for exposure in EXPOSURES
+    }
+    assert await repository.exposure_records([]) == {}
+
+
+async def test_a_product_is_there_once_it_is_for_each_detector(
+    repository: ButlerRepository, repo: Path, job: str
+) -> None:
+    assert await repository.product_in("bias", f"{job}/run")
+    assert await repository.product_in("flat", f"{job}/run")
+    assert not await repository.product_in("dark", f"{job}/run")
+    assert not await repository.product_in("no_such_type", f"{job}/run")
+    assert not await repository.product_in("bias", "u/ocps/none/run")
+    assert not await ButlerRepository(str(repo), LATISS, (0, 1)).product_in("bias", f"{job}/run")
 
 
 async def test_exposures_with_a_dataset_are_those_of_the_collection(
@@ -351,3 +430,138 @@ async def test_a_certification_that_cannot_be_read_back_is_an_error(
     monkeypatch.setattr("lsst.daf.butler._registry_shim.RegistryShim.certify", lambda *args: None)
     with pytest.raises(ObservatoryError, match=r"could not read back bias from .* cannot be found"):
         await repository.certify(certification(daily, source=job))
+
+
+async def test_what_a_run_has_certified_is_not_in_its_own_way(
+    repository: ButlerRepository, butler: Butler, job: str, daily: str
+) -> None:
+    # Given a run that stopped after the first of two certifications.
+    bias = certification(daily, "bias", source=job)
+    flat = certification(daily, "flat", source=job, physical_filter=RED)
+    assert [await repository.is_certified(each) for each in (bias, flat)] == [False, False]
+    await repository.certify(bias)
+    # Then another that carries on from it knows which to make.
+    assert await repository.check((), [bias, flat]) == ()
+    assert [await repository.is_certified(each) for each in (bias, flat)] == [True, False]
+    # And only that one counts as certified, for these dates.
+    for other in (
+        dataclasses.replace(bias, source=""),
+        dataclasses.replace(bias, source="u/ocps/none"),
+        dataclasses.replace(bias, begin_date="2024-01-01", end_date="2025-01-01"),
+        dataclasses.replace(bias, source="LATISS/calib/reference"),
+    ):
+        assert not await repository.is_certified(other)
+
+
+async def test_of_several_certifications_all_are_made_or_none(
+    repository: ButlerRepository, job: str, daily: str
+) -> None:
+    bias = certification(daily, "bias", source=job)
+    flat = certification(daily, "flat", source=job)
+    # Given a flat that somebody else has certified meanwhile.
+    await repository.certify(dataclasses.replace(flat, source="LATISS/calib/reference"))
+    with pytest.raises(ObservatoryError, match=f"could not certify bias and flat into {daily}: Confl"):
+        await repository.certify(bias, flat)
+    assert not await repository.is_certified(bias)
+    # And without it.
+    later = [
+        dataclasses.replace(each, begin_date="2023-01-01", end_date="2024-01-01") for each in (bias, flat)
+    ]
+    await repository.certify(*later)
+    assert [await repository.is_certified(each) for each in later] == [True, True]
+
+
+async def test_a_conflict_that_arises_in_mid_run_is_told_with_the_way_out(
+    repository: ButlerRepository, repo: Path, job: str, daily: str
+) -> None:
+    wanted = certification(daily, source=job)
+    assert await repository.check((), [wanted]) == ()
+    await repository.certify(dataclasses.replace(wanted, source="LATISS/calib/reference"))
+    with pytest.raises(ObservatoryError) as error:
+        await repository.certify(wanted)
+    for words in (
+        f"{repo}: could not certify bias into {daily}",
+        "Somebody has certified for these dates meanwhile",
+        f"butler certify-calibrations {repo} {job} {daily} bias "
+        "--begin-date 2022-01-01 --end-date 2023-01-01",
+    ):
+        assert words in str(error.value)
+
+
+async def test_a_collection_that_was_removed_is_not_made_anew(
+    repository: ButlerRepository, butler: Butler, job: str, daily: str
+) -> None:
+    # Given one that a check, and one that a certification has seen.
+    checked, certified = daily, f"{daily}/other"
+    butler.collections.register(checked, CollectionType.CALIBRATION)
+    assert await repository.check((), [certification(checked), certification(certified)]) == ()
+    await repository.certify(certification(certified, source=job))
+    butler.registry.refresh()
+    for collection in (checked, certified):
+        butler.collections.x_remove(collection)
+        with pytest.raises(
+            ObservatoryError, match=f"{collection} existed before and has been removed meanwhile"
+        ):
+            await repository.certify(certification(collection, "flat", source=job))
+        butler.registry.refresh()
+        assert collection not in butler.collections.query("*")
+
+
+async def test_a_lock_is_waited_for(repository: ButlerRepository, repo: Path, job: str, daily: str) -> None:
+    with lock(repo):
+        certifying = asyncio.create_task(repository.certify(certification(daily, source=job)))
+        await asyncio.wait({certifying}, timeout=0.5)
+        assert not certifying.done()
+    await certifying
+    assert await repository.is_certified(certification(daily, source=job))
+
+
+async def test_what_was_given_up_is_not_certified_later(
+    repository: ButlerRepository, repo: Path, job: str, daily: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = certification(daily, source=job)
+    # Given a collection, so that the lock is what the certification waits for.
+    await repository.certify(dataclasses.replace(wanted, begin_date="1990-01-01", end_date="1991-01-01"))
+    with lock(repo), monkeypatch.context() as patch:
+        patch.setattr(ButlerRepository, "TIMEOUT", 1.0)
+        with pytest.raises(
+            ObservatoryError, match=r"within 1 s\. See whether another program keeps it locked"
+        ):
+            await repository.certify(wanted)
+        (problem,) = await repository.check((), [wanted])
+        assert problem.startswith(f"{repo}: could not write into the registry within 1 s")
+    # When the lock is free at last, for what was waiting behind it.
+    for thread in threading.enumerate():
+        if thread.name == "Butler":
+            await asyncio.to_thread(thread.join, 60)
+            assert not thread.is_alive()
+    assert not await repository.is_certified(wanted)
+
+
+@pytest.mark.parametrize("trouble", ["full", "read-only"])
+async def test_a_certification_that_cannot_be_written_says_what_to_do(
+    repository: ButlerRepository, job: str, daily: str, trouble: str, request: pytest.FixtureRequest
+) -> None:
+    if trouble == "full":
+        monkeypatch = request.getfixturevalue("monkeypatch")
+        monkeypatch.setattr("lsst.daf.butler._registry_shim.RegistryShim.certify", write_into_full_database)
+        remedy = "The disk of the repository is full: make room there. To certify later: butler certify"
+    else:
+        request.getfixturevalue("read_only")
+        remedy = "have the permissions of the repository mended. To certify later: butler certify"
+    with pytest.raises(ObservatoryError, match=f"could not certify bias into .*{remedy}"):
+        await repository.certify(certification(daily, source=job))
+
+
+@contextlib.contextmanager
+def lock(repo: Path) -> Iterator[None]:
+    """Have another connection keep everybody else from writing."""
+    with contextlib.closing(sqlite3.connect(repo / "gen3.sqlite3", isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+
+
+def write_into_full_database(*args: Any) -> None:
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute("PRAGMA max_page_count = 1")
+        connection.execute("CREATE TABLE calibrations (dataset)")
