@@ -36,7 +36,7 @@ def calibscripts(*args: object) -> Result:
     return CliRunner().invoke(main, [str(arg) for arg in args])
 
 
-def in_shell(*args: object, timeout: float = 110) -> subprocess.CompletedProcess[str]:
+def in_shell(*args: object, timeout: float = 280) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", "from lsst.ts.calibrationscripts.cli import main; main()"]
     return subprocess.run(
         command + [str(arg) for arg in args], capture_output=True, text=True, timeout=timeout, check=False

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import itertools
+import json
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
@@ -22,6 +23,7 @@ from lsst.ts.calibrationscripts.ports import (
     ObservatoryError,
 )
 from lsst.ts.calibrationscripts.procedure import Procedure
+from lsst.ts.calibrationscripts.record import RunRecord
 
 RUN = "2026-11-23T14:00:00.000"
 """The run's group id."""
@@ -29,9 +31,17 @@ RUN = "2026-11-23T14:00:00.000"
 FAILING = {"FAILURES": [f"RXX_S00 C{row}{column} NOISE" for row in range(2) for column in range(8)]}
 
 
+class Killed(BaseException):
+    """What SIGKILL is to the procedure: it does nothing more."""
+
+
 @dataclasses.dataclass
 class World:
-    """Everything outside the procedure; what happens in it is noted down."""
+    """Everything outside the procedure; what happens in it is noted down.
+
+    ``on_event`` is called with each event and may raise: events named with
+    "ing" come before anything has happened, the others after.
+    """
 
     now: Callable[[], float] = lambda: asyncio.get_running_loop().time()
     problems: tuple[str, ...] = ()
@@ -57,21 +67,40 @@ class World:
 
     def __post_init__(self) -> None:
         self._ids = itertools.count(2026112300001)
+        self.repository = _Repository(self)
+        self.exposures: dict[int, tuple[str, ExposureRecord]] = {}
+        self.complete: set[str] = set()
+        self.journal: dict[str, Any] = {}
+        self.killed = False
 
-    def procedure(self, text: str = "") -> Procedure:
+    def procedure(self, text: str = "", *, resume: bool = False) -> Procedure:
         config = parse(text)
+        record = RunRecord("run", {})
+        if resume and self.journal:
+            record = RunRecord.from_dict(json.loads(json.dumps(self.journal)))
+            record = dataclasses.replace(record, resumed=record.resumed + 1)
         return Procedure(
             config,
             make_plan(config),
             camera=self,
             ingest=self,
             jobs=self,
-            repository=_Repository(self),
+            repository=self.repository,
             operator=self,
-            group_id=lambda exposure: f"{RUN}#{exposure.label}",
+            journal=_Journal(self),
+            record=record,
+            group_id=lambda exposure: f"{RUN}#{record.resumed}#{exposure.label}",
+            clock=self.now,
         )
 
+    def kill(self) -> None:
+        """End the procedure as SIGKILL would: nothing it does counts."""
+        self.killed = True
+        raise Killed
+
     def note(self, event: str) -> None:
+        if self.killed:
+            raise Killed
         self.events.append((self.now(), event))
         if self.on_event:
             self.on_event(event)
@@ -109,10 +138,16 @@ class World:
     async def take(self, exposure: PlannedExposure, group_id: str) -> int:
         if self.exposure_error and exposure.label.startswith(self.exposure_error[0]):
             raise self.exposure_error[1]
+        self.note(f"taking {exposure.label}")
         await asyncio.sleep(exposure.exp_time + 2)
+        exposure_id = next(self._ids)
         self.taken.append(exposure.label)
+        self.exposures[exposure_id] = (
+            exposure.label,
+            ExposureRecord(exposure.image_type.value, exposure.exp_time, "empty_1~empty_1", group_id),
+        )
         self.note(exposure.label)
-        return next(self._ids)
+        return exposure_id
 
     # Ingest
     def expect(self, exposure: int) -> None:
@@ -127,8 +162,13 @@ class World:
 
     # Jobs, named after their pipeline file.
     async def submit(self, request: JobRequest) -> str:
-        job_id = re.sub(r".*/|\.yaml", "", request.pipeline)
-        job_id += "-again" if job_id in self.requests else ""
+        name = re.sub(r".*/|\.yaml", "", request.pipeline)
+        job_id = next(
+            job_id
+            for job_id in itertools.chain([name], (f"{name}-{k}" for k in itertools.count(2)))
+            if job_id not in self.requests
+        )
+        self.note(f"submitting {job_id}")
         self.requests[job_id] = request
         self.running.add(job_id)
         self.note(f"start {job_id}")
@@ -136,7 +176,10 @@ class World:
 
     async def result(self, job_id: str) -> JobResult:
         await asyncio.sleep(self.job_times.get(job_id, 100))
+        self.note(f"ending {job_id}")
         self.running.discard(job_id)
+        if self.exit_codes.get(job_id, 0) == 0:
+            self.complete.add(job_id)
         self.note(f"end {job_id}")
         return JobResult(job_id, self.exit_codes.get(job_id, 0))
 
@@ -144,6 +187,8 @@ class World:
         return True
 
     async def abort(self, job_id: str) -> None:
+        if self.killed:
+            raise Killed
         self.running.discard(job_id)
         self.aborted.append(job_id)
 
@@ -155,6 +200,20 @@ class World:
 
     def log_path(self, job_id: str) -> str:
         return f"/log/{job_id}"
+
+
+class _Journal:
+    path = "/journal/run.json"
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def check(self) -> tuple[str, ...]:
+        return ()
+
+    def write(self, record: RunRecord) -> None:
+        self._world.note("writing the journal")
+        self._world.journal = record.to_dict()
 
 
 class _Repository:
@@ -174,20 +233,18 @@ class _Repository:
     ) -> tuple[str, ...]:
         return ()
 
-    async def exposure_of_group(self, group: str) -> int | None:
-        return None
-
-    async def exposure_records(self, exposures: Collection[int]) -> Mapping[int, ExposureRecord]:
-        return {}
-
-    async def product_in(self, dataset_type: str, run_collection: str) -> bool:
-        return bool(self._exposures(run_collection))
-
-    async def is_certified(self, certification: Certification) -> bool:
-        return certification in self._world.certified
-
     async def raws(self, exposures: Collection[int]) -> frozenset[tuple[int, int]]:
         return frozenset((i, 0) for i in exposures)
+
+    async def exposure_of_group(self, group: str) -> int | None:
+        exposures = self._world.exposures.items()
+        return next((i for i, (_, record) in exposures if record.group == group), None)
+
+    async def exposure_records(self, ids: Sequence[int]) -> Mapping[int, ExposureRecord]:
+        return {i: self._world.exposures[i][1] for i in ids if i in self._world.exposures}
+
+    async def product_in(self, dataset_type: str, run_collection: str) -> bool:
+        return run_collection.split("/")[2] in self._world.complete
 
     async def exposures_with(self, dataset_type: str, collection: str) -> frozenset[tuple[int, int]] | None:
         return frozenset((i, 0) for i in self._exposures(collection))
@@ -224,3 +281,6 @@ class _Repository:
         await asyncio.sleep(1)
         self._world.certified.extend(certifications)
         self._world.note(f"certified {names}")
+
+    async def is_certified(self, certification: Certification) -> bool:
+        return certification in self._world.certified

@@ -8,7 +8,7 @@ __all__ = ["JobPlan", "JobRequest", "PlannedExposure", "RunPlan", "Stage", "Stag
 
 import enum
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .config import CalibrationConfig, ImageType, Series, flat_pairs
@@ -237,7 +237,7 @@ def make_plan(config: CalibrationConfig, instrument: Instrument = LATISS) -> Run
     plan : `RunPlan`
     """
     planner = _Planner(config, instrument)
-    stages = tuple(planner.stages())
+    stages = planner.stages()
     return RunPlan(
         exposures=tuple(exposure for series in config.series for exposure in _exposures(series)),
         stages=stages,
@@ -278,7 +278,8 @@ class _Planner:
         self._instrument = instrument
         self._pipelines = GENERATIONS[config.pipeline_generation]
         self._certified = {Product(series.image_type.value) for series in config.series}
-        self._paired = [series for series in self._of((ImageType.FLAT,)) if flat_pairs(series.kept_exp_times)]
+        self._last_checks: list[str] = []
+        self._paired = [series for series in self._of((ImageType.FLAT,)) if series.may_have_pairs]
 
     def _of(self, image_types: tuple[ImageType, ...]) -> tuple[Series, ...]:
         return tuple(series for series in self._config.series if series.image_type in image_types)
@@ -289,14 +290,25 @@ class _Planner:
             return
         for series in self._paired:
             n_pairs = len(flat_pairs(series.kept_exp_times))
-            if 2 * n_pairs < series.n:
+            if n_pairs and 2 * n_pairs < series.n:
                 yield (
                     f"{series.name}: gains come from {n_pairs} flat pair(s), {2 * n_pairs} of the {series.n} "
                     "flats: the first two flats of each exposure time are paired."
                 )
 
-    def stages(self) -> Iterator[Stage]:
-        """Yield the stages, each after those that it needs."""
+    def stages(self) -> tuple[Stage, ...]:
+        """Return the stages, each after those that it needs."""
+        stages = tuple(self._stages())
+        if self._config.certify != "together":
+            return stages
+        certify = tuple(
+            replace(stage, needs=tuple(self._last_checks))
+            for stage in stages
+            if stage.kind is StageKind.CERTIFY
+        )
+        return tuple(stage for stage in stages if stage.kind is not StageKind.CERTIFY) + certify
+
+    def _stages(self) -> Iterator[Stage]:
         config = self._config
         previous: tuple[str, ...] = ()
         for series in config.series:
@@ -319,13 +331,14 @@ class _Planner:
 
     def _expose(self, series: Series, previous: tuple[str, ...]) -> Stage:
         overhead = self._instrument.readout_time + self._config.wait_between_exposures
+        n_frames = len(series.exp_times)
         return Stage(
             StageKind.EXPOSE,
             Product(series.image_type.value),
             needs=(),
             part=_part(series),
             after=previous,
-            duration=sum(series.exp_times) + series.n_frames * overhead,
+            duration=sum(series.exp_times) + n_frames * overhead,
         )
 
     def _product(
@@ -339,9 +352,14 @@ class _Planner:
             stage = self._verify(product, used, part, generated)
             yield stage
         if generated and stage and product is not Product.GAIN:
+            self._last_checks.append(stage.name)
             yield Stage(
                 StageKind.CERTIFY, product, needs=(stage.name,), part=part, duration=_CERTIFICATION_TIME
             )
+
+    def _passed(self, product: Product) -> str:
+        """Return the last stage before the certification of a product."""
+        return f"{StageKind.VERIFY if self._config.do_verify else StageKind.GENERATE} {product}"
 
     def _generate(self, product: Product, used: tuple[Series, ...], part: str = "") -> Stage:
         """Plan a job that makes a product from frames of this run."""
@@ -349,14 +367,19 @@ class _Planner:
         corrections = [p for p in generator.corrections if p in self._certified]
         if not self._config.generate_calibrations:
             corrections = []
-        certified = (self._config.calib_collection,) if corrections else ()
+        # Certified together, they are not in the collection before the end.
+        together = self._config.certify == "together"
+        certified = (self._config.calib_collection,) if corrections and not together else ()
         built_on = tuple(f"{StageKind.GENERATE} {p}" for p in generator.built_on)
         return Stage(
             StageKind.MEASURE if product is Product.GAIN else StageKind.GENERATE,
             product,
             needs=(
                 *map(_expose_name, used),
-                *(f"{StageKind.CERTIFY} {correction}" for correction in corrections),
+                *(
+                    self._passed(correction) if together else f"{StageKind.CERTIFY} {correction}"
+                    for correction in corrections
+                ),
                 *built_on,
             ),
             part=part,

@@ -25,6 +25,7 @@ __all__ = [
     "JobTimeoutError",
     "ObservatoryError",
     "Operator",
+    "OutcomeError",
     "PreconditionError",
     "Watcher",
 ]
@@ -63,6 +64,10 @@ class JobLostError(ObservatoryError):
     Its product may be in the Butler, or come yet. If it is not there, the
     job may be submitted again.
     """
+
+
+class OutcomeError(ObservatoryError):
+    """Outcomes are bad that the configuration does not put up with."""
 
 
 class JobTimeoutError(ObservatoryError):
@@ -228,9 +233,9 @@ class Camera(Protocol):
         Parameters
         ----------
         exposure : `PlannedExposure`
-            What to take.
+            The frame.
         group_id : `str`
-            The frame's own group, by which it can be found again.
+            Its own group id, by which the Butler will know it.
 
         Raises
         ------

@@ -33,6 +33,8 @@ class ExitCode(enum.IntEnum):
     """Something was held, failed or skipped."""
 
 
+_NEWEST = "newest"
+
 _FILE = click.argument("file", type=click.Path(path_type=Path), required=False)
 _REQUIRED_FILE = click.argument("file", type=click.Path(path_type=Path))
 
@@ -57,6 +59,19 @@ def _parse(text: str) -> CalibrationConfig:
 
     try:
         return parse(text)
+    except ConfigurationError as error:
+        _fail(str(error), ExitCode.INVALID)
+
+
+def _parse_to_run(text: str, journals: Path | None = None) -> CalibrationConfig:
+    """Read a configuration, and that of the run that it carries on."""
+    from ..config import ConfigurationError, parse
+    from ..observatory.journal import default_journal_dir, load_record
+
+    written = _parse(text)
+    folder = journals or (Path(written.journal_dir) if written.journal_dir else default_journal_dir())
+    try:
+        return parse(text, lambda run_id: load_record(folder, run_id).config)
     except ConfigurationError as error:
         _fail(str(error), ExitCode.INVALID)
 
@@ -150,14 +165,14 @@ def run(file: Path, json_file: Path | None) -> None:
     from ..observatory import sal
 
     text = _read(file)
-    _parse(text)
+    config = _parse_to_run(text)
     sal.use(sal.SalProvider.SALOBJ)
     try:
         from ._program import run_program
         from ._run import run_on_sal
     except sal.SalNotInstalledError as error:
         _fail(str(error), ExitCode.SCRIPT_FAILED)
-    _finish(run_program(run_on_sal(text)), json_file)
+    _finish(run_program(run_on_sal(text, config)), json_file)
 
 
 def _list_faults(context: click.Context, parameter: click.Parameter, wanted: bool) -> None:
@@ -204,6 +219,13 @@ def _list_faults(context: click.Context, parameter: click.Parameter, wanted: boo
     "--seed", type=click.IntRange(min=0), help="Of all noise.  [default: that of the work folder, or fixed]"
 )
 @click.option(
+    "--resume",
+    is_flag=False,
+    flag_value=_NEWEST,
+    metavar="[RUN_ID]",
+    help="Carry on an earlier run of this work folder; without RUN_ID, the newest.",
+)
+@click.option(
     "--fault",
     "fault_texts",
     metavar="NAME[:WHEN]",
@@ -225,6 +247,7 @@ def simulate(
     scale: int | None,
     time_scale: float,
     seed: int | None,
+    resume: str | None,
     fault_texts: tuple[str, ...],
     json_file: Path | None,
 ) -> None:
@@ -236,7 +259,10 @@ def simulate(
     from ..observatory import sal
 
     text = _read(file)
-    _parse(text)
+    journals = workdir.absolute() / "journal"
+    if resume is not None:
+        text = _resuming(text, resume, journals)
+    config = _parse_to_run(text, journals)
     sal.use(sal.SalProvider.LOCAL)
     from ..simulation.faults import parse_fault
 
@@ -250,11 +276,32 @@ def simulate(
 
     try:
         report = run_program(
-            run_simulated(text, workdir=workdir, scale=scale, time_scale=time_scale, seed=seed, faults=faults)
+            run_simulated(
+                text,
+                config,
+                workdir=workdir,
+                journals=journals,
+                scale=scale,
+                time_scale=time_scale,
+                seed=seed,
+                faults=faults,
+            )
         )
     except WorkFolderError as error:
         _fail(str(error), ExitCode.INVALID)
     _finish(report, json_file, repo=workdir / "repo")
+
+
+def _resuming(text: str, run_id: str, journals: Path) -> str:
+    """Return a configuration that carries on a run of a work folder."""
+    from ..observatory.journal import newest_run
+
+    if run_id == _NEWEST:
+        newest = newest_run(journals)
+        if newest is None:
+            _fail(f"--resume: no run has left a journal in {journals}", ExitCode.INVALID)
+        run_id = newest
+    return f"{text}\nresume: {run_id}\n"
 
 
 def _finish(report: RunReport, json_file: Path | None, repo: Path | None = None) -> NoReturn:

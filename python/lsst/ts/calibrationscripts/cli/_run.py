@@ -18,32 +18,33 @@ from typing import TYPE_CHECKING
 import click
 import yaml
 
-from ..config import CalibrationConfig, parse
+from ..config import CalibrationConfig
 from ..observatory.make_latiss_calibrations import MakeLatissCalibrations
 from ..observatory.sal import salobj
 from ..plan import make_plan
 from ..report import RunReport
 from ..simulation.queue import LogMessage, run_script
 from ._display import ProgressWatcher
+from ._program import program_loop
 
 if TYPE_CHECKING:
     from ..simulation.faults import Fault
-from ._program import program_loop
 
 
-async def run_on_sal(text: str) -> RunReport:
+async def run_on_sal(text: str, config: CalibrationConfig) -> RunReport:
     """Run a configuration as the script queue would.
 
     Parameters
     ----------
     text : `str`
         The configuration (YAML), known to be valid.
+    config : `CalibrationConfig`
+        The same, read; with that of the run that it carries on, if any.
 
     Returns
     -------
     report : `RunReport`
     """
-    config = parse(text)
     plan = make_plan(config)
     scripts: list[MakeLatissCalibrations] = []
 
@@ -79,8 +80,10 @@ async def run_on_sal(text: str) -> RunReport:
 
 async def run_simulated(
     text: str,
+    config: CalibrationConfig,
     *,
     workdir: Path,
+    journals: Path,
     scale: int | None,
     time_scale: float,
     seed: int | None,
@@ -92,8 +95,10 @@ async def run_simulated(
     ----------
     text : `str`
         The configuration (YAML), known to be valid.
-    workdir : `pathlib.Path`
-        The observatory's folder.
+    config : `CalibrationConfig`
+        The same, read; with that of the run that it carries on, if any.
+    workdir, journals : `pathlib.Path`
+        The observatory's folder, and that of its runs' journals.
     scale, time_scale, seed, faults
         See `SimulatedObservatory`.
 
@@ -110,7 +115,6 @@ async def run_simulated(
 
     # Topics of its own, so that it never talks to anything else.
     salobj.set_test_topic_subname(randomize=True)
-    config = parse(text)
     simulated = SimulatedObservatory(
         workdir,
         scale=scale,
@@ -123,8 +127,10 @@ async def run_simulated(
     )
     click.echo(f"Starting the simulated observatory in {workdir}.", err=True)
     async with simulated as observatory:
-        here = {"repo": str(observatory.repo), "ocps_log_path": observatory.ocps_log_path}
-        return await run_on_sal(yaml.safe_dump((yaml.safe_load(text) or {}) | here))
+        here = {"ocps_log_path": observatory.ocps_log_path, "journal_dir": str(journals)}
+        if config.resume is None:
+            here["repo"] = str(observatory.repo)
+        return await run_on_sal(yaml.safe_dump((yaml.safe_load(text) or {}) | here), config)
 
 
 def _observing_day(config: CalibrationConfig) -> datetime.date | None:

@@ -10,6 +10,9 @@ import abc
 import asyncio
 import contextlib
 import copy
+import dataclasses
+import datetime
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -19,7 +22,9 @@ from ..instruments import Instrument
 from ..plan import PlannedExposure, RunPlan, make_plan
 from ..ports import Camera, Ingest, JobService, ObservatoryError, Watcher
 from ..procedure import Procedure
+from ..record import RunRecord
 from ..report import RunReport
+from .journal import FileJournal, default_journal_dir, load_record
 from .repository import ButlerRepository
 from .sal import ScriptState, salobj
 
@@ -48,6 +53,8 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
         self._config: CalibrationConfig | None = None
         self._plan: RunPlan | None = None
         self._procedure: Procedure | None = None
+        self._journal: FileJournal | None = None
+        self._record: RunRecord | None = None
         self._stopping: asyncio.Task[None] | None = None
 
     @classmethod
@@ -84,22 +91,42 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
         """
         self.assert_state("configure", [ScriptState.UNCONFIGURED])
         try:
-            self._config = parse(data.config)
+            self._read(data.config)
         except ConfigurationError as error:
             self.log.error(str(error))
             await self.set_state(ScriptState.CONFIGURE_FAILED, reason=str(error))
             await self._exit()
             raise salobj.ExpectedError(str(error)) from None
+        assert self._config is not None, "it has just been read"
         resolved = copy.copy(data)
         resolved.config = yaml.safe_dump(self._config.to_dict())
         await super().do_configure(resolved)
+
+    def _read(self, text: str) -> None:
+        """Take the configuration, or that of the run to be carried on."""
+        config = parse(text)
+        folder = default_journal_dir() if config.journal_dir is None else Path(config.journal_dir)
+        if config.resume is None:
+            now = datetime.datetime.now(datetime.UTC)
+            self._record = RunRecord(f"{now:%Y%m%dT%H%M%S}-{self.salinfo.index}", {})
+            self._config = config
+        else:
+            self._config = parse(text, lambda run_id: load_record(folder, run_id).config)
+            earlier = load_record(folder, config.resume)
+            self._record = dataclasses.replace(earlier, resumed=earlier.resumed + 1)
+        self._journal = FileJournal(folder, self._record.run_id)
 
     async def configure(self, config: Any) -> None:
         """Plan the run and connect to the observatory."""
         assert self._config is not None, "do_configure has parsed the configuration"
         self._plan = make_plan(self._config, self.instrument)
+        assert self._record is not None, "do_configure has made it"
         for notice in self._plan.notices:
             self.log.warning(notice)
+        self.log.info(
+            f"Run {self._record.run_id}. Should it end early, the configuration 'resume: "
+            f"{self._record.run_id}' carries it on."
+        )
         await self.start_remotes()
 
     def signal_handler(self) -> None:
@@ -136,6 +163,7 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
     async def run(self) -> None:
         """Run the procedure."""
         assert self._config is not None and self._plan is not None, "configure comes first"
+        assert self._journal is not None and self._record is not None, "configure comes first"
         repository = ButlerRepository(
             self._config.repo, self.instrument, self.instrument.detector_ids(self._config.detectors)
         )
@@ -147,7 +175,10 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
             jobs=self.make_jobs(self._config),
             repository=repository,
             operator=_ScriptOperator(self),
+            journal=self._journal,
+            record=self._record,
             group_id=self.image_group_id,
+            clock=_now,
             watcher=self.watcher,
             instrument=self.instrument,
         )
@@ -172,6 +203,13 @@ async def _see_through(work: asyncio.Task[None]) -> None:
                 await asyncio.wait({work})
         await work
         raise
+
+
+def _now() -> float:
+    """Return the time: TAI, as a Unix timestamp (s)."""
+    from astropy.time import Time
+
+    return float(Time.now().unix_tai)
 
 
 class _ScriptOperator:

@@ -1,6 +1,6 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The procedure: expose, process, verify, certify.
+"""The walk over the stage graph.
 
 The camera is driven by the caller's task, frame after frame. Every other
 stage of the plan is a task of its own that waits for the stages it needs, so
@@ -13,57 +13,42 @@ __all__ = ["Procedure"]
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
-from .config import CalibrationConfig, ImageType, flat_pairs
-from .instruments import LATISS, Instrument
-from .pipelines import GENERATIONS, Product, StatisticsKey
-from .plan import PlannedExposure, RunPlan, Stage, StageKind
-from .ports import (
+from ..config import CalibrationConfig, flat_pairs
+from ..instruments import LATISS, Instrument
+from ..pipelines import GENERATIONS, Product, StatisticsKey
+from ..plan import PlannedExposure, RunPlan, Stage, StageKind
+from ..ports import (
     CalibrationRepository,
     Camera,
     Certification,
     Gain,
     Ingest,
-    IngestReport,
     JobService,
-    JobTimeoutError,
     ObservatoryError,
     Operator,
+    OutcomeError,
     PreconditionError,
     Watcher,
 )
-from .report import Outcome, RunReport, StageResult, gains_text, summary_text, verdict_text
-from .verification import DEFAULT_THRESHOLD, StatisticsError, Verdict, judge
+from ..record import Journal, Recorder, RunRecord
+from ..report import Outcome, RunReport, StageResult, gains_text, summary_text, verdict_text
+from ..verification import DEFAULT_THRESHOLD, StatisticsError, Verdict, judge
+from ._certifier import Certifier
+from ._exposer import Exposer, Frames, raise_if_dropped
+from ._jobs import JobRunner
+from ._timeline import Timeline
 
 _log = logging.getLogger(__name__)
 
-_ABANDON_TIMEOUT = 5.0
-"""What a stop may wait for acknowledgements and a certification (s)."""
+_ABANDON_TIMEOUT = 6.0
+"""What a stop may take beside a frame under way; 10 s in all is the limit
+that observers expect (s)."""
 
-
-@dataclass
-class _Frames:
-    """The frames of one series that were taken."""
-
-    taken: list[tuple[int, PlannedExposure]] = field(default_factory=list)
-
-    @property
-    def ids(self) -> tuple[int, ...]:
-        return tuple(exposure_id for exposure_id, _ in self.taken)
-
-    @property
-    def discarded(self) -> tuple[int, ...]:
-        return tuple(exposure_id for exposure_id, planned in self.taken if planned.discard)
-
-    @property
-    def kept(self) -> tuple[int, ...]:
-        return tuple(exposure_id for exposure_id, planned in self.taken if not planned.discard)
-
-    @property
-    def kept_exp_times(self) -> tuple[float, ...]:
-        return tuple(planned.exp_time for _, planned in self.taken if not planned.discard)
+_FAILURES = {"processing": Outcome.FAILED, "verification": Outcome.HELD}
+"""The outcomes behind the values of the configuration's ``fail_on``."""
 
 
 class Procedure:
@@ -77,8 +62,15 @@ class Procedure:
         What follows from it.
     camera, ingest, jobs, repository, operator
         The world; see `lsst.ts.calibrationscripts.ports`.
+    journal : `Journal`
+        Where the run is noted as it goes.
+    record : `RunRecord`
+        What the run begins with: its id, and what an earlier run of that id
+        has done.
     group_id : callable
-        Returns the group id to give a frame.
+        Returns the group id of a frame.
+    clock : callable
+        Returns the time: TAI, as a Unix timestamp (s).
     watcher : `Watcher`, optional
         Who looks on.
     instrument : `Instrument`, optional
@@ -95,45 +87,63 @@ class Procedure:
         jobs: JobService,
         repository: CalibrationRepository,
         operator: Operator,
+        journal: Journal,
+        record: RunRecord,
         group_id: Callable[[PlannedExposure], str],
+        clock: Callable[[], float],
         watcher: Watcher | None = None,
         instrument: Instrument = LATISS,
     ) -> None:
         self._config = config
         self._plan = plan
-        self._camera = camera
-        self._ingest = ingest
         self._jobs = jobs
         self._repository = repository
         self._operator = operator
-        self._group_id = group_id
+        self._journal = journal
         self._watcher = watcher
+        self._timeline = Timeline(clock)
         self._instrument = instrument
         self._pipelines = GENERATIONS[config.pipeline_generation]
         self._detectors = instrument.detector_ids(config.detectors)
-
-        self._series = {series.name: series for series in config.series}
-        self._frames = {series.name: _Frames() for series in config.series}
-        self._physical_filters: dict[str, str] = {}
+        self._recorder = Recorder(record, journal, operator)
+        self._exposer = Exposer(
+            config,
+            plan,
+            instrument,
+            camera=camera,
+            ingest=ingest,
+            repository=repository,
+            operator=operator,
+            watcher=watcher,
+            recorder=self._recorder,
+            group_id=group_id,
+            timeline=self._timeline,
+        )
+        self._runner = JobRunner(jobs, repository, operator, self._recorder, config.job_retries)
+        n_certified = sum(stage.kind is StageKind.CERTIFY for stage in plan.stages)
+        self._certifier = Certifier(
+            repository, operator, self._recorder, n_certified if config.certify == "together" else None
+        )
         self._verdicts: dict[str, Verdict] = {}
-        self._certifications: list[Certification] = []
         self._gains: list[Gain] = []
-        self._job_ids: dict[str, str] = {}
-        self._running_jobs: set[str] = set()
-        self._submissions: set[asyncio.Task[str]] = set()
-        self._certifying: set[str] = set()
-        self._certification_lock = asyncio.Lock()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._ended: dict[str, asyncio.Future[StageResult]] = {}
 
-        self.report = RunReport(state="UNSTARTED", config=config.to_dict(), notices=plan.notices)
+        self.report = RunReport(
+            state="UNSTARTED",
+            run_id=record.run_id,
+            journal=journal.path,
+            config=config.to_dict(),
+            notices=plan.notices,
+        )
         """What the run came to; complete once `run` has ended, however it
         ended."""
 
     async def run(self) -> None:
         """Carry out the plan.
 
-        What fails in processing is in the report and raises nothing.
+        What fails in processing is in the report and raises nothing, unless
+        the configuration's ``fail_on`` says so.
 
         Raises
         ------
@@ -142,12 +152,16 @@ class Procedure:
             been done then.
         CameraError
             If the frames cannot be taken.
+        OutcomeError
+            If outcomes are bad that the configuration does not put up with.
         asyncio.CancelledError
             If the operator stopped it.
         """
         try:
             await self._check()
+            self._recorder.begin(self._config.to_dict())
             await self._carry_out()
+            self._raise_on_bad_outcomes()
         except BaseException as error:
             stopped = isinstance(error, asyncio.CancelledError)
             reason = "stopped by the operator" if stopped else str(error)
@@ -159,17 +173,21 @@ class Procedure:
     async def _carry_out(self) -> None:
         loop = asyncio.get_running_loop()
         self._ended = {stage.name: loop.create_future() for stage in self._plan.stages}
-        # At once, so that a stuck wheel costs no frames.
-        first_flats = next((s for s in self._series.values() if s.image_type is ImageType.FLAT), None)
-        if first_flats:
-            await self._camera.set_up(first_flats)
+        await self._exposer.set_up_early()
         for stage in self._plan.stages:
             if stage.kind is not StageKind.EXPOSE:
-                self._start(stage, self._process(stage))
+                self._start(stage, self._process)
         for stage in self._plan.stages:
             if stage.kind is StageKind.EXPOSE:
                 await self._expose(stage)
         await self._wait_for_processing()
+
+    def _raise_on_bad_outcomes(self) -> None:
+        bad = {_FAILURES[name] for name in self._config.fail_on}
+        results = [future.result() for future in self._ended.values()]
+        causes = [f"{result.name}: {result.reason}" for result in results if result.outcome in bad]
+        if causes:
+            raise OutcomeError("; ".join(causes))
 
     def _conclude(self, state: str, reason: str = "") -> None:
         self.report = replace(
@@ -180,40 +198,34 @@ class Procedure:
             discarded=self._by_type(lambda frames: frames.discarded),
             stages=tuple(future.result() for future in self._ended.values()),
             verdicts=dict(self._verdicts),
-            certifications=tuple(self._certifications),
+            certifications=tuple(self._certifier.done),
             gains=tuple(self._gains),
+            timeline=self._timeline.spans,
+            repeats=self._recorder.record.repeats,
         )
+        if self._ended:
+            self._recorder.end(state, reason)
         tell = self._operator.info if self.report.complete else self._operator.warning
         tell(summary_text(self.report))
 
-    def _by_type(self, select: Callable[[_Frames], tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    def _by_type(self, select: Callable[[Frames], tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
         """Return some frames of every series, by image type."""
         ids: dict[str, tuple[int, ...]] = {}
-        for name, frames in self._frames.items():
-            image_type = self._series[name].image_type.value
-            ids[image_type] = ids.get(image_type, ()) + select(frames)
+        for series in self._config.series:
+            image_type = series.image_type.value
+            ids[image_type] = ids.get(image_type, ()) + select(self._exposer.frames[series.name])
         return ids
 
     async def _check(self) -> None:
         """Find out all that would fail later."""
-        found = await asyncio.gather(
-            self._camera.check(),
-            self._jobs.check(),
-            self._check_repository(),
-        )
-        problems = list(dict.fromkeys(problem for each in found for problem in each))
+        found = await asyncio.gather(self._exposer.check(), self._jobs.check())
+        problems = [problem for each in found for problem in each]
+        problems += [*await self._check_repository(), *self._journal.check()]
+        problems = list(dict.fromkeys(problems))
         if problems:
             raise PreconditionError(problems)
 
     async def _check_repository(self) -> tuple[str, ...]:
-        try:
-            for series in self._series.values():
-                if series.image_type is ImageType.FLAT:
-                    self._physical_filters[series.name] = await self._camera.physical_filter(series)
-        except ObservatoryError as error:
-            return (str(error),)
-        if len(set(self._physical_filters.values())) < len(self._physical_filters):
-            return (f"flat_sets: two sets are of the same filter and grating: {self._physical_filters}",)
         certifications = [
             self._certification(stage) for stage in self._plan.stages if stage.kind is StageKind.CERTIFY
         ]
@@ -223,31 +235,16 @@ class Procedure:
         return await self._repository.check(inputs, certifications)
 
     async def _expose(self, stage: Stage) -> None:
-        """Take the frames of a series; leave the wait for ingest behind."""
-        series, frames = self._series[stage.subject], self._frames[stage.subject]
+        """Get the frames of a series; leave the wait for ingest behind."""
         self._tell_started(stage)
-        planned = self._plan.exposures_of(stage.subject)
-        useless = self._useless(stage)
-        if series.image_type is ImageType.FLAT and not useless:
-            await self._camera.set_up(series)
-        for exposure in planned:
-            useless = self._useless(stage)
-            if useless:
-                break
-            await self._operator.checkpoint(exposure.label)
-            exposure_id = await self._camera.take(exposure, self._group_id(exposure))
-            frames.taken.append((exposure_id, exposure))
-            self._ingest.expect(exposure_id)
-            if self._watcher:
-                self._watcher.taken(exposure)
-            self._operator.info(f"{exposure.label}: exposure {exposure_id}")
-            if self._config.wait_between_exposures:
-                await asyncio.sleep(self._config.wait_between_exposures)
-        if useless:
-            taken = f"{len(frames.taken)} of {len(planned)} frames taken; nothing can use them: {useless}"
-            self._end(stage, StageResult(stage.name, Outcome.SKIPPED, taken))
-        else:
-            self._start(stage, self._see_ingested(stage, frames))
+        cause = await self._exposer.expose(stage, lambda: self._useless(stage))
+        if cause is None:
+            self._start(stage, self._see_ingested)
+            return
+        n_taken = len(self._exposer.frames[stage.subject].taken)
+        n_planned = len(self._plan.exposures_of(stage.subject))
+        reason = f"{n_taken} of {n_planned} frames taken; nothing can use them: {cause}"
+        self._end(stage, StageResult(stage.name, Outcome.SKIPPED, reason))
 
     def _useless(self, stage: Stage) -> str | None:
         """Return why nothing can use a series any more, if that is so."""
@@ -256,31 +253,27 @@ class Procedure:
             return consumers[0].result().reason
         return None
 
-    async def _see_ingested(self, stage: Stage, frames: _Frames) -> None:
-        report = await self._ingest.wait(frames.ids)
-        for exposure_id in report.late:
-            self._operator.warning(f"Exposure {exposure_id} is in the Butler, though the OODS never said so.")
-        discarded = set(frames.discarded)
-        problems = _ingest_problems(report, discarded)
-        for lost in sorted(discarded & ({i for i, _ in report.failures} | set(report.missing))):
-            self._operator.warning(f"Exposure {lost}, which is discarded anyway, was not ingested.")
+    async def _see_ingested(self, stage: Stage) -> None:
+        problems = await self._exposer.see_ingested(stage)
         if problems:
             result = StageResult(stage.name, Outcome.FAILED, "; ".join(problems))
         else:
-            result = StageResult(stage.name, Outcome.PASSED, f"{len(frames.taken)} frames")
+            n = len(self._exposer.frames[stage.subject].taken)
+            result = StageResult(stage.name, Outcome.PASSED, f"{n} frames")
         self._end(stage, result)
 
     def _tell_started(self, stage: Stage) -> None:
+        self._timeline.begin(stage.name)
         if self._watcher:
             self._watcher.started(stage)
 
-    def _start(self, stage: Stage, work: Coroutine[None, None, None]) -> None:
+    def _start(self, stage: Stage, work: Callable[[Stage], Awaitable[None]]) -> None:
         self._tasks[stage.name] = asyncio.create_task(self._guard(stage, work), name=stage.name)
 
-    async def _guard(self, stage: Stage, work: Coroutine[None, None, None]) -> None:
+    async def _guard(self, stage: Stage, work: Callable[[Stage], Awaitable[None]]) -> None:
         """Let nothing that goes wrong in a stage go unheard."""
         try:
-            await work
+            await work(stage)
         except (ObservatoryError, StatisticsError) as error:
             self._end(stage, self._result(stage, Outcome.FAILED, str(error)))
         except Exception as error:  # noqa: BLE001 - a defect here must not hide the other stages' results
@@ -290,7 +283,7 @@ class Procedure:
     def _result(self, stage: Stage, outcome: Outcome, reason: str = "") -> StageResult:
         """Return a result that names the stage's job, if it had one."""
         result = StageResult(stage.name, outcome, reason)
-        job_id = self._job_ids.get(stage.name)
+        job_id = self._runner.ids.get(stage.name)
         if job_id is None:
             return result
         return replace(
@@ -299,6 +292,8 @@ class Procedure:
 
     def _end(self, stage: Stage, result: StageResult) -> None:
         self._ended[stage.name].set_result(result)
+        self._recorder.stage(result)
+        self._timeline.end(stage.name)
         if self._watcher:
             self._watcher.ended(stage, result.outcome)
         text = f"{stage.name}: {result.outcome}" + (f", {result.reason}" if result.reason else "")
@@ -338,16 +333,19 @@ class Procedure:
 
     async def _generate(self, stage: Stage) -> StageResult:
         generator = self._pipelines.generators[stage.product]
-        await self._run_job(stage, generator.per_exposure)
+        if stage.product is Product.GAIN and not self._pairs(stage):
+            nothing = "no two flats of one exposure time, so no gain can be measured"
+            return StageResult(stage.name, Outcome.PASSED, nothing)
+        await self._run_job(stage, generator.dataset_type, generator.per_exposure)
         if stage.product in (Product.GAIN, Product.PTC):
             await self._report_gains(stage)
         return self._result(stage, Outcome.PASSED)
 
     async def _verify(self, stage: Stage) -> StageResult:
         verifier = self._pipelines.verifiers[stage.product]
-        exposures = await self._run_job(stage, verifier.per_exposure)
+        exposures = await self._run_job(stage, verifier.statistics, verifier.per_exposure)
         collection = self._collection_of(stage)
-        by_filter = self._physical_filters.get(stage.subject) if verifier.by_physical_filter else None
+        by_filter = self._exposer.physical_filters.get(stage.subject) if verifier.by_physical_filter else None
         verdict = judge(
             await self._repository.statistics(verifier.statistics, collection, by_filter),
             stage.subject,
@@ -360,7 +358,7 @@ class Procedure:
             key=verifier.key,
         )
         if verifier.key is StatisticsKey.EXPOSURE:
-            _raise_if_dropped(exposures, [result.exposure for result in verdict.exposures])
+            raise_if_dropped(exposures, [result.exposure for result in verdict.exposures])
         self._verdicts[stage.subject] = verdict
         generated = self._plan.generation_of(stage)
         text = verdict_text(
@@ -372,7 +370,9 @@ class Procedure:
         (self._operator.info if clean else self._operator.warning)(text)
         n_failed, n = len(verdict.failed_exposures), len(verdict.exposures)
         if verifier.key is StatisticsKey.DETECTOR:
-            return self._result(stage, Outcome.PASSED if verdict.passed else Outcome.HELD)
+            counts = ", ".join(f"{test} {count}" for test, count in verdict.exposures[0].counts.items())
+            reason = f"tests that failed: {counts}" if counts else ""
+            return self._result(stage, Outcome.PASSED if verdict.passed else Outcome.HELD, reason)
         if verdict.passed:
             return self._result(stage, Outcome.PASSED, f"{n_failed} of {n} exposures failed")
         limit = verdict.thresholds.failed_exposures - 1
@@ -382,30 +382,24 @@ class Procedure:
 
     async def _certify(self, stage: Stage) -> StageResult:
         certification = self._certification(stage)
-        async with self._certification_lock:
-            self._certifying.add(stage.name)
-            try:
-                await self._repository.certify(certification)
-            finally:
-                self._certifying.discard(stage.name)
-        self._certifications.append(certification)
+        await self._certifier.certify(certification)
         reason = "" if self._plan.verification_of(stage) else "certified without verification"
         return StageResult(stage.name, Outcome.CERTIFIED, reason, collection=certification.collection)
 
     def _certification(self, stage: Stage) -> Certification:
         """Return what a stage certifies; no source before that is made."""
         generated = self._plan.generation_of(stage)
-        made = generated is not None and generated.name in self._job_ids
+        made = generated is not None and generated.name in self._runner.ids
         return Certification(
             dataset_type=self._pipelines.generators[stage.product].dataset_type,
             source=self._collection_of(generated) if generated and made else "",
             collection=self._config.calib_collection,
             begin_date=self._config.certify_calib_begin_date,
             end_date=self._config.certify_calib_end_date,
-            physical_filter=self._physical_filters.get(stage.subject),
+            physical_filter=self._exposer.physical_filters.get(stage.subject),
         )
 
-    async def _run_job(self, stage: Stage, per_exposure: str | None) -> tuple[int, ...]:
+    async def _run_job(self, stage: Stage, dataset_type: str, per_exposure: str | None) -> tuple[int, ...]:
         """Run a stage's job to its end and see that it used every frame.
 
         Returns
@@ -414,35 +408,20 @@ class Procedure:
             Ids of the exposures that the job was given.
         """
         assert stage.job is not None, f"{stage.name} has no job"
-        exposures = tuple(i for name in stage.job.series for i in self._frames[name].kept)
+        exposures = tuple(i for name in stage.job.series for i in self._exposer.frames[name].kept)
         request = stage.job.request(
-            generated=[self._jobs.collection(self._job_ids[name]) for name in stage.job.inputs_from],
+            generated=[self._jobs.collection(self._runner.ids[name]) for name in stage.job.inputs_from],
             exposures=exposures,
             instrument=self._instrument.name,
             detectors=self._detectors,
             n_processes=self._config.n_processes,
         )
-        # Its own task: a stop must still learn the id of a job under way.
-        submission = asyncio.create_task(self._jobs.submit(request))
-        self._submissions.add(submission)
-        job_id = await asyncio.shield(submission)
-        self._job_ids[stage.name] = job_id
-        self._running_jobs.add(job_id)
-        self._submissions.discard(submission)
-        self._operator.info(f"{stage.name}: job {job_id}, log {self._jobs.log_path(job_id)}")
-        try:
-            result = await self._jobs.result(job_id)
-        except JobTimeoutError:
-            await self._abort(job_id)
-            raise
-        self._running_jobs.discard(job_id)
-        if result.exit_code != 0:
-            raise ObservatoryError(f"job {job_id} ended with exit code {result.exit_code}")
+        job_id = await self._runner.run(stage, request, dataset_type)
         if per_exposure:
             await self._compare(per_exposure, job_id, exposures)
         return exposures
 
-    async def _compare(self, dataset_type: str, job_id: str, exposures: Sequence[int]) -> None:
+    async def _compare(self, dataset_type: str, job_id: str, exposures: tuple[int, ...]) -> None:
         """See that `pipetask` dropped no exposure in silence."""
         run = self._jobs.run_collection(job_id)
         seen = await self._repository.exposures_with(dataset_type, run)
@@ -452,16 +431,21 @@ class Procedure:
             )
             return
         complete = [i for i in exposures if all((i, detector) in seen for detector in self._detectors)]
-        _raise_if_dropped(exposures, complete)
+        raise_if_dropped(exposures, complete)
+
+    def _pairs(self, stage: Stage) -> list[tuple[int, int, float]]:
+        """Return ids and exposure time (s) of the flat pairs of a stage."""
+        assert stage.job is not None, f"{stage.name} has no job"
+        flats = self._exposer.frames[stage.job.series[0]]
+        ids, exp_times = flats.kept, flats.kept_exp_times
+        return [(ids[i], ids[j], exp_times[i]) for i, j in flat_pairs(exp_times)]
 
     async def _report_gains(self, stage: Stage) -> None:
         assert stage.job is not None, f"{stage.name} has no job"
-        flats = self._frames[stage.job.series[0]]
-        ids, exp_times = flats.kept, flats.kept_exp_times
-        pairs = [(ids[i], ids[j], exp_times[i]) for i, j in flat_pairs(exp_times)]
+        pairs = self._pairs(stage)
         dataset_type = self._pipelines.generators[Product.GAIN].dataset_type
         measured = await self._repository.gains(dataset_type, self._collection_of(stage), pairs)
-        reference = await self._repository.reference_gains(stage.job.inputs, ids[0])
+        reference = await self._repository.reference_gains(stage.job.inputs, pairs[0][0]) if pairs else {}
         gains = tuple(
             replace(gain, reference=reference.get((gain.detector, gain.amplifier))) for gain in measured
         )
@@ -469,7 +453,7 @@ class Procedure:
         self._operator.info(gains_text(gains))
 
     def _collection_of(self, stage: Stage) -> str:
-        return self._jobs.collection(self._job_ids[stage.name])
+        return self._jobs.collection(self._runner.ids[stage.name])
 
     async def _wait_for_processing(self) -> None:
         pending = set(self._tasks.values())
@@ -482,43 +466,33 @@ class Procedure:
 
     async def _abandon(self, reason: str) -> None:
         """Leave nothing running behind: no task, no job."""
-        # A certification under way is waited for: it cannot be undone, so the
-        # report had better know how it ended.
-        certifying = {self._tasks[name] for name in self._certifying}
+        deadline = asyncio.get_running_loop().time() + _ABANDON_TIMEOUT
+        # A certification under way is waited for: it cannot be undone in the
+        # middle, so the report had better know how it ended.
+        self._certifier.stop()
+        certifying = {
+            task
+            for task in self._tasks.values()
+            if self._certifier.tasks and task.get_name().startswith(StageKind.CERTIFY)
+        }
         for task in set(self._tasks.values()) - certifying:
             task.cancel()
-        if certifying:
-            _, overdue = await asyncio.wait(certifying, timeout=_ABANDON_TIMEOUT)
-            for task in overdue:
-                task.cancel()
+        await asyncio.gather(_let_end(certifying, deadline), self._runner.abandon(deadline))
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
-        await self._learn_submitted_jobs()
-        await asyncio.gather(*(self._abort(job_id) for job_id in tuple(self._running_jobs)))
         for stage in self._plan.stages:
             ended = self._ended.get(stage.name)
             if ended is not None and not ended.done():
-                ended.set_result(self._result(stage, Outcome.ABORTED, reason))
+                result = self._result(stage, Outcome.ABORTED, reason)
+                ended.set_result(result)
+                self._recorder.stage(result)
 
-    async def _learn_submitted_jobs(self) -> None:
-        if not self._submissions:
-            return
-        done, pending = await asyncio.wait(self._submissions, timeout=_ABANDON_TIMEOUT)
-        for submission in done:
-            if submission.exception() is None:
-                self._running_jobs.add(submission.result())
-        for submission in pending:
-            submission.cancel()
-            self._operator.warning("A job was submitted whose id is not known; it could not be aborted.")
-        await asyncio.gather(*pending, return_exceptions=True)
 
-    async def _abort(self, job_id: str) -> None:
-        self._running_jobs.discard(job_id)
-        try:
-            await self._jobs.abort(job_id)
-        except ObservatoryError as error:
-            self._operator.error(f"Job {job_id} could not be aborted and may still run: {error}")
-        else:
-            self._operator.info(f"Job {job_id} aborted.")
+async def _let_end(tasks: set[asyncio.Task[None]], deadline: float) -> None:
+    """Wait for tasks until a time of the event loop; then cancel them."""
+    if tasks:
+        await asyncio.wait(tasks, timeout=deadline - asyncio.get_running_loop().time())
+    for task in tasks:
+        task.cancel()
 
 
 def _cause(result: StageResult) -> str:
@@ -526,24 +500,3 @@ def _cause(result: StageResult) -> str:
     if result.outcome is Outcome.SKIPPED:
         return result.reason
     return f"{result.name} ended {result.outcome}: {result.reason}"
-
-
-def _ingest_problems(report: IngestReport, discarded: set[int]) -> list[str]:
-    problems = [
-        f"the OODS could not ingest exposure {exposure_id}: {description}"
-        for exposure_id, description in report.failures
-        if exposure_id not in discarded
-    ]
-    missing = [exposure_id for exposure_id in report.missing if exposure_id not in discarded]
-    if missing:
-        problems.append(f"not in the Butler: exposure(s) {', '.join(map(str, missing))}")
-    return problems
-
-
-def _raise_if_dropped(exposures: Sequence[int], seen: Sequence[int]) -> None:
-    dropped = sorted(set(exposures) - set(seen))
-    if dropped:
-        raise ObservatoryError(
-            f"the job left out {len(dropped)} of {len(exposures)} exposures without a word: "
-            + ", ".join(map(str, dropped))
-        )

@@ -1,130 +1,28 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a run came to: for the operator as text, for programs as JSON."""
+"""What the operator reads."""
 
 from __future__ import annotations
 
-__all__ = ["Outcome", "RunReport", "StageResult", "gains_text", "summary_text", "verdict_text"]
+__all__ = ["gains_text", "summary_text", "verdict_text"]
 
-import enum
 import itertools
 import statistics
 import textwrap
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from .config import ImageType
-from .ports import Certification, Gain
-from .verification import ExposureResult, FailedTest, Verdict
+from ..config import ImageType
+from ..ports import Gain
+from ..verification import ExposureResult, FailedTest, Verdict
+from ._model import RunReport
 
 _WIDTH = 100
 _MAX_LISTED_TESTS = 160
 """Failed tests that are still listed one by one; more are counted."""
 
 _MAX_NAMED_DETECTORS = 8
-
-
-class Outcome(enum.StrEnum):
-    """How a stage ended."""
-
-    PASSED = "PASSED"
-    CERTIFIED = "CERTIFIED"
-    HELD = "HELD"
-    """Verification said no."""
-
-    FAILED = "FAILED"
-    """The machinery said no."""
-
-    SKIPPED = "SKIPPED"
-    ABORTED = "ABORTED"
-
-    @property
-    def good(self) -> bool:
-        """Whether stages that need this one can go on."""
-        return self in (Outcome.PASSED, Outcome.CERTIFIED)
-
-
-@dataclass(frozen=True)
-class StageResult:
-    """How a stage ended, why, and where to look."""
-
-    name: str
-    outcome: Outcome
-    reason: str = ""
-    job_id: str | None = None
-    collection: str | None = None
-    log: str | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready form."""
-        return {**self.__dict__, "outcome": self.outcome.value}
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> StageResult:
-        """Read back what `to_dict` wrote."""
-        return cls(**{**data, "outcome": Outcome(data["outcome"])})
-
-
-@dataclass(frozen=True)
-class RunReport:
-    """Everything that a run came to."""
-
-    state: str
-    """State of the script at its end: DONE, FAILED or STOPPED."""
-
-    reason: str = ""
-    """Why it did not end DONE."""
-
-    exposures: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    """Ids of all frames taken, by image type."""
-
-    discarded: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    """Those of them that were not to be processed."""
-
-    stages: tuple[StageResult, ...] = ()
-    verdicts: Mapping[str, Verdict] = field(default_factory=dict)
-    certifications: tuple[Certification, ...] = ()
-    gains: tuple[Gain, ...] = ()
-    config: Mapping[str, Any] = field(default_factory=dict)
-    notices: tuple[str, ...] = ()
-
-    @property
-    def complete(self) -> bool:
-        """Whether all that was asked for passed or was certified."""
-        return self.state == "DONE" and all(result.outcome.good for result in self.stages)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready form."""
-        return {
-            "state": self.state,
-            "reason": self.reason,
-            "exposures": {key: list(ids) for key, ids in self.exposures.items()},
-            "discarded": {key: list(ids) for key, ids in self.discarded.items()},
-            "stages": [result.to_dict() for result in self.stages],
-            "verdicts": {key: verdict.to_dict() for key, verdict in self.verdicts.items()},
-            "certifications": [certification.to_dict() for certification in self.certifications],
-            "gains": [gain.to_dict() for gain in self.gains],
-            "config": dict(self.config),
-            "notices": list(self.notices),
-        }
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> RunReport:
-        """Read back what `to_dict` wrote."""
-        return cls(
-            state=data["state"],
-            reason=data["reason"],
-            exposures={key: tuple(ids) for key, ids in data["exposures"].items()},
-            discarded={key: tuple(ids) for key, ids in data["discarded"].items()},
-            stages=tuple(StageResult.from_dict(entry) for entry in data["stages"]),
-            verdicts={key: Verdict.from_dict(entry) for key, entry in data["verdicts"].items()},
-            certifications=tuple(Certification(**entry) for entry in data["certifications"]),
-            gains=tuple(Gain(**{**entry, "exposures": tuple(entry["exposures"])}) for entry in data["gains"]),
-            config=data["config"],
-            notices=tuple(data["notices"]),
-        )
 
 
 def verdict_text(
@@ -345,12 +243,16 @@ def summary_text(report: RunReport) -> str:
     """
     lines = [f"{_conclusion(report)}"]
     width = max((len(result.name) for result in report.stages), default=0)
+    told = report.reason
     for result in report.stages:
         where = [f"log {result.log}"] if result.log and not result.outcome.good else []
         if result.collection:
             where.insert(0, result.collection)
-        reason = "; ".join(part for part in (result.reason, *where) if part)
-        lines.append(f"    {result.name:{width}}  {result.outcome:9}  {reason}".rstrip())
+        # A cause that befell several stages is told once.
+        reason = "" if result.reason == told else result.reason
+        told = result.reason if not result.outcome.good else told
+        text = "; ".join(part for part in (reason, *where) if part)
+        lines.append(f"    {result.name:{width}}  {result.outcome:9}  {text}".rstrip())
     for certification in report.certifications:
         lines.append(
             f"Certified: {certification.dataset_type} from {certification.source} into "
@@ -359,6 +261,9 @@ def summary_text(report: RunReport) -> str:
         )
     if not report.certifications and report.config.get("generate_calibrations"):
         lines.append("Nothing was certified.")
+    lines += [f"Done again: {text}" for text in report.repeats]
+    if report.run_id and not report.complete:
+        lines.append(f"To carry it on, configure 'resume: {report.run_id}'. Journal: {report.journal}")
     return "\n".join(lines)
 
 

@@ -1,0 +1,9 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The procedure: expose, process, verify, certify."""
+
+from __future__ import annotations
+
+__all__ = ["Procedure"]
+
+from ._procedure import Procedure
