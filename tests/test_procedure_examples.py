@@ -173,13 +173,15 @@ class Run:
 def simulate(folder: Path, text: str) -> Run:
     """Run a configuration, with a work folder relative to where one is."""
     (folder / "config.yaml").write_text(text)
+    (folder / "run.json").unlink(missing_ok=True)
     command = [sys.executable, "-c", "from lsst.ts.calibrationscripts.cli import main; main()"]
     command += ["simulate", "config.yaml", "--workdir", "observatory", "--json", "run.json"]
     done = subprocess.run(
         command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300
     )
-    data = json.loads((folder / "run.json").read_text())
-    return Run(str(folder / "observatory/repo"), done.returncode, done.stdout, data)
+    report = folder / "run.json"
+    assert report.exists(), done.stdout
+    return Run(str(folder / "observatory/repo"), done.returncode, done.stdout, json.loads(report.read_text()))
 
 
 Play = Callable[[Path], list[Run]]
