@@ -60,6 +60,8 @@ IN_USE_DEFAULTS = {
     "certify": "each",
     "pipeline_generation": "procedure",
     "wait_between_exposures": 0,
+    "flat_counts_min": None,
+    "flat_counts_max": None,
     "number_verification_tests_threshold_bias": 8,
     "number_verification_tests_threshold_dark": 8,
     "number_verification_tests_threshold_flat": 8,

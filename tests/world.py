@@ -52,6 +52,7 @@ class World:
     exit_codes: dict[str, int] = dataclasses.field(default_factory=dict)
     failing_types: frozenset[str] = frozenset()
     dropped: dict[str, set[int]] = dataclasses.field(default_factory=dict)
+    flat_level: float = 20_000.0
     certify_error: ObservatoryError | None = None
     on_checkpoint: Callable[[str], None] | None = None
     on_event: Callable[[str], None] | None = None
@@ -235,6 +236,9 @@ class _Repository:
 
     async def raws(self, exposures: Collection[int]) -> frozenset[tuple[int, int]]:
         return frozenset((i, 0) for i in exposures)
+
+    async def raw_level(self, exposure: int) -> float:
+        return self._world.flat_level
 
     async def exposure_of_group(self, group: str) -> int | None:
         exposures = self._world.exposures.items()

@@ -23,6 +23,7 @@ __all__ = [
     "JobResult",
     "JobService",
     "JobTimeoutError",
+    "LightError",
     "ObservatoryError",
     "Operator",
     "OutcomeError",
@@ -64,6 +65,10 @@ class JobLostError(ObservatoryError):
     Its product may be in the Butler, or come yet. If it is not there, the
     job may be submitted again.
     """
+
+
+class LightError(ObservatoryError):
+    """The flats would have a level that the observer does not accept."""
 
 
 class OutcomeError(ObservatoryError):
@@ -326,6 +331,15 @@ class CalibrationRepository(Protocol):
         certifications : `~collections.abc.Sequence` [`Certification`]
             What the run wants to certify. Sources that do not exist yet are
             ""; what is certified from those that do is in nobody's way.
+        """
+
+    async def raw_level(self, exposure: int) -> float:
+        """Return the median level of a raw frame (ADU above bias).
+
+        Raises
+        ------
+        ObservatoryError
+            If it cannot be read.
         """
 
     async def exposure_of_group(self, group: str) -> int | None:

@@ -42,7 +42,16 @@ _SERIES_KEYS = (
     "grating",
     "flat_sets",
 )
-_CAMERA_KEYS = (*_SERIES_KEYS, "wait_between_exposures", "program", "reason", "note", "test_case")
+_CAMERA_KEYS = (
+    *_SERIES_KEYS,
+    "wait_between_exposures",
+    "flat_counts_min",
+    "flat_counts_max",
+    "program",
+    "reason",
+    "note",
+    "test_case",
+)
 """Parameters that have no effect where no frames are taken."""
 
 _FRAME_KEYS = ("script_mode", *_SERIES_KEYS, "exposures", "detectors", "pipeline_generation", "repo")
@@ -135,6 +144,8 @@ class _Checker:
         dates = ("certify_calib_begin_date", "certify_calib_end_date")
         if self._usable(*dates) and (not self._unknown_run or self._given.keys() >= set(dates)):
             self._check_dates()
+        if self._usable("flat_counts_min", "flat_counts_max"):
+            self._check_flat_counts()
         if self._usable("script_mode", "exposures") and not self._unknown_run:
             self._check_products(types)
             self._check_duration(types)
@@ -519,6 +530,13 @@ class _Checker:
                 end,
                 f"is not after certify_calib_begin_date, {begin}",
                 "write a later end or an earlier beginning",
+            )
+
+    def _check_flat_counts(self) -> None:
+        low, high = self._values["flat_counts_min"], self._values["flat_counts_max"]
+        if low is not None and high is not None and low >= high:
+            self._report(
+                "flat_counts_max", high, f"is not above flat_counts_min, {low:g}", "write a larger number"
             )
 
     def _check_products(self, types: tuple[ImageType, ...]) -> None:

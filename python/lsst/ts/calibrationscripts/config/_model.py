@@ -182,6 +182,8 @@ class CalibrationConfig:
     n_discard_flat: int
     exp_times_flat: tuple[float, ...]
     wait_between_exposures: float
+    flat_counts_min: float | None
+    flat_counts_max: float | None
     filter: str | int | None
     grating: str | int | None
     flat_sets: tuple[FlatSet, ...] | None

@@ -187,6 +187,27 @@ class ButlerRepository:
             pass
         return None
 
+    async def raw_level(self, exposure: int) -> float:
+        """Return the median level of a raw frame (ADU above bias)."""
+        import numpy as np
+
+        def read(butler: Butler) -> float:
+            levels = []
+            for detector in self._detectors:
+                raw = butler.get(
+                    "raw",
+                    instrument=self._instrument.name,
+                    exposure=exposure,
+                    detector=detector,
+                    collections=f"{self._instrument.name}/raw/all",
+                )
+                # A tenth of a raw frame is overscan, which has no light.
+                bias, level = np.percentile(raw.image.array, [5, 50])
+                levels.append(float(level - bias))
+            return float(np.median(levels))
+
+        return await self._visit(f"read the raw frame of exposure {exposure}", read)
+
     async def exposure_of_group(self, group: str) -> int | None:
         """Return the exposure that was taken as a group of its own."""
 

@@ -12,12 +12,14 @@ from dataclasses import dataclass, field
 
 from ..config import CalibrationConfig, ImageType, Series
 from ..instruments import Instrument
+from ..light import LightLevel
 from ..plan import PlannedExposure, RunPlan, Stage
 from ..ports import (
     CalibrationRepository,
     Camera,
     Ingest,
     IngestReport,
+    LightError,
     ObservatoryError,
     Operator,
     Watcher,
@@ -106,6 +108,9 @@ class Exposer:
         self._from_before: dict[tuple[str, int], int] = {}
         self.frames = {series.name: Frames() for series in config.series}
         """The frames so far, by the name of their series."""
+
+        self.tasks: set[asyncio.Task[LightLevel | None]] = set()
+        """Looks at the light that nothing waits for."""
 
         self.physical_filters: dict[str, str] = {}
         """What each series of flats is taken through, once checked."""
@@ -206,6 +211,13 @@ class Exposer:
         -------
         cause : `str` or `None`
             Why not all of its frames were taken.
+
+        Raises
+        ------
+        CameraError
+            If they cannot be taken.
+        LightError
+            If the first flat has a level that the observer does not accept.
         """
         series = next(series for series in self._config.series if series.name == stage.subject)
         frames = self.frames[series.name]
@@ -222,12 +234,47 @@ class Exposer:
                 await self._operator.checkpoint(exposure.label)
                 exposure_id = await self._take(exposure, frames)
                 self._operator.info(f"{exposure.label}: exposure {exposure_id}")
+                if series.image_type is ImageType.FLAT and exposure.number == 1:
+                    await self._look_at_light(series, exposure_id, exposure.exp_time)
                 await asyncio.sleep(self._config.wait_between_exposures)
             else:
                 frames.taken.append((exposure_id, exposure))
             if self._watcher:
                 self._watcher.taken(exposure)
         return None
+
+    async def _look_at_light(self, series: Series, exposure_id: int, exp_time: float) -> None:
+        """Tell the level of the first flat, or give the set up for it."""
+        look = asyncio.create_task(self._light_level(series, exposure_id, exp_time))
+        if self._config.flat_counts_min is None and self._config.flat_counts_max is None:
+            self.tasks.add(look)
+            look.add_done_callback(self.tasks.discard)
+            return
+        try:
+            level = await look
+        finally:
+            look.cancel()
+        if level is not None and not level.acceptable:
+            raise LightError(f"{level.text} The rest of the set is not taken")
+
+    async def _light_level(self, series: Series, exposure_id: int, exp_time: float) -> LightLevel | None:
+        await self._ingest.wait([exposure_id])
+        try:
+            counts = await self._repository.raw_level(exposure_id)
+        except ObservatoryError as error:
+            self._operator.warning(f"{series.name}: the level of the first flat is not known: {error}")
+            return None
+        level = LightLevel(
+            series.name,
+            exposure_id,
+            exp_time,
+            counts,
+            self._config.flat_counts_min,
+            self._config.flat_counts_max,
+        )
+        if level.acceptable:
+            (self._operator.info if level.usable else self._operator.warning)(level.text)
+        return level
 
     async def _take(self, exposure: PlannedExposure, frames: Frames) -> int:
         group_id = self._group_id(exposure)

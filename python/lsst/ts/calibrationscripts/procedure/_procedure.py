@@ -15,6 +15,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import Any
 
 from ..config import CalibrationConfig, flat_pairs
 from ..instruments import LATISS, Instrument
@@ -27,6 +28,7 @@ from ..ports import (
     Gain,
     Ingest,
     JobService,
+    LightError,
     ObservatoryError,
     Operator,
     OutcomeError,
@@ -237,7 +239,11 @@ class Procedure:
     async def _expose(self, stage: Stage) -> None:
         """Get the frames of a series; leave the wait for ingest behind."""
         self._tell_started(stage)
-        cause = await self._exposer.expose(stage, lambda: self._useless(stage))
+        try:
+            cause = await self._exposer.expose(stage, lambda: self._useless(stage))
+        except LightError as error:
+            self._end(stage, StageResult(stage.name, Outcome.FAILED, str(error)))
+            return
         if cause is None:
             self._start(stage, self._see_ingested)
             return
@@ -456,7 +462,7 @@ class Procedure:
         return self._jobs.collection(self._runner.ids[stage.name])
 
     async def _wait_for_processing(self) -> None:
-        pending = set(self._tasks.values())
+        pending: set[asyncio.Task[Any]] = {*self._tasks.values(), *self._exposer.tasks}
         while pending:
             done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -470,6 +476,8 @@ class Procedure:
         # A certification under way is waited for: it cannot be undone in the
         # middle, so the report had better know how it ended.
         self._certifier.stop()
+        for look in self._exposer.tasks:
+            look.cancel()
         certifying = {
             task
             for task in self._tasks.values()
@@ -478,7 +486,7 @@ class Procedure:
         for task in set(self._tasks.values()) - certifying:
             task.cancel()
         await asyncio.gather(_let_end(certifying, deadline), self._runner.abandon(deadline))
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await asyncio.gather(*self._tasks.values(), *self._exposer.tasks, return_exceptions=True)
         for stage in self._plan.stages:
             ended = self._ended.get(stage.name)
             if ended is not None and not ended.done():
