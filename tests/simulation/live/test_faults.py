@@ -8,7 +8,10 @@ import asyncio
 import contextlib
 import datetime
 import json
+import signal
 import sqlite3
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -575,3 +578,35 @@ class TestRepository:
             await asyncio.to_thread(self.certify_bias, repo)
             await client.run(empty)
         assert self.certified(repo) == ["bias"]
+
+
+KILLED = """\
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+from lsst.ts.calibrationscripts.observatory import sal
+
+sal.use(sal.SalProvider.LOCAL)
+
+from lsst.ts.calibrationscripts.observatory.journal import FileJournal
+from lsst.ts.calibrationscripts.simulation.faults import parse_fault
+
+parse_fault("killed:2").attach(None)
+journal = FileJournal(Path(sys.argv[1]), "run")
+for count in (1, 2, 3):
+    journal.write(SimpleNamespace(to_dict=lambda: {"count": count}))
+"""
+
+
+def test_process_is_killed_before_a_journal_write_takes_effect(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", KILLED, tmp_path],
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
+    )
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+    (journal,) = tmp_path.glob("run*.json")
+    assert json.loads(journal.read_text()) == {"count": 1}

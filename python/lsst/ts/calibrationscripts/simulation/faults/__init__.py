@@ -29,6 +29,7 @@ from .ocps import (
     OcpsResultFirst,
 )
 from .oods import OodsFailedIngest, OodsForeignImages, OodsLate, OodsMissing, OodsUnannounced
+from .process import Killed
 from .repository import CertificationConflict, CollectionChanged, CollectionRemoved, RepositoryLocked
 from .spectrograph import WheelTimeout, WrongFilter
 
@@ -62,6 +63,7 @@ FAULTS: dict[str, type[Fault]] = {
         CollectionRemoved,
         CollectionChanged,
         CertificationConflict,
+        Killed,
     )
 }
 """All faults, by name."""
