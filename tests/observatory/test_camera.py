@@ -258,14 +258,14 @@ async def test_a_camera_that_goes_to_fault_is_told_at_once(observatory: Observat
     observatory.camera.trouble = trouble
     camera = observatory.make_camera()
     async with asyncio.timeout(TIMEOUT):
-        with pytest.raises(CameraError, match=r"DARK 2/3, 5 s: .*5510.*shutter stuck.*\. Check ATCamera\.$"):
+        with pytest.raises(CameraError) as error:
             await camera.take(DARK, GROUP_ID)
+    why = "ATCamera went to FAULT (error 5510: shutter stuck). Check ATCamera."
+    assert str(error.value) in (f"DARK 2/3, 5 s: lost, {why}", f"DARK 2/3, 5 s: not taken, {why}")
     # And it is not asked for another frame.
     with pytest.raises(CameraError) as error:
         await camera.take(FLAT, GROUP_ID)
-    assert str(error.value) == (
-        "FLAT 1/1, 0.5 s: not taken, ATCamera went to FAULT (error 5510: shutter stuck). Check ATCamera."
-    )
+    assert str(error.value) == f"FLAT 1/1, 0.5 s: not taken, {why}"
     assert len(observatory.camera.commands) == 1
 
 

@@ -39,6 +39,7 @@ from lsst.ts.calibrationscripts.simulation.repository import (
 DAY = datetime.date(2022, 9, 29)
 EXPOSURES = (2022092900001, 2022092900002)
 DATA_ID = {"instrument": "LATISS", "detector": 0}
+OF_RUN = {"instrument": "LATISS"}
 RED, BLUE = "SDSSr_65mm~empty_1", "SDSSg_65mm~empty_1"
 
 
@@ -305,10 +306,12 @@ async def test_exposures_are_known_by_their_records(repository: ButlerRepository
 
 
 async def test_a_product_is_there_once_it_is_for_each_detector(
-    repository: ButlerRepository, repo: Path, job: str
+    repository: ButlerRepository, repo: Path, butler: Butler, job: str
 ) -> None:
     assert await repository.product_in("bias", f"{job}/run")
     assert await repository.product_in("flat", f"{job}/run")
+    put(butler, "verifyDarkStats", {"instrument"}, "StructuredDataDict", f"{job}/run", [(OF_RUN, {})])
+    assert await repository.product_in("verifyDarkStats", f"{job}/run")
     assert not await repository.product_in("dark", f"{job}/run")
     assert not await repository.product_in("no_such_type", f"{job}/run")
     assert not await repository.product_in("bias", "u/ocps/none/run")

@@ -213,7 +213,7 @@ class LatissCamera:
                 await self._watch.guard("ATSpectrograph", self._latiss.setup_instrument(**wanted))
         except (ComponentLostError, *SAL_ERRORS) as error:
             raise CameraError(
-                f"ATSpectrograph did not select {wanted}: {explain(error)}. "
+                f"ATSpectrograph did not select {wanted}: {self._reason('ATSpectrograph', error)}. "
                 "Check ATSpectrograph before running again."
             ) from error
         for key, value in wanted.items():
@@ -254,6 +254,10 @@ class LatissCamera:
         except ComponentLostError as error:
             raise CameraError(f"{exposure.label}: lost, {error}. Check ATCamera.") from error
 
+    def _reason(self, component: str, error: BaseException) -> str:
+        """Return why a command failed: the fault, where there is one."""
+        return self._watch.describe(component) or explain(error)
+
     async def _expose(self, exposure: PlannedExposure, group_id: str) -> int:
         await self._latiss.wait_for_camera_readiness()
         before = self._latiss.camera.evt_startIntegration.get()
@@ -272,7 +276,7 @@ class LatissCamera:
             begun = self._latiss.camera.evt_startIntegration.get()
             if begun is before or not isinstance(error, TimeoutError | salobj.AckTimeoutError):
                 raise CameraError(
-                    f"{exposure.label}: not taken, {explain(error)}. Check ATCamera."
+                    f"{exposure.label}: not taken, {self._reason('ATCamera', error)}. Check ATCamera."
                 ) from error
             # Only the acknowledgement is missing: the frame may well be good.
             taken = image_id(begun.imageName)

@@ -282,8 +282,10 @@ class ButlerRepository:
         """Return whether a run has made such a dataset for each detector."""
 
         def look(butler: Butler) -> bool:
-            made = {ref.dataId["detector"] for ref in _datasets(butler, dataset_type, run_collection)}
-            return made.issuperset(self._detectors)
+            made = [ref.dataId for ref in _datasets(butler, dataset_type, run_collection)]
+            # Statistics are of the whole run, without a detector.
+            detectors = {data_id.get("detector") for data_id in made}
+            return None in detectors or detectors.issuperset(self._detectors)
 
         return await self._visit(f"look for {dataset_type} in {run_collection}", look)
 
