@@ -9,6 +9,7 @@ __all__ = ["JobPlan", "JobRequest", "PlannedExposure", "RunPlan", "Stage", "Stag
 import enum
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from .config import CalibrationConfig, ImageType, Series, flat_pairs
@@ -186,11 +187,23 @@ class RunPlan:
     stages: tuple[Stage, ...]
     """Every stage stands after those that it needs."""
 
-    duration: float
-    """Expected time to the end of the last stage (s)."""
-
     notices: tuple[str, ...]
     """What the observer should know before pressing run."""
+
+    @cached_property
+    def starts(self) -> dict[str, float]:
+        """When each stage starts if each does as soon as it may (s)."""
+        starts: dict[str, float] = {}
+        ends: dict[str, float] = {}
+        for stage in self.stages:
+            starts[stage.name] = max((ends[name] for name in stage.needs + stage.after), default=0.0)
+            ends[stage.name] = starts[stage.name] + stage.duration
+        return starts
+
+    @property
+    def duration(self) -> float:
+        """Expected time to the end of the last stage (s)."""
+        return max((self.starts[stage.name] + stage.duration for stage in self.stages), default=0.0)
 
     def exposures_of(self, series: str) -> tuple[PlannedExposure, ...]:
         """Return the frames of the named series."""
@@ -217,7 +230,7 @@ class RunPlan:
             "n_exposures": len(self.exposures),
             "duration": self.duration,
             "exposures": [exposure.to_dict() for exposure in self.exposures],
-            "stages": [stage.to_dict() for stage in self.stages],
+            "stages": [stage.to_dict() | {"start": self.starts[stage.name]} for stage in self.stages],
             "notices": list(self.notices),
         }
 
@@ -241,7 +254,6 @@ def make_plan(config: CalibrationConfig, instrument: Instrument = LATISS) -> Run
     return RunPlan(
         exposures=tuple(exposure for series in config.series for exposure in _exposures(series)),
         stages=stages,
-        duration=_duration(stages),
         notices=config.notices + tuple(planner.notices()),
     )
 
@@ -251,15 +263,6 @@ def _exposures(series: Series) -> Iterator[PlannedExposure]:
         yield PlannedExposure(
             series.image_type, series.name, exp_time, i < series.n_discard, i + 1, series.n_frames
         )
-
-
-def _duration(stages: tuple[Stage, ...]) -> float:
-    """Return when the last stage ends if each starts as soon as it may."""
-    end: dict[str, float] = {}
-    for stage in stages:
-        start = max((end[name] for name in stage.needs + stage.after), default=0.0)
-        end[stage.name] = start + stage.duration
-    return max(end.values(), default=0.0)
 
 
 def _part(series: Series) -> str:

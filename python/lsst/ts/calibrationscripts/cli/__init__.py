@@ -97,15 +97,18 @@ def validate(file: Path) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def plan(file: Path | None, as_json: bool) -> None:
     """Show what a run would do; without FILE, the daily default."""
+    import datetime
+
+    from ..instruments import LATISS
+    from ..itinerary import itinerary
     from ..plan import make_plan
 
-    run_plan = make_plan(_parse(_read(file)))
+    config = _parse(_read(file))
+    run_plan = make_plan(config)
     if as_json:
         click.echo(json.dumps(run_plan.to_dict(), indent=2))
         return
-    from ._display import print_plan
-
-    print_plan(run_plan)
+    click.echo(itinerary(config, run_plan, LATISS, datetime.datetime.now().astimezone()))
 
 
 @main.command()

@@ -4,9 +4,8 @@
 
 from __future__ import annotations
 
-__all__ = ["ProgressWatcher", "access_hint", "print_plan"]
+__all__ = ["ProgressWatcher", "access_hint"]
 
-import itertools
 import sys
 from pathlib import Path
 from types import TracebackType
@@ -14,40 +13,20 @@ from typing import Self
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from ..plan import PlannedExposure, RunPlan, Stage, StageKind
 from ..report import Outcome, RunReport
 
 _STYLES = {Outcome.PASSED: "green", Outcome.CERTIFIED: "bold green", Outcome.SKIPPED: "yellow"}
-
-
-def print_plan(plan: RunPlan) -> None:
-    """Print the series, the stages and how long they take."""
-    console = Console(width=None if sys.stdout.isatty() else 110, highlight=False)
-    series = Table(title=f"{len(plan.exposures)} exposures", title_justify="left")
-    for heading in ("series", "frames", "discarded", "exposure times"):
-        series.add_column(heading, justify="left" if heading in ("series", "exposure times") else "right")
-    for name, group in itertools.groupby(plan.exposures, key=lambda exposure: exposure.series):
-        frames = list(group)
-        times = ", ".join(
-            f"{len(list(same))} x {exp_time:g} s"
-            for exp_time, same in itertools.groupby(frames, key=lambda frame: frame.exp_time)
-        )
-        series.add_row(name, str(len(frames)), str(sum(f.discard for f in frames)), times)
-    console.print(series)
-
-    minutes = f"about {plan.duration / 60:.0f} minutes ({plan.duration:.0f} s)"
-    stages = Table(title=minutes, title_justify="left")
-    for heading in ("stage", "needs"):
-        stages.add_column(heading)
-    for stage in plan.stages:
-        waits = [*stage.needs, *(f"the end of {name}" for name in stage.after)]
-        stages.add_row(stage.name, ", ".join(waits) or "nothing")
-    console.print(stages)
-    for notice in plan.notices:
-        click.echo(f"note: {notice}")
 
 
 def access_hint(report: RunReport, repo: Path) -> str | None:
@@ -83,6 +62,7 @@ class ProgressWatcher:
             BarColumn(bar_width=30),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
+            TimeRemainingColumn(),
             TextColumn("{task.fields[outcome]}"),
             console=console,
             disable=not console.is_terminal,

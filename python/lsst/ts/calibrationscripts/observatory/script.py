@@ -19,6 +19,7 @@ import yaml
 
 from ..config import CalibrationConfig, ConfigurationError, load_schema, parse
 from ..instruments import Instrument
+from ..itinerary import itinerary
 from ..plan import PlannedExposure, RunPlan, make_plan
 from ..ports import Camera, Ingest, JobService, ObservatoryError, Watcher
 from ..procedure import Procedure
@@ -121,8 +122,8 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
         assert self._config is not None, "do_configure has parsed the configuration"
         self._plan = make_plan(self._config, self.instrument)
         assert self._record is not None, "do_configure has made it"
-        for notice in self._plan.notices:
-            self.log.warning(notice)
+        now = datetime.datetime.now().astimezone()
+        self.log.info(itinerary(self._config, self._plan, self.instrument, now))
         self.log.info(
             f"Run {self._record.run_id}. Should it end early, the configuration 'resume: "
             f"{self._record.run_id}' carries it on."

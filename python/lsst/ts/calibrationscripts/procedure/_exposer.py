@@ -27,6 +27,9 @@ from ..ports import (
 from ..record import Frame, Recorder
 from ._timeline import Timeline
 
+_TELL_INTERVAL = 5.0
+"""Shortest time between two lines that tell of frames (s)."""
+
 _FRAME_GRACE = 3.0
 """What a stop waits for a frame under way, so as to learn its id (s)."""
 
@@ -104,6 +107,8 @@ class Exposer:
         self._recorder = recorder
         self._group_id = group_id
         self._timeline = timeline
+        self._untold: list[tuple[PlannedExposure, int]] = []
+        self._told_at = 0.0
         self._given: dict[str, list[tuple[int, PlannedExposure]]] = {}
         self._from_before: dict[tuple[str, int], int] = {}
         self.frames = {series.name: Frames() for series in config.series}
@@ -233,7 +238,7 @@ class Exposer:
                     is_set_up = True
                 await self._operator.checkpoint(exposure.label)
                 exposure_id = await self._take(exposure, frames)
-                self._operator.info(f"{exposure.label}: exposure {exposure_id}")
+                self._tell(exposure, exposure_id)
                 if series.image_type is ImageType.FLAT and exposure.number == 1:
                     await self._look_at_light(series, exposure_id, exposure.exp_time)
                 await asyncio.sleep(self._config.wait_between_exposures)
@@ -242,6 +247,21 @@ class Exposer:
             if self._watcher:
                 self._watcher.taken(exposure)
         return None
+
+    def _tell(self, exposure: PlannedExposure, exposure_id: int) -> None:
+        """Tell of frames, several at a time if they come quickly."""
+        now = asyncio.get_running_loop().time()
+        self._untold.append((exposure, exposure_id))
+        if now < self._told_at + _TELL_INTERVAL and exposure.number < exposure.series_length:
+            return
+        first = self._untold[0][0].number
+        which = (
+            exposure.label if len(self._untold) == 1 else f"{exposure.series} {first} to {exposure.number}"
+        )
+        plural = "s" if len(self._untold) > 1 else ""
+        self._operator.info(f"{which}: exposure{plural} {', '.join(str(i) for _, i in self._untold)}")
+        self._untold.clear()
+        self._told_at = now
 
     async def _look_at_light(self, series: Series, exposure_id: int, exp_time: float) -> None:
         """Tell the level of the first flat, or give the set up for it."""

@@ -1,0 +1,138 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A plan in the words of an observer, before pressing run."""
+
+from __future__ import annotations
+
+__all__ = ["itinerary"]
+
+import datetime
+import itertools
+from collections.abc import Iterator
+
+from .config import CalibrationConfig
+from .instruments import Instrument
+from .pipelines import GENERATIONS
+from .plan import RunPlan, Stage, StageKind
+
+_TAI_MINUS_UTC = datetime.timedelta(seconds=37)
+"""Since 2017; IERS Bulletin C announces no other leap second."""
+
+_MEGABYTE = 1e6
+_RAW_SIZE = 38.0
+"""A raw frame of one detector (MB)."""
+
+_PROCESSED_SIZE = 65.0
+"""A frame of one detector after instrument signature removal (MB)."""
+
+
+def itinerary(
+    config: CalibrationConfig, plan: RunPlan, instrument: Instrument, begin: datetime.datetime
+) -> str:
+    """Tell what a run will do, when, and what it leaves behind.
+
+    Parameters
+    ----------
+    config : `CalibrationConfig`
+        What the observer asked for.
+    plan : `RunPlan`
+        What follows from it.
+    instrument : `Instrument`
+        Whose frames are taken.
+    begin : `datetime.datetime`
+        When it would begin, with a time zone: that of the reader.
+
+    Returns
+    -------
+    text : `str`
+    """
+    lines = [f"{len(plan.exposures)} exposures, {_clock(plan.duration)} (h:mm:ss) in all"]
+    lines += _table(
+        ("series", "frames", "discarded", "exposure times", "exposed", "filter, grating"),
+        [_series_row(config, plan, name) for name in dict.fromkeys(e.series for e in plan.exposures)],
+    )
+    lines.append("Stages, each below the last one that it waits for, and when it can start (h:mm:ss):")
+    lines += _tree(plan)
+    end = begin + datetime.timedelta(seconds=plan.duration)
+    tai = end.astimezone(datetime.UTC) + _TAI_MINUS_UTC
+    lines.append(f"Expected end: {end:%Y-%m-%d %H:%M %Z}, {tai:%Y-%m-%d %H:%M} TAI, if it begins now")
+    lines.append(f"Disk needed: about {_disk(config, plan, instrument):.1f} GB")
+    lines += _certified(config, plan)
+    lines += [f"Note: {notice}" for notice in plan.notices]
+    return "\n".join(lines)
+
+
+def _clock(seconds: float) -> str:
+    return str(datetime.timedelta(seconds=round(seconds)))
+
+
+def _series_row(config: CalibrationConfig, plan: RunPlan, name: str) -> tuple[str, ...]:
+    series = next(series for series in config.series if series.name == name)
+    frames = plan.exposures_of(name)
+    times = ", ".join(
+        f"{len(list(same))} x {exp_time:g} s"
+        for exp_time, same in itertools.groupby(frame.exp_time for frame in frames)
+    )
+    wheels = [series.filter, series.grating]
+    given = ", ".join("as it is" if wheel is None else str(wheel) for wheel in wheels)
+    return (
+        name,
+        str(len(frames)),
+        str(series.n_discard),
+        times,
+        f"{sum(series.exp_times):g} s",
+        given if series.image_type == "FLAT" else "",
+    )
+
+
+def _table(headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> Iterator[str]:
+    if not rows:
+        return
+    widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
+    for row in (headings, *rows):
+        cells = (f"{cell:{width}}" for cell, width in zip(row, widths, strict=True))
+        yield "    " + "  ".join(cells).rstrip()
+
+
+def _tree(plan: RunPlan) -> Iterator[str]:
+    starts = plan.starts
+    waits = {
+        stage.name: max(stage.needs + stage.after, key=lambda name: starts[name], default=None)
+        for stage in plan.stages
+    }
+
+    def below(parent: str | None, depth: int) -> Iterator[tuple[int, Stage]]:
+        for stage in plan.stages:
+            if waits[stage.name] == parent:
+                yield depth, stage
+                yield from below(stage.name, depth + 1)
+
+    rows = [("  " * depth + stage.name, _clock(starts[stage.name])) for depth, stage in below(None, 0)]
+    width = max((len(name) for name, _ in rows), default=0)
+    yield from (f"    {name:{width}}  {start:>8}" for name, start in rows)
+
+
+def _disk(config: CalibrationConfig, plan: RunPlan, instrument: Instrument) -> float:
+    """Return what the frames and what jobs make of them take (GB)."""
+    n_detectors = len(instrument.detector_ids(config.detectors))
+    kept = {series.name: series.n for series in config.series}
+    processed = sum(kept[name] for stage in plan.stages if stage.job for name in stage.job.series)
+    megabytes = len(plan.exposures) * _RAW_SIZE + processed * _PROCESSED_SIZE
+    return n_detectors * megabytes * _MEGABYTE / 1e9
+
+
+def _certified(config: CalibrationConfig, plan: RunPlan) -> Iterator[str]:
+    generators = GENERATIONS[config.pipeline_generation].generators
+    types = [
+        f"{generators[stage.product].dataset_type} {stage.part}".rstrip()
+        for stage in plan.stages
+        if stage.kind is StageKind.CERTIFY
+    ]
+    if not types:
+        yield "Nothing is to be certified."
+        return
+    each = "all together, or none" if config.certify == "together" else "each if it passes"
+    yield (
+        f"To be certified into {config.calib_collection}, valid {config.certify_calib_begin_date} to "
+        f"{config.certify_calib_end_date}, {each}: {', '.join(types)}"
+    )
