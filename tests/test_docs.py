@@ -1,0 +1,169 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The documentation says what there is, and leads nowhere else.
+
+That it builds without a warning is for ``make docs`` to see.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lsst.ts.calibrationscripts.cli import ExitCode
+from lsst.ts.calibrationscripts.config import load_schema, parse
+from lsst.ts.calibrationscripts.plan import make_plan
+from lsst.ts.calibrationscripts.ports import Certification, Gain
+from lsst.ts.calibrationscripts.record import RunRecord
+from lsst.ts.calibrationscripts.report import Outcome, RunReport, Span, StageResult
+from lsst.ts.calibrationscripts.verification import judge
+
+DOC = Path(__file__).parents[1] / "doc"
+PAGES = sorted(DOC.glob("**/*.rst"), key=str)
+PAGES = [page for page in PAGES if not {"_build", "api", "news"} & set(page.relative_to(DOC).parts)]
+EXAMPLES = sorted((DOC / "observers" / "examples").glob("*.yaml"))
+
+
+def reference(schema: dict[str, Any]) -> str:
+    """Return what the documentation makes of a schema."""
+    spec = importlib.util.spec_from_file_location("schema_to_rst", DOC / "_ext" / "schema_to_rst.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return "\n".join(module.reference(schema))
+
+
+def documented_fields(heading: str) -> set[str]:
+    """Return the fields that the page on JSON lists under a heading."""
+    text = (DOC / "reference" / "json.rst").read_text()
+    _, _, section = text.partition(f"{heading}\n{'=' * len(heading)}\n")
+    section = re.split(r"\n=+\n", section)[0]
+    return set(re.findall(r"^``(\w+)``$", section, re.MULTILINE))
+
+
+def test_every_parameter_is_in_the_reference() -> None:
+    schema = load_schema()
+    text = reference(schema)
+    documented = re.findall(r"^\.\. confval:: (\S+)$", text, re.MULTILINE)
+    nested = {
+        *(f"flat_sets[].{key}" for key in schema["properties"]["flat_sets"]["items"]["properties"]),
+        *(f"exposures.{key}" for key in schema["properties"]["exposures"]["properties"]),
+        *(f"test_case.{key}" for key in schema["properties"]["test_case"]["properties"]),
+    }
+    assert set(documented) == {*schema["properties"], *nested}
+    assert len(documented) == len(set(documented))
+
+
+def test_reference_gives_type_range_default_and_links() -> None:
+    schema = {
+        "properties": {
+            "n_bias": {
+                "type": ["integer", "null"],
+                "minimum": 1,
+                "maximum": 9,
+                "default": 5,
+                "description": "As many as *n_dark* says, n_bias, or n_other.",
+            },
+            "n_dark": {"enum": ["A", "B"], "default": None, "description": "x"},
+        }
+    }
+    assert reference(schema).splitlines()[:5] == [
+        ".. confval:: n_bias",
+        "   :type: integer from 1 to 9 or null",
+        "   :default: ``5``",
+        "",
+        r"   As many as \*:confval:`n_dark`\* says, n\_bias, or n\_other.",
+    ]
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_examples_for_observers_are_valid(example: Path) -> None:
+    config = parse(example.read_text())
+    assert make_plan(config).stages
+
+
+def test_every_example_is_shown() -> None:
+    text = (DOC / "observers" / "configurations.rst").read_text()
+    assert {f"examples/{example.name}" for example in EXAMPLES} == set(
+        re.findall(r"examples/\S+\.yaml", text)
+    )
+
+
+def test_every_field_of_a_run_is_documented() -> None:
+    stage = StageResult("verify BIAS", Outcome.PASSED)
+    certification = Certification("bias", "u/ocps/1", "LATISS/calib/daily", "2026-11-23", "2026-11-24")
+    gain = Gain((2026112300002, 2026112300003), 5.0, 0, "C00", 1.1, 4.5)
+    statistics = {2026112300002: {"SUCCESS": True}, "SUCCESS": True}
+    plan = make_plan(parse(""))
+    assert documented_fields("The run") == set(RunReport("DONE").to_dict())
+    assert documented_fields("A stage") == set(stage.to_dict())
+    assert documented_fields("A certification") == set(certification.to_dict())
+    assert documented_fields("A gain") == set(gain.to_dict())
+    assert documented_fields("A verdict") == set(judge(statistics, "BIAS", n_detectors=1).to_dict())
+    assert documented_fields("A span of time") == set(vars(Span("verify BIAS", 0.0, 1.0)))
+    assert documented_fields("The plan") == set(plan.to_dict())
+    assert documented_fields("The journal") == set(RunRecord("1", {}).to_dict())
+
+
+def test_every_exit_code_is_documented() -> None:
+    text = (DOC / "reference" / "commands.rst").read_text()
+    assert {int(code) for code in re.findall(r"^   \* - (\d+)$", text, re.MULTILINE)} == set(ExitCode)
+
+
+def test_every_outcome_is_explained_to_observers() -> None:
+    text = (DOC / "observers" / "verdict.rst").read_text()
+    assert set(re.findall(r"^   \* - ``([A-Z]+)``$", text, re.MULTILINE)) >= set(Outcome)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(DOC)))
+def test_links_between_documents_lead_somewhere(page: Path) -> None:
+    labels = {label for other in PAGES for label in re.findall(r"^\.\. _([\w-]+):$", other.read_text(), re.M)}
+    text = page.read_text()
+    missing = [
+        *(target for target in _targets(r":doc:`", text) if not (page.parent / f"{target}.rst").is_file()),
+        *(target for target in _targets(r":ref:`", text) if target not in labels),
+        *(target for target in _toctree(text) if not (page.parent / f"{target}.rst").is_file()),
+        *(
+            target
+            for target in re.findall(r"^\.\. (?:literalinclude|figure|image):: (\S+)$", text, re.MULTILINE)
+            if not (page.parent / target).is_file()
+        ),
+    ]
+    assert not missing
+
+
+def _targets(role: str, text: str) -> Iterable[str]:
+    """Return the targets of a role, of ``text <target>`` too."""
+    for content in re.findall(role + "([^`]+)`", text):
+        explicit = re.search(r"<([^>]+)>$", content)
+        yield explicit[1] if explicit else content
+
+
+def _toctree(text: str) -> Iterable[str]:
+    for block in re.findall(r"^\.\. toctree::\n((?:   .*\n|\n)+)", text, re.MULTILINE):
+        yield from (line.strip() for line in block.splitlines() if line.strip() and ":" not in line)
+
+
+def test_readme_names_files_that_exist() -> None:
+    text = (DOC.parent / "README.md").read_text()
+    named = re.findall(r"`((?:doc|schema|tests)/[\w/.-]+)`", text)
+    missing = [name for name in named if "_build" not in name and not (DOC.parent / name).exists()]
+    assert named and not missing
+
+
+def test_news_fragments_are_of_known_types() -> None:
+    import tomllib
+
+    tool = tomllib.loads((DOC.parent / "pyproject.toml").read_text())["tool"]["towncrier"]
+    types = {entry["directory"] for entry in tool["type"]}
+    fragments = [path for path in (DOC / "news").iterdir() if path.name != "README.rst"]
+    assert {2, 3, 4, 5} <= {int(path.name.split(".")[0]) for path in fragments}
+    assert {path.name.split(".")[1] for path in fragments} <= types
+
+
+def test_demo_configuration_is_valid() -> None:
+    assert make_plan(parse((DOC / "demo.yaml").read_text())).stages
