@@ -16,6 +16,56 @@ from lsst.ts.calibrationscripts.observatory import sal
 sal.use(sal.SalProvider.LOCAL)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--all-faults",
+        action="store_true",
+        help="try every fault at every moment in both ways of verification, which takes a quarter of an hour",
+    )
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show what tests have recorded."""
+    _show_measured(terminalreporter)
+    _show_faults(terminalreporter)
+
+
+def _show_measured(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show what was measured, and how far it is from the truth."""
+    ended = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
+    measured = sorted(
+        f"{name}: {value}"
+        for report in ended
+        if report.when == "call"
+        for name, value in report.user_properties
+        if isinstance(value, str)
+    )
+    if measured:
+        terminalreporter.section("measured against the truth")
+        for line in measured:
+            terminalreporter.line(line)
+
+
+def _show_faults(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show what became of the runs that a fault struck."""
+    ended = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
+    rows = {
+        report.nodeid: {"survived": "yes" if report.passed else "NO", **properties["fault"]}
+        for report in ended
+        if report.when == "call" and "fault" in (properties := dict(report.user_properties))
+    }
+    if not rows:
+        return
+    terminalreporter.section("faults")
+    columns = ("fault", "verification", "ended", "resumed", "survived")
+    form = "{:30}{:14}{:9}{:9}{}"
+    terminalreporter.line(form.format(*columns))
+    for _, row in sorted(rows.items()):
+        terminalreporter.line(form.format(*(row.get(column, "-") for column in columns)))
+    n_survived = sum(row["survived"] == "yes" for row in rows.values())
+    terminalreporter.line(f"{n_survived} of {len(rows)} faults survived")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Leave warnings about the observatory's own code to its owners."""
