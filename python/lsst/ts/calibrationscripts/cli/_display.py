@@ -31,17 +31,16 @@ _STYLES = {Outcome.PASSED: "green", Outcome.CERTIFIED: "bold green", Outcome.SKI
 
 def access_hint(report: RunReport, repo: Path) -> str | None:
     """Return a command that opens a calibration that was certified."""
-    for certification in report.certifications:
-        image_type = certification.dataset_type.upper()
-        kept = [i for i in report.exposures.get(image_type, ()) if i not in report.discarded[image_type]]
-        if kept:
-            return (
-                f"Open the certified {certification.dataset_type}:\n"
-                f'  {sys.executable} -c "from lsst.daf.butler import Butler; '
-                f"print(Butler('{repo}', collections='{certification.collection}').get("
-                f"'{certification.dataset_type}', instrument='LATISS', detector=0, exposure={kept[0]}))\""
-            )
-    return None
+    if not report.certifications:
+        return None
+    certification = report.certifications[0]
+    exposure = next(ids[-1] for ids in reversed(report.exposures.values()) if ids)
+    return (
+        f"Open the certified {certification.dataset_type}:\n"
+        f'  {sys.executable} -c "from lsst.daf.butler import Butler; '
+        f"print(Butler('{repo}', collections='{certification.collection}').get("
+        f"'{certification.dataset_type}', instrument='LATISS', detector=0, exposure={exposure}))\""
+    )
 
 
 class ProgressWatcher:

@@ -456,7 +456,7 @@ class Procedure:
             replace(gain, reference=reference.get((gain.detector, gain.amplifier))) for gain in measured
         )
         self._gains.extend(gains)
-        self._operator.info(gains_text(gains))
+        self._operator.info(gains_text(gains, stage.job.series[0]))
 
     def _collection_of(self, stage: Stage) -> str:
         return self._jobs.collection(self._runner.ids[stage.name])

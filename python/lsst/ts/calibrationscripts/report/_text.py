@@ -167,13 +167,15 @@ def _threshold_lines(verdict: Verdict) -> Iterator[str]:
     )
 
 
-def gains_text(gains: tuple[Gain, ...]) -> str:
+def gains_text(gains: tuple[Gain, ...], series: str = "FLAT") -> str:
     """Tell the operator the gains per pair, detector and amplifier.
 
     Parameters
     ----------
     gains : `tuple` [`Gain`, ...]
         In the order of their pairs.
+    series : `str`, optional
+        Name of the series that the pairs are from.
 
     Returns
     -------
@@ -182,7 +184,7 @@ def gains_text(gains: tuple[Gain, ...]) -> str:
         (standard deviation) if there are several pairs, and the difference
         to the reference if there is one.
     """
-    lines = ["Gains estimated from flat pairs (e-/ADU):"]
+    lines = [f"Gains estimated from flat pairs of {series} (e-/ADU):"]
     for (first, second), pair in itertools.groupby(gains, key=lambda gain: gain.exposures):
         of_pair = list(pair)
         lines.append(f"    Exposures {first} and {second}, {of_pair[0].exp_time:g} s each")
