@@ -34,7 +34,7 @@ def access_hint(report: RunReport, repo: Path) -> str | None:
     if not report.certifications:
         return None
     certification = report.certifications[0]
-    exposure = next(ids[-1] for ids in reversed(report.exposures.values()) if ids)
+    exposure = [ids for ids in report.exposures.values() if ids][-1][-1]
     return (
         f"Open the certified {certification.dataset_type}:\n"
         f'  {sys.executable} -c "from lsst.daf.butler import Butler; '
