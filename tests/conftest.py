@@ -57,8 +57,8 @@ def _show_faults(terminalreporter: pytest.TerminalReporter) -> None:
     if not rows:
         return
     terminalreporter.section("faults")
-    columns = ("fault", "verification", "ended", "resumed", "survived")
-    form = "{:30}{:14}{:9}{:9}{}"
+    columns = ("fault", "verification", "ended", "after", "resumed", "survived")
+    form = "{:30}{:14}{:9}{:>7}  {:9}{}"
     terminalreporter.line(form.format(*columns))
     for _, row in sorted(rows.items()):
         terminalreporter.line(form.format(*(row.get(column, "-") for column in columns)))
@@ -91,14 +91,21 @@ async def no_leaked_tasks() -> AsyncIterator[None]:
 
 
 @pytest.fixture
-def topics(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give the test SAL topics that no other test can see.
+def topics(own_topics: None) -> None:
+    """Give the test SAL topics, by default its own.
 
-    On Kafka they cost the test some 3 s, and the broker topics by the
-    hundred, which salobj's ``delete_topics --all`` removes. What an earlier
-    test wrote would reach this one as history otherwise: job "1" would have
-    ended before it began, and a component would be in its last state.
+    On Kafka these cost the test some 3 s, and the broker topics by the
+    hundred, which salobj's ``delete_topics --all`` removes. But what an
+    earlier test wrote would reach this one as history otherwise: job "1"
+    would have ended before it began, and every component would have a last
+    state. Only where each test begins with components of its own that report
+    all anew, and there are many of them, is `module_topics` the choice.
     """
+
+
+@pytest.fixture
+def own_topics(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give the test SAL topics that no other test can see."""
     _set_topics(monkeypatch)
 
 

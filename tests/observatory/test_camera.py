@@ -147,6 +147,11 @@ def flats(config: str = "") -> Series:
     return parse(config).series[-1]
 
 
+@pytest.fixture
+def topics(module_topics: None) -> None:
+    """Let the tests share the 250 topics of LATISS."""
+
+
 @pytest_asyncio.fixture
 async def observatory(domain: Any, tmp_path: Path) -> AsyncIterator[Observatory]:
     observatory = Observatory()
@@ -154,13 +159,15 @@ async def observatory(domain: Any, tmp_path: Path) -> AsyncIterator[Observatory]
     observatory.header_service = SimulatedCsc("ATHeaderService")
     others = observatory.header_service, SimulatedCsc("ATOODS")
     cscs = (observatory.spectrograph, observatory.camera, *others)
-    observatory.latiss = CalibrationLatiss(domain=domain, intended_usage=CalibrationUsages.Calibrations)
     try:
-        await asyncio.gather(*(csc.start_task for csc in cscs), observatory.latiss.start_task)
+        await asyncio.gather(*(csc.start_task for csc in cscs))
+        # From now on, what there is of history is these components' own.
+        observatory.latiss = CalibrationLatiss(domain=domain, intended_usage=CalibrationUsages.Calibrations)
+        await observatory.latiss.start_task
         observatory.watch = ComponentWatch(vars(observatory.latiss.rem).values())
         yield observatory
-    finally:
         await observatory.latiss.close()
+    finally:
         await asyncio.gather(*(csc.close() for csc in cscs))
 
 
@@ -459,7 +466,7 @@ async def test_components_that_are_not_enabled_are_named(observatory: Observator
     assert "atcamera" not in problem
 
 
-async def test_without_latiss_each_question_says_what_is_silent(domain: Any) -> None:
+async def test_without_latiss_each_question_says_what_is_silent(own_topics: None, domain: Any) -> None:
     async with CalibrationLatiss(domain=domain, intended_usage=CalibrationUsages.Calibrations) as latiss:
         latiss.fast_timeout = SHORT
         camera = LatissCamera(latiss, parse(""), ComponentWatch(vars(latiss.rem).values()))
