@@ -20,6 +20,7 @@ from lsst.ts.calibrationscripts.simulation.cscs import AtCameraCsc, AtOodsCsc, A
 from lsst.ts.calibrationscripts.simulation.cscs.atcamera import CameraErrorCode
 from lsst.ts.calibrationscripts.simulation.observatory import SimulatedObservatory
 from lsst.ts.calibrationscripts.simulation.repository import create_repository
+from reports import reported
 
 DAY_OBS = datetime.date(2022, 9, 29)
 TIMEOUT = 30.0
@@ -31,14 +32,6 @@ async def refuse(command: Any, says: str, **fields: Any) -> None:
         await command.set_start(**fields, timeout=TIMEOUT)
     assert caught.value.ackcmd.ack == salobj.SalRetCode.CMD_FAILED
     assert says in caught.value.ackcmd.result
-
-
-async def reported(event: Any, **expected: Any) -> None:
-    """Read an event until it says this, maybe after an acknowledgement."""
-    data = await event.aget(timeout=TIMEOUT)
-    async with asyncio.timeout(TIMEOUT):
-        while {name: getattr(data, name) for name in expected} != expected:
-            data = await event.next(flush=False)
 
 
 class TestObservatory:
