@@ -93,19 +93,29 @@ class JobRunner:
             try:
                 return await self._run_once(stage, request)
             except (JobRefusedError, JobLostError) as error:
-                if await self._has_product(self.ids.get(stage.name), dataset_type):
+                last = attempt >= self._retries
+                if await self._came_to_its_end(stage, dataset_type, patiently=not last):
                     self._operator.warning(f"{stage.name}: {error}; but its product is complete.")
-                    self._running.discard(self.ids[stage.name])
                     return self.ids[stage.name]
                 await self._abort_if_running(stage)
-                if attempt >= self._retries:
+                if last:
                     raise
                 self._recorder.repeat(f"{stage.name}: {error}; submitted again")
-                await self._jobs.wait_ready(_READY_TIMEOUT)
             except ObservatoryError:
                 await self._abort_if_running(stage)
                 raise
         raise AssertionError("unreachable")
+
+    async def _came_to_its_end(self, stage: Stage, dataset_type: str, *, patiently: bool) -> bool:
+        """Tell whether a job that was lost has made its product after all."""
+        complete = await self._has_product(self.ids.get(stage.name), dataset_type)
+        if not complete and patiently:
+            # A job outlives its service; its product may come meanwhile.
+            await self._jobs.wait_ready(_READY_TIMEOUT)
+            complete = await self._has_product(self.ids.get(stage.name), dataset_type)
+        if complete:
+            self._running.discard(self.ids[stage.name])
+        return complete
 
     async def _adopt(self, stage: Stage, dataset_type: str) -> bool:
         """Take over a job whose end nobody saw, if it came to its end."""
