@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -66,13 +67,14 @@ def _show_faults(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.line(f"{n_survived} of {len(rows)} faults survived")
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Leave warnings about the observatory's own code to its owners."""
     if sal.provider() is sal.SalProvider.SALOBJ:
         config.addinivalue_line("filterwarnings", r"default:::lsst\.ts\.(salobj|utils|xml|observatory)\b")
-        # salobj never closes its connections to the schema registry.
-        config.addinivalue_line("filterwarnings", r"ignore:unclosed .*[sS]ocket:ResourceWarning")
+        # salobj never closes its connections to the schema registry: neither
+        # during a test nor before the garbage collection after the last one.
+        config.addinivalue_line("filterwarnings", r"ignore:unclosed .*socket:ResourceWarning")
+        warnings.filterwarnings("ignore", "unclosed .*socket", ResourceWarning)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 __all__ = ["HEARTBEAT_TIMEOUT", "ComponentWatch"]
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -24,6 +25,9 @@ minutes that a command may take before its own time limit ends it.
 
 _CANCEL_TIMEOUT = 5.0
 """What work may take to end once it is cancelled (s)."""
+
+_REASON_TIMEOUT = 2.0
+"""How long after a fault its reason, a topic of its own, may come (s)."""
 
 T = TypeVar("T")
 
@@ -79,12 +83,11 @@ class ComponentWatch:
         """
         watched = self._components[component]
         silence = self._listen(watched)
-        event = watched.remote.evt_summaryState.get()
-        if event is not None and event.summaryState != salobj.State.ENABLED:
-            state = salobj.State(event.summaryState)
-            error = watched.remote.evt_errorCode.get()
-            if state != salobj.State.FAULT or error is None or error.errorCode == 0:
+        state = self._state(component)
+        if state not in (None, salobj.State.ENABLED):
+            if state != salobj.State.FAULT or self._is_unexplained(component):
                 return f"{component} went to {state.name}"
+            error = watched.remote.evt_errorCode.get()
             return f"{component} went to FAULT (error {error.errorCode}: {error.errorReport})"
         if silence > self._heartbeat_timeout:
             return f"no heartbeat of {component} for {silence:.0f} s"
@@ -132,12 +135,13 @@ class ComponentWatch:
 
         try:
             return await self._accompany(component, work, give_up)
-        except ComponentLostError:
-            # The reason of a fault is a topic of its own and may come later.
-            await asyncio.sleep(self.POLL_INTERVAL)
-            if text := self.describe(component):
-                raise ComponentLostError(text) from None
-            raise
+        except ComponentLostError as lost:
+            text = str(lost)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_REASON_TIMEOUT):
+                    while self._is_unexplained(component):  # noqa: ASYNC110 - no one sets it
+                        await asyncio.sleep(self.POLL_INTERVAL)
+            raise ComponentLostError(self.describe(component) or text) from None
 
     async def observe(self, component: str, work: Coroutine[Any, Any, T]) -> tuple[T, str]:
         """Await work; tell what befell a component meanwhile.
@@ -210,6 +214,16 @@ class ComponentWatch:
             if task.done() and not task.cancelled():
                 # Whatever it ended with, somebody has been told of the loss.
                 task.exception()
+
+    def _state(self, component: str) -> Any:
+        """Return the summary state, `None` if it is not known."""
+        event = self._components[component].remote.evt_summaryState.get()
+        return None if event is None else salobj.State(event.summaryState)
+
+    def _is_unexplained(self, component: str) -> bool:
+        """Return whether it is in FAULT and not known why."""
+        error = self._components[component].remote.evt_errorCode.get()
+        return self._state(component) == salobj.State.FAULT and (error is None or error.errorCode == 0)
 
     def _listen(self, watched: _Component) -> float:
         """Return how long a component has been silent (s)."""
