@@ -295,6 +295,62 @@ def simulate(
     _finish(report, json_file, repo=workdir / "repo")
 
 
+@main.command("report")
+@click.argument("file", metavar="RUN.json", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The page (HTML).")
+@click.option("--repo", help="Butler repository to read statistics and images from, again.")
+def make_report(file: Path, output: Path, repo: str | None) -> None:
+    """Make the page of a run again, from its JSON."""
+    from ..observatory.pages import RunFileError
+    from ._report import remake_page
+
+    try:
+        html = remake_page(_read(file), repo)
+    except RunFileError as error:
+        _fail(f"{file}: {error}", ExitCode.INVALID)
+    _write_page(output, html)
+
+
+@main.command()
+@click.option("--repo", help="Butler repository whose runs are shown, those without JSON too.")
+@click.option(
+    "--journals",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of the runs' JSON.  [default: that of the user's state directory]",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default=Path("trend.html"),
+    show_default=True,
+    help="The page (HTML).",
+)
+def trend(repo: str | None, journals: Path | None, output: Path) -> None:
+    """Show read noise, bias level and gain of earlier runs over time."""
+    from ..observatory.journal import default_journal_dir
+    from ..ports import ObservatoryError
+    from ._report import show_trend
+
+    folder = journals or default_journal_dir()
+    try:
+        html, history = show_trend(folder, repo)
+    except ObservatoryError as error:
+        _fail(str(error), ExitCode.INVALID)
+    if not history.runs:
+        where = f"{folder} or {repo}" if repo else f"{folder}; --repo REPO looks in a repository too"
+        _fail(f"no run has left any values in {where}", ExitCode.INVALID)
+    _write_page(output, html)
+
+
+def _write_page(file: Path, html: str) -> None:
+    try:
+        file.write_text(html, encoding="utf-8")
+    except OSError as error:
+        _fail(f"-o {file}: cannot be written: {error.strerror}", ExitCode.SCRIPT_FAILED)
+    click.echo(f"Written: {file}")
+
+
 def _resuming(text: str, run_id: str, journals: Path) -> str:
     """Return a configuration that carries on a run of a work folder."""
     from ..observatory.journal import newest_run

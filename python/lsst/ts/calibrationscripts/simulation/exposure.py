@@ -55,6 +55,14 @@ class Amplifier:
         """Return the amplifier's name, as an LSST amplifier does."""
         return self.name
 
+    def getGain(self) -> float:
+        """Return the nominal gain (electron/ADU)."""
+        return self.gain
+
+    def getReadNoise(self) -> float:
+        """Return the nominal read noise (electron)."""
+        return self.read_noise
+
 
 @dataclass(frozen=True)
 class Detector:

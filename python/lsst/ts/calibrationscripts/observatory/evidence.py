@@ -1,0 +1,441 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Statistics and combined images of a run, read from the Butler."""
+
+from __future__ import annotations
+
+__all__ = ["Header", "finite", "gather", "read_header"]
+
+import base64
+import io
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from ..pipelines import GENERATIONS, Product
+from ..report import Evidence, Place, RunReport, StageResult, Statistics, Thumbnail
+
+if TYPE_CHECKING:
+    import numpy as np
+    from lsst.daf.butler import Butler, DataCoordinate, DatasetRef
+
+_TIME_LIMIT = 60.0
+"""What cannot be read in this time is left out (s)."""
+
+_STATISTICS_SHARE = 0.6
+"""The statistics' part of that time."""
+
+_MAX_THUMBNAILS = 8
+"""Detectors of which combined images are shown."""
+
+_THUMBNAIL_WIDTH = 256
+
+_IMAGES = (Product.BIAS, Product.DARK, Product.FLAT)
+_STATISTICS = ("MEAN", "NOISE", "CR_NOISE")
+
+_LEVEL_KEYS = ("LSST ISR OVERSCAN SERIAL MEDIAN {}", "OSLV{}")
+"""Under what ISR notes the level of an amplifier's overscan: that of LSST,
+and that of the simulated observatory."""
+
+T = TypeVar("T")
+
+_Measured = dict[int, dict[tuple[int, str], dict[str, Any]]]
+"""By exposure, by detector and its name: what cp_verify stored."""
+
+
+def gather(report: RunReport, repo: str, time_limit: float = _TIME_LIMIT) -> Evidence:
+    """Read statistics and combined images of a run.
+
+    Parameters
+    ----------
+    report : `RunReport`
+        The run.
+    repo : `str`
+        URI or label of the Butler repository.
+    time_limit : `float`, optional
+        What cannot be read in this time is left out (s).
+
+    Returns
+    -------
+    evidence : `Evidence`
+        All that could be read; its notes tell what could not, and why.
+    """
+    notes: list[str] = []
+
+    def read() -> Evidence:
+        from lsst.daf.butler import Butler
+
+        with Butler.from_config(repo) as butler:
+            return _Reader(butler, report, notes, time_limit).evidence()
+
+    return _attempt(read, f"the repository {repo}", notes) or Evidence(notes=tuple(notes))
+
+
+def _attempt(read: Callable[[], T], what: str, notes: list[str]) -> T | None:
+    """Read something; note why if that fails."""
+    try:
+        return read()
+    except Exception as error:  # noqa: BLE001 - Butlers raise errors of many families; none may spoil a report
+        text = str(error).partition("\n")[0].rstrip(".")
+        notes.append(f"Not shown: {what} could not be read: {type(error).__name__}: {text}.")
+        return None
+
+
+def _run_of(butler: Butler, collection: str) -> str:
+    """Return the RUN collection of a job's output collection.
+
+    Parameters
+    ----------
+    butler : `lsst.daf.butler.Butler`
+        Where it lies.
+    collection : `str`
+        A chain of what the job made and what it read, in this order; or
+        the RUN collection itself.
+
+    Returns
+    -------
+    run : `str`
+    """
+    children = butler.collections.get_info(collection).children
+    return children[0] if children else collection
+
+
+class Header(NamedTuple):
+    """What is known of a corrected image without reading its pixels."""
+
+    unit: str
+    """ADU or electron."""
+
+    nominal_noise: Mapping[str, float]
+    """By amplifier, in that unit."""
+
+    level: Mapping[str, float]
+    """Of the overscan, by amplifier (ADU); nothing if it is not known."""
+
+
+def read_header(butler: Butler, ref: DatasetRef) -> Header:
+    """Read what a corrected image says of its amplifiers.
+
+    Parameters
+    ----------
+    butler : `lsst.daf.butler.Butler`
+        Where it lies.
+    ref : `lsst.daf.butler.DatasetRef`
+        The image.
+
+    Returns
+    -------
+    header : `Header`
+        The nominal noise is that which ISR noted, as cp_verify takes it;
+        if it noted none, that of the detector.
+    """
+    storage_class = ref.datasetType.storageClass
+    if {"detector", "metadata"} <= set(storage_class.components):
+        detector = butler.get(ref.makeComponentRef("detector"))
+        metadata = butler.get(ref.makeComponentRef("metadata"))
+    else:
+        rows = {"rows": (0, 1)} if "rows" in storage_class.parameters else None
+        image = butler.get(ref, parameters=rows)
+        detector, metadata = image.getDetector(), image.getMetadata()
+
+    electrons = (
+        str(metadata.get("LSST ISR UNITS", metadata.get("BUNIT", "adu"))).lower().startswith("electron")
+    )
+    nominal: dict[str, float] = {}
+    level: dict[str, float] = {}
+    for amplifier in detector:
+        name = amplifier.getName()
+        noise = float(metadata.get(f"LSST ISR READNOISE {name}", amplifier.getReadNoise()))
+        gain = float(metadata.get(f"LSST ISR GAIN {name}", amplifier.getGain()))
+        nominal[name] = noise if electrons else noise / gain
+        for key in _LEVEL_KEYS:
+            if (noted := metadata.get(key.format(name), None)) is not None:
+                level[name] = float(noted)
+                break
+    return Header("electron" if electrons else "ADU", nominal, level)
+
+
+class _Reader:
+    """Reads one run's evidence.
+
+    Parameters
+    ----------
+    butler : `lsst.daf.butler.Butler`
+        Where it lies.
+    report : `RunReport`
+        The run.
+    notes : `list` [`str`]
+        Where to tell what is left out.
+    time_limit : `float`
+        When to stop (s).
+    """
+
+    def __init__(self, butler: Butler, report: RunReport, notes: list[str], time_limit: float) -> None:
+        self._butler = butler
+        self._report = report
+        self._notes = notes
+        self._begin = time.monotonic()
+        self._time_limit = time_limit
+        self._generation = str(report.config.get("pipeline_generation", "procedure"))
+        self._pipelines = GENERATIONS[self._generation]
+        self._verified: dict[str, list[DataCoordinate]] = {}
+        """Data ids of one exposure of each subject."""
+
+    def _late(self, share: float) -> bool:
+        """Tell whether a share of the time is gone."""
+        return time.monotonic() - self._begin > share * self._time_limit
+
+    def evidence(self) -> Evidence:
+        """Read all of it."""
+        statistics, thumbnails = [], []
+        verified = list(self._stages("verify"))
+        for i, (subject, stage) in enumerate(verified):
+            share = _STATISTICS_SHARE * (i + 1) / len(verified)
+            found = self._attempt(lambda: self._statistics(subject, stage, share), f"{subject} statistics")  # noqa: B023
+            if found:
+                statistics.append(found)
+        generated = dict(self._stages("generate"))
+        subjects = dict.fromkeys([*generated, *(subject for subject, _ in verified)])
+        for subject in subjects:
+            images = self._attempt(
+                lambda: self._thumbnails(subject, generated.get(subject)),  # noqa: B023
+                f"combined {subject}",
+            )
+            thumbnails += images or []
+        return Evidence(tuple(statistics), tuple(thumbnails), tuple(self._notes))
+
+    def _attempt(self, read: Callable[[], T], what: str) -> T | None:
+        return _attempt(read, what, self._notes)
+
+    def _stages(self, kind: str) -> Iterator[tuple[str, StageResult]]:
+        """Yield subjects of combined images, with their stages of a kind."""
+        for stage in self._report.stages:
+            found, _, subject = stage.name.partition(" ")
+            if found == kind and stage.collection and subject.partition(" ")[0] in set(_IMAGES):
+                yield subject, stage
+
+    def _datasets(self, dataset_type: str, run: str) -> list[DatasetRef]:
+        return self._butler.query_datasets(
+            dataset_type,
+            collections=run,
+            find_first=False,
+            with_dimension_records=True,
+            explain=False,
+            limit=None,
+        )
+
+    def _statistics(self, subject: str, stage: StageResult, share: float) -> Statistics | None:
+        """Read the statistics of what a stage verified."""
+        verifier = self._pipelines.verifiers[Product(subject.partition(" ")[0])]
+        assert stage.collection is not None, "only such stages are looked at"
+        run = _run_of(self._butler, stage.collection)
+        by_exposure: dict[int, list[DatasetRef]] = {}
+        for ref in self._datasets(verifier.statistics.removesuffix("Stats") + "DetStats", run):
+            by_exposure.setdefault(int(ref.dataId["exposure"]), []).append(ref)
+        if by_exposure:
+            self._verified[subject] = [ref.dataId for ref in min(by_exposure.items())[1]]
+        measured = self._read_statistics(subject, by_exposure, share)
+        if not measured:
+            return None
+        headers = {}
+        for ref in self._datasets(verifier.per_exposure or "", run):
+            detector = int(ref.dataId["detector"])
+            if detector not in headers and not self._late(share):
+                headers[detector] = read_header(self._butler, ref)
+        return self._assemble(subject, measured, headers)
+
+    def _read_statistics(
+        self, subject: str, by_exposure: Mapping[int, list[DatasetRef]], share: float
+    ) -> _Measured:
+        """Read exposures, those with failures first, while there is time."""
+        verdict = self._report.verdicts.get(subject)
+        failing = {result.exposure for result in verdict.exposures_with_failures} if verdict else set()
+        measured: _Measured = {}
+        for exposure in sorted(by_exposure, key=lambda i: (i not in failing, i)):
+            # At least one, however slow the repository is.
+            if measured and self._late(share):
+                break
+            measured[exposure] = {
+                (
+                    int(ref.dataId["detector"]),
+                    str(ref.dataId.records["detector"].full_name),
+                ): self._butler.get(ref)
+                for ref in by_exposure[exposure]
+            }
+        if len(measured) < len(by_exposure):
+            self._notes.append(
+                f"{subject}: statistics of {len(measured)} of {len(by_exposure)} exposures are shown; there "
+                "was no time to read more."
+            )
+        return dict(sorted(measured.items()))
+
+    def _assemble(
+        self,
+        subject: str,
+        measured: _Measured,
+        headers: Mapping[int, Header],
+    ) -> Statistics:
+        """Order by exposure and amplifier what was read."""
+        places = tuple(
+            dict.fromkeys(
+                Place(detector, name, amplifier)
+                for of_exposure in measured.values()
+                for (detector, name), entry in sorted(of_exposure.items())
+                for amplifier in entry["AMP"]
+            )
+        )
+
+        def row(exposure: int, statistic: str) -> tuple[float | None, ...]:
+            found = measured[exposure]
+            return tuple(
+                finite(
+                    found.get((place.detector, place.name), {"AMP": {}})["AMP"]
+                    .get(place.amplifier, {})
+                    .get(statistic)
+                )
+                for place in places
+            )
+
+        def noted(what: str) -> tuple[float | None, ...]:
+            values = [getattr(headers.get(place.detector), what, {}).get(place.amplifier) for place in places]
+            return tuple(map(finite, values)) if any(value is not None for value in values) else ()
+
+        values = {name: tuple(row(exposure, name) for exposure in measured) for name in _STATISTICS}
+        is_flat = subject.startswith(Product.FLAT)
+        statistics = Statistics(
+            subject=subject,
+            unit=next((header.unit for header in headers.values()), "ADU"),
+            exposures=tuple(measured),
+            places=places,
+            values={
+                name: rows
+                for name, rows in values.items()
+                if any(value is not None for row in rows for value in row)
+            },
+            nominal_noise=() if is_flat else noted("nominal_noise"),
+            # cp_verify has let noise be too low since 2023.
+            two_sided=self._generation == "procedure",
+            level=noted("level"),
+            scatter=tuple(_scatter(measured.values())) if is_flat else (),
+        )
+        return statistics if is_flat else self._checked(statistics, measured)
+
+    def _checked(self, statistics: Statistics, measured: _Measured) -> Statistics:
+        """Drop limits that are not those which decided."""
+        limits = statistics.noise_limits()
+        for exposure, row in zip(statistics.exposures, statistics.values.get("NOISE", ()), strict=True):
+            for place, limit, noise in zip(statistics.places, limits, row, strict=True):
+                entry = measured[exposure].get((place.detector, place.name), {})
+                decided = entry.get("VERIFY", {}).get("AMP", {}).get(place.amplifier, {}).get("NOISE")
+                if noise is None or decided is None or limit == (None, None):
+                    continue
+                if limit.hold(noise) != decided:
+                    self._notes.append(
+                        f"{statistics.subject}: the limits of the noise are not shown, as those "
+                        "known here are not those that the pipeline used."
+                    )
+                    return replace(statistics, nominal_noise=())
+        return statistics
+
+    def _thumbnails(self, subject: str, generated: StageResult | None) -> list[Thumbnail]:
+        """Make the combined images of a subject small."""
+        dataset_type = self._pipelines.generators[Product(subject.partition(" ")[0])].dataset_type
+        if generated is not None and generated.collection is not None:
+            refs = self._datasets(dataset_type, _run_of(self._butler, generated.collection))
+        else:
+            refs = list(self._references(dataset_type, subject))
+        verdict = self._report.verdicts.get(subject)
+        n_failures = Counter(
+            failure.detector
+            for result in (verdict.exposures if verdict else ())
+            for failure in result.failures
+        )
+        named = [(str(ref.dataId.records["detector"].full_name), ref) for ref in refs]
+        named.sort(key=lambda item: (-n_failures[item[0]], item[1].dataId["detector"]))
+        thumbnails = []
+        for name, ref in named[:_MAX_THUMBNAILS]:
+            if self._late(1.0):
+                break
+            image = self._butler.get(ref).image.array
+            thumbnails.append(
+                _thumbnail(image, subject, dataset_type, name, ref.run, reference=generated is None)
+            )
+        if len(thumbnails) < len(named):
+            self._notes.append(
+                f"{subject}: combined images of {len(thumbnails)} of {len(named)} detectors are shown, those "
+                "with most failures first."
+            )
+        return thumbnails
+
+    def _references(self, dataset_type: str, subject: str) -> Iterator[DatasetRef]:
+        """Yield the calibrations that frames were held against."""
+        option = f"input_collections_verify_{subject.partition(' ')[0].lower()}"
+        collections = [name.strip() for name in str(self._report.config.get(option, "")).split(",")]
+        dimensions = self._butler.get_dataset_type(dataset_type).dimensions
+        for data_id in self._verified.get(subject, ()):
+            ref = self._butler.find_dataset(
+                dataset_type,
+                data_id.subset(dimensions),
+                collections=collections,
+                timespan=data_id.records["exposure"].timespan,
+                dimension_records=True,
+            )
+            if ref is not None:
+                yield ref
+
+
+def finite(value: object) -> float | None:
+    """Return a measurement to six digits, or `None` if there is none."""
+    return float(f"{value:.6g}") if isinstance(value, int | float) and math.isfinite(value) else None
+
+
+def _scatter(exposures: Iterable[dict[tuple[int, str], dict[str, Any]]]) -> Iterator[float]:
+    """Yield the largest relative scatter of a detector, by exposure."""
+    for of_exposure in exposures:
+        known = [entry["DET"] for entry in of_exposure.values() if entry.get("DET", {}).get("MEAN")]
+        yield round(max((entry["SCATTER"] / entry["MEAN"] for entry in known), default=0.0), 6)
+
+
+def _thumbnail(
+    array: np.ndarray, subject: str, dataset_type: str, detector: str, collection: str, *, reference: bool
+) -> Thumbnail:
+    """Make an image small, and stretch it as is usual for CCD frames.
+
+    Parameters
+    ----------
+    array : `numpy.ndarray`, (ny, nx)
+        The image; NaN where it is masked.
+    subject, dataset_type, detector, collection, reference
+        As of `Thumbnail`.
+
+    Returns
+    -------
+    thumbnail : `Thumbnail`
+        Means of square blocks, between the limits of the zscale algorithm
+        (that of IRAF, in astropy.visualization).
+    """
+    import warnings
+
+    import numpy as np
+    from astropy.visualization import ZScaleInterval
+    from PIL import Image
+
+    factor = -(-array.shape[1] // _THUMBNAIL_WIDTH)
+    height, width = (size // factor for size in array.shape)
+    blocks = array[: height * factor, : width * factor].reshape(height, factor, width, factor)
+    with warnings.catch_warnings():
+        # Blocks that are masked as a whole stay NaN.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        small: np.ndarray = np.asarray(np.nanmean(blocks, axis=(1, 3), dtype=np.float64))
+    low, high = ZScaleInterval().get_limits(small[np.isfinite(small)])
+    scaled = np.nan_to_num((small - low) / max(high - low, np.finfo(np.float32).tiny)).clip(0, 1)
+    stream = io.BytesIO()
+    # The first row of a CCD frame is at the bottom.
+    Image.fromarray((255 * scaled[::-1]).astype(np.uint8)).save(stream, "PNG", optimize=True)
+    png = base64.b64encode(stream.getvalue()).decode("ascii")
+    return Thumbnail(
+        subject, dataset_type, detector, collection, reference, png, width, height, float(low), float(high)
+    )

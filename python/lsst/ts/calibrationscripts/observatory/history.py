@@ -1,0 +1,137 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Earlier runs that only the Butler knows of."""
+
+from __future__ import annotations
+
+__all__ = ["read_history"]
+
+import statistics
+import time
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING
+
+from ..ports import ObservatoryError
+from ..trend import BIAS_LEVEL, GAIN, READ_NOISE, Key, Run
+from .evidence import finite, read_header
+
+if TYPE_CHECKING:
+    from lsst.daf.butler import Butler, DatasetRef
+
+_TIME_LIMIT = 60.0
+"""What cannot be read in this time is left out (s)."""
+
+_MAX_RUNS = 50
+_MAX_EXPOSURES = 5
+"""Exposures of a run whose statistics are read: the median of a few does."""
+
+_NEWEST = 5000
+"""Datasets of a type that are looked at."""
+
+_NOISE_TYPE = "verifyBiasDetStats"
+_IMAGE_TYPES = ("verifyBiasProc", "verifyBiasIsrExp")
+_GAIN_TYPES = ("cpPtcExtract", "cpPtcPartial")
+"""Of both generations of pipelines."""
+
+
+def read_history(repo: str, known: Collection[str] = (), time_limit: float = _TIME_LIMIT) -> tuple[Run, ...]:
+    """Read noise, bias level and gains of the newest jobs in a repository.
+
+    Parameters
+    ----------
+    repo : `str`
+        URI or label of the Butler repository.
+    known : `~collections.abc.Collection` [`str`], optional
+        Output collections of jobs whose values are known already.
+    time_limit : `float`, optional
+        What cannot be read in this time is left out (s).
+
+    Returns
+    -------
+    runs : `tuple` [`Run`, ...]
+        One for each RUN collection that has any of them.
+
+    Raises
+    ------
+    ObservatoryError
+        If the repository cannot be read.
+    """
+    from lsst.daf.butler import Butler
+
+    deadline = time.monotonic() + time_limit
+    try:
+        with Butler.from_config(repo) as butler:
+            return (*_noises(butler, known, deadline), *_gains(butler, known, deadline))
+    except Exception as error:
+        text = str(error).partition("\n")[0]
+        raise ObservatoryError(f"{repo}: could not be read: {type(error).__name__}: {text}") from error
+
+
+def _by_run(butler: Butler, dataset_type: str, known: Collection[str]) -> dict[str, list[DatasetRef]]:
+    """Return the newest datasets of a type, by RUN collection."""
+    from lsst.daf.butler import MissingDatasetTypeError
+
+    try:
+        refs = butler.query_datasets(
+            dataset_type,
+            collections="*",
+            find_first=False,
+            with_dimension_records=True,
+            order_by="-exposure",
+            limit=_NEWEST,
+            explain=False,
+        )
+    except MissingDatasetTypeError:
+        return {}
+    found: dict[str, dict[DatasetRef, None]] = {}
+    for ref in refs:
+        if not any(ref.run == name or ref.run.startswith(f"{name}/") for name in known):
+            found.setdefault(ref.run, {})[ref] = None
+    return {run: list(same) for run, same in list(found.items())[:_MAX_RUNS]}
+
+
+def _began(refs: list[DatasetRef]) -> float:
+    """Return when the first exposure began (s)."""
+    return min(float(ref.dataId.records["exposure"].timespan.begin.unix_tai) for ref in refs)
+
+
+def _noises(butler: Butler, known: Collection[str], deadline: float) -> Iterator[Run]:
+    """Yield read noise and bias level of verified biases."""
+    images = {run: refs for name in _IMAGE_TYPES for run, refs in _by_run(butler, name, known).items()}
+    for run, refs in _by_run(butler, _NOISE_TYPE, known).items():
+        if time.monotonic() > deadline:
+            return
+        used = set(sorted({int(ref.dataId["exposure"]) for ref in refs})[:_MAX_EXPOSURES])
+        first_images: dict[int, DatasetRef] = {}
+        for ref in sorted(images.get(run, ()), key=lambda ref: int(ref.dataId["exposure"])):
+            first_images.setdefault(int(ref.dataId["detector"]), ref)
+        headers = {detector: read_header(butler, ref) for detector, ref in first_images.items()}
+        noises: dict[Key, list[float]] = {}
+        for ref in refs:
+            if int(ref.dataId["exposure"]) not in used:
+                continue
+            detector = int(ref.dataId["detector"])
+            unit = headers[detector].unit if detector in headers else "ADU"
+            for amplifier, measured in butler.get(ref)["AMP"].items():
+                if (noise := finite(measured.get("NOISE"))) is not None:
+                    noises.setdefault(Key(READ_NOISE, unit, detector, amplifier), []).append(noise)
+        values = {key: statistics.median(same) for key, same in noises.items()}
+        for detector, header in headers.items():
+            for amplifier, level in header.level.items():
+                values[Key(BIAS_LEVEL, "ADU", detector, amplifier)] = level
+        yield Run(run, _began(refs), values)
+
+
+def _gains(butler: Butler, known: Collection[str], deadline: float) -> Iterator[Run]:
+    """Yield the gains of flat pairs."""
+    for dataset_type in _GAIN_TYPES:
+        for run, refs in _by_run(butler, dataset_type, known).items():
+            if time.monotonic() > deadline:
+                return
+            gains: dict[Key, list[float]] = {}
+            for ref in refs:
+                for amplifier, value in butler.get(ref).gain.items():
+                    if (gain := finite(value)) is not None:
+                        key = Key(GAIN, "e-/ADU", int(ref.dataId["detector"]), amplifier)
+                        gains.setdefault(key, []).append(gain)
+            yield Run(run, _began(refs), {key: statistics.fmean(same) for key, same in gains.items()})

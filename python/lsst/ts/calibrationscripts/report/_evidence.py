@@ -1,0 +1,259 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a page shows of a run beyond what was decided by it."""
+
+from __future__ import annotations
+
+__all__ = [
+    "NOISE_TOLERANCE",
+    "SCATTER_TOLERANCE",
+    "Evidence",
+    "Limits",
+    "Panel",
+    "Place",
+    "Statistics",
+    "Thumbnail",
+]
+
+import math
+import statistics as numbers
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+NOISE_TOLERANCE = 0.05
+"""Largest relative difference of the noise of biases and darks to the
+nominal read noise (DMTN-101 tests 4.3 and 5.3, as cp_verify has them)."""
+
+SCATTER_TOLERANCE = 0.05
+"""Largest scatter of the amplifiers' means in a flat, relative to their
+mean (DMTN-101 test 10.Y, as cp_verify has it)."""
+
+Row = tuple[float | None, ...]
+"""A value for each amplifier; `None` where there is none."""
+
+
+class Place(NamedTuple):
+    """An amplifier."""
+
+    detector: int
+    """The detector's id in Butler data ids."""
+
+    name: str
+    """The detector's name, as in cp_verify's failure strings."""
+
+    amplifier: str
+
+
+class Limits(NamedTuple):
+    """What a value must not leave; `None` where there is no limit."""
+
+    low: float | None
+    high: float | None
+
+    def hold(self, value: float) -> bool:
+        """Tell whether a value lies within."""
+        return (self.low is None or value >= self.low) and (self.high is None or value <= self.high)
+
+
+NO_LIMITS = Limits(None, None)
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A statistic of every exposure and amplifier, and its limits."""
+
+    title: str
+    unit: str
+    """Blank for a ratio."""
+
+    test: str
+    """The test of cp_verify that looks at it."""
+
+    rows: tuple[Row, ...]
+    """By exposure."""
+
+    limits: tuple[Limits, ...]
+    """By amplifier: the narrowest of all exposures."""
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What verification measured on exposures of one kind."""
+
+    subject: str
+    """What was verified: an image type, and its part if there are several."""
+
+    unit: str
+    """Of all statistics: ADU or electron."""
+
+    exposures: tuple[int, ...]
+    places: tuple[Place, ...]
+    values: Mapping[str, tuple[Row, ...]]
+    """By statistic of cp_verify (``MEAN``, ``NOISE``, ...), by exposure."""
+
+    nominal_noise: Row = ()
+    """What the noise was held against; nothing where that is not known."""
+
+    two_sided: bool = True
+    """Whether noise that is too low fails as well."""
+
+    level: Row = ()
+    """Level of the overscan of the first exposure (ADU), if known."""
+
+    scatter: tuple[float, ...] = ()
+    """By exposure, the largest scatter of a detector's amplifier means,
+    relative to their mean; flats alone have it."""
+
+    @property
+    def image_type(self) -> str:
+        """The type of the exposures."""
+        return self.subject.partition(" ")[0]
+
+    def panels(self) -> tuple[Panel, ...]:
+        """Return noise and mean with the limits that they are held to.
+
+        Returns
+        -------
+        panels : `tuple` [`Panel`, ...]
+
+        Notes
+        -----
+        Biases and darks: |MEAN| below the noise, NOISE within
+        `NOISE_TOLERANCE` of the nominal one. Flats: NOISE at most the root
+        of MEAN; the mean has no limit for a single amplifier.
+        """
+        noise, mean = self.values.get("NOISE", ()), self.values.get("MEAN", ())
+        if self.image_type == "FLAT":
+            ratio = tuple(tuple(map(_over_root, *rows)) for rows in zip(noise, mean, strict=True))
+            at_most_one = tuple(Limits(None, 1.0) for _ in self.places)
+            return (
+                Panel("Noise, in units of the root of the mean", "", "NOISE", ratio, at_most_one),
+                Panel("Mean", self.unit, "MEAN", mean, tuple(NO_LIMITS for _ in self.places)),
+            )
+        return (
+            Panel("Noise", self.unit, "NOISE", noise, self.noise_limits()),
+            Panel("Mean", self.unit, "MEAN", mean, tuple(map(_around_zero, zip(*noise, strict=True)))),
+        )
+
+    def noise_limits(self) -> tuple[Limits, ...]:
+        """Return the limits of the noise of biases and darks."""
+        if not self.nominal_noise:
+            return tuple(NO_LIMITS for _ in self.places)
+        lowest = 1 - NOISE_TOLERANCE if self.two_sided else None
+        return tuple(
+            NO_LIMITS
+            if nominal is None
+            else Limits(lowest and nominal * lowest, nominal * (1 + NOISE_TOLERANCE))
+            for nominal in self.nominal_noise
+        )
+
+    def medians(self, statistic: str) -> dict[Place, float]:
+        """Return the medians over the exposures, by amplifier."""
+        rows = self.values.get(statistic, ())
+        return {
+            place: median
+            for place, column in zip(self.places, zip(*rows, strict=True), strict=bool(rows))
+            if (median := _median(column)) is not None
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready form."""
+        return {
+            **self.__dict__,
+            "exposures": list(self.exposures),
+            "places": [list(place) for place in self.places],
+            "values": {name: [list(row) for row in rows] for name, rows in self.values.items()},
+            "nominal_noise": list(self.nominal_noise),
+            "level": list(self.level),
+            "scatter": list(self.scatter),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Statistics:
+        """Read back what `to_dict` wrote."""
+        return cls(
+            **{
+                **data,
+                "exposures": tuple(data["exposures"]),
+                "places": tuple(Place(*place) for place in data["places"]),
+                "values": {name: tuple(map(tuple, rows)) for name, rows in data["values"].items()},
+                "nominal_noise": tuple(data["nominal_noise"]),
+                "level": tuple(data["level"]),
+                "scatter": tuple(data["scatter"]),
+            }
+        )
+
+
+@dataclass(frozen=True)
+class Thumbnail:
+    """A combined image, made small."""
+
+    subject: str
+    dataset_type: str
+    detector: str
+    """The detector's name."""
+
+    collection: str
+    """RUN collection that holds the image."""
+
+    reference: bool
+    """Whether it was there before the run."""
+
+    png: str
+    """The picture: PNG, in base64."""
+
+    width: int
+    height: int
+    """Size of the picture (pixel)."""
+
+    low: float
+    high: float
+    """Values (of the image) that are black and white."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Statistics and pictures of a run."""
+
+    statistics: tuple[Statistics, ...] = ()
+    thumbnails: tuple[Thumbnail, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What is missing, and why."""
+
+    def of(self, subject: str) -> Statistics | None:
+        """Return the statistics of what was verified, if there are any."""
+        return next((statistics for statistics in self.statistics if statistics.subject == subject), None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready form."""
+        return {
+            "statistics": [statistics.to_dict() for statistics in self.statistics],
+            "thumbnails": [dict(thumbnail.__dict__) for thumbnail in self.thumbnails],
+            "notes": list(self.notes),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Evidence:
+        """Read back what `to_dict` wrote."""
+        return cls(
+            statistics=tuple(map(Statistics.from_dict, data["statistics"])),
+            thumbnails=tuple(Thumbnail(**entry) for entry in data["thumbnails"]),
+            notes=tuple(data["notes"]),
+        )
+
+
+def _over_root(noise: float | None, mean: float | None) -> float | None:
+    if noise is None or mean is None or mean <= 0:
+        return None
+    return noise / math.sqrt(mean)
+
+
+def _around_zero(noises: Iterable[float | None]) -> Limits:
+    narrowest = min((noise for noise in noises if noise is not None), default=None)
+    return NO_LIMITS if narrowest is None else Limits(-narrowest, narrowest)
+
+
+def _median(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return numbers.median(known) if known else None

@@ -1,0 +1,226 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A run as a page of HTML that needs nothing else."""
+
+from __future__ import annotations
+
+__all__ = ["page", "render"]
+
+import json
+import statistics
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from ..ports import Gain
+from ..verification import Verdict
+from ._evidence import SCATTER_TOLERANCE, Evidence, Panel, Place, Statistics
+from ._model import RunReport
+from ._plain import Kind, conclusion, next_steps, products
+from ._plots import Picture, failure_map, gain_plot, panel_plot, timeline_plot
+
+_MARKS = {Kind.GOOD: "\u2713", Kind.HELD: "\u2717", Kind.FAILED: "\u2717", Kind.NOT_DONE: "\u2013"}
+"""What tells the kinds apart without colour."""
+
+_MAX_GAIN_ROWS = 64
+
+
+def render(template: str, **values: Any) -> str:
+    """Fill in a template of this package.
+
+    Parameters
+    ----------
+    template : `str`
+        Its file name.
+    **values
+        What it shows; all text is escaped.
+
+    Returns
+    -------
+    html : `str`
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader(__package__),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(template).render(values)
+
+
+def page(report: RunReport, evidence: Evidence, trend: Sequence[str] = ()) -> str:
+    """Show a run as a page of HTML.
+
+    Parameters
+    ----------
+    report : `RunReport`
+        The run.
+    evidence : `Evidence`
+        Its statistics and pictures.
+    trend : `~collections.abc.Sequence` [`str`], optional
+        What is unlike earlier runs.
+
+    Returns
+    -------
+    html : `str`
+        A document that refers to no other.
+    """
+    maps = [
+        (verdict, failure_map(verdict, measured.places if (measured := evidence.of(subject)) else ()))
+        for subject, verdict in report.verdicts.items()
+    ]
+    panels = [(each, list(_panels(each, report.verdicts.get(each.subject)))) for each in evidence.statistics]
+    gain_picture = gain_plot(report.gains)
+    gain_rows = sorted(_gain_rows(report.gains), key=lambda row: row.order)
+    timeline = timeline_plot(report)
+    remarks = [
+        *(f"Done again: {text}" for text in report.repeats),
+        *report.notices,
+        *evidence.notes,
+    ]
+    sections = (
+        ("failures", "Failed tests", maps),
+        ("statistics", "Noise and mean", panels),
+        ("gains", "Gains", gain_picture),
+        ("images", "Images", evidence.thumbnails),
+        ("timeline", "Timeline", timeline),
+        ("thresholds", "Thresholds", report.verdicts),
+        ("stages", "Stages, jobs and logs", report.stages),
+        ("certifications", "Certified", True),
+        ("exposures", "Exposures", report.exposures),
+        ("remarks", "Remarks", remarks),
+        ("configuration", "Configuration", True),
+    )
+    return render(
+        "report.html.j2",
+        report=report,
+        title=_title(report),
+        conclusion=conclusion(report),
+        products=products(report),
+        marks=_MARKS,
+        steps=next_steps(report),
+        trend=trend,
+        sections=[(anchor, name) for anchor, name, shown in sections if shown],
+        maps=maps,
+        panels=panels,
+        scatter_tolerance=SCATTER_TOLERANCE,
+        gain_picture=gain_picture,
+        gain_rows=gain_rows[:_MAX_GAIN_ROWS],
+        n_gains_left_out=max(0, len(gain_rows) - _MAX_GAIN_ROWS),
+        thumbnails=evidence.thumbnails,
+        timeline=timeline,
+        thresholds=[row for verdict in report.verdicts.values() for row in _threshold_rows(verdict)],
+        remarks=remarks,
+        configuration=[(key, _written(value)) for key, value in report.config.items()],
+    )
+
+
+def _title(report: RunReport) -> str:
+    told = ", ".join(f"{product.name} {product.word}" for product in products(report))
+    outcome = told if report.state == "DONE" and told else conclusion(report)
+    return f"Run {report.run_id}: {outcome}" if report.run_id else outcome
+
+
+def _panels(measured: Statistics, verdict: Verdict | None) -> Iterator[Picture]:
+    failures: dict[int, list[tuple[str, str, str]]] = {
+        result.exposure: [(failure.detector, failure.amplifier, failure.test) for failure in result.failures]
+        for result in (verdict.exposures if verdict else ())
+    }
+    by_name = {(place.name, place.amplifier): place for place in measured.places}
+
+    def failed(panel: Panel, exposure: int) -> set[Place]:
+        return {
+            by_name[detector, amplifier]
+            for detector, amplifier, test in failures.get(exposure, ())
+            if test == panel.test and (detector, amplifier) in by_name
+        }
+
+    for panel in measured.panels():
+        marked = [failed(panel, exposure) for exposure in measured.exposures]
+        yield panel_plot(panel, measured.subject, measured.places, marked)
+
+
+class _GainRow(NamedTuple):
+    """An amplifier's line in the table of gains."""
+
+    order: tuple[float, int, str]
+    detector: int
+    amplifier: str
+    mean: str
+    spread: str
+    reference: str
+    difference: str
+
+
+def _gain_rows(gains: Sequence[Gain]) -> Iterator[_GainRow]:
+    by_amplifier: dict[tuple[int, str], list[Gain]] = {}
+    for gain in gains:
+        by_amplifier.setdefault((gain.detector, gain.amplifier), []).append(gain)
+    # A short table stays in the order of amplifiers.
+    sort = len(by_amplifier) > _MAX_GAIN_ROWS
+    for (detector, amplifier), same in by_amplifier.items():
+        values = [gain.gain for gain in same if gain.gain is not None]
+        mean = statistics.fmean(values) if values else None
+        reference = same[0].reference
+        difference = mean / reference - 1 if mean is not None and reference else None
+        yield _GainRow(
+            order=(-abs(difference or 0.0) if sort else 0.0, detector, amplifier),
+            detector=detector,
+            amplifier=amplifier,
+            mean="none" if mean is None else f"{mean:.3f}",
+            spread=f"{statistics.stdev(values):.3f}" if len(values) > 1 else "",
+            reference=f"{reference:.3f}" if reference else "",
+            difference="" if difference is None else f"{difference:+.1%}",
+        )
+
+
+class _ThresholdRow(NamedTuple):
+    """A threshold and what was held against it."""
+
+    name: str
+    what: str
+    threshold: int
+    found: str
+
+
+def _threshold_rows(verdict: Verdict) -> Iterator[_ThresholdRow]:
+    thresholds = verdict.thresholds
+    per_detector: Counter[tuple[int, str, str]] = Counter(
+        (result.exposure, failure.detector, failure.test)
+        for result in verdict.exposures
+        for failure in result.failures
+    )
+    most = max(per_detector.values(), default=0)
+    detectors: Counter[tuple[int, str]] = Counter(
+        (exposure, test)
+        for (exposure, _, test), count in per_detector.items()
+        if count >= thresholds.per_detector
+    )
+    worst = max((count for result in verdict.exposures for count in result.counts.values()), default=0)
+    name = verdict.name
+    yield _ThresholdRow(
+        name, "failures of one test type in a detector", thresholds.per_detector, f"{most} at most"
+    )
+    yield _ThresholdRow(
+        name,
+        "detectors that reach that, in one exposure",
+        thresholds.failed_detectors,
+        f"{max(detectors.values(), default=0)} at most",
+    )
+    yield _ThresholdRow(
+        name,
+        f"failures of one test type in {'an exposure' if verdict.of_exposures else 'all'}",
+        thresholds.per_exposure,
+        f"{worst} at most",
+    )
+    if verdict.of_exposures:
+        found = f"{len(verdict.failed_exposures)} of {len(verdict.exposures)}"
+        yield _ThresholdRow(name, "exposures that fail", thresholds.failed_exposures, found)
+
+
+def _written(value: object) -> str:
+    """Return a value of the configuration as one would write it."""
+    return json.dumps(value, ensure_ascii=False) if not isinstance(value, str) else value

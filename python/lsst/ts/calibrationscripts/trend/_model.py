@@ -1,0 +1,291 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Values of runs, the bands that they give, and what leaves those."""
+
+from __future__ import annotations
+
+__all__ = [
+    "BIAS_LEVEL",
+    "GAIN",
+    "MIN_RUNS",
+    "QUANTITIES",
+    "READ_NOISE",
+    "Band",
+    "History",
+    "Key",
+    "Run",
+    "RunJson",
+    "departures",
+    "outliers",
+    "repository",
+    "warnings",
+]
+
+import datetime
+import math
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from ..report import Evidence
+
+MIN_RUNS = 5
+"""Earlier runs without which there is no band."""
+
+READ_NOISE = "read noise"
+BIAS_LEVEL = "bias level"
+GAIN = "gain"
+QUANTITIES = (READ_NOISE, BIAS_LEVEL, GAIN)
+
+_WARN, _ALARM = 3.0, 5.0
+_MAX_NAMED = 4
+
+_MAD_TO_SIGMA = 1.4826
+"""Standard deviation of a normal distribution whose median absolute
+deviation is one."""
+
+_FEW = {5: 1.206, 6: 1.200, 7: 1.140, 8: 1.129, 9: 1.107}
+"""How much wider the scatter of so few values is than their median absolute
+deviation says (Croux and Rousseeuw 1992, COMPSTAT, 411)."""
+
+RunJson = Mapping[str, Any]
+"""What a run leaves as JSON: its report, and its evidence if there is any."""
+
+
+class Key(NamedTuple):
+    """Whose value something is."""
+
+    quantity: str
+    unit: str
+    detector: int
+    amplifier: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """The values of a run."""
+
+    name: str
+    """Its id or, where the Butler alone knows of it, its RUN collection."""
+
+    time: float
+    """When it began: TAI, as a Unix timestamp (s)."""
+
+    values: Mapping[Key, float]
+
+    @classmethod
+    def from_json(cls, data: RunJson) -> Run | None:
+        """Take the values from a run's JSON.
+
+        Parameters
+        ----------
+        data : `~collections.abc.Mapping`
+            The JSON.
+
+        Returns
+        -------
+        run : `Run` or `None`
+            `None` if it took no frames, so that it has no time.
+
+        Notes
+        -----
+        Read noise: the median over the biases of the clipped noise of the
+        corrected image. Bias level: that of the overscan of the first
+        bias. Gain: the mean over the flat pairs.
+        """
+        began = _time(data)
+        if began is None:
+            return None
+        values: dict[Key, float] = {}
+        bias = Evidence.from_dict(data["evidence"]).of("BIAS") if "evidence" in data else None
+        if bias is not None:
+            for place, noise in bias.medians("NOISE").items():
+                values[Key(READ_NOISE, bias.unit, place.detector, place.amplifier)] = noise
+            for place, level in zip(bias.places, bias.level, strict=bool(bias.level)):
+                if level is not None:
+                    values[Key(BIAS_LEVEL, "ADU", place.detector, place.amplifier)] = level
+        gains: dict[Key, list[float]] = {}
+        for gain in data["gains"]:
+            if gain["gain"] is not None:
+                key = Key(GAIN, "e-/ADU", gain["detector"], gain["amplifier"])
+                gains.setdefault(key, []).append(gain["gain"])
+        values |= {key: statistics.fmean(same) for key, same in gains.items()}
+        return cls(str(data["run_id"]), began, values)
+
+
+def _time(data: RunJson) -> float | None:
+    """Return when a run began (s)."""
+    if data["timeline"]:
+        return min(float(span["begin"]) for span in data["timeline"])
+    ids = [exposure for same in data["exposures"].values() for exposure in same]
+    if not ids:
+        return None
+    # An exposure id begins with the observing day.
+    day = datetime.datetime.strptime(str(min(ids))[:8], "%Y%m%d").replace(tzinfo=datetime.UTC)
+    return day.timestamp()
+
+
+class Band(NamedTuple):
+    """Where the values of earlier runs lie."""
+
+    centre: float
+    """Their median."""
+
+    sigma: float
+    """Scatter that the next value is to be expected to have about it."""
+
+
+@dataclass(frozen=True)
+class History:
+    """Runs, the oldest first."""
+
+    runs: tuple[Run, ...]
+
+    @classmethod
+    def of(cls, runs: Iterable[Run]) -> History:
+        """Order runs by time."""
+        return cls(tuple(sorted(runs, key=lambda run: (run.time, run.name))))
+
+    @classmethod
+    def from_json(cls, runs: Iterable[RunJson]) -> History:
+        """Read the JSON of runs; those without frames are left out."""
+        return cls.of(run for data in runs if (run := Run.from_json(data)) is not None)
+
+    @cached_property
+    def series(self) -> dict[Key, tuple[tuple[float, float], ...]]:
+        """Time (s) and value of all runs that have one, by key."""
+        found: dict[Key, list[tuple[float, float]]] = {}
+        for run in self.runs:
+            for key, value in run.values.items():
+                found.setdefault(key, []).append((run.time, value))
+        return {key: tuple(points) for key, points in sorted(found.items())}
+
+    @cached_property
+    def bands(self) -> dict[Key, Band]:
+        """The bands, by key, of what at least `MIN_RUNS` runs have.
+
+        Sigma is 1.4826 times the median absolute deviation, widened for the
+        number of runs; or that of the typical amplifier of the detector, if
+        it is larger, as few runs may agree by chance. Where nothing changes,
+        one value in 140 then leaves 3 sigma after 5 runs, one in 400 after
+        20, and one in 5000 or less leaves 5 sigma.
+        """
+        centres, scatters = {}, {}
+        by_detector: dict[tuple[str, str, int], list[float]] = {}
+        for key, points in self.series.items():
+            if len(points) < MIN_RUNS:
+                continue
+            values = [value for _, value in points]
+            centres[key] = statistics.median(values)
+            deviation = statistics.median(abs(value - centres[key]) for value in values)
+            scatters[key] = _expected_scatter(deviation, len(values))
+            by_detector.setdefault(key[:3], []).append(scatters[key])
+        typical = {group: statistics.median(same) for group, same in by_detector.items()}
+        return {key: Band(centres[key], max(scatters[key], typical[key[:3]])) for key in centres}
+
+
+def _expected_scatter(deviation: float, n: int) -> float:
+    """Return the scatter of another value about the median of n values."""
+    few = _FEW.get(n, n / (n - 0.8))
+    # The variance of a median is pi / 2 times that of a mean.
+    return _MAD_TO_SIGMA * deviation * few * math.sqrt(1 + math.pi / (2 * n))
+
+
+def departures(history: History, run: Run) -> dict[Key, float]:
+    """Return how far a run is from earlier ones.
+
+    Parameters
+    ----------
+    history : `History`
+        The earlier runs.
+    run : `Run`
+        The run.
+
+    Returns
+    -------
+    departures : `dict` [`Key`, `float`]
+        Difference to the median, in sigma, of whatever has a band. Infinite
+        where it differs from runs that all agree.
+    """
+    found = {}
+    for key, band in history.bands.items():
+        if key in run.values:
+            difference = run.values[key] - band.centre
+            if band.sigma > 0:
+                found[key] = difference / band.sigma
+            else:
+                found[key] = math.copysign(math.inf, difference) if difference else 0.0
+    return found
+
+
+def outliers(history: History, run: Run) -> tuple[str, ...]:
+    """Tell what leaves the bands of earlier runs.
+
+    Parameters
+    ----------
+    history : `History`
+        The earlier runs.
+    run : `Run`
+        The run.
+
+    Returns
+    -------
+    warnings : `tuple` [`str`, ...]
+        At most one for each quantity and band, with the amplifiers that
+        are farthest out.
+    """
+    found = departures(history, run)
+    texts = []
+    for quantity in QUANTITIES:
+        of_quantity = {key: value for key, value in found.items() if key.quantity == quantity}
+        far = {key: value for key, value in of_quantity.items() if abs(value) > _WARN}
+        if not far:
+            continue
+        worst = sorted(far, key=lambda key: -abs(far[key]))
+        n_alarms = sum(abs(value) > _ALARM for value in far.values())
+        told = [_told(key, far[key], history.bands[key], run.values[key]) for key in worst[:_MAX_NAMED]]
+        more = [f"and {len(worst) - _MAX_NAMED} more"] if len(worst) > _MAX_NAMED else []
+        texts.append(
+            f"{quantity.capitalize()} is unlike earlier runs in {len(far)} of {len(of_quantity)} amplifiers "
+            f"(beyond 3 sigma; {n_alarms} beyond 5): {', '.join(told + more)}."
+        )
+    return tuple(texts)
+
+
+def _told(key: Key, departure: float, band: Band, value: float) -> str:
+    place = key.amplifier if key.detector == 0 else f"detector {key.detector} {key.amplifier}"
+    return f"{place} {value:.5g} {key.unit} ({departure:+.1f} sigma from {band.centre:.5g})"
+
+
+def warnings(earlier: Sequence[RunJson], now: RunJson) -> tuple[str, ...]:
+    """Tell what of a run is unlike earlier runs on the same repository.
+
+    Parameters
+    ----------
+    earlier : `~collections.abc.Sequence` [`~collections.abc.Mapping`]
+        JSON of earlier runs, in any order. That of the run itself, and of
+        runs on other repositories, is passed over.
+    now : `~collections.abc.Mapping`
+        JSON of the run.
+
+    Returns
+    -------
+    warnings : `tuple` [`str`, ...]
+        Nothing as long as fewer than `MIN_RUNS` are comparable.
+    """
+    run = Run.from_json(now)
+    if run is None:
+        return ()
+    repo = repository(now)
+    others = [data for data in earlier if data["run_id"] != run.name and repository(data) == repo]
+    history = History.from_json(others)
+    before = History(tuple(other for other in history.runs if other.time <= run.time))
+    return outliers(before, run)
+
+
+def repository(data: RunJson) -> str | None:
+    """Return the repository of a run, as it was configured."""
+    repo = data["config"].get("repo")
+    return None if repo is None else str(repo)

@@ -1,0 +1,70 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Many runs as a page of HTML that needs nothing else."""
+
+from __future__ import annotations
+
+__all__ = ["trend_page"]
+
+import datetime
+from collections.abc import Iterator, Sequence
+
+from ..report._page import render
+from ..report._plots import Curve, Picture, trend_plot
+from ._model import MIN_RUNS, QUANTITIES, History, Key, departures, outliers
+
+_MAX_CURVES = 16
+"""Amplifiers of a quantity that are drawn: those of one CCD."""
+
+
+def trend_page(history: History, notes: Sequence[str] = ()) -> str:
+    """Show read noise, bias level and gain of many runs.
+
+    Parameters
+    ----------
+    history : `History`
+        All runs. The newest is held against the others.
+    notes : `~collections.abc.Sequence` [`str`], optional
+        What the reader should know of where they come from.
+
+    Returns
+    -------
+    html : `str`
+        A document that refers to no other.
+    """
+    earlier = History(history.runs[:-1])
+    newest = history.runs[-1] if history.runs else None
+    return render(
+        "trend.html.j2",
+        runs=[(run, _day(run.time)) for run in reversed(history.runs)],
+        newest=newest,
+        warnings=outliers(earlier, newest) if newest else (),
+        has_bands=bool(earlier.bands),
+        min_runs=MIN_RUNS,
+        pictures=list(_pictures(history, earlier)),
+        notes=notes,
+    )
+
+
+def _day(time: float) -> str:
+    return f"{datetime.datetime.fromtimestamp(time, datetime.UTC):%Y-%m-%d %H:%M}"
+
+
+def _pictures(history: History, earlier: History) -> Iterator[tuple[str, Picture, int]]:
+    """Yield each quantity, its picture and how many amplifiers it lacks."""
+    far = departures(earlier, history.runs[-1]) if history.runs else {}
+    for quantity in QUANTITIES:
+        keys = [key for key in history.series if key.quantity == quantity]
+        if not keys:
+            continue
+        # One unit a picture: the newest run's, should it have changed.
+        unit = max(keys, key=lambda key: history.series[key][-1]).unit
+        keys = [key for key in keys if key.unit == unit]
+        shown = sorted(sorted(keys, key=lambda key: -abs(far.get(key, 0.0)))[:_MAX_CURVES])
+        curves = [_curve(history, earlier, key) for key in shown]
+        yield quantity, trend_plot(curves, quantity.capitalize(), unit), len(keys) - len(shown)
+
+
+def _curve(history: History, earlier: History, key: Key) -> Curve:
+    times, values = zip(*history.series[key], strict=True)
+    return Curve(f"detector {key.detector}, {key.amplifier}", times, values, earlier.bands.get(key))

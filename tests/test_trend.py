@@ -1,0 +1,180 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What leaves the bands of earlier runs is worth a warning."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from lsst.ts.calibrationscripts import trend
+from lsst.ts.calibrationscripts.cli import main
+from lsst.ts.calibrationscripts.report import Evidence, Place, RunReport, Span, Statistics
+from lsst.ts.calibrationscripts.trend import BIAS_LEVEL, GAIN, READ_NOISE, Band, History, Key, Run, trend_page
+from test_verification import AMPLIFIERS
+
+DAY = 86_400.0
+C00, C01 = (Key(READ_NOISE, "ADU", 0, amplifier) for amplifier in AMPLIFIERS[:2])
+
+
+def history_of(*values: float, key: Key = C00) -> History:
+    return History.of(Run(f"run {i}", i * DAY, {key: value}) for i, value in enumerate(values))
+
+
+def run_json(
+    day: int, noise: float = 6.5, repo: str = "/repo/LATISS", seed: int | None = None
+) -> dict[str, Any]:
+    """Return the JSON of a run whose biases have a noise (ADU)."""
+    chance = random.Random(day if seed is None else seed)  # noqa: S311 - only to look like noise
+    places = tuple(Place(0, "RXX_S00", amplifier) for amplifier in AMPLIFIERS)
+    row = tuple(noise * chance.gauss(1, 0.002) for _ in places)
+    statistics = Statistics(
+        "BIAS",
+        "ADU",
+        (1, 2, 3),
+        places,
+        {"NOISE": (row, row, tuple(None for _ in places))},
+        level=tuple(chance.gauss(1000, 1) for _ in places),
+    )
+    report = RunReport(
+        state="DONE",
+        run_id=f"run-{day:02d}",
+        timeline=(Span("expose BIAS", day * DAY, day * DAY + 60),),
+        config={"repo": repo},
+    )
+    return {**report.to_dict(), "evidence": Evidence(statistics=(statistics,)).to_dict()}
+
+
+def test_bands_are_median_and_scaled_deviation() -> None:
+    # Given five runs, one of them wild
+    history = history_of(10.0, 10.1, 9.9, 10.2, 50.0)
+    # Then it moves neither the centre nor the width much
+    assert history.bands[C00] == pytest.approx(Band(10.1, 1.4826 * 0.1 * 1.206 * 1.146), rel=1e-3)
+
+
+def test_four_runs_give_no_band() -> None:
+    assert history_of(1.0, 2.0, 3.0, 4.0).bands == {}
+
+
+def test_an_amplifier_is_allowed_the_scatter_of_its_neighbours() -> None:
+    # Given an amplifier whose few values agree by chance
+    keys = [Key(READ_NOISE, "ADU", 0, amplifier) for amplifier in AMPLIFIERS]
+    values = (10.0, 10.1, 9.9, 10.2, 9.8)
+    history = History.of(
+        Run(str(i), i, {key: 10.0 if key == C00 else value for key in keys}) for i, value in enumerate(values)
+    )
+    assert history.bands[C00] == Band(10.0, history.bands[C01].sigma)
+
+
+def test_what_leaves_three_and_five_sigma_is_told_once_a_quantity() -> None:
+    keys = [Key(READ_NOISE, "ADU", 0, amplifier) for amplifier in AMPLIFIERS]
+    history = History.of(
+        Run(str(i), i, dict.fromkeys(keys, value))
+        for i, value in enumerate((6.4, 6.5, 6.5, 6.5, 6.6, 6.6, 6.4))
+    )
+    sigma = history.bands[C00].sigma
+    values = dict.fromkeys(keys, 6.5 + 2.9 * sigma) | {keys[4]: 6.5 + 4 * sigma, keys[9]: 6.5 - 6 * sigma}
+    (warning,) = trend.outliers(history, Run("now", 9.0, values))
+    assert warning.startswith(
+        "Read noise is unlike earlier runs in 2 of 16 amplifiers (beyond 3 sigma; 1 beyond 5):"
+    )
+    assert "C11 5.3779 ADU (-6.0 sigma from 6.5), C04 7.2481 ADU (+4.0 sigma from 6.5)." in warning
+
+
+def test_any_change_is_told_where_earlier_runs_all_agree() -> None:
+    history = history_of(*[5.0] * 5)
+    assert trend.outliers(history, Run("now", 9.0, {C00: 5.0})) == ()
+    assert "+inf sigma" in trend.outliers(history, Run("now", 9.0, {C00: 5.1}))[0]
+
+
+def test_values_come_from_evidence_and_gains() -> None:
+    data = run_json(3)
+    data["gains"] = [
+        {"exposures": [1, 2], "exp_time": 5.0, "detector": 0, "amplifier": "C00", "gain": gain, "noise": 7.0}
+        for gain in (1.0, 1.2, None)
+    ]
+    run = Run.from_json(data)
+    assert run is not None and run.time == 3 * DAY
+    assert run.values[C00] == pytest.approx(6.5, rel=0.02)
+    assert run.values[Key(BIAS_LEVEL, "ADU", 0, "C00")] == pytest.approx(1000, abs=5)
+    assert run.values[Key(GAIN, "e-/ADU", 0, "C00")] == pytest.approx(1.1)
+
+
+def test_a_run_without_evidence_has_its_gains_and_one_without_frames_no_time() -> None:
+    bare = RunReport(state="DONE", run_id="a", exposures={"BIAS": (2026112300001,)}).to_dict()
+    run = Run.from_json(bare)
+    assert run is not None and run.values == {} and run.time > 0
+    assert Run.from_json(RunReport(state="FAILED", run_id="b").to_dict()) is None
+
+
+def test_only_earlier_runs_on_the_same_repository_count() -> None:
+    earlier = [run_json(day) for day in range(6)]
+    now = run_json(7, noise=7.5)
+    assert "Read noise is unlike earlier runs in 16 of 16" in trend.warnings(earlier, now)[0]
+    # Later runs, itself, other repositories and too few runs say nothing
+    assert trend.warnings([run_json(day) for day in range(8, 14)], now) == ()
+    assert trend.warnings([*earlier[:4], now], now) == ()
+    assert trend.warnings([run_json(day, repo="/repo/main") for day in range(6)], now) == ()
+
+
+def test_runs_that_are_alike_are_seldom_warned_of() -> None:
+    # Given 200 times 5 runs that differ by chance alone, and one more
+    chance = random.Random(4)  # noqa: S311 - only to look like noise
+    keys = [Key(READ_NOISE, "ADU", 0, amplifier) for amplifier in AMPLIFIERS]
+    departures: list[float] = []
+    for _ in range(200):
+        runs = [Run(str(i), i, {key: chance.gauss(6.5, 0.01) for key in keys}) for i in range(6)]
+        departures += trend.departures(History.of(runs[:5]), runs[5]).values()
+    # Then few of their values are beyond 3 sigma, and hardly any beyond 5
+    assert sum(abs(departure) > 3 for departure in departures) / len(departures) < 0.012
+    assert sum(abs(departure) > 5 for departure in departures) / len(departures) < 0.001
+
+
+def calibscripts(*args: object) -> Result:
+    return CliRunner().invoke(main, [str(arg) for arg in args])
+
+
+def write_runs(folder: Path, runs: list[dict[str, Any]]) -> None:
+    for data in runs:
+        (folder / f"{data['run_id']}.json").write_text(json.dumps(data))
+
+
+def test_the_page_shows_bands_and_what_leaves_them(tmp_path: Path) -> None:
+    write_runs(tmp_path, [*(run_json(day) for day in range(6)), run_json(7, noise=7.5)])
+    (tmp_path / "broken.json").write_text("{")
+    page = tmp_path / "trend.html"
+    result = calibscripts("trend", "--journals", tmp_path, "-o", page)
+    assert result.exit_code == 0, result.stderr
+    document = page.read_text()
+    assert "trend of 7 runs" in document and "Read noise is unlike earlier runs" in document
+    assert "Bias level (ADU) by amplifier" in document
+    assert "://" not in document and "<script" not in document
+
+
+def test_too_few_runs_are_shown_without_bands(tmp_path: Path) -> None:
+    write_runs(tmp_path, [run_json(day) for day in range(3)])
+    page = tmp_path / "trend.html"
+    assert calibscripts("trend", "--journals", tmp_path, "-o", page).exit_code == 0
+    assert "it takes 5 earlier runs, and there are 2." in page.read_text()
+
+
+def test_no_runs_are_no_traceback(tmp_path: Path) -> None:
+    result = calibscripts("trend", "--journals", tmp_path)
+    assert result.exit_code == 2 and "no run has left any values" in result.stderr
+    result = calibscripts("trend", "--journals", tmp_path, "--repo", tmp_path / "none")
+    assert result.exit_code == 2 and "could not be read" in result.stderr
+
+
+def test_many_amplifiers_are_chosen_from() -> None:
+    keys = [Key(GAIN, "e-/ADU", detector, amplifier) for detector in range(9) for amplifier in AMPLIFIERS]
+    history = History.of(
+        Run(str(i), i * DAY, dict.fromkeys(keys, 1.0 + i % 3 / 100) | {keys[77]: 2.0 if i == 8 else 1.0})
+        for i in range(9)
+    )
+    document = trend_page(history)
+    assert "detector 4, C15" in document
+    assert "128 amplifiers that are closer to their earlier values are left out." in document
