@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DOCS_READY := $(VENV)/.docs-ready
 
-.PHONY: demo test fast lint types check docs clean help
+.PHONY: demo test fast faults lint types check docs clean help
 
 demo: $(READY)
 	$(BIN)/calibscripts simulate doc/demo.yaml --workdir demo
@@ -17,6 +17,9 @@ test: $(READY)
 
 fast: $(READY)
 	$(BIN)/pytest -m "not slow"
+
+faults: $(READY)
+	$(BIN)/pytest --all-faults tests/test_fault_matrix.py
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -48,6 +51,7 @@ clean:
 help:
 	@echo 'make demo    calibrations from end to end on the simulated observatory'
 	@echo 'make test    all tests;  make fast: without the slow ones'
+	@echo 'make faults  every fault of the simulated observatory on whole runs: how many are survived'
 	@echo 'make lint    ruff;  make types: mypy;  make check: both, and all tests'
 	@echo 'make docs    the documentation, in doc/_build/html'
 	@echo 'make clean   remove what these have made, the virtual environment too'
