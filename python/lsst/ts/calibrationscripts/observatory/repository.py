@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..instruments import Instrument
 from ..ports import Certification, ExposureRecord, Gain, ObservatoryError
+from .threads import in_thread
 
 if TYPE_CHECKING:
     from lsst.daf.butler import Butler, DatasetRef, Timespan
@@ -461,39 +462,13 @@ class ButlerRepository:
             return ObservatoryError(". ".join(filter(None, sentences)))
 
         try:
-            return await asyncio.wait_for(_in_thread(visit), self.TIMEOUT)
+            return await asyncio.wait_for(in_thread(visit), self.TIMEOUT)
         except TimeoutError as error:
             remedy = "See whether another program keeps it locked"
             raise failure(f" within {self.TIMEOUT:g} s", remedy) from error
         except Exception as error:
             text = str(error).partition("\n")[0].rstrip(".")
             raise failure(f": {type(error).__name__}: {text}", *_remedies(error)) from error
-
-
-async def _in_thread(action: Callable[[], T]) -> T:
-    """Run an action in a thread that does not keep the process from ending.
-
-    Those of asyncio do: for minutes, where one waits for a lock.
-    """
-    loop = asyncio.get_running_loop()
-    ended: asyncio.Future[T] = loop.create_future()
-
-    def settle(settling: Callable[[Any], None], value: Any) -> None:
-        if not ended.done():
-            settling(value)
-
-    def run() -> None:
-        end: tuple[Callable[[Any], None], Any]
-        try:
-            end = ended.set_result, action()
-        except Exception as error:  # noqa: BLE001 - it is raised where it is awaited
-            end = ended.set_exception, error
-        # Nobody waits any more where the loop is closed.
-        with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(settle, *end)
-
-    threading.Thread(target=run, name="Butler", daemon=True).start()
-    return await ended
 
 
 def _remedies(error: BaseException) -> Iterator[str]:

@@ -25,9 +25,19 @@ from ..ports import Camera, Ingest, JobService, ObservatoryError, Watcher
 from ..procedure import Procedure
 from ..record import RunRecord
 from ..report import RunReport
+from .errors import explain
 from .journal import FileJournal, default_journal_dir, load_record
+from .pages import write_report
 from .repository import ButlerRepository
 from .sal import ScriptState, salobj
+from .threads import in_thread
+
+_REPORT_TIMEOUT = 90.0
+"""Longest wait for the run's page: it reads the Butler for up to a minute,
+and an observer's next script waits (s)."""
+
+_REPORT_TIMEOUTS = {"STOPPED": 3.0}
+"""Where an observer is waiting for the end (s)."""
 
 
 class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
@@ -187,6 +197,22 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
             await _see_through(asyncio.create_task(self._procedure.run()))
         except ObservatoryError as error:
             raise salobj.ExpectedError(str(error)) from error
+        finally:
+            await self._write_report(self._procedure.report, Path(self._journal.path).parent)
+
+    async def _write_report(self, report: RunReport, folder: Path) -> None:
+        """Leave the run's page and JSON beside its journal."""
+        assert self._config is not None, "configure comes first"
+        repo = self._config.repo
+        timeout = _REPORT_TIMEOUTS.get(report.state, _REPORT_TIMEOUT)
+        try:
+            written = await asyncio.wait_for(in_thread(lambda: write_report(report, repo, folder)), timeout)
+        except (TimeoutError, OSError) as error:
+            self.log.warning(f"The run's report in {folder} is not complete: {explain(error)}")
+            return
+        for warning in written.warnings:
+            self.log.warning(warning)
+        self.log.info(f"Report: {written.page}")
 
 
 async def _see_through(work: asyncio.Task[None]) -> None:
