@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Sphinx configuration: that of Rubin Observatory's guides, offline."""
 
+import shutil
 import sys
 import warnings
 from pathlib import Path
@@ -31,6 +32,9 @@ extensions = [
 intersphinx_mapping = {}
 
 exclude_patterns = ["_build", "news"]
+
+# automodapi writes there, and leaves the pages of what exists no longer.
+shutil.rmtree(_HERE / "api", ignore_errors=True)
 
 # The theme is the one that documenteer asks for, and older than Sphinx.
 warnings.filterwarnings("ignore", module="pydata_sphinx_theme")

@@ -19,7 +19,7 @@ from lsst.ts.calibrationscripts.config import load_schema, parse
 from lsst.ts.calibrationscripts.plan import make_plan
 from lsst.ts.calibrationscripts.ports import Certification, Gain
 from lsst.ts.calibrationscripts.record import RunRecord
-from lsst.ts.calibrationscripts.report import Outcome, RunReport, Span, StageResult
+from lsst.ts.calibrationscripts.report import Evidence, Outcome, RunReport, Span, StageResult
 from lsst.ts.calibrationscripts.verification import judge
 
 DOC = Path(__file__).parents[1] / "doc"
@@ -105,6 +105,7 @@ def test_every_field_of_a_run_is_documented() -> None:
     assert documented_fields("A gain") == set(gain.to_dict())
     assert documented_fields("A verdict") == set(judge(statistics, "BIAS", n_detectors=1).to_dict())
     assert documented_fields("A span of time") == set(vars(Span("verify BIAS", 0.0, 1.0)))
+    assert documented_fields("The evidence") == set(Evidence().to_dict())
     assert documented_fields("The plan") == set(plan.to_dict())
     assert documented_fields("The journal") == set(RunRecord("1", {}).to_dict())
 
