@@ -53,6 +53,10 @@ TASK_MODULES = (
 """The tasks of these pipelines, and what they import."""
 
 
+START_TIMEOUT = 30.0
+"""Longest that the end waits for CSCs that are still starting (second)."""
+
+
 class WorkFolderError(ValueError):
     """A work folder holds an observatory of another kind."""
 
@@ -197,7 +201,7 @@ class SimulatedObservatory:
             )
             for fault in self.faults:
                 fault.attach(self)
-            await asyncio.gather(*(csc.start_task for csc in self.cscs))
+            await self._cscs_have_started()
             # Everything stands: what is to be undone waits for the exit.
             self._exit = self._exit.pop_all()
         return self
@@ -214,7 +218,17 @@ class SimulatedObservatory:
         self._cscs.append(csc)
         return csc
 
+    async def _cscs_have_started(self) -> None:
+        starts = [csc.start_task for csc in self._cscs]
+        # Not gathered, which would cancel them with this.
+        await asyncio.wait(starts)
+        for start in starts:
+            start.result()
+
     async def _close_cscs(self) -> None:
+        if self._cscs:
+            # One that is starting cannot be closed in good order.
+            await asyncio.wait([csc.start_task for csc in self._cscs], timeout=START_TIMEOUT)
         await asyncio.gather(*(csc.close() for csc in self._cscs))
 
     def _prepare(self) -> _History:

@@ -115,6 +115,8 @@ class QueuedScript:
         on_checkpoint: Callable[[str], None] | None = None,
     ) -> None:
         self.index = next(_indices) if index is None else index
+        self.remote: Any = None
+        """The queue's remote, once it has begun to start."""
         self.script: Any = None
         """The script itself, for those who test it."""
         self._script_class = script_class
@@ -138,9 +140,9 @@ class QueuedScript:
             self.remote.evt_state.callback = self._hear_state
             self.remote.evt_metadata.callback = self._hear_metadata
             self.remote.evt_logMessage.callback = self._hear_message
-            await self.remote.start_task
+            await _end_of(self.remote.start_task)
             self.script = self._script_class(index=self.index)
-            await self.script.start_task
+            await _end_of(self.script.start_task)
             await self.wait_for("UNCONFIGURED", timeout=CONFIGURE_TIMEOUT)
         except BaseException:
             await self.close()
@@ -157,7 +159,11 @@ class QueuedScript:
 
     async def close(self) -> None:
         """End the script and the talk with it."""
+        starts = [part.start_task for part in (self.remote, self.script) if part is not None]
         try:
+            if starts:
+                # What is starting cannot be closed in good order.
+                await asyncio.wait(starts, timeout=CONFIGURE_TIMEOUT)
             if self.script is not None:
                 await self.script.close()
         finally:
@@ -262,11 +268,21 @@ class QueuedScript:
         self, on_paused: Callable[[QueuedScript], Awaitable[None]] | None, timeout: float
     ) -> None:
         """See the script through its pauses to its end."""
+        pauses = 0
         if on_paused is not None:
-            while await self.wait_for("PAUSED", *FINAL_STATES, timeout=timeout) == "PAUSED":
+            # Counted, as it may have gone on to the next one meanwhile.
+            while await self._paused_again(pauses, timeout):
+                pauses += 1
                 await on_paused(self)
-                await self.wait_for("RUNNING", "STOPPING", *FINAL_STATES, timeout=timeout)
         await self.wait_for(*FINAL_STATES, timeout=timeout)
+
+    async def _paused_again(self, pauses: int, timeout: float) -> bool:
+        """Wait for a further pause, or the end; return whether it paused."""
+        async with asyncio.timeout(timeout), self._changed:
+            await self._changed.wait_for(
+                lambda: self._states.count("PAUSED") > pauses or self.state in FINAL_STATES
+            )
+        return self.state not in FINAL_STATES
 
     async def resume(self) -> None:
         """Let a paused script go on."""
@@ -342,6 +358,12 @@ class QueuedScript:
         self._messages.append(message)
         if self._on_message is not None:
             self._on_message(message)
+
+
+async def _end_of(start: asyncio.Future[None]) -> None:
+    """Await a start that is not to be cancelled halfway."""
+    await asyncio.wait({start})
+    start.result()
 
 
 async def run_script(
