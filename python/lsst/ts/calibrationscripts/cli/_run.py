@@ -134,11 +134,21 @@ async def run_simulated(
 
 
 def _observing_day(config: CalibrationConfig) -> datetime.date | None:
-    """Return a day on which what is certified is valid; none for today."""
-    today = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
-    begin = datetime.datetime.fromisoformat(config.certify_calib_begin_date).replace(tzinfo=None)
-    end = datetime.datetime.fromisoformat(config.certify_calib_end_date).replace(tzinfo=None)
-    if begin <= today < end:
+    """Return a day whose frames will find what is certified; none for today.
+
+    The frames of an observing day begin at an hour of their own, which is
+    not that of the clock on the wall.
+    """
+    from ..simulation.cscs.atcamera import FIRST_EXPOSURE_HOUR
+    from ..simulation.observatory import current_day
+
+    begin = datetime.datetime.fromisoformat(config.certify_calib_begin_date)
+    end = datetime.datetime.fromisoformat(config.certify_calib_end_date)
+    first_exposure = datetime.time(FIRST_EXPOSURE_HOUR)
+    if begin <= datetime.datetime.combine(current_day(), first_exposure) < end:
         return None
-    click.echo(f"The simulated observatory is in {begin.date()}, when the calibrations begin to be valid.")
-    return begin.date()
+    day = begin.date()
+    if datetime.datetime.combine(day, first_exposure) < begin:
+        day += datetime.timedelta(days=1)
+    click.echo(f"The simulated observatory is in {day}, when the calibrations are valid.")
+    return day

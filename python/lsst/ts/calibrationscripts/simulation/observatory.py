@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-__all__ = ["PIPELINE_ENVIRONMENTS", "SimulatedObservatory", "WorkFolderError"]
+__all__ = ["PIPELINE_ENVIRONMENTS", "SimulatedObservatory", "WorkFolderError", "current_day"]
 
 import asyncio
 import contextlib
@@ -137,7 +137,7 @@ class SimulatedObservatory:
         # Absolute, as the frames are announced by URL.
         self.workdir = workdir.absolute()
         self.time_scale = time_scale
-        self.day_obs = day_obs or _today()
+        self.day_obs = day_obs or current_day()
         if generation not in PIPELINE_ENVIRONMENTS:
             known = ", ".join(PIPELINE_ENVIRONMENTS)
             raise ValueError(f"generation: {generation!r} is none of {known}.")
@@ -261,8 +261,14 @@ class SimulatedObservatory:
         return _History()
 
 
-def _today() -> datetime.date:
-    """Return the observing day of this moment: it changes at 12 h UTC."""
+def current_day() -> datetime.date:
+    """Return the observing day of this moment.
+
+    Returns
+    -------
+    day : `datetime.date`
+        It changes at 12 h UTC.
+    """
     return (datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=12)).date()
 
 
