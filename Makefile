@@ -10,6 +10,7 @@ DOCS_READY := $(VENV)/.docs-ready
 .PHONY: demo test fast faults lint types check docs clean help
 
 demo: $(READY)
+	rm -rf demo
 	$(BIN)/calibscripts simulate doc/demo.yaml --workdir demo
 
 test: $(READY)
