@@ -119,6 +119,9 @@ async def test_what_the_plan_has_to_say_is_in_the_log(observatory: SimulatedObse
     run = Run(observatory, script_mode="FLAT", n_flat=2, exp_times_flat=[1, 2], background_task_timeout=5)
     async with QueuedScript(run.make_script) as queued:
         await queued.configure(run.config)
+        async with asyncio.timeout(TIMEOUT):
+            while "Expected end:" not in texts(queued.result(), logging.INFO):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
     notices = make_plan(parse(run.config)).notices
     assert notices
     (told,) = [message.text for message in queued.result().messages if "Expected end:" in message.text]
