@@ -83,9 +83,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=place)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Leave warnings about the observatory's own code to its owners."""
+    """Bear with what is the observatory's: its pace and its warnings."""
     if sal.provider() is sal.SalProvider.SALOBJ:
+        config.option.timeout = config.option.timeout or 600
         config.addinivalue_line("filterwarnings", r"default:::lsst\.ts\.(salobj|utils|xml|observatory)\b")
         # salobj never closes its connections to the schema registry: neither
         # during a test nor before the garbage collection after the last one.

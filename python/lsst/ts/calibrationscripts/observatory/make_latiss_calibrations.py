@@ -22,6 +22,9 @@ from .watch import ComponentWatch
 _START_TIMEOUT = 50.0
 """Longest wait for remotes; the script queue allows 60 s to configure (s)."""
 
+_CLOSE_TIMEOUT = 30.0
+"""Longest wait for remotes that are starting when the script ends (s)."""
+
 
 class MakeLatissCalibrations(BaseMakeCalibrations):
     """Take, process, verify and certify calibrations of LATISS.
@@ -42,6 +45,7 @@ class MakeLatissCalibrations(BaseMakeCalibrations):
         )
         self._latiss: CalibrationLatiss | None = None
         self._ocps: salobj.Remote | None = None
+        self._starts: set[asyncio.Future[None]] = set()
         self._watch: ComponentWatch | None = None
 
     async def start_remotes(self) -> None:
@@ -57,18 +61,28 @@ class MakeLatissCalibrations(BaseMakeCalibrations):
             index=LATISS.ocps_index,
             include=["summaryState", "errorCode", "heartbeat", "job_result"],
         )
-        try:
-            async with asyncio.timeout(_START_TIMEOUT):
-                await asyncio.gather(self._latiss.start_task, self._ocps.start_task)
-        except TimeoutError as error:
+        self._starts = {self._latiss.start_task, self._ocps.start_task}
+        # Not cancelled when it takes too long; see close_tasks.
+        _, late = await asyncio.wait(self._starts, timeout=_START_TIMEOUT)
+        if late:
             raise salobj.ExpectedError(
                 f"LATISS and OCPS:{LATISS.ocps_index} could not be reached within {_START_TIMEOUT:g} s: "
                 "the SAL network is slow or down. Try again."
-            ) from error
+            )
+        await asyncio.gather(*self._starts)
         rem = self._latiss.rem
         self._watch = ComponentWatch(
             [rem.atcamera, rem.atspectrograph, rem.atheaderservice, rem.atoods, self._ocps]
         )
+
+    async def close_tasks(self) -> None:
+        """Let remotes start first that are still starting.
+
+        salobj (8.2) never ends closing one that has not started.
+        """
+        await super().close_tasks()
+        if self._starts:
+            await asyncio.wait(self._starts, timeout=_CLOSE_TIMEOUT)
 
     def make_camera(self, config: CalibrationConfig) -> LatissCamera:
         """Return LATISS as the procedure's camera."""
