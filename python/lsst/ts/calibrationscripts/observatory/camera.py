@@ -247,7 +247,7 @@ class LatissCamera:
         await that: the camera goes on by itself.
         """
         for component in _EXPOSING:
-            if trouble := self._watch.describe(component):
+            if trouble := await self._watch.explain(component):
                 raise CameraError(f"{exposure.label}: not taken, {trouble}. Check {component}.")
         try:
             return await self._watch.guard("ATCamera", self._expose(exposure, group_id))

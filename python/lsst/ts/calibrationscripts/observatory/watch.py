@@ -136,12 +136,23 @@ class ComponentWatch:
         try:
             return await self._accompany(component, work, give_up)
         except ComponentLostError as lost:
-            text = str(lost)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_REASON_TIMEOUT):
-                    while self._is_unexplained(component):  # noqa: ASYNC110 - no one sets it
-                        await asyncio.sleep(self.POLL_INTERVAL)
-            raise ComponentLostError(self.describe(component) or text) from None
+            raise ComponentLostError(await self.explain(component) or str(lost)) from None
+
+    async def explain(self, component: str) -> str:
+        """Return what is wrong with a component, with the cause of a fault.
+
+        Unlike `describe`, it waits a moment for that cause.
+
+        Parameters
+        ----------
+        component : `str`
+            Its SAL name.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_REASON_TIMEOUT):
+                while self._is_unexplained(component):  # noqa: ASYNC110 - no one sets it
+                    await asyncio.sleep(self.POLL_INTERVAL)
+        return self.describe(component)
 
     async def observe(self, component: str, work: Coroutine[Any, Any, T]) -> tuple[T, str]:
         """Await work; tell what befell a component meanwhile.
