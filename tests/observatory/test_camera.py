@@ -305,15 +305,19 @@ async def test_a_frame_is_not_lost_with_its_acknowledgement(
 async def test_a_frame_that_was_begun_can_be_had_after_a_stop(observatory: Observatory) -> None:
     # Given a script that is stopped while a frame is read out.
     observatory.camera.readout_may_end.clear()
-    taking = asyncio.create_task(observatory.make_camera().take(DARK, GROUP_ID))
-
-    async def script() -> None:
-        await asyncio.shield(taking)
-
-    running = asyncio.create_task(script())
     async with salobj.Remote(
-        observatory.latiss.domain, "ATCamera", include=["startReadout"], readonly=True
+        observatory.latiss.domain,
+        "ATCamera",
+        include=["startReadout"],
+        readonly=True,
+        evt_max_history=0,
     ) as remote:
+        taking = asyncio.create_task(observatory.make_camera().take(DARK, GROUP_ID))
+
+        async def script() -> None:
+            await asyncio.shield(taking)
+
+        running = asyncio.create_task(script())
         await remote.evt_startReadout.next(flush=False, timeout=TIMEOUT)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
