@@ -281,7 +281,6 @@ class _Planner:
         self._instrument = instrument
         self._pipelines = GENERATIONS[config.pipeline_generation]
         self._certified = {Product(series.image_type.value) for series in config.series}
-        self._last_checks: list[str] = []
         self._paired = [series for series in self._of((ImageType.FLAT,)) if series.may_have_pairs]
 
     def _of(self, image_types: tuple[ImageType, ...]) -> tuple[Series, ...]:
@@ -304,12 +303,10 @@ class _Planner:
         stages = tuple(self._stages())
         if self._config.certify != "together":
             return stages
-        certify = tuple(
-            replace(stage, needs=tuple(self._last_checks))
-            for stage in stages
-            if stage.kind is StageKind.CERTIFY
-        )
-        return tuple(stage for stage in stages if stage.kind is not StageKind.CERTIFY) + certify
+        certify = [stage for stage in stages if stage.kind is StageKind.CERTIFY]
+        needs = tuple(name for stage in certify for name in stage.needs)
+        certify = [replace(stage, needs=needs) for stage in certify]
+        return tuple(stage for stage in stages if stage.kind is not StageKind.CERTIFY) + tuple(certify)
 
     def _stages(self) -> Iterator[Stage]:
         config = self._config
@@ -355,7 +352,6 @@ class _Planner:
             stage = self._verify(product, used, part, generated)
             yield stage
         if generated and stage and product is not Product.GAIN:
-            self._last_checks.append(stage.name)
             yield Stage(
                 StageKind.CERTIFY, product, needs=(stage.name,), part=part, duration=_CERTIFICATION_TIME
             )
