@@ -18,18 +18,7 @@ import yaml
 from click.testing import CliRunner, Result
 from lsst.ts.calibrationscripts.cli import main
 from lsst.ts.calibrationscripts.config import load_schema
-
-FAILING_EXAMPLE = """\
-script_mode: BIAS_DARK
-n_bias: 3
-n_dark: 3
-exp_times_dark: 15
-calib_collection: "LATISS/calib/u/plazas/daily.2022SEP29.2"
-generate_calibrations: True
-do_verify: True
-certify_calib_begin_date: "1980-01-01"
-certify_calib_end_date: "2051-12-31"
-"""
+from test_config import FAILING as FAILING_EXAMPLE
 
 
 def calibscripts(*args: object) -> Result:
