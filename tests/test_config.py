@@ -18,13 +18,13 @@ from lsst.ts.calibrationscripts.config import (
     CalibrationConfig,
     ConfigurationError,
     FlatSet,
-    ImageType,
     Problem,
     Series,
     flat_pairs,
     load_schema,
     parse,
 )
+from lsst.ts.calibrationscripts.instruments import ImageType
 
 DEFAULT_DARKS = (5.0,) * 5 + (15.0,) * 2 + (30.0,) * 16
 

@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 from lsst.ts.calibrationscripts.cli import ExitCode
 from lsst.ts.calibrationscripts.config import load_schema, parse
+from lsst.ts.calibrationscripts.outcomes import Certification, Gain, Outcome, StageResult
 from lsst.ts.calibrationscripts.plan import make_plan
-from lsst.ts.calibrationscripts.ports import Certification, Gain
 from lsst.ts.calibrationscripts.record import RunRecord
-from lsst.ts.calibrationscripts.report import Evidence, Outcome, RunReport, Span, StageResult
+from lsst.ts.calibrationscripts.report import Evidence, RunReport, Span
 from lsst.ts.calibrationscripts.verification import judge
 
 DOC = Path(__file__).parents[1] / "doc"

@@ -36,18 +36,20 @@ import pytest_asyncio
 import yaml
 from leaks import no_tasks_left
 from lsst.daf.butler import Butler, CollectionType, MissingCollectionError, MissingDatasetTypeError
+from lsst.ts.calibrationscripts.butler.repository import ButlerRepository
 from lsst.ts.calibrationscripts.config import parse
+from lsst.ts.calibrationscripts.files.journal import load_record, newest_run
 from lsst.ts.calibrationscripts.observatory import make_latiss_calibrations
 from lsst.ts.calibrationscripts.observatory.camera import CalibrationLatiss
-from lsst.ts.calibrationscripts.observatory.journal import load_record, newest_run
 from lsst.ts.calibrationscripts.observatory.make_latiss_calibrations import MakeLatissCalibrations
 from lsst.ts.calibrationscripts.observatory.ocps import OcpsJobs
-from lsst.ts.calibrationscripts.observatory.repository import ButlerRepository
+from lsst.ts.calibrationscripts.observatory.queue import QueuedScript, ScriptResult
 from lsst.ts.calibrationscripts.observatory.watch import ComponentWatch
+from lsst.ts.calibrationscripts.outcomes import Outcome
 from lsst.ts.calibrationscripts.plan import make_plan
 from lsst.ts.calibrationscripts.procedure import _jobs
 from lsst.ts.calibrationscripts.record import RunRecord
-from lsst.ts.calibrationscripts.report import Outcome, RunReport
+from lsst.ts.calibrationscripts.report import RunReport
 from lsst.ts.calibrationscripts.simulation.ccd import DEFAULT_SEED
 from lsst.ts.calibrationscripts.simulation.faults import FAULTS, Fault, parse_fault
 from lsst.ts.calibrationscripts.simulation.faults.oods import OodsLate
@@ -56,7 +58,6 @@ from lsst.ts.calibrationscripts.simulation.observatory import (
     TASK_MODULES,
     SimulatedObservatory,
 )
-from lsst.ts.calibrationscripts.simulation.queue import QueuedScript, ScriptResult
 from lsst.ts.calibrationscripts.simulation.repository import create_repository
 from lsst.ts.calibrationscripts.simulation.runner import PipetaskRunner
 

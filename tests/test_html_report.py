@@ -22,24 +22,23 @@ import pytest
 from astropy.time import Time
 from click.testing import CliRunner, Result
 from lsst.daf.butler import Butler, CollectionType, DatasetType
+from lsst.ts.calibrationscripts.butler.evidence import gather
+from lsst.ts.calibrationscripts.butler.history import read_history
 from lsst.ts.calibrationscripts.cli import main
+from lsst.ts.calibrationscripts.files.runs import load_runs
 from lsst.ts.calibrationscripts.instruments import INSTRUMENTS, LATISS, Instrument
-from lsst.ts.calibrationscripts.observatory.evidence import gather
-from lsst.ts.calibrationscripts.observatory.history import read_history
-from lsst.ts.calibrationscripts.observatory.pages import load_runs, write_report
-from lsst.ts.calibrationscripts.ports import Certification, Gain
+from lsst.ts.calibrationscripts.observatory.reporting import write_report
+from lsst.ts.calibrationscripts.outcomes import Certification, Gain, Outcome, StageResult
+from lsst.ts.calibrationscripts.pages import run_page
 from lsst.ts.calibrationscripts.report import (
     Evidence,
     Limits,
-    Outcome,
     Place,
     RunReport,
     Span,
-    StageResult,
     Statistics,
     Thumbnail,
     next_steps,
-    page,
     products,
 )
 from lsst.ts.calibrationscripts.simulation.products import PhotonTransferCurve
@@ -195,7 +194,7 @@ def test_the_first_screen_tells_each_product_and_what_to_do() -> None:
     # and the remedy that the procedure gives comes first
     assert next_steps(report)[0].startswith("BIAS: take more frames, 20 rather than 3.")
     assert any("resume: 20261123T180000-1" in step for step in next_steps(report))
-    document = page(report, Evidence())
+    document = run_page(report, Evidence())
     assert title_of(document) == "Run 20261123T180000-1: BIAS held, DARK not made"
     assert document.index("3 of 3 exposures fail NOISE") < document.index("<h2>Tests that failed")
 
@@ -204,7 +203,7 @@ def test_a_passed_run_needs_nothing() -> None:
     report = passed_run()
     assert next_steps(report) == ("Nothing to do.",)
     assert [(p.name, p.word) for p in products(report)] == [("BIAS", "certified"), ("GAIN", "measured")]
-    document = page(report, evidence_of())
+    document = run_page(report, evidence_of())
     assert "No test failed on any of the 20 exposures." in document
     assert "resume" not in document
 
@@ -223,7 +222,7 @@ def test_failed_and_stopped_runs_name_log_cause_and_resume() -> None:
         stages=(StageResult("expose BIAS", Outcome.ABORTED, "stopped by the operator"),),
         verdicts={},
     )
-    document = page(stopped, Evidence())
+    document = run_page(stopped, Evidence())
     assert "The script ended STOPPED: stopped by the operator." in document
     assert "resume: 20261123T180000-1" in document
 
@@ -235,7 +234,7 @@ def test_external_verification_speaks_of_no_certification() -> None:
 
 
 def test_jobs_logs_collections_thresholds_and_configuration_are_there() -> None:
-    document = page(held_run(repeats=("generate BIAS: lost; submitted again",)), evidence_of())
+    document = run_page(held_run(repeats=("generate BIAS: lost; submitted again",)), evidence_of())
     for text in (
         "u/ocps/a1",
         "/uws/b2/ocps.log",
@@ -255,7 +254,7 @@ def test_jobs_logs_collections_thresholds_and_configuration_are_there() -> None:
 
 @pytest.mark.parametrize("report", [held_run(), passed_run(), RunReport(state="FAILED", reason="no light")])
 def test_nothing_is_fetched_and_nothing_runs(report: RunReport) -> None:
-    document = page(report, evidence_of())
+    document = run_page(report, evidence_of())
     elements = Elements(document)
     for tag, name, value in elements.attributes:
         assert tag not in ("script", "link", "iframe", "object", "embed")
@@ -269,7 +268,7 @@ def test_nothing_is_fetched_and_nothing_runs(report: RunReport) -> None:
 
 
 def test_every_picture_has_words_and_headings_are_in_order() -> None:
-    elements = Elements(page(held_run(), evidence_of()))
+    elements = Elements(run_page(held_run(), evidence_of()))
     assert all(image["alt"] for image in elements.images)
     figures = [value for tag, name, value in elements.attributes if (tag, name) == ("svg", "aria-label")]
     assert len(figures) >= 4 and all(figures)
@@ -283,8 +282,10 @@ def test_text_from_elsewhere_stays_text() -> None:
     report = held_run(
         reason=trap, state="FAILED", notices=(trap,), config={"note": trap}, timeline=(Span(trap, 1.0, 2.0),)
     )
-    assert "script" not in {tag for tag, _, _ in Elements(page(report, Evidence(notes=(trap,)))).attributes}
-    assert "<script" not in page(report, Evidence(notes=(trap,)))
+    assert "script" not in {
+        tag for tag, _, _ in Elements(run_page(report, Evidence(notes=(trap,)))).attributes
+    }
+    assert "<script" not in run_page(report, Evidence(notes=(trap,)))
 
 
 @pytest.mark.parametrize("args", [["plan", "--json"], ["schema"]])
@@ -300,12 +301,12 @@ def test_quick_commands_draw_nothing(args: list[str]) -> None:
 
 
 def test_the_same_run_gives_the_same_page() -> None:
-    assert page(held_run(), evidence_of()) == page(held_run(), evidence_of())
+    assert run_page(held_run(), evidence_of()) == run_page(held_run(), evidence_of())
 
 
 def test_the_daily_default_stays_small() -> None:
     evidence = evidence_of(subjects=("BIAS", "DARK", "FLAT"), n_exposures=22)
-    assert len(page(held_run(), evidence)) < 5_000_000
+    assert len(run_page(held_run(), evidence)) < 5_000_000
     assert len(json.dumps(evidence.to_dict())) < 5_000_000
 
 
@@ -326,7 +327,7 @@ def test_189_detectors_stay_below_20_megabytes() -> None:
     report = held_run(
         verdicts={name: judge(statistics, name, n_detectors=189) for name in subjects}, gains=gains
     )
-    document = page(report, evidence)
+    document = run_page(report, evidence)
     assert len(document) < 20_000_000
     assert len(json.dumps(evidence.to_dict())) < 20_000_000
 

@@ -8,8 +8,8 @@ import datetime
 
 from lsst.ts.calibrationscripts.config import parse
 from lsst.ts.calibrationscripts.instruments import LATISS
-from lsst.ts.calibrationscripts.itinerary import itinerary
 from lsst.ts.calibrationscripts.plan import make_plan
+from lsst.ts.calibrationscripts.report import itinerary
 from virtual_time import virtually
 from world import World
 

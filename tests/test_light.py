@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 from lsst.ts.calibrationscripts.light import LightLevel
-from lsst.ts.calibrationscripts.report import Outcome
+from lsst.ts.calibrationscripts.outcomes import Outcome
 from test_procedure import run
 from world import World
 

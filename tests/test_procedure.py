@@ -8,13 +8,14 @@ import asyncio
 import json
 
 import pytest
+from lsst.ts.calibrationscripts.outcomes import Outcome
 from lsst.ts.calibrationscripts.ports import (
     CameraError,
     IngestReport,
     ObservatoryError,
     PreconditionError,
 )
-from lsst.ts.calibrationscripts.report import Outcome, RunReport
+from lsst.ts.calibrationscripts.report import RunReport
 from virtual_time import virtually
 from world import World
 

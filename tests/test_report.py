@@ -5,16 +5,9 @@
 from __future__ import annotations
 
 from lsst.ts.calibrationscripts.instruments import INSTRUMENTS
+from lsst.ts.calibrationscripts.outcomes import Certification, Gain, Outcome, StageResult
 from lsst.ts.calibrationscripts.pipelines import StatisticsKey
-from lsst.ts.calibrationscripts.ports import Certification, Gain
-from lsst.ts.calibrationscripts.report import (
-    Outcome,
-    RunReport,
-    StageResult,
-    gains_text,
-    summary_text,
-    verdict_text,
-)
+from lsst.ts.calibrationscripts.report import RunReport, gains_text, summary_text, verdict_text
 from lsst.ts.calibrationscripts.verification import judge
 from test_verification import AMPLIFIERS, failures, run_statistics
 

@@ -16,6 +16,7 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lsst.ts.calibrationscripts.outcomes import Outcome
 from lsst.ts.calibrationscripts.ports import (
     CameraError,
     ExposureRecord,
@@ -25,7 +26,7 @@ from lsst.ts.calibrationscripts.ports import (
     OutcomeError,
     PreconditionError,
 )
-from lsst.ts.calibrationscripts.report import Outcome, RunReport
+from lsst.ts.calibrationscripts.report import RunReport
 from virtual_time import virtually
 from world import Killed, World
 

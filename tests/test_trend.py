@@ -13,8 +13,9 @@ import pytest
 from click.testing import CliRunner, Result
 from lsst.ts.calibrationscripts import trend
 from lsst.ts.calibrationscripts.cli import main
+from lsst.ts.calibrationscripts.pages import trend_page
 from lsst.ts.calibrationscripts.report import Evidence, Place, RunReport, Span, Statistics
-from lsst.ts.calibrationscripts.trend import BIAS_LEVEL, GAIN, READ_NOISE, Band, History, Key, Run, trend_page
+from lsst.ts.calibrationscripts.trend import BIAS_LEVEL, GAIN, READ_NOISE, Band, History, Key, Run
 from test_verification import AMPLIFIERS
 
 DAY = 86_400.0

@@ -13,15 +13,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from lsst.ts.calibrationscripts.config import Series, parse
+from lsst.ts.calibrationscripts.outcomes import Certification, Gain
 from lsst.ts.calibrationscripts.plan import JobRequest, PlannedExposure, make_plan
-from lsst.ts.calibrationscripts.ports import (
-    Certification,
-    ExposureRecord,
-    Gain,
-    IngestReport,
-    JobResult,
-    ObservatoryError,
-)
+from lsst.ts.calibrationscripts.ports import ExposureRecord, IngestReport, JobResult, ObservatoryError
 from lsst.ts.calibrationscripts.procedure import Procedure
 from lsst.ts.calibrationscripts.record import RunRecord
 

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from lsst.ts.calibrationscripts.config import ImageType, Series, parse
+from lsst.ts.calibrationscripts.config import Series, parse
+from lsst.ts.calibrationscripts.instruments import ImageType
 from lsst.ts.calibrationscripts.observatory.camera import CalibrationLatiss, CalibrationUsages, LatissCamera
 from lsst.ts.calibrationscripts.observatory.sal import salobj
 from lsst.ts.calibrationscripts.observatory.watch import ComponentWatch

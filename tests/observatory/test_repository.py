@@ -23,9 +23,10 @@ from typing import Any
 import pytest
 from astropy.time import Time
 from lsst.daf.butler import Butler, CollectionType, DatasetType
+from lsst.ts.calibrationscripts.butler.repository import ButlerRepository
 from lsst.ts.calibrationscripts.instruments import LATISS
-from lsst.ts.calibrationscripts.observatory.repository import ButlerRepository
-from lsst.ts.calibrationscripts.ports import Certification, ExposureRecord, Gain, ObservatoryError
+from lsst.ts.calibrationscripts.outcomes import Certification, Gain
+from lsst.ts.calibrationscripts.ports import ExposureRecord, ObservatoryError
 from lsst.ts.calibrationscripts.simulation.ccd import CcdModel
 from lsst.ts.calibrationscripts.simulation.products import PhotonTransferCurve
 from lsst.ts.calibrationscripts.simulation.repository import (

@@ -23,11 +23,12 @@ from lsst.daf.butler import Butler
 from lsst.ts.calibrationscripts.config import parse
 from lsst.ts.calibrationscripts.observatory import make_latiss_calibrations
 from lsst.ts.calibrationscripts.observatory.make_latiss_calibrations import MakeLatissCalibrations
+from lsst.ts.calibrationscripts.observatory.queue import LogMessage, QueuedScript, ScriptResult, run_script
 from lsst.ts.calibrationscripts.observatory.sal import salobj
+from lsst.ts.calibrationscripts.outcomes import Outcome
 from lsst.ts.calibrationscripts.plan import make_plan
-from lsst.ts.calibrationscripts.report import Outcome, RunReport
+from lsst.ts.calibrationscripts.report import RunReport
 from lsst.ts.calibrationscripts.simulation.observatory import SimulatedObservatory
-from lsst.ts.calibrationscripts.simulation.queue import LogMessage, QueuedScript, ScriptResult, run_script
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

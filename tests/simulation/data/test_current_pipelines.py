@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from lsst.daf.butler import Butler, CollectionType
-from lsst.ts.calibrationscripts.pipelines import GENERATIONS, Product
+from lsst.ts.calibrationscripts.pipelines import GENERATIONS
+from lsst.ts.calibrationscripts.products import Product
 
 from .conftest import Observatory
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from lsst.ts.calibrationscripts.pipelines import GENERATIONS, PipelineSet, Product
+from lsst.ts.calibrationscripts.pipelines import GENERATIONS, PipelineSet
+from lsst.ts.calibrationscripts.products import Product
 from lsst.ts.calibrationscripts.simulation.ccd import FLAT_FLUX
 from lsst.ts.calibrationscripts.simulation.products import PhotonTransferCurve
 

@@ -585,7 +585,7 @@ from lsst.ts.calibrationscripts.observatory import sal
 
 sal.use(sal.SalProvider.LOCAL)
 
-from lsst.ts.calibrationscripts.observatory.journal import FileJournal
+from lsst.ts.calibrationscripts.files.journal import FileJournal
 from lsst.ts.calibrationscripts.simulation.faults import parse_fault
 
 parse_fault("killed:2").attach(None)

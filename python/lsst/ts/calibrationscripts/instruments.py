@@ -1,12 +1,29 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What an instrument is to calibrations: detectors, OCPS, timing."""
+"""What a camera is to calibrations.
+
+Everything that differs from one camera to another is an attribute of
+`Instrument`. Another camera is another entry, and a script class.
+"""
 
 from __future__ import annotations
 
-__all__ = ["INSTRUMENTS", "LATISS", "Detector", "Instrument"]
+__all__ = ["INSTRUMENTS", "LATISS", "Components", "Detector", "ImageType", "Instrument"]
 
+import enum
 from dataclasses import dataclass
+
+
+class ImageType(enum.StrEnum):
+    """The types of images that are taken."""
+
+    BIAS = "BIAS"
+    DARK = "DARK"
+    FLAT = "FLAT"
+
+
+_AMPLIFIERS = tuple(f"C{row}{column}" for row in range(2) for column in range(8))
+"""Amplifiers of the CCDs of LSST, two rows of eight."""
 
 
 @dataclass(frozen=True)
@@ -19,8 +36,32 @@ class Detector:
     name: str
     """``<raft>_<sensor>``, as in cp_verify's failure strings."""
 
+    amplifiers: tuple[str, ...] = _AMPLIFIERS
+    """Names of its amplifiers, as in cp_verify's failure strings."""
+
 
 @dataclass(frozen=True)
+class Components:
+    """Names of the SAL components that take and ingest frames."""
+
+    camera: str
+    header_service: str
+    oods: str
+    spectrograph: str | None = None
+    """What turns the wheels, if that is not the camera itself."""
+
+    @property
+    def exposing(self) -> tuple[str, ...]:
+        """What a frame needs: without a header it is never ingested."""
+        return (self.camera, self.header_service)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All of them."""
+        return (*self.exposing, *filter(None, [self.spectrograph]), self.oods)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Instrument:
     """The facts of an instrument that calibrations need."""
 
@@ -29,14 +70,64 @@ class Instrument:
 
     detectors: tuple[Detector, ...]
 
+    components: Components
+
     ocps_index: int
     """SAL index of the OCPS that runs its pipelines."""
 
-    readout_time: float
+    image_prefix: str
+    """What image names begin with, such as ``AT`` in
+    ``AT_O_20261125_000007``."""
+
+    wheels: tuple[str, ...] = ()
+    """What is in front of flats, as the configuration calls it: ``filter``,
+    ``grating``. Their names, joined by ``~``, are the physical filter."""
+
+    pipelines_folder: str
+    """Folder of its pipelines in cp_pipe and cp_verify."""
+
+    schema: str | None = None
+    """File of its script's schema; `None` if it has no script yet."""
+
+    repo: str
+    """Butler repository by default."""
+
+    readout_time: float = 2.0
     """Time from the end of an exposure to the end of its readout (s)."""
+
+    usable_counts: tuple[float, float] = (10_000.0, 68_000.0)
+    """Counts of a usable flat (ADU above bias): below, the dome or the lamp
+    is misaligned; above, the detector saturates. From operators' practice
+    with SDSSr flats of LATISS."""
+
+    raw_size: float = 38e6
+    """A raw frame of one detector (byte)."""
+
+    processed_size: float = 65e6
+    """A frame of one detector after instrument signature removal (byte)."""
 
     raft_aliases: tuple[tuple[str, str], ...] = ()
     """Other names that the OODS gives a raft: (alias, raft)."""
+
+    @property
+    def raw_collection(self) -> str:
+        """RUN collection of its raw frames."""
+        return f"{self.name}/raw/all"
+
+    @property
+    def calib_collection(self) -> str:
+        """Collection of its standard calibrations."""
+        return f"{self.name}/calib"
+
+    @property
+    def ocps(self) -> str:
+        """Name and index of the OCPS that runs its pipelines."""
+        return f"OCPS:{self.ocps_index}"
+
+    @property
+    def most_amplifiers(self) -> int:
+        """Amplifiers of the detector that has most."""
+        return max(len(detector.amplifiers) for detector in self.detectors)
 
     def detector_ids(self, selected: tuple[int, ...] = ()) -> tuple[int, ...]:
         """Return the ids to process.
@@ -85,21 +176,42 @@ def _rafts(names: list[str]) -> tuple[Detector, ...]:
 LATISS = Instrument(
     name="LATISS",
     detectors=(Detector(0, "RXX_S00"),),
+    components=Components(
+        camera="ATCamera", header_service="ATHeaderService", oods="ATOODS", spectrograph="ATSpectrograph"
+    ),
     ocps_index=1,
-    readout_time=2.0,
+    image_prefix="AT",
+    wheels=("filter", "grating"),
+    pipelines_folder="LATISS",
+    schema="make_latiss_calibrations.yaml",
+    repo="/repo/LATISS",
     raft_aliases=(("R00", "RXX"),),
 )
 
 _CORNERS = {"R00", "R04", "R40", "R44"}
 
-LSSTCOMCAM = Instrument(name="LSSTComCam", detectors=_rafts(["R22"]), ocps_index=2, readout_time=2.0)
+LSSTCOMCAM = Instrument(
+    name="LSSTComCam",
+    detectors=_rafts(["R22"]),
+    components=Components(camera="CCCamera", header_service="CCHeaderService", oods="CCOODS"),
+    ocps_index=2,
+    image_prefix="CC",
+    wheels=("filter",),
+    pipelines_folder="LSSTComCam",
+    repo="/repo/LSSTComCam",
+)
 
 LSSTCAM = Instrument(
     name="LSSTCam",
     detectors=_rafts(sorted({f"R{row}{column}" for row in range(5) for column in range(5)} - _CORNERS)),
+    components=Components(camera="MTCamera", header_service="MTHeaderService", oods="MTOODS"),
     ocps_index=3,
-    readout_time=2.0,
+    image_prefix="MC",
+    wheels=("filter",),
+    pipelines_folder="LSSTCam",
+    repo="/repo/LSSTCam",
 )
 
 INSTRUMENTS = {instrument.name: instrument for instrument in (LATISS, LSSTCOMCAM, LSSTCAM)}
-"""The instruments whose run statistics can be judged, by name."""
+"""By name: those whose run statistics can be judged. Scripts exist for those
+that have a schema."""

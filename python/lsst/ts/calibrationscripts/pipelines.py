@@ -10,29 +10,14 @@ unknown ones in silence.
 
 from __future__ import annotations
 
-__all__ = ["GENERATIONS", "Generator", "PipelineSet", "Product", "StatisticsKey", "Verifier"]
+__all__ = ["GENERATIONS", "Generator", "PipelineSet", "StatisticsKey", "Verifier"]
 
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from .config import ImageType
-
-
-class Product(enum.StrEnum):
-    """What a run can make or measure."""
-
-    BIAS = "BIAS"
-    DARK = "DARK"
-    FLAT = "FLAT"
-    BIAS_BOOTSTRAP = "BIAS_BOOTSTRAP"
-    """Made without other calibrations, for DEFECTS; so are the next two."""
-
-    DARK_BOOTSTRAP = "DARK_BOOTSTRAP"
-    FLAT_BOOTSTRAP = "FLAT_BOOTSTRAP"
-    DEFECTS = "DEFECTS"
-    PTC = "PTC"
-    GAIN = "GAIN"
+from .instruments import ImageType
+from .products import Product
 
 
 class StatisticsKey(enum.Enum):

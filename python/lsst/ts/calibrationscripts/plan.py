@@ -4,17 +4,17 @@
 
 from __future__ import annotations
 
-__all__ = ["JobPlan", "JobRequest", "PlannedExposure", "RunPlan", "Stage", "StageKind", "make_plan"]
+__all__ = ["JobPlan", "JobRequest", "PlannedExposure", "RunPlan", "Stage", "make_plan"]
 
-import enum
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from .config import CalibrationConfig, ImageType, Series, flat_pairs
-from .instruments import LATISS, Instrument
-from .pipelines import GENERATIONS, Product
+from .config import CalibrationConfig, Series, flat_pairs
+from .instruments import LATISS, ImageType, Instrument
+from .pipelines import GENERATIONS
+from .products import Product, StageKind
 
 _JOB_OVERHEAD = 60.0
 _JOB_TIME_PER_EXPOSURE = 5.4
@@ -25,16 +25,6 @@ _CERTIFICATION_TIME = 5.0
 
 _INGEST_TIME = 5.0
 """From the end of readout to the frame being in the Butler (s)."""
-
-
-class StageKind(enum.StrEnum):
-    """What a stage does with its product."""
-
-    EXPOSE = "expose"
-    GENERATE = "generate"
-    VERIFY = "verify"
-    CERTIFY = "certify"
-    MEASURE = "measure"
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,8 @@ __all__ = [
     "CalibrationRepository",
     "Camera",
     "CameraError",
-    "Certification",
     "ComponentLostError",
     "ExposureRecord",
-    "Gain",
     "Ingest",
     "IngestReport",
     "JobLostError",
@@ -33,9 +31,10 @@ __all__ = [
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from .config import Series
+from .outcomes import Certification, Gain
 from .plan import JobRequest, PlannedExposure, Stage
 
 
@@ -125,55 +124,6 @@ class JobResult:
     job_id: str
     exit_code: int
     """0 completed, 1 failed, 255 aborted."""
-
-
-@dataclass(frozen=True)
-class Gain:
-    """The gain of an amplifier, measured on a pair of flats."""
-
-    exposures: tuple[int, int]
-    exp_time: float
-    """Exposure time of each (s)."""
-
-    detector: int
-    amplifier: str
-    gain: float | None
-    """Gain (e-/ADU); `None` if the pair gave none, as when saturated."""
-
-    noise: float | None
-    """Read noise from the overscan, in the pipeline's units."""
-
-    reference: float | None = None
-    """Gain in the ``ptc`` of the input collections (e-/ADU), if any."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready form."""
-        return {**self.__dict__, "exposures": list(self.exposures)}
-
-
-@dataclass(frozen=True)
-class Certification:
-    """Datasets of a run to be valid in a CALIBRATION collection."""
-
-    dataset_type: str
-    source: str
-    """The job's output collection."""
-
-    collection: str
-    """CALIBRATION collection."""
-
-    begin_date: str
-    """Beginning of the validity range (ISO-8601, TAI)."""
-
-    end_date: str
-    """End of the validity range, exclusive (ISO-8601, TAI)."""
-
-    physical_filter: str | None = None
-    """What flats were taken through; `None` for what has no filter."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready form."""
-        return dict(self.__dict__)
 
 
 class Operator(Protocol):

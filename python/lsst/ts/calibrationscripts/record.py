@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from .ports import Certification, ObservatoryError, Operator
-from .report import StageResult
+from .outcomes import Certification, StageResult
+from .ports import ObservatoryError, Operator
 
 
 @dataclass(frozen=True)

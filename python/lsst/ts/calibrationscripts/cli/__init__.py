@@ -66,7 +66,7 @@ def _parse(text: str) -> CalibrationConfig:
 def _parse_to_run(text: str, journals: Path | None = None) -> CalibrationConfig:
     """Read a configuration, and that of the run that it carries on."""
     from ..config import ConfigurationError, parse
-    from ..observatory.journal import default_journal_dir, load_record
+    from ..files.journal import default_journal_dir, load_record
 
     written = _parse(text)
     folder = journals or (Path(written.journal_dir) if written.journal_dir else default_journal_dir())
@@ -100,8 +100,8 @@ def plan(file: Path | None, as_json: bool) -> None:
     import datetime
 
     from ..instruments import LATISS
-    from ..itinerary import itinerary
     from ..plan import make_plan
+    from ..report import itinerary
 
     config = _parse(_read(file))
     run_plan = make_plan(config)
@@ -301,7 +301,7 @@ def simulate(
 @click.option("--repo", help="Butler repository to read statistics and images from, again.")
 def make_report(file: Path, output: Path, repo: str | None) -> None:
     """Make the page of a run again, from its JSON."""
-    from ..observatory.pages import RunFileError
+    from ..files.runs import RunFileError
     from ._report import remake_page
 
     try:
@@ -328,7 +328,7 @@ def make_report(file: Path, output: Path, repo: str | None) -> None:
 )
 def trend(repo: str | None, journals: Path | None, output: Path) -> None:
     """Show read noise, bias level and gain of earlier runs over time."""
-    from ..observatory.journal import default_journal_dir
+    from ..files.journal import default_journal_dir
     from ..ports import ObservatoryError
     from ._report import show_trend
 
@@ -353,7 +353,7 @@ def _write_page(file: Path, html: str) -> None:
 
 def _resuming(text: str, run_id: str, journals: Path) -> str:
     """Return a configuration that carries on a run of a work folder."""
-    from ..observatory.journal import newest_run
+    from ..files.journal import newest_run
 
     if run_id == _NEWEST:
         newest = newest_run(journals)

@@ -23,8 +23,10 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from ..plan import PlannedExposure, RunPlan, Stage, StageKind
-from ..report import Outcome, RunReport
+from ..outcomes import Outcome
+from ..plan import PlannedExposure, RunPlan, Stage
+from ..products import StageKind
+from ..report import RunReport
 
 _STYLES = {Outcome.PASSED: "green", Outcome.CERTIFIED: "bold green", Outcome.SKIPPED: "yellow"}
 

@@ -8,11 +8,12 @@ __all__ = ["remake_page", "show_trend"]
 
 from pathlib import Path
 
-from ..observatory.evidence import gather
-from ..observatory.history import read_history
-from ..observatory.pages import load_runs, parse_run
-from ..report import Evidence, RunReport, page
-from ..trend import History, repository, trend_page
+from ..butler.evidence import gather
+from ..butler.history import read_history
+from ..files.runs import load_runs, parse_run
+from ..pages import run_page, trend_page
+from ..report import Evidence, RunReport
+from ..trend import History, repository
 
 
 def remake_page(text: str, repo: str | None) -> str:
@@ -45,7 +46,7 @@ def remake_page(text: str, repo: str | None) -> str:
         evidence = Evidence(
             notes=("Statistics and images are not in the run's JSON; --repo REPO reads them.",)
         )
-    return page(report, evidence, data.get("trend", ()))
+    return run_page(report, evidence, data.get("trend", ()))
 
 
 def show_trend(journals: Path, repo: str | None) -> tuple[str, History]:

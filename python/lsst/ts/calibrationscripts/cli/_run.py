@@ -20,10 +20,10 @@ import yaml
 
 from ..config import CalibrationConfig
 from ..observatory.make_latiss_calibrations import MakeLatissCalibrations
+from ..observatory.queue import LogMessage, run_script
 from ..observatory.sal import salobj
 from ..plan import make_plan
 from ..report import RunReport
-from ..simulation.queue import LogMessage, run_script
 from ._display import ProgressWatcher
 from ._program import program_loop
 

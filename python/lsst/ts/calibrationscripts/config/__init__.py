@@ -8,7 +8,6 @@ __all__ = [
     "CalibrationConfig",
     "ConfigurationError",
     "FlatSet",
-    "ImageType",
     "Problem",
     "Series",
     "flat_pairs",
@@ -21,7 +20,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ._checks import check
-from ._model import CalibrationConfig, FlatSet, ImageType, Series, flat_pairs
+from ._model import CalibrationConfig, FlatSet, Series, flat_pairs
 from ._problems import ConfigurationError, Problem
 from ._resume import find_earlier
 from ._schema import load_schema, schema_text

@@ -13,9 +13,10 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from ..instruments import ImageType
 from ._fields import Unusable, parse_date, parse_field
 from ._messages import example, explain
-from ._model import CalibrationConfig, FlatSet, ImageType, Series, earlier_series, flat_series, image_types
+from ._model import CalibrationConfig, FlatSet, Series, earlier_series, flat_series, image_types
 from ._problems import ConfigurationError, Problem
 from ._schema import shared_schema
 from ._text import WrittenConfig

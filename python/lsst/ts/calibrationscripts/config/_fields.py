@@ -13,8 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ..instruments import LATISS
-from ._model import ImageType
+from ..instruments import LATISS, ImageType
 from ._problems import shown
 
 SHELL_CHARACTERS = ";|&$`<>()\\*?"

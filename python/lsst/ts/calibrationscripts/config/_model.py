@@ -7,7 +7,6 @@ from __future__ import annotations
 __all__ = [
     "CalibrationConfig",
     "FlatSet",
-    "ImageType",
     "Series",
     "earlier_series",
     "flat_pairs",
@@ -16,19 +15,12 @@ __all__ = [
 ]
 
 import dataclasses
-import enum
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-
-class ImageType(enum.StrEnum):
-    """The types of images that are taken."""
-
-    BIAS = "BIAS"
-    DARK = "DARK"
-    FLAT = "FLAT"
+from ..instruments import ImageType
 
 
 def image_types(script_mode: str) -> tuple[ImageType, ...]:

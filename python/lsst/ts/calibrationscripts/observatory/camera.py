@@ -10,7 +10,8 @@ import asyncio
 from collections.abc import Iterator
 from typing import Any
 
-from ..config import CalibrationConfig, ImageType, Series
+from ..config import CalibrationConfig, Series
+from ..instruments import ImageType
 from ..plan import PlannedExposure
 from ..ports import CameraError, ComponentLostError
 from .errors import SAL_ERRORS, explain

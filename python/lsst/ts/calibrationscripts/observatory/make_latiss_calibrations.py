@@ -9,12 +9,12 @@ __all__ = ["MakeLatissCalibrations"]
 import asyncio
 import logging
 
+from ..butler.repository import ButlerRepository
 from ..config import CalibrationConfig
 from ..instruments import LATISS
 from .camera import CalibrationLatiss, CalibrationUsages, LatissCamera
 from .ocps import OcpsJobs
 from .oods import OodsIngest
-from .repository import ButlerRepository
 from .sal import salobj
 from .script import BaseMakeCalibrations
 from .watch import ComponentWatch

@@ -17,20 +17,19 @@ from typing import Any
 
 import yaml
 
+from ..butler.repository import ButlerRepository
 from ..config import CalibrationConfig, ConfigurationError, load_schema, parse
+from ..files.journal import FileJournal, default_journal_dir, load_record
 from ..instruments import Instrument
-from ..itinerary import itinerary
 from ..plan import PlannedExposure, RunPlan, make_plan
 from ..ports import Camera, Ingest, JobService, ObservatoryError, Watcher
 from ..procedure import Procedure
 from ..record import RunRecord
-from ..report import RunReport
+from ..report import RunReport, itinerary
+from ..threads import in_thread
 from .errors import explain
-from .journal import FileJournal, default_journal_dir, load_record
-from .pages import write_report
-from .repository import ButlerRepository
+from .reporting import write_report
 from .sal import ScriptState, salobj
-from .threads import in_thread
 
 _REPORT_TIMEOUT = 90.0
 """Longest wait for the run's page: it reads the Butler for up to a minute,

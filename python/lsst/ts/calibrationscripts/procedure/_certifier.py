@@ -8,7 +8,8 @@ __all__ = ["Certifier"]
 
 import asyncio
 
-from ..ports import CalibrationRepository, Certification, ObservatoryError, Operator
+from ..outcomes import Certification
+from ..ports import CalibrationRepository, ObservatoryError, Operator
 from ..record import Recorder
 
 

@@ -10,8 +10,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from ..config import CalibrationConfig, ImageType, Series
-from ..instruments import Instrument
+from ..config import CalibrationConfig, Series
+from ..instruments import ImageType, Instrument
 from ..light import LightLevel
 from ..plan import PlannedExposure, RunPlan, Stage
 from ..ports import (

@@ -9,6 +9,7 @@ __all__ = ["JobRunner"]
 import asyncio
 import itertools
 
+from ..outcomes import Outcome
 from ..plan import JobRequest, Stage
 from ..ports import (
     CalibrationRepository,
@@ -19,7 +20,6 @@ from ..ports import (
     Operator,
 )
 from ..record import Recorder
-from ..report import Outcome
 
 _READY_TIMEOUT = 60.0
 """What a retry waits for the OCPS to be there again (s)."""

@@ -19,13 +19,12 @@ from typing import Any
 
 from ..config import CalibrationConfig, flat_pairs
 from ..instruments import LATISS, Instrument
-from ..pipelines import GENERATIONS, Product, StatisticsKey
-from ..plan import PlannedExposure, RunPlan, Stage, StageKind
+from ..outcomes import Certification, Gain, Outcome, StageResult
+from ..pipelines import GENERATIONS, StatisticsKey
+from ..plan import PlannedExposure, RunPlan, Stage
 from ..ports import (
     CalibrationRepository,
     Camera,
-    Certification,
-    Gain,
     Ingest,
     JobService,
     LightError,
@@ -35,8 +34,9 @@ from ..ports import (
     PreconditionError,
     Watcher,
 )
+from ..products import Product, StageKind
 from ..record import Journal, Recorder, RunRecord
-from ..report import Outcome, RunReport, StageResult, gains_text, summary_text, verdict_text
+from ..report import RunReport, gains_text, summary_text, verdict_text
 from ..verification import DEFAULT_THRESHOLD, StatisticsError, Verdict, judge
 from ._certifier import Certifier
 from ._exposer import Exposer, Frames, raise_if_dropped

@@ -5,26 +5,27 @@
 from __future__ import annotations
 
 __all__ = [
+    "SCATTER_TOLERANCE",
     "Evidence",
+    "Kind",
     "Limits",
-    "Outcome",
     "Panel",
     "Place",
     "RunReport",
     "Span",
-    "StageResult",
     "Statistics",
     "Thumbnail",
+    "conclusion",
     "gains_text",
+    "itinerary",
     "next_steps",
-    "page",
     "products",
     "summary_text",
     "verdict_text",
 ]
 
-from ._evidence import Evidence, Limits, Panel, Place, Statistics, Thumbnail
-from ._model import Outcome, RunReport, Span, StageResult
-from ._page import page
-from ._plain import next_steps, products
+from ._evidence import SCATTER_TOLERANCE, Evidence, Limits, Panel, Place, Statistics, Thumbnail
+from ._itinerary import itinerary
+from ._model import RunReport, Span
+from ._plain import Kind, conclusion, next_steps, products
 from ._text import gains_text, summary_text, verdict_text

@@ -4,56 +4,14 @@
 
 from __future__ import annotations
 
-__all__ = ["Outcome", "RunReport", "Span", "StageResult"]
+__all__ = ["RunReport", "Span"]
 
-import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..ports import Certification, Gain
+from ..outcomes import Certification, Gain, StageResult
 from ..verification import Verdict
-
-
-class Outcome(enum.StrEnum):
-    """How a stage ended."""
-
-    PASSED = "PASSED"
-    CERTIFIED = "CERTIFIED"
-    HELD = "HELD"
-    """Verification said no."""
-
-    FAILED = "FAILED"
-    """The machinery said no."""
-
-    SKIPPED = "SKIPPED"
-    ABORTED = "ABORTED"
-
-    @property
-    def good(self) -> bool:
-        """Whether stages that need this one can go on."""
-        return self in (Outcome.PASSED, Outcome.CERTIFIED)
-
-
-@dataclass(frozen=True)
-class StageResult:
-    """How a stage ended, why, and where to look."""
-
-    name: str
-    outcome: Outcome
-    reason: str = ""
-    job_id: str | None = None
-    collection: str | None = None
-    log: str | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready form."""
-        return {**self.__dict__, "outcome": self.outcome.value}
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> StageResult:
-        """Read back what `to_dict` wrote."""
-        return cls(**{**data, "outcome": Outcome(data["outcome"])})
 
 
 @dataclass(frozen=True)

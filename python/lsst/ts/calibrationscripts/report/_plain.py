@@ -12,8 +12,9 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ..outcomes import Outcome, StageResult
 from ..verification import Verdict
-from ._model import Outcome, RunReport, StageResult
+from ._model import RunReport
 
 _FEW_FRAMES = 11
 """What is combined from fewer fails NOISE by itself: of a frame's noise, the

@@ -13,8 +13,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from ..config import ImageType
-from ..ports import Gain
+from ..instruments import ImageType
+from ..outcomes import Gain
 from ..verification import ExposureResult, FailedTest, Verdict
 from ._model import RunReport
 

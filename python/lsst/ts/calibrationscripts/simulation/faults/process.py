@@ -10,7 +10,7 @@ import os
 import signal
 from typing import TYPE_CHECKING
 
-from ...observatory.journal import FileJournal
+from ...files.journal import FileJournal
 from .base import Fault
 
 if TYPE_CHECKING:

@@ -15,8 +15,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from ..pipelines import GENERATIONS, Product
-from ..report import Evidence, Place, RunReport, StageResult, Statistics, Thumbnail
+from ..outcomes import StageResult
+from ..pipelines import GENERATIONS
+from ..products import Product
+from ..report import Evidence, Place, RunReport, Statistics, Thumbnail
 
 if TYPE_CHECKING:
     import numpy as np

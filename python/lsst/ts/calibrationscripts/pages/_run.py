@@ -4,20 +4,30 @@
 
 from __future__ import annotations
 
-__all__ = ["page", "render"]
+__all__ = ["run_page"]
 
 import json
 import statistics
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from ..ports import Gain
+from ..outcomes import Gain
+from ..report import (
+    SCATTER_TOLERANCE,
+    Evidence,
+    Kind,
+    Panel,
+    Place,
+    RunReport,
+    Statistics,
+    conclusion,
+    next_steps,
+    products,
+)
 from ..verification import Verdict
-from ._evidence import SCATTER_TOLERANCE, Evidence, Panel, Place, Statistics
-from ._model import RunReport
-from ._plain import Kind, conclusion, next_steps, products
 from ._plots import Picture, failure_map, gain_plot, panel_plot, timeline_plot
+from ._render import render
 
 _MARKS = {Kind.GOOD: "\u2713", Kind.HELD: "\u2717", Kind.FAILED: "\u2717", Kind.NOT_DONE: "\u2013"}
 """What tells the kinds apart without colour."""
@@ -25,33 +35,7 @@ _MARKS = {Kind.GOOD: "\u2713", Kind.HELD: "\u2717", Kind.FAILED: "\u2717", Kind.
 _MAX_GAIN_ROWS = 64
 
 
-def render(template: str, **values: Any) -> str:
-    """Fill in a template of this package.
-
-    Parameters
-    ----------
-    template : `str`
-        Its file name.
-    **values
-        What it shows; all text is escaped.
-
-    Returns
-    -------
-    html : `str`
-    """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader(__package__),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template(template).render(values)
-
-
-def page(report: RunReport, evidence: Evidence, trend: Sequence[str] = ()) -> str:
+def run_page(report: RunReport, evidence: Evidence, trend: Sequence[str] = ()) -> str:
     """Show a run as a page of HTML.
 
     Parameters

@@ -9,9 +9,9 @@ __all__ = ["trend_page"]
 import datetime
 from collections.abc import Iterator, Sequence
 
-from ..report._page import render
-from ..report._plots import Curve, Picture, trend_plot
-from ._model import MIN_RUNS, QUANTITIES, History, Key, departures, outliers
+from ..trend import MIN_RUNS, QUANTITIES, History, Key, departures, outliers
+from ._plots import Curve, Picture, trend_plot
+from ._render import render
 
 _MAX_CURVES = 16
 """Amplifiers of a quantity that are drawn: those of one CCD."""

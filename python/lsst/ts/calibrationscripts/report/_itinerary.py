@@ -10,10 +10,11 @@ import datetime
 import itertools
 from collections.abc import Iterator
 
-from .config import CalibrationConfig
-from .instruments import Instrument
-from .pipelines import GENERATIONS
-from .plan import RunPlan, Stage, StageKind
+from ..config import CalibrationConfig
+from ..instruments import Instrument
+from ..pipelines import GENERATIONS
+from ..plan import RunPlan, Stage
+from ..products import StageKind
 
 _TAI_MINUS_UTC = datetime.timedelta(seconds=37)
 """Since 2017; IERS Bulletin C announces no other leap second."""

@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from ..report import Evidence
+from .report import Evidence
 
 MIN_RUNS = 5
 """Earlier runs without which there is no band."""

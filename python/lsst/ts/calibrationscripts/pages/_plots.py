@@ -20,10 +20,9 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from ..ports import Gain
+from ..outcomes import Gain
+from ..report import Panel, Place, RunReport, Span
 from ..verification import Verdict
-from ._evidence import Panel, Place
-from ._model import RunReport, Span
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

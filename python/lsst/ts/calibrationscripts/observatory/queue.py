@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
-from ..observatory.sal import ScriptState, salobj
+from .sal import ScriptState, salobj
 
 CONFIGURE_TIMEOUT = 60.0
 """Time that the queue gives a script to be configured (second)."""

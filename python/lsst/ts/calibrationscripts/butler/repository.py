@@ -19,8 +19,9 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..instruments import Instrument
-from ..ports import Certification, ExposureRecord, Gain, ObservatoryError
-from .threads import in_thread
+from ..outcomes import Certification, Gain
+from ..ports import ExposureRecord, ObservatoryError
+from ..threads import in_thread
 
 if TYPE_CHECKING:
     from lsst.daf.butler import Butler, DatasetRef, Timespan

@@ -1,19 +1,17 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a run leaves to be read: its JSON and its page."""
+"""The JSON that runs leave."""
 
 from __future__ import annotations
 
-__all__ = ["RunFileError", "WrittenReport", "load_runs", "parse_run", "write_report"]
+__all__ = ["RunFileError", "load_runs", "parse_run"]
 
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from .. import trend
-from ..report import Evidence, RunReport, page
-from .evidence import gather
+from ..report import Evidence, RunReport
 
 _MAX_RUNS = 200
 """The newest runs of a folder, which make its history."""
@@ -21,63 +19,6 @@ _MAX_RUNS = 200
 
 class RunFileError(ValueError):
     """A text is not what a run leaves."""
-
-
-class WrittenReport(NamedTuple):
-    """What was written of a run."""
-
-    page: Path
-    json: Path
-
-    warnings: tuple[str, ...]
-    """What is unlike earlier runs. It decides nothing."""
-
-
-def write_report(report: RunReport, repo: str, folder: Path) -> WrittenReport:
-    """Write the JSON and the page of a run.
-
-    They are written at once with what the run itself knows, and again when
-    the Butler has been read: a repository that hangs costs the pictures, not
-    the report.
-
-    Parameters
-    ----------
-    report : `RunReport`
-        The run.
-    repo : `str`
-        URI or label of the Butler repository.
-    folder : `pathlib.Path`
-        Where; earlier runs there are its history.
-
-    Returns
-    -------
-    written : `WrittenReport`
-
-    Raises
-    ------
-    OSError
-        If the files cannot be written.
-    """
-    _write(report, Evidence(notes=("Statistics and images have not been read yet.",)), folder)
-    return _write(report, gather(report, repo), folder)
-
-
-def _write(report: RunReport, evidence: Evidence, folder: Path) -> WrittenReport:
-    data = {**report.to_dict(), "evidence": evidence.to_dict()}
-    warnings = trend.warnings(list(load_runs(folder)), data)
-    data["trend"] = list(warnings)
-    written = WrittenReport(folder / f"{report.run_id}.html", folder / f"{report.run_id}.json", warnings)
-    folder.mkdir(parents=True, exist_ok=True)
-    _replace(written.json, json.dumps(data) + "\n")
-    _replace(written.page, page(report, evidence, warnings))
-    return written
-
-
-def _replace(file: Path, text: str) -> None:
-    """Write a file, all of it or nothing."""
-    new = file.with_name(f"{file.name}.new")
-    new.write_text(text, encoding="utf-8")
-    new.replace(file)
 
 
 def parse_run(text: str) -> dict[str, Any]:

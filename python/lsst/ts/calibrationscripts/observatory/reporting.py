@@ -1,0 +1,68 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a run leaves to be read: its JSON and its page."""
+
+from __future__ import annotations
+
+__all__ = ["WrittenReport", "write_report"]
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+from .. import trend
+from ..butler.evidence import gather
+from ..files.atomic import replace_file
+from ..files.runs import load_runs
+from ..pages import run_page
+from ..report import Evidence, RunReport
+
+
+class WrittenReport(NamedTuple):
+    """What was written of a run."""
+
+    page: Path
+    json: Path
+
+    warnings: tuple[str, ...]
+    """What is unlike earlier runs. It decides nothing."""
+
+
+def write_report(report: RunReport, repo: str, folder: Path) -> WrittenReport:
+    """Write the JSON and the page of a run.
+
+    They are written at once with what the run itself knows, and again when
+    the Butler has been read: a repository that hangs costs the pictures, not
+    the report.
+
+    Parameters
+    ----------
+    report : `RunReport`
+        The run.
+    repo : `str`
+        URI or label of the Butler repository.
+    folder : `pathlib.Path`
+        Where; earlier runs there are its history.
+
+    Returns
+    -------
+    written : `WrittenReport`
+
+    Raises
+    ------
+    OSError
+        If the files cannot be written.
+    """
+    _write(report, Evidence(notes=("Statistics and images have not been read yet.",)), folder)
+    return _write(report, gather(report, repo), folder)
+
+
+def _write(report: RunReport, evidence: Evidence, folder: Path) -> WrittenReport:
+    data = {**report.to_dict(), "evidence": evidence.to_dict()}
+    warnings = trend.warnings(list(load_runs(folder)), data)
+    data["trend"] = list(warnings)
+    written = WrittenReport(folder / f"{report.run_id}.html", folder / f"{report.run_id}.json", warnings)
+    folder.mkdir(parents=True, exist_ok=True)
+    replace_file(written.json, json.dumps(data) + "\n")
+    replace_file(written.page, run_page(report, evidence, warnings))
+    return written
