@@ -15,12 +15,15 @@ from typing import Any
 
 import pytest
 from lsst.ts.calibrationscripts.cli import ExitCode
+from lsst.ts.calibrationscripts.codec import plan_json, to_json
 from lsst.ts.calibrationscripts.config import load_schema, parse
-from lsst.ts.calibrationscripts.outcomes import Certification, Gain, Outcome, StageResult
+from lsst.ts.calibrationscripts.instruments import LATISS
+from lsst.ts.calibrationscripts.outcomes import Certification, Gain, Outcome, RunState, StageResult
 from lsst.ts.calibrationscripts.plan import make_plan
 from lsst.ts.calibrationscripts.record import RunRecord
 from lsst.ts.calibrationscripts.report import Evidence, RunReport, Span
 from lsst.ts.calibrationscripts.verification import judge
+from named import BIAS, stage
 
 DOC = Path(__file__).parents[1] / "doc"
 PAGES = sorted(DOC.glob("**/*.rst"), key=str)
@@ -83,7 +86,7 @@ def test_reference_gives_type_range_default_and_links() -> None:
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 def test_examples_for_observers_are_valid(example: Path) -> None:
     config = parse(example.read_text())
-    assert make_plan(config).stages
+    assert make_plan(config, LATISS).stages
 
 
 def test_every_example_is_shown() -> None:
@@ -94,20 +97,20 @@ def test_every_example_is_shown() -> None:
 
 
 def test_every_field_of_a_run_is_documented() -> None:
-    stage = StageResult("verify BIAS", Outcome.PASSED)
+    result = StageResult(stage("verify BIAS"), Outcome.PASSED)
     certification = Certification("bias", "u/ocps/1", "LATISS/calib/daily", "2026-11-23", "2026-11-24")
     gain = Gain((2026112300002, 2026112300003), 5.0, 0, "C00", 1.1, 4.5)
     statistics = {2026112300002: {"SUCCESS": True}, "SUCCESS": True}
-    plan = make_plan(parse(""))
-    assert documented_fields("The run") == set(RunReport("DONE").to_dict())
-    assert documented_fields("A stage") == set(stage.to_dict())
-    assert documented_fields("A certification") == set(certification.to_dict())
-    assert documented_fields("A gain") == set(gain.to_dict())
-    assert documented_fields("A verdict") == set(judge(statistics, "BIAS", n_detectors=1).to_dict())
-    assert documented_fields("A span of time") == set(vars(Span("verify BIAS", 0.0, 1.0)))
-    assert documented_fields("The evidence") == set(Evidence().to_dict())
-    assert documented_fields("The plan") == set(plan.to_dict())
-    assert documented_fields("The journal") == set(RunRecord("1", {}).to_dict())
+    plan = make_plan(parse(""), LATISS)
+    assert documented_fields("The run") == set(to_json(RunReport(RunState.DONE)))
+    assert documented_fields("A stage") == set(to_json(result))
+    assert documented_fields("A certification") == set(to_json(certification))
+    assert documented_fields("A gain") == set(to_json(gain))
+    assert documented_fields("A verdict") == set(to_json(judge(statistics, BIAS, n_detectors=1)))
+    assert documented_fields("A span of time") == set(to_json(Span(stage("verify BIAS"), 0.0, 1.0)))
+    assert documented_fields("The evidence") == set(to_json(Evidence()))
+    assert documented_fields("The plan") == set(plan_json(plan))
+    assert documented_fields("The journal") == set(to_json(RunRecord("1", {})))
 
 
 def test_every_exit_code_is_documented() -> None:
@@ -167,4 +170,4 @@ def test_news_fragments_are_of_known_types() -> None:
 
 
 def test_demo_configuration_is_valid() -> None:
-    assert make_plan(parse((DOC / "demo.yaml").read_text())).stages
+    assert make_plan(parse((DOC / "demo.yaml").read_text()), LATISS).stages

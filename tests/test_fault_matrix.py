@@ -39,6 +39,7 @@ from lsst.daf.butler import Butler, CollectionType, MissingCollectionError, Miss
 from lsst.ts.calibrationscripts.butler.repository import ButlerRepository
 from lsst.ts.calibrationscripts.config import parse
 from lsst.ts.calibrationscripts.files.journal import load_record, newest_run
+from lsst.ts.calibrationscripts.instruments import LATISS
 from lsst.ts.calibrationscripts.observatory import make_latiss_calibrations
 from lsst.ts.calibrationscripts.observatory.camera import CalibrationLatiss
 from lsst.ts.calibrationscripts.observatory.make_latiss_calibrations import MakeLatissCalibrations
@@ -372,7 +373,7 @@ class Site:
 
     def assert_nothing_was_done_twice(self, before: RunRecord, report: RunReport) -> None:
         config = parse(yaml.safe_dump(dict(before.config)))
-        plan = make_plan(config)
+        plan = make_plan(config, LATISS)
         # Each frame of the plan was taken once, but for those accounted for.
         again = Counter(number for number, _ in self.frames())
         labels = [exposure.label for exposure in plan.exposures]

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import yaml
 from lsst.ts.calibrationscripts.config import CalibrationConfig, ConfigurationError, load_schema, parse
+from lsst.ts.calibrationscripts.instruments import LATISS
 from lsst.ts.calibrationscripts.plan import make_plan
 
 pytestmark = pytest.mark.slow
@@ -320,7 +321,7 @@ def test_what_is_accepted_survives_being_written_out_and_can_be_planned(batch: i
 
         assert CalibrationConfig.from_dict(data) == config, text
         assert parse(yaml.safe_dump(data), earlier) == config, text
-        assert make_plan(config).stages, text
+        assert make_plan(config, LATISS).stages, text
 
 
 def test_the_texts_are_of_both_kinds_and_always_the_same() -> None:

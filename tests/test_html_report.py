@@ -25,15 +25,18 @@ from lsst.daf.butler import Butler, CollectionType, DatasetType
 from lsst.ts.calibrationscripts.butler.evidence import gather
 from lsst.ts.calibrationscripts.butler.history import read_history
 from lsst.ts.calibrationscripts.cli import main
+from lsst.ts.calibrationscripts.codec import from_json, to_json
 from lsst.ts.calibrationscripts.files.runs import load_runs
 from lsst.ts.calibrationscripts.instruments import INSTRUMENTS, LATISS, Instrument
 from lsst.ts.calibrationscripts.observatory.reporting import write_report
-from lsst.ts.calibrationscripts.outcomes import Certification, Gain, Outcome, StageResult
+from lsst.ts.calibrationscripts.outcomes import Certification, Gain, Outcome, RunState, StageResult
 from lsst.ts.calibrationscripts.pages import run_page
+from lsst.ts.calibrationscripts.products import Subject
 from lsst.ts.calibrationscripts.report import (
     Evidence,
     Limits,
     Place,
+    RunDocument,
     RunReport,
     Span,
     Statistics,
@@ -51,6 +54,7 @@ from lsst.ts.calibrationscripts.simulation.repository import (
 )
 from lsst.ts.calibrationscripts.trend import BIAS_LEVEL, GAIN, READ_NOISE, Key
 from lsst.ts.calibrationscripts.verification import judge
+from named import BIAS, DARK, FLAT, stage, subject
 from test_verification import AMPLIFIERS, failures, run_statistics
 
 FIRST = 2026112300001
@@ -81,37 +85,45 @@ def title_of(document: str) -> str:
     return found.group(1)
 
 
+def page_of(report: RunReport, evidence: Evidence) -> str:
+    return run_page(RunDocument(report, evidence))
+
+
 def held_run(**changes: Any) -> RunReport:
     """Return the procedure's failing example: 3 biases that fail NOISE."""
     ids = tuple(FIRST + i for i in range(FAILED_FRAMES))
-    because = "verify BIAS ended HELD: 3 of 3 exposures failed verification, at most 2 may"
+    because = "verify BIAS ended HELD: 3 of 3 exposures fail NOISE; at most 2 may fail"
     report = RunReport(
-        state="DONE",
+        state=RunState.DONE,
         run_id="20261123T180000-1",
         journal="/state/20261123T180000-1.journal.json",
         exposures={"BIAS": ids, "DARK": ()},
         discarded={"BIAS": ids[:1], "DARK": ()},
         stages=(
-            StageResult("expose BIAS", Outcome.PASSED, "3 frames"),
+            StageResult(stage("expose BIAS"), Outcome.PASSED, "3 frames"),
             StageResult(
-                "generate BIAS", Outcome.PASSED, job_id="a1", collection="u/ocps/a1", log="/uws/a1/ocps.log"
+                stage("generate BIAS"),
+                Outcome.PASSED,
+                job_id="a1",
+                collection="u/ocps/a1",
+                log="/uws/a1/ocps.log",
             ),
             StageResult(
-                "verify BIAS",
+                stage("verify BIAS"),
                 Outcome.HELD,
-                "3 of 3 exposures failed verification, at most 2 may",
+                "3 of 3 exposures fail NOISE; at most 2 may fail",
                 job_id="b2",
                 collection="u/ocps/b2",
                 log="/uws/b2/ocps.log",
             ),
-            StageResult("certify BIAS", Outcome.SKIPPED, because),
-            StageResult("generate DARK", Outcome.SKIPPED, because),
+            StageResult(stage("certify BIAS"), Outcome.SKIPPED, because),
+            StageResult(stage("generate DARK"), Outcome.SKIPPED, because),
         ),
-        verdicts={"BIAS": judge(run_statistics({i: failures("NOISE") for i in ids}), "BIAS", n_detectors=1)},
+        verdicts={BIAS: judge(run_statistics({i: failures("NOISE") for i in ids}), BIAS, n_detectors=1)},
         timeline=(
-            Span("BIAS 1/3, 0 s", 1.0, 3.0),
-            Span("expose BIAS", 1.0, 9.0),
-            Span("verify BIAS", 9.0, 30.0),
+            Span(stage("expose BIAS"), 1.0, 3.0, "BIAS 1/3, 0 s"),
+            Span(stage("expose BIAS"), 1.0, 9.0),
+            Span(stage("verify BIAS"), 9.0, 30.0),
         ),
         config={"generate_calibrations": True, "repo": "/repo/LATISS", "pipeline_generation": "procedure"},
     )
@@ -123,11 +135,13 @@ def passed_run() -> RunReport:
     return held_run(
         exposures={"BIAS": ids},
         stages=(
-            StageResult("verify BIAS", Outcome.PASSED, "0 of 20 exposures failed", collection="u/ocps/b2"),
-            StageResult("certify BIAS", Outcome.CERTIFIED, collection="LATISS/calib/daily"),
-            StageResult("measure GAIN", Outcome.PASSED),
+            StageResult(
+                stage("verify BIAS"), Outcome.PASSED, "0 of 20 exposures failed", collection="u/ocps/b2"
+            ),
+            StageResult(stage("certify BIAS"), Outcome.CERTIFIED, collection="LATISS/calib/daily"),
+            StageResult(stage("measure GAIN"), Outcome.PASSED),
         ),
-        verdicts={"BIAS": judge(run_statistics({i: [] for i in ids}), "BIAS", n_detectors=1)},
+        verdicts={BIAS: judge(run_statistics({i: [] for i in ids}), BIAS, n_detectors=1)},
         certifications=(
             Certification("bias", "u/ocps/a1", "LATISS/calib/daily", "2026-11-23", "2026-11-24"),
         ),
@@ -139,7 +153,7 @@ def passed_run() -> RunReport:
 
 
 def evidence_of(
-    instrument: Instrument = LATISS, subjects: tuple[str, ...] = ("BIAS",), n_exposures: int = 3
+    instrument: Instrument = LATISS, subjects: tuple[Subject, ...] = (BIAS,), n_exposures: int = 3
 ) -> Evidence:
     chance = random.Random(1)  # noqa: S311 - only to look like noise
     places = tuple(Place(d.id, d.name, amplifier) for d in instrument.detectors for amplifier in AMPLIFIERS)
@@ -165,7 +179,7 @@ def evidence_of(
         thumbnails=tuple(
             Thumbnail(
                 subject,
-                subject.lower(),
+                subject.name.lower(),
                 detector.name,
                 "u/ocps/a1/run",
                 False,
@@ -194,7 +208,7 @@ def test_the_first_screen_tells_each_product_and_what_to_do() -> None:
     # and the remedy that the procedure gives comes first
     assert next_steps(report)[0].startswith("BIAS: take more frames, 20 rather than 3.")
     assert any("resume: 20261123T180000-1" in step for step in next_steps(report))
-    document = run_page(report, Evidence())
+    document = page_of(report, Evidence())
     assert title_of(document) == "Run 20261123T180000-1: BIAS held, DARK not made"
     assert document.index("3 of 3 exposures fail NOISE") < document.index("<h2>Tests that failed")
 
@@ -203,26 +217,26 @@ def test_a_passed_run_needs_nothing() -> None:
     report = passed_run()
     assert next_steps(report) == ("Nothing to do.",)
     assert [(p.name, p.word) for p in products(report)] == [("BIAS", "certified"), ("GAIN", "measured")]
-    document = run_page(report, evidence_of())
+    document = page_of(report, evidence_of())
     assert "No test failed on any of the 20 exposures." in document
     assert "resume" not in document
 
 
 def test_failed_and_stopped_runs_name_log_cause_and_resume() -> None:
     failed = StageResult(
-        "generate BIAS", Outcome.FAILED, "job a1 ended with exit code 1", log="/uws/a1/ocps.log"
+        stage("generate BIAS"), Outcome.FAILED, "job a1 ended with exit code 1", log="/uws/a1/ocps.log"
     )
     steps = next_steps(held_run(stages=(failed,), verdicts={}))
     assert steps[0] == "generate BIAS failed: read its log, /uws/a1/ocps.log."
     assert "frames that exist are not taken again" in steps[1]
 
     stopped = held_run(
-        state="STOPPED",
+        state=RunState.STOPPED,
         reason="stopped by the operator",
-        stages=(StageResult("expose BIAS", Outcome.ABORTED, "stopped by the operator"),),
+        stages=(StageResult(stage("expose BIAS"), Outcome.ABORTED, "stopped by the operator"),),
         verdicts={},
     )
-    document = run_page(stopped, Evidence())
+    document = page_of(stopped, Evidence())
     assert "The script ended STOPPED: stopped by the operator." in document
     assert "resume: 20261123T180000-1" in document
 
@@ -234,7 +248,7 @@ def test_external_verification_speaks_of_no_certification() -> None:
 
 
 def test_jobs_logs_collections_thresholds_and_configuration_are_there() -> None:
-    document = run_page(held_run(repeats=("generate BIAS: lost; submitted again",)), evidence_of())
+    document = page_of(held_run(repeats=("generate BIAS: lost; submitted again",)), evidence_of())
     for text in (
         "u/ocps/a1",
         "/uws/b2/ocps.log",
@@ -252,9 +266,11 @@ def test_jobs_logs_collections_thresholds_and_configuration_are_there() -> None:
 # How it is made
 
 
-@pytest.mark.parametrize("report", [held_run(), passed_run(), RunReport(state="FAILED", reason="no light")])
+@pytest.mark.parametrize(
+    "report", [held_run(), passed_run(), RunReport(state=RunState.FAILED, reason="no light")]
+)
 def test_nothing_is_fetched_and_nothing_runs(report: RunReport) -> None:
-    document = run_page(report, evidence_of())
+    document = page_of(report, evidence_of())
     elements = Elements(document)
     for tag, name, value in elements.attributes:
         assert tag not in ("script", "link", "iframe", "object", "embed")
@@ -268,7 +284,7 @@ def test_nothing_is_fetched_and_nothing_runs(report: RunReport) -> None:
 
 
 def test_every_picture_has_words_and_headings_are_in_order() -> None:
-    elements = Elements(run_page(held_run(), evidence_of()))
+    elements = Elements(page_of(held_run(), evidence_of()))
     assert all(image["alt"] for image in elements.images)
     figures = [value for tag, name, value in elements.attributes if (tag, name) == ("svg", "aria-label")]
     assert len(figures) >= 4 and all(figures)
@@ -280,12 +296,16 @@ def test_every_picture_has_words_and_headings_are_in_order() -> None:
 def test_text_from_elsewhere_stays_text() -> None:
     trap = "<script>alert(1)</script>$x_"
     report = held_run(
-        reason=trap, state="FAILED", notices=(trap,), config={"note": trap}, timeline=(Span(trap, 1.0, 2.0),)
+        reason=trap,
+        state=RunState.FAILED,
+        notices=(trap,),
+        config={"note": trap},
+        timeline=(Span(stage("expose BIAS"), 1.0, 2.0, trap),),
     )
     assert "script" not in {
-        tag for tag, _, _ in Elements(run_page(report, Evidence(notes=(trap,)))).attributes
+        tag for tag, _, _ in Elements(page_of(report, Evidence(notes=(trap,)))).attributes
     }
-    assert "<script" not in run_page(report, Evidence(notes=(trap,)))
+    assert "<script" not in page_of(report, Evidence(notes=(trap,)))
 
 
 @pytest.mark.parametrize("args", [["plan", "--json"], ["schema"]])
@@ -301,20 +321,20 @@ def test_quick_commands_draw_nothing(args: list[str]) -> None:
 
 
 def test_the_same_run_gives_the_same_page() -> None:
-    assert run_page(held_run(), evidence_of()) == run_page(held_run(), evidence_of())
+    assert page_of(held_run(), evidence_of()) == page_of(held_run(), evidence_of())
 
 
 def test_the_daily_default_stays_small() -> None:
-    evidence = evidence_of(subjects=("BIAS", "DARK", "FLAT"), n_exposures=22)
-    assert len(run_page(held_run(), evidence)) < 5_000_000
-    assert len(json.dumps(evidence.to_dict())) < 5_000_000
+    evidence = evidence_of(subjects=(BIAS, DARK, FLAT), n_exposures=22)
+    assert len(page_of(held_run(), evidence)) < 5_000_000
+    assert len(json.dumps(to_json(evidence))) < 5_000_000
 
 
 @pytest.mark.slow
 def test_189_detectors_stay_below_20_megabytes() -> None:
     # Given LSSTCam, three types of 20 exposures, failures everywhere
     lsstcam = INSTRUMENTS["LSSTCam"]
-    subjects = ("BIAS", "DARK", "FLAT")
+    subjects = (BIAS, DARK, FLAT)
     evidence = evidence_of(lsstcam, subjects, n_exposures=20)
     found = [f"{d.name} {amplifier} NOISE" for d in lsstcam.detectors for amplifier in AMPLIFIERS]
     statistics = run_statistics({FIRST + i: found for i in range(20)})
@@ -325,18 +345,18 @@ def test_189_detectors_stay_below_20_megabytes() -> None:
         for amplifier in AMPLIFIERS
     )
     report = held_run(
-        verdicts={name: judge(statistics, name, n_detectors=189) for name in subjects}, gains=gains
+        verdicts={each: judge(statistics, each, n_detectors=189) for each in subjects}, gains=gains
     )
-    document = run_page(report, evidence)
+    document = page_of(report, evidence)
     assert len(document) < 20_000_000
-    assert len(json.dumps(evidence.to_dict())) < 20_000_000
+    assert len(json.dumps(to_json(evidence))) < 20_000_000
 
 
 def test_limits_are_those_of_cp_verify() -> None:
     # Given an amplifier of nominal noise 10
     places = (Place(0, "RXX_S00", "C00"),)
     values = {"MEAN": ((0.0,), (1.0,)), "NOISE": ((9.0,), (10.0,))}
-    bias = Statistics("BIAS", "ADU", (1, 2), places, values, nominal_noise=(10.0,))
+    bias = Statistics(BIAS, "ADU", (1, 2), places, values, nominal_noise=(10.0,))
     noise, mean = bias.panels()
     # Then noise lies within 5 % of it, and the mean below the noise
     assert noise.limits == (Limits(9.5, 10.5),) and mean.limits == (Limits(-9.0, 9.0),)
@@ -344,14 +364,14 @@ def test_limits_are_those_of_cp_verify() -> None:
     assert dataclasses.replace(bias, two_sided=False).noise_limits() == (Limits(None, 10.5),)
     assert dataclasses.replace(bias, nominal_noise=()).noise_limits() == (Limits(None, None),)
     # and a flat has no more than shot noise
-    flat = Statistics("FLAT SDSSr", "ADU", (1,), places, {"MEAN": ((400.0,),), "NOISE": ((10.0,),)})
+    flat = Statistics(subject("FLAT SDSSr"), "ADU", (1,), places, {"MEAN": ((400.0,),), "NOISE": ((10.0,),)})
     assert flat.panels()[0].rows == ((0.5,),) and flat.panels()[0].limits == (Limits(None, 1.0),)
 
 
 def test_evidence_survives_json() -> None:
     evidence = dataclasses.replace(evidence_of(), notes=("something",))
-    data = json.loads(json.dumps(evidence.to_dict(), allow_nan=False))
-    assert Evidence.from_dict(data).to_dict() == evidence.to_dict()
+    data = json.loads(json.dumps(to_json(evidence), allow_nan=False))
+    assert from_json(data, Evidence) == evidence
 
 
 # What is read from the Butler
@@ -431,7 +451,7 @@ def verified(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VerifiedRun]:
 def test_statistics_limits_and_levels_come_from_the_butler(verified: VerifiedRun) -> None:
     evidence = gather(verified.report, verified.repo)
     assert evidence.notes == ()
-    bias = evidence.of("BIAS")
+    bias = evidence.of(BIAS)
     assert bias is not None
     assert bias.exposures == tuple(verified.exposures) and len(bias.places) == 16
     measured = verified.statistics[FIRST]["AMP"]["C03"]["NOISE"]
@@ -460,7 +480,7 @@ def test_the_combined_image_is_small_and_stretched(verified: VerifiedRun) -> Non
 
 
 def test_external_verification_shows_the_reference(verified: VerifiedRun) -> None:
-    stages = tuple(stage for stage in verified.report.stages if stage.name != "generate BIAS")
+    stages = tuple(result for result in verified.report.stages if result.name != "generate BIAS")
     config = {"input_collections_verify_bias": "LATISS/calib"}
     (thumbnail,) = gather(
         dataclasses.replace(verified.report, stages=stages, config=config), verified.repo
@@ -471,7 +491,7 @@ def test_external_verification_shows_the_reference(verified: VerifiedRun) -> Non
 def test_what_cannot_be_read_is_told_and_spoils_nothing(verified: VerifiedRun, tmp_path: Path) -> None:
     elsewhere = gather(verified.report, str(tmp_path / "nothing"))
     assert len(elsewhere.notes) == 1 and "could not be read" in elsewhere.notes[0]
-    lost = StageResult("verify BIAS", Outcome.HELD, collection="u/ocps/gone")
+    lost = StageResult(stage("verify BIAS"), Outcome.HELD, collection="u/ocps/gone")
     partly = gather(dataclasses.replace(verified.report, stages=(lost,)), verified.repo)
     assert any("BIAS statistics could not be read" in note for note in partly.notes)
 
@@ -502,8 +522,8 @@ def test_limits_that_did_not_decide_are_not_shown(verified: VerifiedRun) -> None
             "CcdExposure",
             {FIRST: image},
         )
-    stage = StageResult("verify BIAS", Outcome.HELD, collection="u/ocps/d4")
-    evidence = gather(dataclasses.replace(report, stages=(stage,)), verified.repo)
+    result = StageResult(stage("verify BIAS"), Outcome.HELD, collection="u/ocps/d4")
+    evidence = gather(dataclasses.replace(report, stages=(result,)), verified.repo)
     (bias,) = evidence.statistics
     assert bias.nominal_noise == ()
     assert "the limits of the noise are not shown" in evidence.notes[0]
@@ -526,7 +546,7 @@ def test_page_and_json_are_written_and_made_again(verified: VerifiedRun, tmp_pat
     assert "data:image/png" in document and data["evidence"]["statistics"]
     # No half-written file is left, and a journal beside it is no run
     (tmp_path / "journal" / "20261123T180000-1.journal.json").write_text("{}")
-    assert [run["run_id"] for run in load_runs(tmp_path / "journal")] == ["20261123T180000-1"]
+    assert [run.report.run_id for run in load_runs(tmp_path / "journal")] == ["20261123T180000-1"]
     # The command makes the same page of the JSON alone, and with the Butler
     again = tmp_path / "again.html"
     assert calibscripts("report", written.json, "-o", again).exit_code == 0
@@ -557,7 +577,7 @@ def test_what_is_no_runs_json_is_refused(text: str, tmp_path: Path) -> None:
 
 def test_a_page_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     file = tmp_path / "run.json"
-    file.write_text(json.dumps(held_run().to_dict()))
+    file.write_text(json.dumps(to_json(held_run())))
     result = calibscripts("report", file, "-o", tmp_path / "none" / "run.html")
     assert result.exit_code == 1 and "cannot be written" in result.stderr
 

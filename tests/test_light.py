@@ -48,5 +48,5 @@ def test_the_next_set_is_taken_all_the_same() -> None:
 
 
 def test_the_exposure_time_that_is_advised_lands_in_range() -> None:
-    level = LightLevel("FLAT", 1, 5.0, 1_000.0)
+    level = LightLevel("FLAT", 1, 5.0, 1_000.0, usable_range=(10_000.0, 68_000.0))
     assert "An exposure time of 130 s would give 26,077." in level.text

@@ -7,21 +7,25 @@ from __future__ import annotations
 import json
 
 import pytest
+from lsst.ts.calibrationscripts.codec import plan_json
 from lsst.ts.calibrationscripts.config import parse
+from lsst.ts.calibrationscripts.instruments import LATISS
 from lsst.ts.calibrationscripts.plan import RunPlan, make_plan
+from lsst.ts.calibrationscripts.products import StageId
+from named import BIAS, DARK, FLAT, names
 
 
 def plan_of(text: str) -> RunPlan:
-    return make_plan(parse(text))
+    return make_plan(parse(text), LATISS)
 
 
 def needs(plan: RunPlan) -> dict[str, tuple[str, ...]]:
-    return {stage.name: stage.needs for stage in plan.stages}
+    return {stage.name: names(stage.needs) for stage in plan.stages}
 
 
 def test_the_daily_default_verifies_externally() -> None:
     plan = plan_of("")
-    assert [len(plan.exposures_of(name)) for name in ("BIAS", "DARK", "FLAT")] == [21, 23, 21]
+    assert [len(plan.exposures_of(series)) for series in (BIAS, DARK, FLAT)] == [21, 23, 21]
     assert sum(exposure.exp_time for exposure in plan.exposures) == 640
     # No type waits for another: only the camera's order is kept.
     assert needs(plan) == {
@@ -96,15 +100,15 @@ def test_the_duration_is_exposures_readout_and_the_processing_that_remains() -> 
 @pytest.mark.parametrize("generate", ["true", "false"])
 def test_stages_come_after_those_they_need(mode: str, generate: str) -> None:
     plan = plan_of(f"{{script_mode: {mode}, generate_calibrations: {generate}}}")
-    seen: set[str] = set()
+    seen: set[StageId] = set()
     for stage in plan.stages:
         assert set(stage.needs) | set(stage.after) <= seen
         assert stage.job is None or set(stage.job.inputs_from) <= seen
-        seen.add(stage.name)
+        seen.add(stage.id)
 
 
 def test_json_tells_exposures_stages_and_duration() -> None:
-    data = json.loads(json.dumps(plan_of("script_mode: BIAS_DARK").to_dict()))
+    data = json.loads(json.dumps(plan_json(plan_of("script_mode: BIAS_DARK"))))
     assert data["n_exposures"] == 44 == len(data["exposures"])
     assert data["exposures"][0] == {
         "image_type": "BIAS",
@@ -134,18 +138,18 @@ def test_each_flat_set_is_exposed_made_verified_and_certified_by_itself() -> Non
     assert needs(plan)[f"certify FLAT {y}"] == (f"verify FLAT {y}",)
     assert needs(plan)[f"measure GAIN {y}"] == (f"expose FLAT {y}", "certify BIAS", "certify DARK")
     jobs = {stage.name: stage.job for stage in plan.stages if stage.job}
-    assert jobs[f"generate FLAT {y}"].series == (f"FLAT {y}",)
+    assert names(jobs[f"generate FLAT {y}"].series) == (f"FLAT {y}",)
 
 
 def test_defects_use_every_flat_set_and_a_ptc_the_first_with_pairs() -> None:
     plan = plan_of(TWO_SETS + "do_defects: true\ndo_ptc: true\n")
     jobs = {stage.name: stage.job for stage in plan.stages if stage.job}
-    assert jobs["generate DEFECTS"].series == (
+    assert names(jobs["generate DEFECTS"].series) == (
         "DARK",
         "FLAT SDSSr_65mm~empty_1",
         "FLAT empty_1~SDSSy_65mm",
     )
-    assert jobs["generate PTC"].series == ("FLAT SDSSr_65mm~empty_1",)
+    assert names(jobs["generate PTC"].series) == ("FLAT SDSSr_65mm~empty_1",)
     # The other set's gains are not in that curve.
     assert "measure GAIN empty_1~SDSSy_65mm" in needs(plan)
     assert "measure GAIN SDSSr_65mm~empty_1" not in needs(plan)

@@ -5,10 +5,12 @@
 from __future__ import annotations
 
 from lsst.ts.calibrationscripts.instruments import INSTRUMENTS
-from lsst.ts.calibrationscripts.outcomes import Certification, Gain, Outcome, StageResult
+from lsst.ts.calibrationscripts.outcomes import Certification, Gain, Outcome, RunState, StageResult
 from lsst.ts.calibrationscripts.pipelines import StatisticsKey
+from lsst.ts.calibrationscripts.products import Product, Subject
 from lsst.ts.calibrationscripts.report import RunReport, gains_text, summary_text, verdict_text
 from lsst.ts.calibrationscripts.verification import judge
+from named import stage
 from test_verification import AMPLIFIERS, failures, run_statistics
 
 
@@ -18,7 +20,7 @@ def test_a_failed_bias_reads_as_in_the_procedure() -> None:
     other = [*failures("NOISE"), "RXX_S00 C05 CR_NOISE"]
     statistics = run_statistics({2022092900001: first, 2022092900002: other, 2022092900003: other})
     text = verdict_text(
-        judge(statistics, "BIAS", n_detectors=1),
+        judge(statistics, Subject(Product.BIAS), n_detectors=1),
         generation_collection="u/ocps/329cb5f2f9ab4e1ebacf1577435d2eed",
         verification_collection="u/ocps/5579591802f0470e88b7cdf6add8e1bf",
     )
@@ -55,7 +57,7 @@ def test_a_pass_with_failures_says_both() -> None:
     statistics = run_statistics(
         {1: failures("CR_NOISE", AMPLIFIERS[:6]), **{exposure: [] for exposure in range(2, 21)}}
     )
-    verdict = judge(statistics, "BIAS", n_detectors=1)
+    verdict = judge(statistics, Subject(Product.BIAS), n_detectors=1)
     text = verdict_text(verdict, generation_collection="u/ocps/a", verification_collection="u/ocps/b")
     assert text.startswith(
         "BIAS calibration passed the overall verification criteria and will be certified, "
@@ -67,7 +69,7 @@ def test_a_pass_with_failures_says_both() -> None:
 
 def test_nothing_is_called_certified_where_nothing_was_generated() -> None:
     for found in ([], failures("NOISE")):
-        verdict = judge(run_statistics({1: found}), "FLAT", n_detectors=1)
+        verdict = judge(run_statistics({1: found}), Subject(Product.FLAT), n_detectors=1)
         assert "certified" not in verdict_text(verdict, verification_collection="u/ocps/b")
 
 
@@ -77,7 +79,9 @@ def test_189_detectors_stay_readable() -> None:
     found = [f"{name} {amplifier} NOISE" for name in names for amplifier in AMPLIFIERS]
     found += [f"R22_S11 {amplifier} MEAN" for amplifier in AMPLIFIERS]
     statistics = run_statistics({exposure: found[: len(found) - exposure] for exposure in range(1, 21)})
-    text = verdict_text(judge(statistics, "BIAS", n_detectors=189), verification_collection="u/ocps/b")
+    text = verdict_text(
+        judge(statistics, Subject(Product.BIAS), n_detectors=189), verification_collection="u/ocps/b"
+    )
     # Then it is counted, not listed
     assert "NOISE: 3024 in 189 detector(s), most in:" in text
     assert "and 181 more" in text
@@ -119,7 +123,7 @@ def test_a_ptc_that_failed_is_told_as_a_whole() -> None:
     found = [f"C{k:02o} PTC_GAIN" for k in range(16)]
     verdict = judge(
         {"RXX_S00": {"SUCCESS": False, "FAILURES": found}, "SUCCESS": False},
-        "PTC",
+        Subject(Product.PTC),
         n_detectors=1,
         key=StatisticsKey.DETECTOR,
     )
@@ -131,11 +135,13 @@ def test_a_ptc_that_failed_is_told_as_a_whole() -> None:
 
 def test_the_summary_tells_how_each_stage_ended_and_where_to_look() -> None:
     report = RunReport(
-        state="DONE",
+        state=RunState.DONE,
         stages=(
-            StageResult("generate BIAS", Outcome.PASSED, job_id="a", collection="u/ocps/a", log="/log/a"),
             StageResult(
-                "verify BIAS", Outcome.HELD, "3 of 3", job_id="b", collection="u/ocps/b", log="/log/b"
+                stage("generate BIAS"), Outcome.PASSED, job_id="a", collection="u/ocps/a", log="/log/a"
+            ),
+            StageResult(
+                stage("verify BIAS"), Outcome.HELD, "3 of 3", job_id="b", collection="u/ocps/b", log="/log/b"
             ),
         ),
         config={"generate_calibrations": True},
@@ -150,8 +156,8 @@ def test_the_summary_tells_how_each_stage_ended_and_where_to_look() -> None:
 def test_the_summary_names_what_was_certified() -> None:
     certification = Certification("bias", "u/ocps/a", "LATISS/calib/daily", "2026-11-23", "2026-11-24")
     report = RunReport(
-        state="DONE",
-        stages=(StageResult("certify BIAS", Outcome.CERTIFIED),),
+        state=RunState.DONE,
+        stages=(StageResult(stage("certify BIAS"), Outcome.CERTIFIED),),
         certifications=(certification,),
         config={"generate_calibrations": True},
     )

@@ -4,18 +4,21 @@
 
 from __future__ import annotations
 
-import json
+import dataclasses
 import random
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 from lsst.ts.calibrationscripts import trend
 from lsst.ts.calibrationscripts.cli import main
+from lsst.ts.calibrationscripts.codec import write_document
+from lsst.ts.calibrationscripts.instruments import ImageType
+from lsst.ts.calibrationscripts.outcomes import Gain, RunState
 from lsst.ts.calibrationscripts.pages import trend_page
-from lsst.ts.calibrationscripts.report import Evidence, Place, RunReport, Span, Statistics
+from lsst.ts.calibrationscripts.report import Evidence, Place, RunDocument, RunReport, Span, Statistics
 from lsst.ts.calibrationscripts.trend import BIAS_LEVEL, GAIN, READ_NOISE, Band, History, Key, Run
+from named import BIAS, stage
 from test_verification import AMPLIFIERS
 
 DAY = 86_400.0
@@ -26,15 +29,15 @@ def history_of(*values: float, key: Key = C00) -> History:
     return History.of(Run(f"run {i}", i * DAY, {key: value}) for i, value in enumerate(values))
 
 
-def run_json(
+def document_of(
     day: int, noise: float = 6.5, repo: str = "/repo/LATISS", seed: int | None = None
-) -> dict[str, Any]:
-    """Return the JSON of a run whose biases have a noise (ADU)."""
+) -> RunDocument:
+    """Return what is left by a run whose biases have a noise (ADU)."""
     chance = random.Random(day if seed is None else seed)  # noqa: S311 - only to look like noise
     places = tuple(Place(0, "RXX_S00", amplifier) for amplifier in AMPLIFIERS)
     row = tuple(noise * chance.gauss(1, 0.002) for _ in places)
     statistics = Statistics(
-        "BIAS",
+        BIAS,
         "ADU",
         (1, 2, 3),
         places,
@@ -42,12 +45,12 @@ def run_json(
         level=tuple(chance.gauss(1000, 1) for _ in places),
     )
     report = RunReport(
-        state="DONE",
+        state=RunState.DONE,
         run_id=f"run-{day:02d}",
-        timeline=(Span("expose BIAS", day * DAY, day * DAY + 60),),
+        timeline=(Span(stage("expose BIAS"), day * DAY, day * DAY + 60),),
         config={"repo": repo},
     )
-    return {**report.to_dict(), "evidence": Evidence(statistics=(statistics,)).to_dict()}
+    return RunDocument(report, Evidence(statistics=(statistics,)))
 
 
 def test_bands_are_median_and_scaled_deviation() -> None:
@@ -93,12 +96,9 @@ def test_any_change_is_told_where_earlier_runs_all_agree() -> None:
 
 
 def test_values_come_from_evidence_and_gains() -> None:
-    data = run_json(3)
-    data["gains"] = [
-        {"exposures": [1, 2], "exp_time": 5.0, "detector": 0, "amplifier": "C00", "gain": gain, "noise": 7.0}
-        for gain in (1.0, 1.2, None)
-    ]
-    run = Run.from_json(data)
+    document = document_of(3)
+    gains = tuple(Gain((1, 2), 5.0, 0, "C00", gain, 7.0) for gain in (1.0, 1.2, None))
+    run = Run.of(dataclasses.replace(document, report=dataclasses.replace(document.report, gains=gains)))
     assert run is not None and run.time == 3 * DAY
     assert run.values[C00] == pytest.approx(6.5, rel=0.02)
     assert run.values[Key(BIAS_LEVEL, "ADU", 0, "C00")] == pytest.approx(1000, abs=5)
@@ -106,20 +106,20 @@ def test_values_come_from_evidence_and_gains() -> None:
 
 
 def test_a_run_without_evidence_has_its_gains_and_one_without_frames_no_time() -> None:
-    bare = RunReport(state="DONE", run_id="a", exposures={"BIAS": (2026112300001,)}).to_dict()
-    run = Run.from_json(bare)
+    bare = RunReport(state=RunState.DONE, run_id="a", exposures={ImageType.BIAS: (2026112300001,)})
+    run = Run.of(RunDocument(bare))
     assert run is not None and run.values == {} and run.time > 0
-    assert Run.from_json(RunReport(state="FAILED", run_id="b").to_dict()) is None
+    assert Run.of(RunDocument(RunReport(state=RunState.FAILED, run_id="b"))) is None
 
 
 def test_only_earlier_runs_on_the_same_repository_count() -> None:
-    earlier = [run_json(day) for day in range(6)]
-    now = run_json(7, noise=7.5)
+    earlier = [document_of(day) for day in range(6)]
+    now = document_of(7, noise=7.5)
     assert "Read noise is unlike earlier runs in 16 of 16" in trend.warnings(earlier, now)[0]
     # Later runs, itself, other repositories and too few runs say nothing
-    assert trend.warnings([run_json(day) for day in range(8, 14)], now) == ()
+    assert trend.warnings([document_of(day) for day in range(8, 14)], now) == ()
     assert trend.warnings([*earlier[:4], now], now) == ()
-    assert trend.warnings([run_json(day, repo="/repo/main") for day in range(6)], now) == ()
+    assert trend.warnings([document_of(day, repo="/repo/main") for day in range(6)], now) == ()
 
 
 def test_runs_that_are_alike_are_seldom_warned_of() -> None:
@@ -139,13 +139,13 @@ def calibscripts(*args: object) -> Result:
     return CliRunner().invoke(main, [str(arg) for arg in args])
 
 
-def write_runs(folder: Path, runs: list[dict[str, Any]]) -> None:
-    for data in runs:
-        (folder / f"{data['run_id']}.json").write_text(json.dumps(data))
+def write_runs(folder: Path, documents: list[RunDocument]) -> None:
+    for document in documents:
+        (folder / f"{document.report.run_id}.json").write_text(write_document(document))
 
 
 def test_the_page_shows_bands_and_what_leaves_them(tmp_path: Path) -> None:
-    write_runs(tmp_path, [*(run_json(day) for day in range(6)), run_json(7, noise=7.5)])
+    write_runs(tmp_path, [*(document_of(day) for day in range(6)), document_of(7, noise=7.5)])
     (tmp_path / "broken.json").write_text("{")
     page = tmp_path / "trend.html"
     result = calibscripts("trend", "--journals", tmp_path, "-o", page)
@@ -157,7 +157,7 @@ def test_the_page_shows_bands_and_what_leaves_them(tmp_path: Path) -> None:
 
 
 def test_too_few_runs_are_shown_without_bands(tmp_path: Path) -> None:
-    write_runs(tmp_path, [run_json(day) for day in range(3)])
+    write_runs(tmp_path, [document_of(day) for day in range(3)])
     page = tmp_path / "trend.html"
     assert calibscripts("trend", "--journals", tmp_path, "-o", page).exit_code == 0
     assert "it takes 5 earlier runs, and there are 2." in page.read_text()

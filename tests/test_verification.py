@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from lsst.ts.calibrationscripts.codec import from_json, to_json
 from lsst.ts.calibrationscripts.instruments import INSTRUMENTS
+from lsst.ts.calibrationscripts.products import Product, Subject
 from lsst.ts.calibrationscripts.verification import FailedTest, StatisticsError, Thresholds, Verdict, judge
 
 AMPLIFIERS = [f"C{row}{column}" for row in range(2) for column in range(8)]
@@ -36,11 +38,11 @@ def test_three_frames_that_all_fail_noise_fail_the_calibration() -> None:
     other = [*failures("NOISE"), "RXX_S00 C05 CR_NOISE"]
     statistics = run_statistics({2022092900001: first, 2022092900002: other, 2022092900003: other})
     # When it is judged
-    verdict = judge(statistics, "BIAS", n_detectors=1)
+    verdict = judge(statistics, Subject(Product.BIAS), n_detectors=1)
     # Then thresholds and counts are those that LOVE showed
     assert verdict.thresholds == Thresholds(8, 1, 8, 3)
-    assert verdict.failed_exposures == (2022092900001, 2022092900002, 2022092900003)
-    assert verdict.exposures[0].counts == {"CR_NOISE": 8, "MEAN": 5, "NOISE": 16}
+    assert verdict.failed_ids == (2022092900001, 2022092900002, 2022092900003)
+    assert verdict.results[0].counts == {"CR_NOISE": 8, "MEAN": 5, "NOISE": 16}
     assert not verdict.passed
 
 
@@ -51,20 +53,20 @@ def test_twenty_frames_with_few_failures_pass() -> None:
             **{2022092900004 + i: [] for i in range(1, 20)},
         }
     )
-    verdict = judge(statistics, "BIAS", n_detectors=1)
+    verdict = judge(statistics, Subject(Product.BIAS), n_detectors=1)
     assert verdict.thresholds == Thresholds(8, 1, 8, 11)
-    assert verdict.failed_exposures == ()
-    assert [result.exposure for result in verdict.exposures_with_failures] == [2022092900004]
+    assert verdict.failed_ids == ()
+    assert [result.exposure for result in verdict.with_failures] == [2022092900004]
     assert verdict.passed
 
 
 @pytest.mark.parametrize("n_exposures, limit", [(1, 1), (2, 2), (3, 3), (4, 3), (20, 11), (21, 12)])
 def test_exposures_that_fail_a_calibration_never_exceed_those_there_are(n_exposures: int, limit: int) -> None:
-    assert Thresholds.make(8, 1, n_exposures).failed_exposures == limit
+    assert Thresholds.make(8, 1, n_exposures).exposures_to_fail == limit
 
 
 def test_a_single_exposure_can_fail() -> None:
-    verdict = judge(run_statistics({1: failures("NOISE")}), "DARK", n_detectors=1)
+    verdict = judge(run_statistics({1: failures("NOISE")}), Subject(Product.DARK), n_detectors=1)
     assert not verdict.passed
 
 
@@ -75,7 +77,7 @@ def test_the_majority_of_189_detectors_must_fail() -> None:
 
     def judged(n_failing: int) -> Verdict:
         found = [f"{name} {amplifier} NOISE" for name in names[:n_failing] for amplifier in AMPLIFIERS[:8]]
-        return judge(run_statistics({1: found, 2: found, 3: found}), "BIAS", n_detectors=189)
+        return judge(run_statistics({1: found, 2: found, 3: found}), Subject(Product.BIAS), n_detectors=189)
 
     # Then half of the amplifiers of 94 detectors pass, of 95 fail
     assert judged(94).passed
@@ -85,8 +87,8 @@ def test_the_majority_of_189_detectors_must_fail() -> None:
 
 def test_keys_that_are_no_exposures_are_not_counted() -> None:
     statistics = {1: {"SUCCESS": True}, "RUN": {}, "VERIFY": {"SUCCESS": False}, "SUCCESS": False}
-    verdict = judge(statistics, "FLAT", n_detectors=1)
-    assert [result.exposure for result in verdict.exposures] == [1]
+    verdict = judge(statistics, Subject(Product.FLAT), n_detectors=1)
+    assert [result.exposure for result in verdict.results] == [1]
     assert verdict.passed and verdict.run_tests_failed
 
 
@@ -118,7 +120,7 @@ def test_a_failure_names_what_it_is_about(text: str, expected: FailedTest) -> No
 )
 def test_statistics_of_another_form_are_refused(statistics: object, complaint: str) -> None:
     with pytest.raises(StatisticsError, match=complaint):
-        judge(statistics, "BIAS", n_detectors=1)
+        judge(statistics, Subject(Product.BIAS), n_detectors=1)
 
 
 some_failures = st.lists(
@@ -131,10 +133,10 @@ some_failures = st.lists(
 def test_a_verdict_survives_json_and_rests_on_its_numbers(
     by_exposure: dict[int, list[str]], threshold: int
 ) -> None:
-    verdict = judge(run_statistics(by_exposure), "BIAS", n_detectors=1, threshold=threshold)
-    again = Verdict.from_dict(json.loads(json.dumps(verdict.to_dict())))
+    verdict = judge(run_statistics(by_exposure), Subject(Product.BIAS), n_detectors=1, threshold=threshold)
+    again = from_json(json.loads(json.dumps(to_json(verdict))), Verdict)
     assert again == verdict
     # One more failing exposure never turns a failure into a pass.
     worse = run_statistics(by_exposure | {10**14: failures("NOISE") * 2})
     if not verdict.passed and len(by_exposure) % 2 == 0:
-        assert not judge(worse, "BIAS", n_detectors=1, threshold=threshold).passed
+        assert not judge(worse, Subject(Product.BIAS), n_detectors=1, threshold=threshold).passed

@@ -12,7 +12,10 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
+from lsst.ts.calibrationscripts import ports
+from lsst.ts.calibrationscripts.codec import read_record, to_json
 from lsst.ts.calibrationscripts.config import Series, parse
+from lsst.ts.calibrationscripts.instruments import LATISS
 from lsst.ts.calibrationscripts.outcomes import Certification, Gain
 from lsst.ts.calibrationscripts.plan import JobRequest, PlannedExposure, make_plan
 from lsst.ts.calibrationscripts.ports import ExposureRecord, IngestReport, JobResult, ObservatoryError
@@ -65,28 +68,26 @@ class World:
         self.repository = _Repository(self)
         self.exposures: dict[int, tuple[str, ExposureRecord]] = {}
         self.complete: set[str] = set()
-        self.journal: dict[str, Any] = {}
+        self.journal = ""
         self.killed = False
 
     def procedure(self, text: str = "", *, resume: bool = False) -> Procedure:
         config = parse(text)
         record = RunRecord("run", {})
         if resume and self.journal:
-            record = RunRecord.from_dict(json.loads(json.dumps(self.journal)))
+            record = read_record(self.journal)
             record = dataclasses.replace(record, resumed=record.resumed + 1)
-        return Procedure(
-            config,
-            make_plan(config),
+        world = ports.World(
             camera=self,
             ingest=self,
             jobs=self,
             repository=self.repository,
             operator=self,
             journal=_Journal(self),
-            record=record,
             group_id=lambda exposure: f"{RUN}#{record.resumed}#{exposure.label}",
             clock=self.now,
         )
+        return Procedure(config, make_plan(config, LATISS), LATISS, world, record)
 
     def kill(self) -> None:
         """End the procedure as SIGKILL would: nothing it does counts."""
@@ -208,7 +209,7 @@ class _Journal:
 
     def write(self, record: RunRecord) -> None:
         self._world.note("writing the journal")
-        self._world.journal = record.to_dict()
+        self._world.journal = json.dumps(to_json(record))
 
 
 class _Repository:

@@ -4,20 +4,15 @@
 
 from __future__ import annotations
 
-__all__ = ["USABLE_COUNTS", "LightLevel"]
+__all__ = ["LightLevel"]
 
 import math
 from dataclasses import dataclass
 
-USABLE_COUNTS = (10_000.0, 68_000.0)
-"""Counts of a usable flat (ADU above bias). Below, the dome or the lamp is
-misaligned; above, the detector saturates. From operators' practice with
-SDSSr flats of LATISS."""
-
 
 @dataclass(frozen=True)
 class LightLevel:
-    """The level of a flat, and what it is held against."""
+    """The level of a flat, and what it is compared with."""
 
     series: str
     exposure: int
@@ -27,20 +22,24 @@ class LightLevel:
     counts: float
     """Median level (ADU above bias)."""
 
+    usable_range: tuple[float, float]
+    """Counts of a usable flat (ADU above bias)."""
+
     minimum: float | None = None
-    """Below it the set is given up (ADU); `None` for never."""
+    """Below it the set is not taken (ADU); `None` for never."""
 
     maximum: float | None = None
-    """Above it the set is given up (ADU); `None` for never."""
+    """Above it the set is not taken (ADU); `None` for never."""
 
     @property
     def usable(self) -> bool:
         """Whether it is in the range of usable flats."""
-        return USABLE_COUNTS[0] <= self.counts <= USABLE_COUNTS[1]
+        low, high = self.usable_range
+        return low <= self.counts <= high
 
     @property
     def acceptable(self) -> bool:
-        """Whether the set is to be taken all the same."""
+        """Whether the set is to be taken."""
         low = -math.inf if self.minimum is None else self.minimum
         high = math.inf if self.maximum is None else self.maximum
         return low <= self.counts <= high
@@ -48,17 +47,17 @@ class LightLevel:
     @property
     def text(self) -> str:
         """What the operator reads."""
-        told = f"{self.series}: the first flat, exposure {self.exposure}, has {self.counts:,.0f} counts"
+        found = f"{self.series}: the first flat, exposure {self.exposure}, has {self.counts:,.0f} counts"
         if self.usable and self.acceptable:
-            return f"{told}."
-        low = USABLE_COUNTS[0] if self.minimum is None else self.minimum
-        high = USABLE_COUNTS[1] if self.maximum is None else self.maximum
+            return f"{found}."
+        low = self.usable_range[0] if self.minimum is None else self.minimum
+        high = self.usable_range[1] if self.maximum is None else self.maximum
         cause = (
             "Is the dome screen in place, the lamp on, the filter the right one?"
             if self.counts < low
             else "Is the lamp too bright, stray light in the dome, the filter the right one?"
         )
-        return f"{told}, outside {low:,.0f} to {high:,.0f}. {cause}{self._advice(low, high)}"
+        return f"{found}, outside {low:,.0f} to {high:,.0f}. {cause}{self._advice(low, high)}"
 
     def _advice(self, low: float, high: float) -> str:
         """Return the exposure time that would land in the middle."""

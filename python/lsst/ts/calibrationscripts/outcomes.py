@@ -4,12 +4,27 @@
 
 from __future__ import annotations
 
-__all__ = ["Certification", "Gain", "Outcome", "StageResult"]
+__all__ = ["AmplifierGain", "Certification", "Gain", "Outcome", "RunState", "StageResult", "by_amplifier"]
 
 import enum
-from collections.abc import Mapping
+import statistics
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+
+from .products import StageId
+
+
+class RunState(enum.StrEnum):
+    """Where a run is, or how it ended; the names are those of its script."""
+
+    UNSTARTED = "UNSTARTED"
+    RUNNING = "RUNNING"
+    """Under way; or its process was killed."""
+
+    DONE = "DONE"
+    STOPPED = "STOPPED"
+    FAILED = "FAILED"
+    CONFIGURE_FAILED = "CONFIGURE_FAILED"
 
 
 class Outcome(enum.StrEnum):
@@ -18,17 +33,17 @@ class Outcome(enum.StrEnum):
     PASSED = "PASSED"
     CERTIFIED = "CERTIFIED"
     HELD = "HELD"
-    """Verification said no."""
+    """Verification failed: nothing is certified."""
 
     FAILED = "FAILED"
-    """The machinery said no."""
+    """It could not be carried out."""
 
     SKIPPED = "SKIPPED"
     ABORTED = "ABORTED"
 
     @property
     def good(self) -> bool:
-        """Whether stages that need this one can go on."""
+        """Whether stages that need this one can run."""
         return self in (Outcome.PASSED, Outcome.CERTIFIED)
 
 
@@ -36,21 +51,20 @@ class Outcome(enum.StrEnum):
 class StageResult:
     """How a stage ended, why, and where to look."""
 
-    name: str
+    stage: StageId
     outcome: Outcome
     reason: str = ""
     job_id: str | None = None
     collection: str | None = None
     log: str | None = None
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready form."""
-        return {**self.__dict__, "outcome": self.outcome.value}
+    error_type: str = ""
+    """Kind of error that it ended by; see `ObservatoryError`."""
 
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> StageResult:
-        """Read back what `to_dict` wrote."""
-        return cls(**{**data, "outcome": Outcome(data["outcome"])})
+    @property
+    def name(self) -> str:
+        """Name of the stage."""
+        return self.stage.name
 
 
 @dataclass(frozen=True)
@@ -72,9 +86,49 @@ class Gain:
     reference: float | None = None
     """Gain in the ``ptc`` of the input collections (e-/ADU), if any."""
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready form."""
-        return {**self.__dict__, "exposures": list(self.exposures)}
+
+@dataclass(frozen=True)
+class AmplifierGain:
+    """What several pairs say of the gain of an amplifier."""
+
+    detector: int
+    amplifier: str
+    values: tuple[float, ...]
+    """The gain of each pair that gave one (e-/ADU)."""
+
+    reference: float | None
+    """Gain in the reference ``ptc`` (e-/ADU), if any."""
+
+    @property
+    def mean(self) -> float | None:
+        """Mean over the pairs (e-/ADU); `None` without any."""
+        return statistics.fmean(self.values) if self.values else None
+
+    @property
+    def spread(self) -> float | None:
+        """Standard deviation of a pair (e-/ADU); `None` for fewer than two."""
+        return statistics.stdev(self.values) if len(self.values) > 1 else None
+
+    @property
+    def difference(self) -> float | None:
+        """Relative difference of the mean to the reference, if both exist."""
+        return self.mean / self.reference - 1 if self.mean is not None and self.reference else None
+
+
+def by_amplifier(gains: Iterable[Gain]) -> tuple[AmplifierGain, ...]:
+    """Return what the pairs say of each amplifier, in order of appearance."""
+    same: dict[tuple[int, str], list[Gain]] = {}
+    for gain in gains:
+        same.setdefault((gain.detector, gain.amplifier), []).append(gain)
+    return tuple(
+        AmplifierGain(
+            detector,
+            amplifier,
+            tuple(gain.gain for gain in found if gain.gain is not None),
+            next((gain.reference for gain in found if gain.reference is not None), None),
+        )
+        for (detector, amplifier), found in same.items()
+    )
 
 
 @dataclass(frozen=True)
@@ -96,7 +150,3 @@ class Certification:
 
     physical_filter: str | None = None
     """What flats were taken through; `None` for what has no filter."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready form."""
-        return dict(self.__dict__)

@@ -1,6 +1,6 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which pipelines and dataset types stand behind each product.
+"""Which pipelines and dataset types make and verify each product.
 
 Their names have drifted between releases of cp_pipe and cp_verify, so they
 are data, once for each generation. A dataset type that holds one dataset per
@@ -10,17 +10,17 @@ unknown ones in silence.
 
 from __future__ import annotations
 
-__all__ = ["GENERATIONS", "Generator", "PipelineSet", "StatisticsKey", "Verifier"]
+__all__ = ["GENERATIONS", "Generator", "PipelineSet", "StatisticsKey", "Verifier", "pipeline_uri"]
 
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from .instruments import ImageType
+from .instruments import ImageType, Instrument
 from .products import Product
 
 
-class StatisticsKey(enum.Enum):
+class StatisticsKey(enum.StrEnum):
     """What the entries of run statistics are about."""
 
     EXPOSURE = "exposure"
@@ -32,7 +32,8 @@ class Generator:
     """The pipeline that makes a product."""
 
     path: str
-    """URI of the pipeline, with the subset of its tasks after ``#``."""
+    """URI of the pipeline, with the subset of its tasks after ``#`` and
+    ``{folder}`` for the instrument's folder; see `pipeline_uri`."""
 
     dataset_type: str
     """The product's dataset type."""
@@ -52,10 +53,10 @@ class Generator:
 
 @dataclass(frozen=True)
 class Verifier:
-    """The pipeline that verifies a product, and where its verdict lies."""
+    """The pipeline that verifies a product, and where its results are."""
 
     path: str
-    """URI of the pipeline."""
+    """URI of the pipeline, as of `Generator`."""
 
     statistics: str
     """Dataset type of the run statistics."""
@@ -78,8 +79,26 @@ class PipelineSet:
     verifiers: Mapping[Product, Verifier]
 
 
-_CP_PIPE = "${CP_PIPE_DIR}/pipelines/LATISS"
-_CP_VERIFY = "${CP_VERIFY_DIR}/pipelines/LATISS"
+def pipeline_uri(path: str, instrument: Instrument) -> str:
+    """Return where an instrument's pipeline is.
+
+    Parameters
+    ----------
+    path : `str`
+        As of `Generator` and `Verifier`.
+    instrument : `Instrument`
+        Whose pipeline.
+
+    Returns
+    -------
+    uri : `str`
+        With environment variables for the OCPS to fill in.
+    """
+    return path.replace("{folder}", instrument.pipelines_folder)
+
+
+_CP_PIPE = "${CP_PIPE_DIR}/pipelines/{folder}"
+_CP_VERIFY = "${CP_VERIFY_DIR}/pipelines/{folder}"
 _BIAS, _DARK, _FLAT = ImageType.BIAS, ImageType.DARK, ImageType.FLAT
 _BIAS_AND_DARK = (Product.BIAS, Product.DARK)
 

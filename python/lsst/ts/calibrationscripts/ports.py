@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the procedure needs from the world.
 
-The observatory answers these in `lsst.ts.calibrationscripts.observatory`;
-tests answer them with a few lines each.
+`lsst.ts.calibrationscripts.observatory` and
+`lsst.ts.calibrationscripts.butler` implement these; tests implement them with
+a few lines each. Each method says when the procedure calls it.
 """
 
 from __future__ import annotations
@@ -21,65 +22,110 @@ __all__ = [
     "JobResult",
     "JobService",
     "JobTimeoutError",
+    "Journal",
     "LightError",
     "ObservatoryError",
     "Operator",
     "OutcomeError",
     "PreconditionError",
     "Watcher",
+    "World",
 ]
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from .config import Series
-from .outcomes import Certification, Gain
+from .outcomes import Certification, Gain, Outcome
 from .plan import JobRequest, PlannedExposure, Stage
+from .record import RunRecord
 
 
 class ObservatoryError(Exception):
-    """Something in the world did not do its part; says what and why."""
+    """Something outside the procedure failed; says what and why.
+
+    Notes
+    -----
+    All that a port raises is one of these, and so is all that ends a run::
+
+        ObservatoryError          the port's work failed; its stage FAILED
+        +- CameraError            frames cannot be taken; the script FAILED
+        +- ComponentLostError     a SAL component left ENABLED or is silent
+        +- JobRefusedError        not accepted; may be submitted again
+        +- JobLostError           its end is unknown; may be submitted again
+        +- JobTimeoutError        did not end in time; may still be running
+        +- LightError             flats at a level that is not accepted
+        +- OutcomeError           outcomes that ``fail_on`` names
+        +- PreconditionError      the run must not begin; nothing was done
+
+    `error_type` identifies the kind in records and to programs; unlike the
+    class names, these values never change.
+    """
+
+    error_type: ClassVar[str] = "observatory"
 
 
 class CameraError(ObservatoryError):
-    """The camera or the spectrograph failed: the script cannot go on."""
+    """The camera or the spectrograph failed: the script cannot continue."""
+
+    error_type = "camera"
 
 
 class ComponentLostError(ObservatoryError):
-    """A component left ENABLED, or is not heard of any more."""
+    """A component left ENABLED, or sends nothing any more."""
+
+    error_type = "component_lost"
 
 
 class JobRefusedError(ObservatoryError):
     """A job was not accepted, so that it may be submitted again.
 
-    Where no answer came, it may be running all the same, under an id that
-    nobody knows.
+    Where no answer came, it may run nevertheless, under an id that is not
+    known.
     """
+
+    error_type = "job_refused"
 
 
 class JobLostError(ObservatoryError):
-    """A job's end will not be heard of.
+    """The end of a job will not be reported.
 
-    Its product may be in the Butler, or come yet. If it is not there, the
+    Its product may be in the Butler, or come later. If it is not there, the
     job may be submitted again.
     """
 
-
-class LightError(ObservatoryError):
-    """The flats would have a level that the observer does not accept."""
-
-
-class OutcomeError(ObservatoryError):
-    """Outcomes are bad that the configuration does not put up with."""
+    error_type = "job_lost"
 
 
 class JobTimeoutError(ObservatoryError):
     """A job did not end in time; it may still be running."""
 
+    error_type = "job_timeout"
+
+
+class LightError(ObservatoryError):
+    """The flats would have a level that the observer does not accept."""
+
+    error_type = "light"
+
+
+class OutcomeError(ObservatoryError):
+    """Outcomes are bad that the configuration does not accept."""
+
+    error_type = "outcome"
+
 
 class PreconditionError(ObservatoryError):
-    """The run must not begin; says everything that stands in its way."""
+    """The run must not begin; says everything that prevents it.
+
+    Parameters
+    ----------
+    problems : `~collections.abc.Sequence` [`str`]
+        What prevents it, each with its remedy.
+    """
+
+    error_type = "precondition"
 
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("\n".join(problems))
@@ -97,10 +143,10 @@ class IngestReport:
     """Exposure ids that the OODS could not ingest, with its description."""
 
     late: tuple[int, ...] = ()
-    """Exposure ids found in the Butler although no event told of them."""
+    """Exposure ids found in the Butler although no event reported them."""
 
     remark: str = ""
-    """What befell the OODS meanwhile, if frames were overdue."""
+    """What happened to the OODS meanwhile, if frames were overdue."""
 
 
 @dataclass(frozen=True)
@@ -130,51 +176,87 @@ class Operator(Protocol):
     """The person who watches, and may pause or stop."""
 
     def info(self, text: str) -> None:
-        """Tell what happens."""
+        """Log what happens."""
 
     def warning(self, text: str) -> None:
-        """Tell what the operator should look at."""
+        """Log what the operator should look at."""
 
     def error(self, text: str) -> None:
-        """Tell what failed."""
+        """Log what failed."""
 
     async def checkpoint(self, name: str) -> None:
-        """Be paused or stopped here, if the operator wishes."""
+        """Pause or stop here, if the operator wishes.
+
+        Called before each frame, and each time that a stage has ended while
+        nothing but processing is left.
+        """
 
 
 class Watcher(Protocol):
-    """Somebody who only looks on, such as a progress display."""
+    """An observer of the run without influence, such as a progress bar."""
 
     def started(self, stage: Stage) -> None:
-        """Learn that a stage has begun."""
+        """Note that a stage has begun; not called for one that is skipped."""
 
     def taken(self, exposure: PlannedExposure) -> None:
-        """Learn that a frame has been taken."""
+        """Note that a frame exists, taken now or by an earlier run."""
 
-    def ended(self, stage: Stage, outcome: str) -> None:
-        """Learn how a stage ended."""
+    def ended(self, stage: Stage, outcome: Outcome) -> None:
+        """Note how a stage ended, also if it never started."""
+
+
+class Journal(Protocol):
+    """Where the record of a run is kept."""
+
+    @property
+    def path(self) -> str:
+        """Where a person finds it."""
+
+    def check(self) -> tuple[str, ...]:
+        """Return what prevents it from being written, if anything.
+
+        Called once, before the run begins.
+        """
+
+    def write(self, record: RunRecord) -> None:
+        """Replace what was written before; all of it or nothing.
+
+        Called whenever something was done that must not be done twice,
+        before and after each frame and job.
+
+        Raises
+        ------
+        ObservatoryError
+            If that fails.
+        """
 
 
 class Camera(Protocol):
     """The instrument."""
 
     async def check(self) -> tuple[str, ...]:
-        """Return what keeps it from taking the frames, if anything."""
+        """Return what prevents it from taking the frames, if anything.
+
+        Called before the run begins, unless no frames are to be taken.
+        """
 
     async def physical_filter(self, series: Series) -> str:
         """Return the Butler's name of what a series is to be taken through.
 
         That is its filter and grating or, where none is given, the one in
-        the beam.
+        the beam. Called for each series of flats before the run begins.
 
         Raises
         ------
         CameraError
-            If the spectrograph does not tell.
+            If that is not known.
         """
 
     async def set_up(self, series: Series) -> None:
         """Select filter and grating of a series and read them back.
+
+        Called for the first flats at the beginning of the run, so that a
+        wheel that is stuck costs no frames, and before each series of flats.
 
         Raises
         ------
@@ -184,6 +266,9 @@ class Camera(Protocol):
 
     async def take(self, exposure: PlannedExposure, group_id: str) -> int:
         """Take a frame; return its exposure id once it is read out.
+
+        Called for one frame at a time. When it is cancelled the camera may
+        complete the frame.
 
         Parameters
         ----------
@@ -200,20 +285,31 @@ class Camera(Protocol):
 
 
 class Ingest(Protocol):
-    """The way of frames into the Butler."""
+    """What puts frames into the Butler."""
 
     def expect(self, exposure: int) -> None:
-        """Start the clock of a frame that has been read out."""
+        """Start the clock of a frame that has been read out.
+
+        Called at once after each frame, and for those of an earlier run that
+        are not in the Butler yet.
+        """
 
     async def wait(self, exposures: Collection[int]) -> IngestReport:
-        """Wait until each is ingested, has failed or is overdue."""
+        """Wait until each is ingested, has failed or is overdue.
+
+        Called for a series once all its frames are taken, and for the first
+        flat by itself; the calls may overlap.
+        """
 
 
 class JobService(Protocol):
     """What runs pipelines."""
 
     async def check(self) -> tuple[str, ...]:
-        """Return what keeps it from running jobs, if anything."""
+        """Return what prevents it from running jobs, if anything.
+
+        Called once, before the run begins.
+        """
 
     async def submit(self, request: JobRequest) -> str:
         """Start a job and return its id.
@@ -221,11 +317,13 @@ class JobService(Protocol):
         Raises
         ------
         JobRefusedError
-            If it was refused, or its acceptance is not heard of in time.
+            If it was refused, or its acceptance is not reported in time.
         """
 
     async def wait_ready(self, timeout: float) -> bool:
-        """Wait until jobs can be submitted; say whether they can.
+        """Wait until jobs can be submitted; return whether they can.
+
+        Called after a refusal or a loss, before a job is submitted again.
 
         Parameters
         ----------
@@ -250,6 +348,8 @@ class JobService(Protocol):
     async def abort(self, job_id: str) -> None:
         """Stop a job.
 
+        Called for every job that runs when the run ends early.
+
         Raises
         ------
         ObservatoryError
@@ -263,11 +363,11 @@ class JobService(Protocol):
         """Return the RUN collection that holds a job's outputs alone."""
 
     def log_path(self, job_id: str) -> str:
-        """Return where the log of a job lies."""
+        """Return the path of a job's log."""
 
 
 class CalibrationRepository(Protocol):
-    """The Butler repository, as far as calibrations go."""
+    """The Butler repository, as far as calibrations need it."""
 
     async def check(
         self, inputs: Collection[str], certifications: Sequence[Certification]
@@ -280,7 +380,7 @@ class CalibrationRepository(Protocol):
             Input collections of the jobs.
         certifications : `~collections.abc.Sequence` [`Certification`]
             What the run wants to certify. Sources that do not exist yet are
-            ""; what is certified from those that do is in nobody's way.
+            ""; what is certified from those that do is not a conflict.
         """
 
     async def raw_level(self, exposure: int) -> float:
@@ -326,7 +426,7 @@ class CalibrationRepository(Protocol):
         """Return the (exposure, detector) pairs that have such a dataset.
 
         `None` if the repository does not know the dataset type, so that
-        nothing can be told.
+        this is not known.
         """
 
     async def product_in(self, dataset_type: str, run_collection: str) -> bool:
@@ -346,7 +446,7 @@ class CalibrationRepository(Protocol):
         Parameters
         ----------
         dataset_type, collection : `str`
-            Where they lie.
+            Where they are.
         physical_filter : `str`, optional
             What the frames were taken through, where that is a dimension.
 
@@ -364,7 +464,7 @@ class CalibrationRepository(Protocol):
         Parameters
         ----------
         dataset_type, collection : `str`
-            Where they lie.
+            Where they are.
         pairs : `~collections.abc.Sequence`
             The two exposure ids and the exposure time (s) of each pair.
 
@@ -407,3 +507,23 @@ class CalibrationRepository(Protocol):
         ObservatoryError
             If they cannot.
         """
+
+
+@dataclass(frozen=True)
+class World:
+    """Everything that a procedure talks to."""
+
+    camera: Camera
+    ingest: Ingest
+    jobs: JobService
+    repository: CalibrationRepository
+    operator: Operator
+    journal: Journal
+
+    group_id: Callable[[PlannedExposure], str]
+    """Returns the group id of a frame."""
+
+    clock: Callable[[], float]
+    """Returns the time: TAI, as a Unix timestamp (s)."""
+
+    watcher: Watcher | None = None

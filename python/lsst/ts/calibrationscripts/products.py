@@ -25,6 +25,11 @@ class Product(enum.StrEnum):
     PTC = "PTC"
     GAIN = "GAIN"
 
+    @property
+    def is_bootstrap(self) -> bool:
+        """Whether it is only made for DEFECTS, and never certified."""
+        return self in (Product.BIAS_BOOTSTRAP, Product.DARK_BOOTSTRAP, Product.FLAT_BOOTSTRAP)
+
 
 class StageKind(enum.StrEnum):
     """What a stage does with its product."""

@@ -1,6 +1,10 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Values of runs, the bands that they give, and what leaves those."""
+"""Read noise, bias level and gain over many runs.
+
+What leaves the bands that earlier runs give is worth a warning. It decides
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,6 @@ __all__ = [
     "History",
     "Key",
     "Run",
-    "RunJson",
     "departures",
     "outliers",
     "repository",
@@ -24,12 +27,14 @@ __all__ = [
 import datetime
 import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from .report import Evidence
+from .outcomes import by_amplifier
+from .products import Product, Subject
+from .report import RunDocument, RunReport
 
 MIN_RUNS = 5
 """Earlier runs without which there is no band."""
@@ -49,9 +54,6 @@ deviation is one."""
 _FEW = {5: 1.206, 6: 1.200, 7: 1.140, 8: 1.129, 9: 1.107}
 """How much wider the scatter of so few values is than their median absolute
 deviation says (Croux and Rousseeuw 1992, COMPSTAT, 411)."""
-
-RunJson = Mapping[str, Any]
-"""What a run leaves as JSON: its report, and its evidence if there is any."""
 
 
 class Key(NamedTuple):
@@ -76,13 +78,13 @@ class Run:
     values: Mapping[Key, float]
 
     @classmethod
-    def from_json(cls, data: RunJson) -> Run | None:
-        """Take the values from a run's JSON.
+    def of(cls, document: RunDocument) -> Run | None:
+        """Take the values from what a run leaves.
 
         Parameters
         ----------
-        data : `~collections.abc.Mapping`
-            The JSON.
+        document : `RunDocument`
+            The run.
 
         Returns
         -------
@@ -95,31 +97,28 @@ class Run:
         corrected image. Bias level: that of the overscan of the first
         bias. Gain: the mean over the flat pairs.
         """
-        began = _time(data)
+        began = _time(document.report)
         if began is None:
             return None
         values: dict[Key, float] = {}
-        bias = Evidence.from_dict(data["evidence"]).of("BIAS") if "evidence" in data else None
+        bias = document.evidence.of(Subject(Product.BIAS)) if document.evidence else None
         if bias is not None:
             for place, noise in bias.medians("NOISE").items():
                 values[Key(READ_NOISE, bias.unit, place.detector, place.amplifier)] = noise
             for place, level in zip(bias.places, bias.level, strict=bool(bias.level)):
                 if level is not None:
                     values[Key(BIAS_LEVEL, "ADU", place.detector, place.amplifier)] = level
-        gains: dict[Key, list[float]] = {}
-        for gain in data["gains"]:
-            if gain["gain"] is not None:
-                key = Key(GAIN, "e-/ADU", gain["detector"], gain["amplifier"])
-                gains.setdefault(key, []).append(gain["gain"])
-        values |= {key: statistics.fmean(same) for key, same in gains.items()}
-        return cls(str(data["run_id"]), began, values)
+        for gain in by_amplifier(document.report.gains):
+            if gain.mean is not None:
+                values[Key(GAIN, "e-/ADU", gain.detector, gain.amplifier)] = gain.mean
+        return cls(document.report.run_id, began, values)
 
 
-def _time(data: RunJson) -> float | None:
+def _time(report: RunReport) -> float | None:
     """Return when a run began (s)."""
-    if data["timeline"]:
-        return min(float(span["begin"]) for span in data["timeline"])
-    ids = [exposure for same in data["exposures"].values() for exposure in same]
+    if report.timeline:
+        return min(span.begin for span in report.timeline)
+    ids = [exposure for same in report.exposures.values() for exposure in same]
     if not ids:
         return None
     # An exposure id begins with the observing day.
@@ -128,7 +127,7 @@ def _time(data: RunJson) -> float | None:
 
 
 class Band(NamedTuple):
-    """Where the values of earlier runs lie."""
+    """The range of the values of earlier runs."""
 
     centre: float
     """Their median."""
@@ -149,9 +148,9 @@ class History:
         return cls(tuple(sorted(runs, key=lambda run: (run.time, run.name))))
 
     @classmethod
-    def from_json(cls, runs: Iterable[RunJson]) -> History:
-        """Read the JSON of runs; those without frames are left out."""
-        return cls.of(run for data in runs if (run := Run.from_json(data)) is not None)
+    def of_documents(cls, documents: Iterable[RunDocument]) -> History:
+        """Take the values of runs; those without frames are left out."""
+        return cls.of(run for document in documents if (run := Run.of(document)) is not None)
 
     @cached_property
     def series(self) -> dict[Key, tuple[tuple[float, float], ...]]:
@@ -221,7 +220,7 @@ def departures(history: History, run: Run) -> dict[Key, float]:
 
 
 def outliers(history: History, run: Run) -> tuple[str, ...]:
-    """Tell what leaves the bands of earlier runs.
+    """Return what leaves the bands of earlier runs.
 
     Parameters
     ----------
@@ -245,47 +244,50 @@ def outliers(history: History, run: Run) -> tuple[str, ...]:
             continue
         worst = sorted(far, key=lambda key: -abs(far[key]))
         n_alarms = sum(abs(value) > _ALARM for value in far.values())
-        told = [_told(key, far[key], history.bands[key], run.values[key]) for key in worst[:_MAX_NAMED]]
+        named = [_described(key, far[key], history.bands[key], run.values[key]) for key in worst[:_MAX_NAMED]]
         more = [f"and {len(worst) - _MAX_NAMED} more"] if len(worst) > _MAX_NAMED else []
         texts.append(
             f"{quantity.capitalize()} is unlike earlier runs in {len(far)} of {len(of_quantity)} amplifiers "
-            f"(beyond 3 sigma; {n_alarms} beyond 5): {', '.join(told + more)}."
+            f"(beyond 3 sigma; {n_alarms} beyond 5): {', '.join(named + more)}."
         )
     return tuple(texts)
 
 
-def _told(key: Key, departure: float, band: Band, value: float) -> str:
+def _described(key: Key, departure: float, band: Band, value: float) -> str:
     place = key.amplifier if key.detector == 0 else f"detector {key.detector} {key.amplifier}"
     return f"{place} {value:.5g} {key.unit} ({departure:+.1f} sigma from {band.centre:.5g})"
 
 
-def warnings(earlier: Sequence[RunJson], now: RunJson) -> tuple[str, ...]:
-    """Tell what of a run is unlike earlier runs on the same repository.
+def warnings(earlier: Iterable[RunDocument], now: RunDocument) -> tuple[str, ...]:
+    """Return what of a run is unlike earlier runs on the same repository.
 
     Parameters
     ----------
-    earlier : `~collections.abc.Sequence` [`~collections.abc.Mapping`]
-        JSON of earlier runs, in any order. That of the run itself, and of
-        runs on other repositories, is passed over.
-    now : `~collections.abc.Mapping`
-        JSON of the run.
+    earlier : `~collections.abc.Iterable` [`RunDocument`]
+        Earlier runs, in any order. The run itself, and runs on other
+        repositories, are not compared.
+    now : `RunDocument`
+        The run.
 
     Returns
     -------
     warnings : `tuple` [`str`, ...]
         Nothing as long as fewer than `MIN_RUNS` are comparable.
     """
-    run = Run.from_json(now)
+    run = Run.of(now)
     if run is None:
         return ()
     repo = repository(now)
-    others = [data for data in earlier if data["run_id"] != run.name and repository(data) == repo]
-    history = History.from_json(others)
+    history = History.of_documents(
+        document
+        for document in earlier
+        if document.report.run_id != run.name and repository(document) == repo
+    )
     before = History(tuple(other for other in history.runs if other.time <= run.time))
     return outliers(before, run)
 
 
-def repository(data: RunJson) -> str | None:
+def repository(document: RunDocument) -> str | None:
     """Return the repository of a run, as it was configured."""
-    repo = data["config"].get("repo")
+    repo = document.report.config.get("repo")
     return None if repo is None else str(repo)

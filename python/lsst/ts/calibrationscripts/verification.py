@@ -9,15 +9,23 @@ detectors; a calibration fails if the majority of exposures fail.
 
 from __future__ import annotations
 
-__all__ = ["ExposureResult", "FailedTest", "StatisticsError", "Thresholds", "Verdict", "judge"]
+__all__ = [
+    "DEFAULT_THRESHOLD",
+    "FailedTest",
+    "StatisticsError",
+    "Thresholds",
+    "UnitResult",
+    "Verdict",
+    "judge",
+]
 
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from .pipelines import StatisticsKey
+from .products import Subject
 
 DEFAULT_THRESHOLD = 8
 """Failures per detector and test type that fail it: half of 16 amplifiers."""
@@ -27,6 +35,8 @@ _NOT_EXPOSURES = {"SUCCESS", "RUN", "VERIFY"}
 
 class StatisticsError(ValueError):
     """The run statistics cannot be judged."""
+
+    error_type = "statistics"
 
 
 @dataclass(frozen=True, order=True)
@@ -70,21 +80,21 @@ class FailedTest:
 
 @dataclass(frozen=True)
 class Thresholds:
-    """What the counts of failures are held against.
+    """At which counts of failures something fails.
 
     A count that reaches its threshold is a failure.
     """
 
-    per_detector: int
-    """Failures per detector and test type; configurable."""
+    failures_to_fail_detector: int
+    """Failures of one test type in a detector; configurable."""
 
-    failed_detectors: int
+    detectors_to_fail: int
     """The majority of the detectors."""
 
-    per_exposure: int
-    """Failures of one test type that fail an exposure."""
+    failures_to_fail_exposure: int
+    """Failures of one test type in an exposure, summed over its detectors."""
 
-    failed_exposures: int
+    exposures_to_fail: int
     """Failed exposures that fail a calibration."""
 
     @classmethod
@@ -94,7 +104,7 @@ class Thresholds:
         Parameters
         ----------
         per_detector : `int`
-            Failures per detector and test type.
+            Failures of one test type that fail a detector.
         n_detectors, n_exposures : `int`
             How many were verified.
 
@@ -105,27 +115,31 @@ class Thresholds:
         Notes
         -----
         The procedure's own numbers (3 of 3 exposures, 11 of 20) come from
-        ``int((n_exposures + 1) / 2) + 1``. That is 2 of 1, so it is held to
-        the number of exposures: otherwise one exposure could never fail.
+        ``int((n_exposures + 1) / 2) + 1``. That is 2 of 1, so it is limited
+        to the number of exposures: otherwise one exposure could never fail.
+
+        With several detectors an exposure does not fail by the number of
+        detectors that fail: the failures of a test type are summed over all
+        detectors, and fail the exposure when they are as many as a majority
+        of failed detectors has at the least. Many failures in one detector
+        and few in each of many count alike.
         """
-        failed_detectors = n_detectors // 2 + 1
+        detectors_to_fail = n_detectors // 2 + 1
         return cls(
-            per_detector=per_detector,
-            failed_detectors=failed_detectors,
-            per_exposure=per_detector * failed_detectors,
-            failed_exposures=min((n_exposures + 1) // 2 + 1, n_exposures),
+            failures_to_fail_detector=per_detector,
+            detectors_to_fail=detectors_to_fail,
+            failures_to_fail_exposure=per_detector * detectors_to_fail,
+            exposures_to_fail=min((n_exposures + 1) // 2 + 1, n_exposures),
         )
 
 
 @dataclass(frozen=True)
-class ExposureResult:
-    """What verification found on one exposure.
+class UnitResult:
+    """What verification found on one exposure, or on a product as a whole."""
 
-    What is verified as a whole, such as a photon transfer curve, has a
-    single result with the exposure id 0.
-    """
+    exposure: int | None
+    """Exposure id; `None` for what is verified as a whole."""
 
-    exposure: int
     failures: tuple[FailedTest, ...]
 
     @cached_property
@@ -134,94 +148,76 @@ class ExposureResult:
         return dict(sorted(Counter(failure.test for failure in self.failures).items()))
 
     def fails(self, thresholds: Thresholds) -> bool:
-        """Tell whether some test type failed too often."""
-        return any(count >= thresholds.per_exposure for count in self.counts.values())
+        """Return whether some test type failed too often."""
+        return any(count >= thresholds.failures_to_fail_exposure for count in self.counts.values())
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a calibration passes, and all that it rests on."""
+    """Whether a calibration passes, and all that this is based on."""
 
-    name: str
-    """What was verified: an image type or product, and its part."""
+    subject: Subject
+    """What was verified."""
 
     n_detectors: int
     thresholds: Thresholds
-    exposures: tuple[ExposureResult, ...]
-    """Every exposure that was verified, in order of exposure id."""
+
+    units: StatisticsKey
+    """What the run statistics were about: each exposure has a result of its
+    own; detectors have one together, that of the product as a whole."""
+
+    results: tuple[UnitResult, ...]
+    """In order of exposure id."""
 
     run_tests_failed: bool = False
     """Whether tests of the run as a whole failed; the rule ignores them."""
 
     @property
+    def name(self) -> str:
+        """What people read."""
+        return self.subject.name
+
+    @property
     def of_exposures(self) -> bool:
-        """Whether exposures were verified, not something as a whole."""
-        return all(result.exposure for result in self.exposures)
+        """Whether exposures were verified, not a product as a whole."""
+        return self.units is StatisticsKey.EXPOSURE
 
     @cached_property
-    def failed_exposures(self) -> tuple[int, ...]:
+    def failed(self) -> tuple[UnitResult, ...]:
+        """The results that fail."""
+        return tuple(result for result in self.results if result.fails(self.thresholds))
+
+    @property
+    def failed_ids(self) -> tuple[int, ...]:
         """Ids of the exposures that fail."""
-        return tuple(result.exposure for result in self.exposures if result.fails(self.thresholds))
+        return tuple(result.exposure for result in self.failed if result.exposure is not None)
 
     @property
     def passed(self) -> bool:
         """Whether too few exposures fail to fail the calibration."""
-        return len(self.failed_exposures) < self.thresholds.failed_exposures
+        return len(self.failed) < self.thresholds.exposures_to_fail
 
     @property
-    def exposures_with_failures(self) -> tuple[ExposureResult, ...]:
-        """The exposures on which any test failed."""
-        return tuple(result for result in self.exposures if result.failures)
+    def with_failures(self) -> tuple[UnitResult, ...]:
+        """The results with any test that failed."""
+        return tuple(result for result in self.results if result.failures)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready form."""
-        return {
-            "name": self.name,
-            "passed": self.passed,
-            "n_detectors": self.n_detectors,
-            "thresholds": {
-                "failures_per_detector_per_test_type": self.thresholds.per_detector,
-                "failed_detectors": self.thresholds.failed_detectors,
-                "failed_tests_per_exposure": self.thresholds.per_exposure,
-                "failed_exposures": self.thresholds.failed_exposures,
-            },
-            "n_failed_exposures": len(self.failed_exposures),
-            "failed_exposures": list(self.failed_exposures),
-            "run_tests_failed": self.run_tests_failed,
-            "exposures": [
-                {
-                    "exposure": result.exposure,
-                    "counts": result.counts,
-                    "failures": [str(failure) for failure in result.failures],
-                }
-                for result in self.exposures
-            ],
-        }
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Verdict:
-        """Read back what `to_dict` wrote."""
-        thresholds = data["thresholds"]
-        return cls(
-            name=data["name"],
-            n_detectors=data["n_detectors"],
-            thresholds=Thresholds(
-                per_detector=thresholds["failures_per_detector_per_test_type"],
-                failed_detectors=thresholds["failed_detectors"],
-                per_exposure=thresholds["failed_tests_per_exposure"],
-                failed_exposures=thresholds["failed_exposures"],
-            ),
-            exposures=tuple(
-                ExposureResult(entry["exposure"], tuple(FailedTest.parse(text) for text in entry["failures"]))
-                for entry in data["exposures"]
-            ),
-            run_tests_failed=data["run_tests_failed"],
+    @cached_property
+    def failing_tests(self) -> dict[str, int]:
+        """By test type, the results that it fails; the most frequent first."""
+        return dict(
+            Counter(
+                test
+                for result in self.results
+                for test, count in result.counts.items()
+                if count >= self.thresholds.failures_to_fail_exposure
+            ).most_common()
         )
 
 
 def judge(
     statistics: object,
-    name: str,
+    subject: Subject,
     *,
     n_detectors: int,
     threshold: int = DEFAULT_THRESHOLD,
@@ -234,8 +230,8 @@ def judge(
     statistics : `collections.abc.Mapping`
         ``verify<Type>Stats`` as the Butler returns it: by exposure id, the
         failures of that exposure, beside keys that are no exposures.
-    name : `str`
-        What was verified, such as ``BIAS``.
+    subject : `Subject`
+        What was verified.
     n_detectors : `int`
         How many detectors were verified.
     threshold : `int`, optional
@@ -267,25 +263,31 @@ def judge(
             for detector, entry in entries.items()
             for text in _failures(detector, entry)
         ]
-        results: tuple[ExposureResult, ...] = (ExposureResult(0, tuple(found)),)
+        results: tuple[UnitResult, ...] = (UnitResult(None, tuple(found)),)
     else:
-        each = (_exposure_result(*entry) for entry in entries.items())
-        results = tuple(sorted(each, key=lambda result: result.exposure))
+        by_id = {_exposure_id(entry): _failures(entry, value) for entry, value in entries.items()}
+        if len(by_id) < len(entries):
+            raise StatisticsError("an exposure is given twice, as a number and as text")
+        results = tuple(
+            UnitResult(exposure, tuple(map(FailedTest.parse, texts)))
+            for exposure, texts in sorted(by_id.items())
+        )
     any_failure = any(result.failures for result in results)
     return Verdict(
-        name=name,
+        subject=subject,
         n_detectors=n_detectors,
         thresholds=Thresholds.make(threshold, n_detectors, len(results)),
-        exposures=results,
+        units=key,
+        results=results,
         run_tests_failed=statistics.get("SUCCESS") is False and not any_failure,
     )
 
 
-def _exposure_result(key: object, entry: object) -> ExposureResult:
+def _exposure_id(key: object) -> int:
     # YAML and JSON written by other tools may quote the exposure ids.
     if isinstance(key, bool) or not (isinstance(key, int) or (isinstance(key, str) and key.isdecimal())):
         raise StatisticsError(f"{key!r} is neither an exposure id nor one of {sorted(_NOT_EXPOSURES)}")
-    return ExposureResult(int(key), tuple(map(FailedTest.parse, _failures(key, entry))))
+    return int(key)
 
 
 def _failures(key: object, entry: object) -> list[str]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ..outcomes import StageResult
 from ..pipelines import GENERATIONS
-from ..products import Product
+from ..products import Product, StageKind, Subject
 from ..report import Evidence, Place, RunReport, Statistics, Thumbnail
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def gather(report: RunReport, repo: str, time_limit: float = _TIME_LIMIT) -> Evi
     Returns
     -------
     evidence : `Evidence`
-        All that could be read; its notes tell what could not, and why.
+        All that could be read; its notes say what could not, and why.
     """
     notes: list[str] = []
 
@@ -183,23 +183,23 @@ class _Reader:
         self._time_limit = time_limit
         self._generation = str(report.config.get("pipeline_generation", "procedure"))
         self._pipelines = GENERATIONS[self._generation]
-        self._verified: dict[str, list[DataCoordinate]] = {}
+        self._verified: dict[Subject, list[DataCoordinate]] = {}
         """Data ids of one exposure of each subject."""
 
     def _late(self, share: float) -> bool:
-        """Tell whether a share of the time is gone."""
+        """Return whether a share of the time is used up."""
         return time.monotonic() - self._begin > share * self._time_limit
 
     def evidence(self) -> Evidence:
         """Read all of it."""
         statistics, thumbnails = [], []
-        verified = list(self._stages("verify"))
+        verified = list(self._stages(StageKind.VERIFY))
         for i, (subject, stage) in enumerate(verified):
             share = _STATISTICS_SHARE * (i + 1) / len(verified)
             found = self._attempt(lambda: self._statistics(subject, stage, share), f"{subject} statistics")  # noqa: B023
             if found:
                 statistics.append(found)
-        generated = dict(self._stages("generate"))
+        generated = dict(self._stages(StageKind.GENERATE))
         subjects = dict.fromkeys([*generated, *(subject for subject, _ in verified)])
         for subject in subjects:
             images = self._attempt(
@@ -212,12 +212,12 @@ class _Reader:
     def _attempt(self, read: Callable[[], T], what: str) -> T | None:
         return _attempt(read, what, self._notes)
 
-    def _stages(self, kind: str) -> Iterator[tuple[str, StageResult]]:
+    def _stages(self, kind: StageKind) -> Iterator[tuple[Subject, StageResult]]:
         """Yield subjects of combined images, with their stages of a kind."""
-        for stage in self._report.stages:
-            found, _, subject = stage.name.partition(" ")
-            if found == kind and stage.collection and subject.partition(" ")[0] in set(_IMAGES):
-                yield subject, stage
+        for result in self._report.stages:
+            subject = result.stage.subject
+            if result.stage.kind is kind and result.collection and subject.product in _IMAGES:
+                yield subject, result
 
     def _datasets(self, dataset_type: str, run: str) -> list[DatasetRef]:
         return self._butler.query_datasets(
@@ -229,9 +229,9 @@ class _Reader:
             limit=None,
         )
 
-    def _statistics(self, subject: str, stage: StageResult, share: float) -> Statistics | None:
+    def _statistics(self, subject: Subject, stage: StageResult, share: float) -> Statistics | None:
         """Read the statistics of what a stage verified."""
-        verifier = self._pipelines.verifiers[Product(subject.partition(" ")[0])]
+        verifier = self._pipelines.verifiers[subject.product]
         assert stage.collection is not None, "only such stages are looked at"
         run = _run_of(self._butler, stage.collection)
         by_exposure: dict[int, list[DatasetRef]] = {}
@@ -250,11 +250,11 @@ class _Reader:
         return self._assemble(subject, measured, headers)
 
     def _read_statistics(
-        self, subject: str, by_exposure: Mapping[int, list[DatasetRef]], share: float
+        self, subject: Subject, by_exposure: Mapping[int, list[DatasetRef]], share: float
     ) -> _Measured:
         """Read exposures, those with failures first, while there is time."""
         verdict = self._report.verdicts.get(subject)
-        failing = {result.exposure for result in verdict.exposures_with_failures} if verdict else set()
+        failing = {result.exposure for result in verdict.with_failures} if verdict else set()
         measured: _Measured = {}
         for exposure in sorted(by_exposure, key=lambda i: (i not in failing, i)):
             # At least one, however slow the repository is.
@@ -276,7 +276,7 @@ class _Reader:
 
     def _assemble(
         self,
-        subject: str,
+        subject: Subject,
         measured: _Measured,
         headers: Mapping[int, Header],
     ) -> Statistics:
@@ -306,7 +306,7 @@ class _Reader:
             return tuple(map(finite, values)) if any(value is not None for value in values) else ()
 
         values = {name: tuple(row(exposure, name) for exposure in measured) for name in _STATISTICS}
-        is_flat = subject.startswith(Product.FLAT)
+        is_flat = subject.product is Product.FLAT
         statistics = Statistics(
             subject=subject,
             unit=next((header.unit for header in headers.values()), "ADU"),
@@ -342,18 +342,16 @@ class _Reader:
                     return replace(statistics, nominal_noise=())
         return statistics
 
-    def _thumbnails(self, subject: str, generated: StageResult | None) -> list[Thumbnail]:
+    def _thumbnails(self, subject: Subject, generated: StageResult | None) -> list[Thumbnail]:
         """Make the combined images of a subject small."""
-        dataset_type = self._pipelines.generators[Product(subject.partition(" ")[0])].dataset_type
+        dataset_type = self._pipelines.generators[subject.product].dataset_type
         if generated is not None and generated.collection is not None:
             refs = self._datasets(dataset_type, _run_of(self._butler, generated.collection))
         else:
             refs = list(self._references(dataset_type, subject))
         verdict = self._report.verdicts.get(subject)
         n_failures = Counter(
-            failure.detector
-            for result in (verdict.exposures if verdict else ())
-            for failure in result.failures
+            failure.detector for result in (verdict.results if verdict else ()) for failure in result.failures
         )
         named = [(str(ref.dataId.records["detector"].full_name), ref) for ref in refs]
         named.sort(key=lambda item: (-n_failures[item[0]], item[1].dataId["detector"]))
@@ -372,9 +370,9 @@ class _Reader:
             )
         return thumbnails
 
-    def _references(self, dataset_type: str, subject: str) -> Iterator[DatasetRef]:
-        """Yield the calibrations that frames were held against."""
-        option = f"input_collections_verify_{subject.partition(' ')[0].lower()}"
+    def _references(self, dataset_type: str, subject: Subject) -> Iterator[DatasetRef]:
+        """Yield the calibrations that frames were compared with."""
+        option = f"input_collections_verify_{subject.product.lower()}"
         collections = [name.strip() for name in str(self._report.config.get(option, "")).split(",")]
         dimensions = self._butler.get_dataset_type(dataset_type).dimensions
         for data_id in self._verified.get(subject, ()):
@@ -402,7 +400,7 @@ def _scatter(exposures: Iterable[dict[tuple[int, str], dict[str, Any]]]) -> Iter
 
 
 def _thumbnail(
-    array: np.ndarray, subject: str, dataset_type: str, detector: str, collection: str, *, reference: bool
+    array: np.ndarray, subject: Subject, dataset_type: str, detector: str, collection: str, *, reference: bool
 ) -> Thumbnail:
     """Make an image small, and stretch it as is usual for CCD frames.
 

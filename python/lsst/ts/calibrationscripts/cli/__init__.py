@@ -99,14 +99,15 @@ def plan(file: Path | None, as_json: bool) -> None:
     """Show what a run would do; without FILE, the daily default."""
     import datetime
 
+    from ..codec import plan_json
     from ..instruments import LATISS
     from ..plan import make_plan
     from ..report import itinerary
 
     config = _parse(_read(file))
-    run_plan = make_plan(config)
+    run_plan = make_plan(config, LATISS)
     if as_json:
-        click.echo(json.dumps(run_plan.to_dict(), indent=2))
+        click.echo(json.dumps(plan_json(run_plan), indent=2))
         return
     click.echo(itinerary(config, run_plan, LATISS, datetime.datetime.now().astimezone()))
 
@@ -141,7 +142,9 @@ def verdict(file: Path, image_type: str, instrument: str, threshold: int, as_jso
     """Judge a saved run-statistics file of cp_verify."""
     import yaml
 
+    from ..codec import to_json
     from ..instruments import INSTRUMENTS
+    from ..products import Product, Subject
     from ..report import verdict_text
     from ..verification import StatisticsError, judge
 
@@ -150,13 +153,13 @@ def verdict(file: Path, image_type: str, instrument: str, threshold: int, as_jso
     try:
         judged = judge(
             yaml.safe_load(_read(file)),
-            image_type.upper(),
+            Subject(Product(image_type.upper())),
             n_detectors=len(INSTRUMENTS[instrument].detectors),
             threshold=threshold,
         )
     except (yaml.YAMLError, StatisticsError, ValueError, RecursionError) as error:
         _fail(f"{file}: not usable as run statistics: {error}", ExitCode.INVALID)
-    click.echo(json.dumps(judged.to_dict(), indent=2) if as_json else verdict_text(judged))
+    click.echo(json.dumps(to_json(judged), indent=2) if as_json else verdict_text(judged))
     sys.exit(ExitCode.SUCCESS if judged.passed else ExitCode.INCOMPLETE)
 
 
@@ -301,12 +304,12 @@ def simulate(
 @click.option("--repo", help="Butler repository to read statistics and images from, again.")
 def make_report(file: Path, output: Path, repo: str | None) -> None:
     """Make the page of a run again, from its JSON."""
-    from ..files.runs import RunFileError
+    from ..codec import FormatError
     from ._report import remake_page
 
     try:
         html = remake_page(_read(file), repo)
-    except RunFileError as error:
+    except FormatError as error:
         _fail(f"{file}: {error}", ExitCode.INVALID)
     _write_page(output, html)
 
@@ -372,7 +375,9 @@ def _finish(report: RunReport, json_file: Path | None, repo: Path | None = None)
         if hint := access_hint(report, repo):
             click.echo(hint)
     if json_file is not None:
-        _write_json(json_file, report.to_dict())
+        from ..codec import to_json
+
+        _write_json(json_file, to_json(report))
     if report.state != "DONE":
         sys.exit(ExitCode.SCRIPT_FAILED)
     sys.exit(ExitCode.SUCCESS if report.complete else ExitCode.INCOMPLETE)

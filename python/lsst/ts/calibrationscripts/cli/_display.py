@@ -99,10 +99,10 @@ class ProgressWatcher:
         """Show that a frame has been taken."""
         self._progress.advance(self._lines[f"{StageKind.EXPOSE} {exposure.series}"])
 
-    def ended(self, stage: Stage, outcome: str) -> None:
+    def ended(self, stage: Stage, outcome: Outcome) -> None:
         """Show how a stage ended."""
         line = self._lines.get(stage.name)
-        style = _STYLES.get(Outcome(outcome), "red")
+        style = _STYLES.get(outcome, "red")
         shown = f"[{style}]{outcome}[/]"
         if line is None:
             self._lines[stage.name] = self._progress.add_task(stage.name, total=1, outcome=shown)

@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from ..observatory.script import BaseMakeCalibrations
+from ..outcomes import RunState
 from ..report import RunReport
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -89,4 +90,4 @@ def run_program(work: Coroutine[Any, Any, RunReport]) -> RunReport:
     except asyncio.CancelledError:
         reason = "interrupted before the script ran"
         click.echo(reason.capitalize() + ".", err=True)
-        return RunReport(state="STOPPED", reason=reason)
+        return RunReport(state=RunState.STOPPED, reason=reason)

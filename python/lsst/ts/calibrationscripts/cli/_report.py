@@ -6,13 +6,15 @@ from __future__ import annotations
 
 __all__ = ["remake_page", "show_trend"]
 
+from dataclasses import replace
 from pathlib import Path
 
 from ..butler.evidence import gather
 from ..butler.history import read_history
-from ..files.runs import load_runs, parse_run
+from ..codec import read_document
+from ..files.runs import load_runs
 from ..pages import run_page, trend_page
-from ..report import Evidence, RunReport
+from ..report import Evidence
 from ..trend import History, repository
 
 
@@ -33,20 +35,16 @@ def remake_page(text: str, repo: str | None) -> str:
 
     Raises
     ------
-    RunFileError
+    FormatError
         If the text is not a run's JSON.
     """
-    data = parse_run(text)
-    report = RunReport.from_dict(data)
+    document = read_document(text)
     if repo is not None:
-        evidence = gather(report, repo)
-    elif "evidence" in data:
-        evidence = Evidence.from_dict(data["evidence"])
-    else:
-        evidence = Evidence(
-            notes=("Statistics and images are not in the run's JSON; --repo REPO reads them.",)
-        )
-    return run_page(report, evidence, data.get("trend", ()))
+        document = replace(document, evidence=gather(document.report, repo))
+    elif document.evidence is None:
+        note = "Statistics and images are not in the run's JSON; --repo REPO reads them."
+        document = replace(document, evidence=Evidence(notes=(note,)))
+    return run_page(document)
 
 
 def show_trend(journals: Path, repo: str | None) -> tuple[str, History]:
@@ -74,13 +72,18 @@ def show_trend(journals: Path, repo: str | None) -> tuple[str, History]:
     """
     found = list(load_runs(journals))
     chosen = repo if repo is not None or not found else repository(found[0])
-    same = [data for data in found if repository(data) == chosen]
+    same = [document for document in found if repository(document) == chosen]
     notes = [f"Runs on the repository {chosen}, from {journals}."] if same else []
     if len(same) < len(found):
         notes.append(f"{len(found) - len(same)} runs on other repositories are left out.")
-    runs = list(History.from_json(same).runs)
+    runs = list(History.of_documents(same).runs)
     if repo is not None:
-        jobs = {stage["collection"] for data in same for stage in data["stages"] if stage["job_id"]}
+        jobs = {
+            result.collection
+            for document in same
+            for result in document.report.stages
+            if result.job_id and result.collection
+        }
         read = read_history(repo, jobs)
         runs += read
         notes.append(

@@ -22,6 +22,7 @@ from ..config import CalibrationConfig
 from ..observatory.make_latiss_calibrations import MakeLatissCalibrations
 from ..observatory.queue import LogMessage, run_script
 from ..observatory.sal import salobj
+from ..outcomes import RunState
 from ..plan import make_plan
 from ..report import RunReport
 from ._display import ProgressWatcher
@@ -45,7 +46,7 @@ async def run_on_sal(text: str, config: CalibrationConfig) -> RunReport:
     -------
     report : `RunReport`
     """
-    plan = make_plan(config)
+    plan = make_plan(config, MakeLatissCalibrations.instrument)
     scripts: list[MakeLatissCalibrations] = []
 
     with ProgressWatcher(plan) as watcher:
@@ -74,7 +75,7 @@ async def run_on_sal(text: str, config: CalibrationConfig) -> RunReport:
     report = scripts[0].report
     if report is None or report.state == "UNSTARTED":
         click.echo(f"The script ended {result.state}: {result.reason}", err=True)
-        return RunReport(state=result.state, reason=result.reason, config=config.to_dict())
+        return RunReport(state=RunState(result.state), reason=result.reason, config=config.to_dict())
     return report
 
 

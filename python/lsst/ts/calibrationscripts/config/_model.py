@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..instruments import ImageType
+from ..products import Product, Subject
 
 
 def image_types(script_mode: str) -> tuple[ImageType, ...]:
@@ -91,17 +92,22 @@ class Series:
     """Name or slot of the grating that flats are taken through; `None` leaves
     the wheel as it is."""
 
-    name: str = ""
-    """Unique in a run: the image type, and filter and grating too where a run
-    has several sets of flats."""
+    part: str = ""
+    """Filter and grating, where a run has several sets of flats."""
 
     exposures: tuple[int, ...] | None = None
     """Ids of frames taken earlier, all of them kept, their exposure times not
     known; `None` if the frames are to be taken."""
 
-    def __post_init__(self) -> None:
-        if not self.name:
-            object.__setattr__(self, "name", self.image_type.value)
+    @property
+    def subject(self) -> Subject:
+        """What identifies it in a run."""
+        return Subject(Product(self.image_type.value), self.part)
+
+    @property
+    def name(self) -> str:
+        """What people read."""
+        return self.subject.name
 
     @property
     def n(self) -> int:
@@ -136,7 +142,7 @@ def flat_series(flat_sets: Sequence[FlatSet], n_discard: int) -> tuple[Series, .
             flat_set.exp_times_flat,
             flat_set.filter,
             flat_set.grating,
-            f"{ImageType.FLAT} {flat_set.name}" if several else "",
+            flat_set.name if several else "",
         )
         for flat_set in flat_sets
     )
@@ -149,6 +155,16 @@ def earlier_series(exposures: Mapping[str, tuple[int, ...]]) -> tuple[Series, ..
         for image_type in ImageType
         if image_type in exposures
     )
+
+
+@dataclass(frozen=True)
+class ProductConfig:
+    """What is configured for a product."""
+
+    threshold: int
+    options: tuple[str, ...]
+    inputs: tuple[str, ...]
+    verify_inputs: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,6 +240,18 @@ class CalibrationConfig:
 
     notices: tuple[str, ...] = dataclasses.field(default=(), compare=False)
     """What the observer should know though it is no error."""
+
+    def of(self, product: Product) -> ProductConfig:
+        """Return what is configured for a product."""
+        source = Product.PTC if product is Product.GAIN else product
+        name = source.lower().removesuffix("_bootstrap")
+        own = getattr(self, f"input_collections_{name}")
+        return ProductConfig(
+            threshold=getattr(self, f"number_verification_tests_threshold_{name}", 8),
+            options=() if product.is_bootstrap else getattr(self, f"config_options_{name}"),
+            inputs=own,
+            verify_inputs=getattr(self, f"input_collections_verify_{name}", own),
+        )
 
     @property
     def series(self) -> tuple[Series, ...]:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
+from ..codec import read_record, to_json
 from ..ports import ObservatoryError
 from ..record import RunRecord
 
@@ -59,11 +60,11 @@ def load_record(folder: Path, run_id: str) -> RunRecord:
         are.
     """
     try:
-        return RunRecord.from_dict(json.loads((folder / f"{run_id}{_SUFFIX}").read_text(encoding="utf-8")))
+        return read_record((folder / f"{run_id}{_SUFFIX}").read_text(encoding="utf-8"))
     except FileNotFoundError:
         known = ", ".join(_runs(folder)[:_MAX_NAMED_RUNS]) or "none"
         raise LookupError(f"no journal of it in {folder}; the newest there: {known}") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError) as error:
         raise LookupError(f"its journal in {folder} cannot be read: {error}") from error
 
 
@@ -112,7 +113,7 @@ class FileJournal:
         new = self._file.with_name(f"{self._file.name}.new")
         try:
             with new.open("w", encoding="utf-8") as stream:
-                json.dump(record.to_dict(), stream, indent=1)
+                json.dump(to_json(record), stream, indent=1)
                 stream.flush()
                 os.fsync(stream.fileno())
             if FileJournal.on_write is not None:

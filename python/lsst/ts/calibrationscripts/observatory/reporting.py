@@ -6,16 +6,17 @@ from __future__ import annotations
 
 __all__ = ["WrittenReport", "write_report"]
 
-import json
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from .. import trend
 from ..butler.evidence import gather
+from ..codec import write_document
 from ..files.atomic import replace_file
 from ..files.runs import load_runs
 from ..pages import run_page
-from ..report import Evidence, RunReport
+from ..report import Evidence, RunDocument, RunReport
 
 
 class WrittenReport(NamedTuple):
@@ -58,11 +59,11 @@ def write_report(report: RunReport, repo: str, folder: Path) -> WrittenReport:
 
 
 def _write(report: RunReport, evidence: Evidence, folder: Path) -> WrittenReport:
-    data = {**report.to_dict(), "evidence": evidence.to_dict()}
-    warnings = trend.warnings(list(load_runs(folder)), data)
-    data["trend"] = list(warnings)
+    document = RunDocument(report, evidence)
+    warnings = trend.warnings(load_runs(folder), document)
+    document = replace(document, trend=warnings)
     written = WrittenReport(folder / f"{report.run_id}.html", folder / f"{report.run_id}.json", warnings)
     folder.mkdir(parents=True, exist_ok=True)
-    replace_file(written.json, json.dumps(data) + "\n")
-    replace_file(written.page, run_page(report, evidence, warnings))
+    replace_file(written.json, write_document(document))
+    replace_file(written.page, run_page(document))
     return written

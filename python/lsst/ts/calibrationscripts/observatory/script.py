@@ -22,7 +22,7 @@ from ..config import CalibrationConfig, ConfigurationError, load_schema, parse
 from ..files.journal import FileJournal, default_journal_dir, load_record
 from ..instruments import Instrument
 from ..plan import PlannedExposure, RunPlan, make_plan
-from ..ports import Camera, Ingest, JobService, ObservatoryError, Watcher
+from ..ports import Camera, Ingest, JobService, ObservatoryError, Watcher, World
 from ..procedure import Procedure
 from ..record import RunRecord
 from ..report import RunReport, itinerary
@@ -177,21 +177,18 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
         repository = ButlerRepository(
             self._config.repo, self.instrument, self.instrument.detector_ids(self._config.detectors)
         )
-        self._procedure = Procedure(
-            self._config,
-            self._plan,
+        world = World(
             camera=self.make_camera(self._config),
             ingest=self.make_ingest(self._config, repository),
             jobs=self.make_jobs(self._config),
             repository=repository,
             operator=_ScriptOperator(self),
             journal=self._journal,
-            record=self._record,
             group_id=self.image_group_id,
             clock=_now,
             watcher=self.watcher,
-            instrument=self.instrument,
         )
+        self._procedure = Procedure(self._config, self._plan, self.instrument, world, self._record)
         try:
             await _see_through(asyncio.create_task(self._procedure.run()))
         except ObservatoryError as error:

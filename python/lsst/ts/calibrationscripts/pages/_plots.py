@@ -21,6 +21,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from ..outcomes import Gain
+from ..products import StageKind
 from ..report import Panel, Place, RunReport, Span
 from ..verification import Verdict
 
@@ -45,8 +46,6 @@ _MAX_ROWS = 48
 _MAX_LABELS = 48
 _DPI = 110
 _DAY = 86_400.0
-_FRAME = re.compile(r"(.*) \d+/\d+, ")
-"""Names of frames in the timeline, such as ``BIAS 1/21, 0 s``."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,7 @@ def _figure(width: float, height: float) -> Iterator[Figure]:
 
 
 def _picture(figure: Figure, caption: str, *, raster: bool = False) -> Picture:
-    """Turn a figure into markup, with its caption for those who hear it."""
+    """Turn a figure into markup, with its caption for screen readers."""
     stream = io.BytesIO()
     width = round(figure.get_figwidth() * 72)
     if raster:
@@ -109,7 +108,7 @@ def _picture(figure: Figure, caption: str, *, raster: bool = False) -> Picture:
 def _short(exposures: Sequence[int]) -> tuple[list[str], str]:
     """Return labels of exposures, and what all of them begin with."""
     heads = {exposure // 100_000 for exposure in exposures}
-    if len(heads) != 1 or heads == {0}:
+    if len(heads) != 1:
         return [str(exposure) for exposure in exposures], ""
     return [f"{exposure % 100_000}" for exposure in exposures], f" (after {heads.pop()}00000)"
 
@@ -138,7 +137,7 @@ def failure_map(verdict: Verdict, places: Sequence[Place]) -> Picture | None:
         number of its amplifiers. `None` if none failed.
     """
     failures = [
-        (column, failure) for column, result in enumerate(verdict.exposures) for failure in result.failures
+        (column, failure) for column, result in enumerate(verdict.results) for failure in result.failures
     ]
     if not failures:
         return None
@@ -152,7 +151,7 @@ def failure_map(verdict: Verdict, places: Sequence[Place]) -> Picture | None:
         left_out = max(0, len(worst) - _MAX_ROWS)
         rows = sorted((name, "") for name, _ in worst[:_MAX_ROWS])
     index = {row: i for i, row in enumerate(rows)}
-    counts = {test: [[0] * len(verdict.exposures) for _ in rows] for test in tests}
+    counts = {test: [[0] * len(verdict.results) for _ in rows] for test in tests}
     for column, failure in failures:
         row = index.get((failure.detector, "" if by_detector else failure.amplifier))
         if row is not None:
@@ -170,10 +169,10 @@ def _draw_map(
 ) -> Picture:
     from matplotlib.colors import LinearSegmentedColormap
 
-    n_columns = len(verdict.exposures)
-    labels, head = _short([result.exposure for result in verdict.exposures])
-    if not verdict.of_exposures:
-        labels, head = ["all"], ""
+    n_columns = len(verdict.results)
+    labels, head = ["all"], ""
+    if verdict.of_exposures:
+        labels, head = _short([result.exposure for result in verdict.results if result.exposure is not None])
     several = len({detector for detector, _ in rows}) > 1
     names = [
         " ".join(filter(None, (detector if several or not amplifier else "", amplifier))) or "exposure"
@@ -340,16 +339,14 @@ def timeline_plot(report: RunReport) -> Picture | None:
     """
     if not report.timeline:
         return None
-    bad = {result.name for result in report.stages if not result.outcome.good}
+    bad = {result.stage for result in report.stages if not result.outcome.good}
     begin = min(span.begin for span in report.timeline)
     rows: dict[str, int] = {}
     stages: list[tuple[int, Span]] = []
     frames: list[tuple[int, Span]] = []
     for span in report.timeline:
-        frame = _FRAME.match(span.name)
-        name = f"expose {frame.group(1)}" if frame else span.name
-        row = rows.setdefault(name, len(rows))
-        (frames if frame else stages).append((row, span))
+        row = rows.setdefault(span.stage.name, len(rows))
+        (frames if span.frame else stages).append((row, span))
     longest = max(span.end for span in report.timeline) - begin
     unit, scale = ("minutes", 60.0) if longest > 180 else ("seconds", 1.0)
     start = datetime.datetime.fromtimestamp(begin, datetime.UTC)
@@ -360,7 +357,7 @@ def timeline_plot(report: RunReport) -> Picture | None:
     with _figure(8.6, 0.8 + 0.24 * len(rows)) as figure:
         axis = figure.subplots()
         for row, span in stages:
-            failed = span.name in bad
+            failed = span.stage in bad
             axis.barh(
                 row,
                 (span.end - span.begin) / scale,
@@ -369,7 +366,7 @@ def timeline_plot(report: RunReport) -> Picture | None:
                 color="none" if failed else BLUE,
                 edgecolor=VERMILION if failed else BLUE,
                 hatch="////" if failed else None,
-                alpha=0.35 if span.name.startswith("expose ") else 1.0,
+                alpha=0.35 if span.stage.kind is StageKind.EXPOSE else 1.0,
             )
         axis.barh(
             [row for row, _ in frames],

@@ -7,18 +7,18 @@ from __future__ import annotations
 __all__ = ["run_page"]
 
 import json
-import statistics
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from ..outcomes import Gain
+from ..outcomes import Gain, RunState, by_amplifier
 from ..report import (
     SCATTER_TOLERANCE,
     Evidence,
     Kind,
     Panel,
     Place,
+    RunDocument,
     RunReport,
     Statistics,
     conclusion,
@@ -35,23 +35,20 @@ _MARKS = {Kind.GOOD: "\u2713", Kind.HELD: "\u2717", Kind.FAILED: "\u2717", Kind.
 _MAX_GAIN_ROWS = 64
 
 
-def run_page(report: RunReport, evidence: Evidence, trend: Sequence[str] = ()) -> str:
+def run_page(document: RunDocument) -> str:
     """Show a run as a page of HTML.
 
     Parameters
     ----------
-    report : `RunReport`
-        The run.
-    evidence : `Evidence`
-        Its statistics and pictures.
-    trend : `~collections.abc.Sequence` [`str`], optional
-        What is unlike earlier runs.
+    document : `RunDocument`
+        The run, with the statistics and pictures that have been read.
 
     Returns
     -------
     html : `str`
-        A document that refers to no other.
+        A page that refers to no other file.
     """
+    report, evidence = document.report, document.evidence or Evidence()
     maps = [
         (verdict, failure_map(verdict, measured.places if (measured := evidence.of(subject)) else ()))
         for subject, verdict in report.verdicts.items()
@@ -86,7 +83,7 @@ def run_page(report: RunReport, evidence: Evidence, trend: Sequence[str] = ()) -
         products=products(report),
         marks=_MARKS,
         steps=next_steps(report),
-        trend=trend,
+        trend=document.trend,
         sections=[(anchor, name) for anchor, name, shown in sections if shown],
         maps=maps,
         panels=panels,
@@ -103,15 +100,15 @@ def run_page(report: RunReport, evidence: Evidence, trend: Sequence[str] = ()) -
 
 
 def _title(report: RunReport) -> str:
-    told = ", ".join(f"{product.name} {product.word}" for product in products(report))
-    outcome = told if report.state == "DONE" and told else conclusion(report)
+    each = ", ".join(f"{product.name} {product.word}" for product in products(report))
+    outcome = each if report.state is RunState.DONE and each else conclusion(report)
     return f"Run {report.run_id}: {outcome}" if report.run_id else outcome
 
 
 def _panels(measured: Statistics, verdict: Verdict | None) -> Iterator[Picture]:
-    failures: dict[int, list[tuple[str, str, str]]] = {
+    failures: dict[int | None, list[tuple[str, str, str]]] = {
         result.exposure: [(failure.detector, failure.amplifier, failure.test) for failure in result.failures]
-        for result in (verdict.exposures if verdict else ())
+        for result in (verdict.results if verdict else ())
     }
     by_name = {(place.name, place.amplifier): place for place in measured.places}
 
@@ -124,7 +121,7 @@ def _panels(measured: Statistics, verdict: Verdict | None) -> Iterator[Picture]:
 
     for panel in measured.panels():
         marked = [failed(panel, exposure) for exposure in measured.exposures]
-        yield panel_plot(panel, measured.subject, measured.places, marked)
+        yield panel_plot(panel, measured.subject.name, measured.places, marked)
 
 
 class _GainRow(NamedTuple):
@@ -140,29 +137,23 @@ class _GainRow(NamedTuple):
 
 
 def _gain_rows(gains: Sequence[Gain]) -> Iterator[_GainRow]:
-    by_amplifier: dict[tuple[int, str], list[Gain]] = {}
-    for gain in gains:
-        by_amplifier.setdefault((gain.detector, gain.amplifier), []).append(gain)
+    amplifiers = by_amplifier(gains)
     # A short table stays in the order of amplifiers.
-    sort = len(by_amplifier) > _MAX_GAIN_ROWS
-    for (detector, amplifier), same in by_amplifier.items():
-        values = [gain.gain for gain in same if gain.gain is not None]
-        mean = statistics.fmean(values) if values else None
-        reference = same[0].reference
-        difference = mean / reference - 1 if mean is not None and reference else None
+    sort = len(amplifiers) > _MAX_GAIN_ROWS
+    for each in amplifiers:
         yield _GainRow(
-            order=(-abs(difference or 0.0) if sort else 0.0, detector, amplifier),
-            detector=detector,
-            amplifier=amplifier,
-            mean="none" if mean is None else f"{mean:.3f}",
-            spread=f"{statistics.stdev(values):.3f}" if len(values) > 1 else "",
-            reference=f"{reference:.3f}" if reference else "",
-            difference="" if difference is None else f"{difference:+.1%}",
+            order=(-abs(each.difference or 0.0) if sort else 0.0, each.detector, each.amplifier),
+            detector=each.detector,
+            amplifier=each.amplifier,
+            mean="none" if each.mean is None else f"{each.mean:.3f}",
+            spread="" if each.spread is None else f"{each.spread:.3f}",
+            reference=f"{each.reference:.3f}" if each.reference else "",
+            difference="" if each.difference is None else f"{each.difference:+.1%}",
         )
 
 
 class _ThresholdRow(NamedTuple):
-    """A threshold and what was held against it."""
+    """A threshold and what was compared with it."""
 
     name: str
     what: str
@@ -172,37 +163,40 @@ class _ThresholdRow(NamedTuple):
 
 def _threshold_rows(verdict: Verdict) -> Iterator[_ThresholdRow]:
     thresholds = verdict.thresholds
-    per_detector: Counter[tuple[int, str, str]] = Counter(
+    per_detector: Counter[tuple[int | None, str, str]] = Counter(
         (result.exposure, failure.detector, failure.test)
-        for result in verdict.exposures
+        for result in verdict.results
         for failure in result.failures
     )
     most = max(per_detector.values(), default=0)
-    detectors: Counter[tuple[int, str]] = Counter(
+    detectors: Counter[tuple[int | None, str]] = Counter(
         (exposure, test)
         for (exposure, _, test), count in per_detector.items()
-        if count >= thresholds.per_detector
+        if count >= thresholds.failures_to_fail_detector
     )
-    worst = max((count for result in verdict.exposures for count in result.counts.values()), default=0)
+    worst = max((count for result in verdict.results for count in result.counts.values()), default=0)
     name = verdict.name
     yield _ThresholdRow(
-        name, "failures of one test type in a detector", thresholds.per_detector, f"{most} at most"
+        name,
+        "failures of one test type in a detector",
+        thresholds.failures_to_fail_detector,
+        f"{most} at most",
     )
     yield _ThresholdRow(
         name,
         "detectors that reach that, in one exposure",
-        thresholds.failed_detectors,
+        thresholds.detectors_to_fail,
         f"{max(detectors.values(), default=0)} at most",
     )
     yield _ThresholdRow(
         name,
         f"failures of one test type in {'an exposure' if verdict.of_exposures else 'all'}",
-        thresholds.per_exposure,
+        thresholds.failures_to_fail_exposure,
         f"{worst} at most",
     )
     if verdict.of_exposures:
-        found = f"{len(verdict.failed_exposures)} of {len(verdict.exposures)}"
-        yield _ThresholdRow(name, "exposures that fail", thresholds.failed_exposures, found)
+        found = f"{len(verdict.failed)} of {len(verdict.results)}"
+        yield _ThresholdRow(name, "exposures that fail", thresholds.exposures_to_fail, found)
 
 
 def _written(value: object) -> str:

@@ -1,6 +1,6 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Certification, each by itself or all together."""
+"""Certification, each product by itself or all together."""
 
 from __future__ import annotations
 
@@ -9,39 +9,29 @@ __all__ = ["Certifier"]
 import asyncio
 
 from ..outcomes import Certification
-from ..ports import CalibrationRepository, ObservatoryError, Operator
-from ..record import Recorder
+from ..ports import ObservatoryError
+from ..products import StageKind
+from ._context import Context
 
 
 class Certifier:
-    """Certifies what passed, one at a time.
+    """Certifies what passed, one at a time or all together.
 
     Parameters
     ----------
-    repository, operator
-        The world; see `lsst.ts.calibrationscripts.ports`.
-    recorder : `Recorder`
-        Where certifications are noted, and found if an earlier run made
-        them.
-    n_together : `int` or `None`
-        How many are certified together, all or none; `None` if each is
-        certified by itself.
+    context : `Context`
+        The run.
     """
 
-    def __init__(
-        self,
-        repository: CalibrationRepository,
-        operator: Operator,
-        recorder: Recorder,
-        n_together: int | None,
-    ) -> None:
-        self._repository = repository
-        self._operator = operator
-        self._recorder = recorder
-        self._resumed = recorder.record.resumed > 0
+    def __init__(self, context: Context) -> None:
+        self._repository = context.world.repository
+        self._operator = context.world.operator
+        self._recorder = context.recorder
+        self._resumed = context.recorder.record.resumed > 0
         self._lock = asyncio.Lock()
         self._stopped = False
-        self._n_together = n_together
+        self._together = context.config.certify == "together"
+        self._n_planned = len(context.plan.stages_of(StageKind.CERTIFY))
         self._batch: list[Certification] = []
         self._batch_certified: asyncio.Future[None] | None = None
         self.done: list[Certification] = []
@@ -63,14 +53,14 @@ class Certifier:
         ObservatoryError
             If that fails, for it or for those that belong together with it.
         """
-        if self._n_together is None:
+        if not self._together:
             async with self._lock:
                 await self._attempt(certification)
             return
         if self._batch_certified is None:
             self._batch_certified = asyncio.get_running_loop().create_future()
         self._batch.append(certification)
-        if len(self._batch) < self._n_together:
+        if len(self._batch) < self._n_planned:
             # The others need the same stages, so they come at the same time.
             await asyncio.shield(self._batch_certified)
             return
@@ -104,7 +94,7 @@ class Certifier:
         try:
             await self._repository.certify(*certifications)
         except ObservatoryError as error:
-            # It may have taken effect all the same.
+            # It may have taken effect nevertheless.
             for certification in certifications:
                 if not await self._repository.is_certified(certification):
                     raise

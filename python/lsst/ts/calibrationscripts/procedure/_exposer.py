@@ -1,206 +1,94 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Frames: taken, taken over from before, and seen into the Butler."""
+"""Frames: taken, or found, and waited for until they are in the Butler."""
 
 from __future__ import annotations
 
-__all__ = ["Exposer", "Frames"]
+__all__ = ["Exposer"]
 
 import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
 
-from ..config import CalibrationConfig, Series
-from ..instruments import ImageType, Instrument
+from ..config import Series
+from ..instruments import ImageType
 from ..light import LightLevel
-from ..plan import PlannedExposure, RunPlan, Stage
-from ..ports import (
-    CalibrationRepository,
-    Camera,
-    Ingest,
-    IngestReport,
-    LightError,
-    ObservatoryError,
-    Operator,
-    Watcher,
-)
-from ..record import Frame, Recorder
-from ._timeline import Timeline
+from ..plan import PlannedExposure, Stage
+from ..ports import IngestReport, LightError, ObservatoryError
+from ..products import StageId, StageKind, Subject
+from ..record import Frame
+from ._context import Context
+from ._frames import EarlierFrames, Frames
 
-_TELL_INTERVAL = 5.0
-"""Shortest time between two lines that tell of frames (s)."""
+_LOG_INTERVAL = 5.0
+"""Shortest time between two lines about frames (s)."""
 
 _FRAME_GRACE = 3.0
-"""What a stop waits for a frame under way, so as to learn its id (s)."""
-
-
-@dataclass
-class Frames:
-    """The frames that a series has."""
-
-    taken: list[tuple[int, PlannedExposure]] = field(default_factory=list)
-
-    @property
-    def ids(self) -> tuple[int, ...]:
-        """All of them."""
-        return tuple(exposure_id for exposure_id, _ in self.taken)
-
-    @property
-    def discarded(self) -> tuple[int, ...]:
-        """Those that are not to be processed."""
-        return tuple(exposure_id for exposure_id, planned in self.taken if planned.discard)
-
-    @property
-    def kept(self) -> tuple[int, ...]:
-        """Those that are to be processed."""
-        return tuple(exposure_id for exposure_id, planned in self.taken if not planned.discard)
-
-    @property
-    def kept_exp_times(self) -> tuple[float, ...]:
-        """Exposure times of those that are to be processed (s)."""
-        return tuple(planned.exp_time for _, planned in self.taken if not planned.discard)
+"""How long a stop waits for a frame under way, so as to learn its id (s)."""
 
 
 class Exposer:
     """Gets the frames of every series.
 
-    They come from the camera; from an earlier run that this one carries on;
-    or from the configuration, which may name exposures.
+    They come from the camera; from an earlier run that this one resumes; or
+    from the configuration, which may name exposures.
 
     Parameters
     ----------
-    config, plan, instrument
-        What is to be taken.
-    camera, ingest, repository, operator, watcher
-        The world; see `lsst.ts.calibrationscripts.ports`.
-    recorder : `Recorder`
-        Where frames are noted, and found if an earlier run noted them.
-    group_id : callable
-        Returns the group id of a frame.
-    timeline : `Timeline`
-        Where frames are noted with their time.
+    context : `Context`
+        The run.
     """
 
-    def __init__(
-        self,
-        config: CalibrationConfig,
-        plan: RunPlan,
-        instrument: Instrument,
-        *,
-        camera: Camera,
-        ingest: Ingest,
-        repository: CalibrationRepository,
-        operator: Operator,
-        watcher: Watcher | None,
-        recorder: Recorder,
-        group_id: Callable[[PlannedExposure], str],
-        timeline: Timeline,
-    ) -> None:
-        self._config = config
-        self._plan = plan
-        self._detectors = instrument.detector_ids(config.detectors)
-        self._camera = camera
-        self._ingest = ingest
-        self._repository = repository
-        self._operator = operator
-        self._watcher = watcher
-        self._recorder = recorder
-        self._group_id = group_id
-        self._timeline = timeline
-        self._untold: list[tuple[PlannedExposure, int]] = []
-        self._told_at = 0.0
-        self._given: dict[str, list[tuple[int, PlannedExposure]]] = {}
-        self._from_before: dict[tuple[str, int], int] = {}
-        self.frames = {series.name: Frames() for series in config.series}
-        """The frames so far, by the name of their series."""
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._config = context.config
+        self._world = context.world
+        self._recorder = context.recorder
+        self._earlier = EarlierFrames(context)
+        self._unlogged: list[tuple[PlannedExposure, int]] = []
+        self._logged_at = 0.0
+        self.frames = {series.subject: Frames() for series in context.config.series}
+        """The frames so far, by series."""
 
         self.tasks: set[asyncio.Task[LightLevel | None]] = set()
         """Looks at the light that nothing waits for."""
 
-        self.physical_filters: dict[str, str] = {}
+        self.physical_filters: dict[Subject, str] = {}
         """What each series of flats is taken through, once checked."""
 
     async def check(self) -> tuple[str, ...]:
-        """Return what keeps the frames from being had, if anything."""
-        await self._find_frames_from_before()
-        problems = await self._check_given()
-        if self._needs_camera:
-            problems += await self._camera.check()
+        """Return what prevents it from getting the frames, if anything."""
+        problems = await self._earlier.find()
+        if not all(map(self._earlier.all_taken, self._config.series)):
+            problems += await self._world.camera.check()
         if problems:
             return problems
         try:
             for series in self._flats:
-                self.physical_filters[series.name] = await self._physical_filter(series)
+                self.physical_filters[series.subject] = await self._physical_filter(series)
         except ObservatoryError as error:
             return (str(error),)
         if len(set(self.physical_filters.values())) < len(self.physical_filters):
-            return (f"flat_sets: two sets are of the same filter and grating: {self.physical_filters}",)
+            named = {series.name: name for series, name in self.physical_filters.items()}
+            return (f"flat_sets: two sets are of the same filter and grating: {named}",)
         return ()
 
     @property
     def _flats(self) -> tuple[Series, ...]:
         return tuple(series for series in self._config.series if series.image_type is ImageType.FLAT)
 
-    @property
-    def _needs_camera(self) -> bool:
-        return any(self._missing(series) for series in self._config.series)
-
-    def _missing(self, series: Series) -> bool:
-        """Tell whether the camera has to take frames of a series."""
-        planned = self._plan.exposures_of(series.name)
-        return any((series.name, exposure.number) not in self._from_before for exposure in planned)
-
-    async def _find_frames_from_before(self) -> None:
-        """Learn the ids of frames that an earlier run asked for."""
-        for frame in self._recorder.record.frames:
-            exposure_id = frame.exposure
-            if exposure_id is None:
-                exposure_id = await self._repository.exposure_of_group(frame.group_id)
-            if exposure_id is not None:
-                self._from_before[frame.series, frame.number] = exposure_id
-
-    async def _check_given(self) -> tuple[str, ...]:
-        """Look up the exposures that the configuration names."""
-        problems: list[str] = []
-        for series in self._config.series:
-            if not series.exposures:
-                continue
-            records = await self._repository.exposure_records(series.exposures)
-            lost = [str(i) for i in series.exposures if i not in records]
-            if lost:
-                problems.append(f"exposures: {', '.join(lost)}: not in the Butler")
-            wrong = [str(i) for i, r in records.items() if r.image_type.upper() != series.image_type]
-            if wrong:
-                problems.append(f"exposures: {', '.join(wrong)}: no {series.image_type} frames")
-            filters = sorted({r.physical_filter for r in records.values()})
-            if series.image_type is ImageType.FLAT and len(filters) > 1:
-                several = ", ".join(filters)
-                problems.append(f"exposures: flats of several filters, {several}; give those of one")
-            self._given[series.name] = [
-                (
-                    i,
-                    PlannedExposure(
-                        series.image_type, series.name, records[i].exp_time, False, number, series.n
-                    ),
-                )
-                for number, i in enumerate(series.exposures, start=1)
-                if i in records
-            ]
-        return tuple(problems)
-
     async def _physical_filter(self, series: Series) -> str:
-        if self._missing(series):
-            return await self._camera.physical_filter(series)
-        ids = [i for i, _ in self._given.get(series.name, [])]
-        ids += [i for (name, _), i in self._from_before.items() if name == series.name]
-        records = await self._repository.exposure_records(ids[:1])
+        if not self._earlier.all_taken(series):
+            return await self._world.camera.physical_filter(series)
+        exposure_id = self._earlier.any_of(series.subject)
+        ids = [] if exposure_id is None else [exposure_id]
+        records = await self._world.repository.exposure_records(ids)
         return next((record.physical_filter for record in records.values()), "")
 
     async def set_up_early(self) -> None:
         """Select the first filter at once: a stuck wheel costs no frames."""
         for series in self._flats[:1]:
-            if self._missing(series):
-                await self._camera.set_up(series)
+            if not self._earlier.all_taken(series):
+                await self._world.camera.set_up(series)
 
     async def expose(self, stage: Stage, useless: Callable[[], str | None]) -> str | None:
         """Get the frames of a series.
@@ -224,47 +112,46 @@ class Exposer:
         LightError
             If the first flat has a level that the observer does not accept.
         """
-        series = next(series for series in self._config.series if series.name == stage.subject)
-        frames = self.frames[series.name]
-        frames.taken.extend(self._given.get(series.name, []))
+        series = next(series for series in self._config.series if series.subject == stage.subject)
+        frames = self.frames[series.subject]
+        frames.taken.extend(self._earlier.given(series.subject))
         is_set_up = series.image_type is not ImageType.FLAT
-        for exposure in self._plan.exposures_of(series.name):
-            exposure_id = self._from_before.get((series.name, exposure.number))
+        for exposure in self._context.plan.exposures_of(series.subject):
+            exposure_id = self._earlier.id_of(exposure)
             if exposure_id is None:
                 if cause := useless():
                     return cause
                 if not is_set_up:
-                    await self._camera.set_up(series)
+                    await self._world.camera.set_up(series)
                     is_set_up = True
-                await self._operator.checkpoint(exposure.label)
+                await self._world.operator.checkpoint(exposure.label)
                 exposure_id = await self._take(exposure, frames)
-                self._tell(exposure, exposure_id)
+                self._log(exposure, exposure_id)
                 if series.image_type is ImageType.FLAT and exposure.number == 1:
                     await self._look_at_light(series, exposure_id, exposure.exp_time)
                 await asyncio.sleep(self._config.wait_between_exposures)
             else:
                 frames.taken.append((exposure_id, exposure))
-            if self._watcher:
-                self._watcher.taken(exposure)
+            if self._world.watcher:
+                self._world.watcher.taken(exposure)
         return None
 
-    def _tell(self, exposure: PlannedExposure, exposure_id: int) -> None:
-        """Tell of frames, several at a time if they come quickly."""
+    def _log(self, exposure: PlannedExposure, exposure_id: int) -> None:
+        """Log frames, several in a line if they come quickly."""
         now = asyncio.get_running_loop().time()
-        self._untold.append((exposure, exposure_id))
-        if now < self._told_at + _TELL_INTERVAL and exposure.number < exposure.series_length:
+        self._unlogged.append((exposure, exposure_id))
+        if now < self._logged_at + _LOG_INTERVAL and exposure.number < exposure.series_length:
             return
-        first = self._untold[0][0].number
-        which = (
-            exposure.label if len(self._untold) == 1 else f"{exposure.series} {first} to {exposure.number}"
-        )
-        plural = "s" if len(self._untold) > 1 else ""
-        self._operator.info(f"{which}: exposure{plural} {', '.join(str(i) for _, i in self._untold)}")
-        self._untold.clear()
-        self._told_at = now
+        first = self._unlogged[0][0].number
+        several = len(self._unlogged) > 1
+        which = f"{exposure.series} {first} to {exposure.number}" if several else exposure.label
+        ids = ", ".join(str(i) for _, i in self._unlogged)
+        self._world.operator.info(f"{which}: exposure{'s' if several else ''} {ids}")
+        self._unlogged.clear()
+        self._logged_at = now
 
     async def _look_at_light(self, series: Series, exposure_id: int, exp_time: float) -> None:
-        """Tell the level of the first flat, or give the set up for it."""
+        """Log the level of the first flat, or refuse the set for it."""
         look = asyncio.create_task(self._light_level(series, exposure_id, exp_time))
         if self._config.flat_counts_min is None and self._config.flat_counts_max is None:
             self.tasks.add(look)
@@ -278,34 +165,36 @@ class Exposer:
             raise LightError(f"{level.text} The rest of the set is not taken")
 
     async def _light_level(self, series: Series, exposure_id: int, exp_time: float) -> LightLevel | None:
-        await self._ingest.wait([exposure_id])
+        operator = self._world.operator
+        await self._world.ingest.wait([exposure_id])
         try:
-            counts = await self._repository.raw_level(exposure_id)
+            counts = await self._world.repository.raw_level(exposure_id)
         except ObservatoryError as error:
-            self._operator.warning(f"{series.name}: the level of the first flat is not known: {error}")
+            operator.warning(f"{series.name}: the level of the first flat is not known: {error}")
             return None
         level = LightLevel(
             series.name,
             exposure_id,
             exp_time,
             counts,
-            self._config.flat_counts_min,
-            self._config.flat_counts_max,
+            usable_range=self._context.instrument.usable_counts,
+            minimum=self._config.flat_counts_min,
+            maximum=self._config.flat_counts_max,
         )
         if level.acceptable:
-            (self._operator.info if level.usable else self._operator.warning)(level.text)
+            (operator.info if level.usable else operator.warning)(level.text)
         return level
 
     async def _take(self, exposure: PlannedExposure, frames: Frames) -> int:
-        group_id = self._group_id(exposure)
-        self._account_for_retake(exposure)
+        group_id = self._world.group_id(exposure)
+        self._note_retake(exposure)
         self._recorder.frame(Frame(exposure.series, exposure.number, group_id))
-        self._timeline.begin(exposure.label)
-        take = asyncio.create_task(self._camera.take(exposure, group_id))
+        self._context.timeline.begin(_stage_of(exposure), exposure.label)
+        take = asyncio.create_task(self._world.camera.take(exposure, group_id))
         try:
             exposure_id = await asyncio.shield(take)
         except asyncio.CancelledError:
-            # The camera ends the frame all the same.
+            # The camera completes the frame in any case.
             done, _ = await asyncio.wait({take}, timeout=_FRAME_GRACE)
             if done and not take.cancelled() and take.exception() is None:
                 self._keep(exposure, group_id, take.result(), frames)
@@ -316,13 +205,13 @@ class Exposer:
         return exposure_id
 
     def _keep(self, exposure: PlannedExposure, group_id: str, exposure_id: int, frames: Frames) -> None:
-        self._timeline.end(exposure.label)
+        self._context.timeline.end(_stage_of(exposure), exposure.label)
         frames.taken.append((exposure_id, exposure))
-        self._ingest.expect(exposure_id)
+        self._world.ingest.expect(exposure_id)
         self._recorder.frame(Frame(exposure.series, exposure.number, group_id, exposure_id))
 
-    def _account_for_retake(self, exposure: PlannedExposure) -> None:
-        """Tell if a frame was asked for before, but cannot be found."""
+    def _note_retake(self, exposure: PlannedExposure) -> None:
+        """Note that a frame was asked for before, but cannot be found."""
         asked = {(frame.series, frame.number) for frame in self._recorder.record.frames}
         if (exposure.series, exposure.number) in asked:
             self._recorder.repeat(
@@ -330,32 +219,37 @@ class Exposer:
                 "taken again"
             )
 
-    async def see_ingested(self, stage: Stage) -> tuple[str, ...]:
+    async def wait_for_ingest(self, series: Subject) -> tuple[str, ...]:
         """Wait until the frames of a series are in the Butler.
+
+        Parameters
+        ----------
+        series : `Subject`
+            Which series.
 
         Returns
         -------
         problems : `tuple` [`str`, ...]
             What is not in it, and why.
         """
-        frames = self.frames[stage.subject]
-        old = [i for i in frames.ids if i in self._old_ids]
-        there = await self._repository.raws(old)
-        present = {i for i in old if all((i, detector) in there for detector in self._detectors)}
+        frames, operator = self.frames[series], self._world.operator
+        old = [i for i in frames.ids if i in self._earlier.ids]
+        there = await self._world.repository.raws(old)
+        detectors = self._context.detectors
+        present = {i for i in old if all((i, detector) in there for detector in detectors)}
         for exposure_id in set(old) - present:
-            self._ingest.expect(exposure_id)
-        report = await self._ingest.wait([i for i in frames.ids if i not in present])
+            self._world.ingest.expect(exposure_id)
+        report = await self._world.ingest.wait([i for i in frames.ids if i not in present])
         for exposure_id in report.late:
-            self._operator.warning(f"Exposure {exposure_id} is in the Butler, though the OODS never said so.")
+            operator.warning(f"Exposure {exposure_id} is in the Butler, but the OODS never reported it.")
         discarded = set(frames.discarded)
         for lost in sorted(discarded & ({i for i, _ in report.failures} | set(report.missing))):
-            self._operator.warning(f"Exposure {lost}, which is discarded anyway, was not ingested.")
+            operator.warning(f"Exposure {lost}, which is discarded anyway, was not ingested.")
         return _ingest_problems(report, discarded)
 
-    @property
-    def _old_ids(self) -> set[int]:
-        given = {i for frames in self._given.values() for i, _ in frames}
-        return given | set(self._from_before.values())
+
+def _stage_of(exposure: PlannedExposure) -> StageId:
+    return StageId(StageKind.EXPOSE, exposure.series)
 
 
 def _ingest_problems(report: IngestReport, discarded: set[int]) -> tuple[str, ...]:
@@ -370,24 +264,3 @@ def _ingest_problems(report: IngestReport, discarded: set[int]) -> tuple[str, ..
         remark = f" ({report.remark})" if report.remark else ""
         problems.append(f"not in the Butler: exposure(s) {ids}{remark}; resume the run once they are")
     return tuple(problems)
-
-
-def raise_if_dropped(exposures: Sequence[int], seen: Sequence[int]) -> None:
-    """Tell of exposures that a job left out.
-
-    Parameters
-    ----------
-    exposures, seen : `~collections.abc.Sequence` [`int`]
-        What the job was given, and what it used.
-
-    Raises
-    ------
-    ObservatoryError
-        If it used less.
-    """
-    dropped = sorted(set(exposures) - set(seen))
-    if dropped:
-        raise ObservatoryError(
-            f"the job left out {len(dropped)} of {len(exposures)} exposures without a word: "
-            + ", ".join(map(str, dropped))
-        )

@@ -1,6 +1,6 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Jobs: submitted, retried, taken over from before, aborted."""
+"""Jobs: submitted, retried, adopted from an earlier run, aborted."""
 
 from __future__ import annotations
 
@@ -11,18 +11,12 @@ import itertools
 
 from ..outcomes import Outcome
 from ..plan import JobRequest, Stage
-from ..ports import (
-    CalibrationRepository,
-    JobLostError,
-    JobRefusedError,
-    JobService,
-    ObservatoryError,
-    Operator,
-)
-from ..record import Recorder
+from ..ports import JobLostError, JobRefusedError, ObservatoryError
+from ..products import StageId
+from ._context import Context
 
 _READY_TIMEOUT = 60.0
-"""What a retry waits for the OCPS to be there again (s)."""
+"""How long a retry waits for the job service to be ready again (s)."""
 
 
 class JobRunner:
@@ -30,38 +24,27 @@ class JobRunner:
 
     Parameters
     ----------
-    jobs, repository, operator
-        The world; see `lsst.ts.calibrationscripts.ports`.
-    recorder : `Recorder`
-        Where jobs are noted, and found if an earlier run noted them.
-    retries : `int`
-        How often a job that was refused or lost is submitted again.
+    context : `Context`
+        The run; its record names the jobs of an earlier one.
     """
 
-    def __init__(
-        self,
-        jobs: JobService,
-        repository: CalibrationRepository,
-        operator: Operator,
-        recorder: Recorder,
-        retries: int,
-    ) -> None:
-        self._jobs = jobs
-        self._repository = repository
-        self._operator = operator
-        self._recorder = recorder
-        self._retries = retries
+    def __init__(self, context: Context) -> None:
+        self._jobs = context.world.jobs
+        self._repository = context.world.repository
+        self._operator = context.world.operator
+        self._recorder = context.recorder
+        self._retries = context.config.job_retries
         self._running: set[str] = set()
         self._submissions: set[asyncio.Task[str]] = set()
-        self._earlier = recorder.record
-        self.ids: dict[str, str] = {
-            name: job_id for name, job_id in self._earlier.jobs.items() if self._ended_well(name)
+        self._earlier = context.recorder.record
+        self.ids: dict[StageId, str] = {
+            job.stage: job.job_id for job in self._earlier.jobs if self._ended_well(job.stage)
         }
-        """Id of each stage's job, by the stage's name."""
+        """Id of each stage's job."""
 
-    def _ended_well(self, stage_name: str) -> bool:
-        """Tell whether an earlier run has seen a stage's job to its end."""
-        result = self._earlier.stage(stage_name)
+    def _ended_well(self, stage: StageId) -> bool:
+        """Return whether an earlier run has seen a stage's job to its end."""
+        result = self._earlier.result_of(stage)
         return result is not None and result.outcome in (Outcome.PASSED, Outcome.HELD)
 
     async def run(self, stage: Stage, request: JobRequest, dataset_type: str) -> str:
@@ -74,7 +57,7 @@ class JobRunner:
         request : `JobRequest`
             The job.
         dataset_type : `str`
-            Its last product, which tells that a job is complete.
+            Its last product, by which a complete job is known.
 
         Returns
         -------
@@ -85,10 +68,10 @@ class JobRunner:
         ObservatoryError
             If it failed, or was refused or lost too often.
         """
-        if stage.name in self.ids:
-            return self.ids[stage.name]
+        if stage.id in self.ids:
+            return self.ids[stage.id]
         if await self._adopt(stage, dataset_type):
-            return self.ids[stage.name]
+            return self.ids[stage.id]
         for attempt in itertools.count():
             try:
                 return await self._run_once(stage, request)
@@ -96,7 +79,7 @@ class JobRunner:
                 last = attempt >= self._retries
                 if await self._came_to_its_end(stage, dataset_type, patiently=not last):
                     self._operator.warning(f"{stage.name}: {error}; but its product is complete.")
-                    return self.ids[stage.name]
+                    return self.ids[stage.id]
                 await self._abort_if_running(stage)
                 if last:
                     raise
@@ -107,28 +90,28 @@ class JobRunner:
         raise AssertionError("unreachable")
 
     async def _came_to_its_end(self, stage: Stage, dataset_type: str, *, patiently: bool) -> bool:
-        """Tell whether a job that was lost has made its product after all."""
-        complete = await self._has_product(self.ids.get(stage.name), dataset_type)
+        """Return whether a job that was lost has made its product."""
+        complete = await self._has_product(self.ids.get(stage.id), dataset_type)
         if not complete and patiently:
             # A job outlives its service; its product may come meanwhile.
             await self._jobs.wait_ready(_READY_TIMEOUT)
-            complete = await self._has_product(self.ids.get(stage.name), dataset_type)
+            complete = await self._has_product(self.ids.get(stage.id), dataset_type)
         if complete:
-            self._running.discard(self.ids[stage.name])
+            self._running.discard(self.ids[stage.id])
         return complete
 
     async def _adopt(self, stage: Stage, dataset_type: str) -> bool:
-        """Take over a job whose end nobody saw, if it came to its end."""
-        job_id = self._earlier.jobs.get(stage.name)
-        result = self._earlier.stage(stage.name)
+        """Adopt a job whose end was not seen, if it came to its end."""
+        job_id = self._earlier.job_of(stage.id)
+        result = self._earlier.result_of(stage.id)
         if job_id is None or (result is not None and result.outcome is not Outcome.ABORTED):
             return False
         if await self._has_product(job_id, dataset_type):
-            self._operator.info(f"{stage.name}: job {job_id} of before the interruption is complete.")
-            self.ids[stage.name] = job_id
+            self._operator.info(f"{stage.name}: job {job_id} from before the interruption is complete.")
+            self.ids[stage.id] = job_id
             return True
         if result is None:
-            # Nobody knows whether it still runs.
+            # It may still run.
             await self._abort(job_id)
         self._recorder.repeat(f"{stage.name}: job {job_id} was interrupted; submitted again")
         return False
@@ -149,8 +132,8 @@ class JobRunner:
             raise
         self._running.add(job_id)
         self._submissions.discard(submission)
-        self.ids[stage.name] = job_id
-        self._recorder.job(stage.name, job_id)
+        self.ids[stage.id] = job_id
+        self._recorder.job(stage.id, job_id)
         self._operator.info(f"{stage.name}: job {job_id}, log {self._jobs.log_path(job_id)}")
         result = await self._jobs.result(job_id)
         self._running.discard(job_id)
@@ -159,7 +142,7 @@ class JobRunner:
         return job_id
 
     async def _abort_if_running(self, stage: Stage) -> None:
-        job_id = self.ids.get(stage.name)
+        job_id = self.ids.get(stage.id)
         if job_id is not None and job_id in self._running:
             await self._abort(job_id)
 

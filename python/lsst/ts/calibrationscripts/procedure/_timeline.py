@@ -8,6 +8,7 @@ __all__ = ["Timeline"]
 
 from collections.abc import Callable
 
+from ..products import StageId
 from ..report import Span
 
 
@@ -22,17 +23,17 @@ class Timeline:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._begun: dict[str, float] = {}
-        self._ended: dict[str, Span] = {}
+        self._begun: dict[tuple[StageId, str], float] = {}
+        self._ended: dict[tuple[StageId, str], Span] = {}
 
-    def begin(self, name: str) -> None:
-        """Note that something begins."""
-        self._begun[name] = self._clock()
+    def begin(self, stage: StageId, frame: str = "") -> None:
+        """Note that a stage, or a frame of it, begins."""
+        self._begun[stage, frame] = self._clock()
 
-    def end(self, name: str) -> None:
-        """Note that something ends; what never began is passed over."""
-        if name in self._begun:
-            self._ended[name] = Span(name, self._begun[name], self._clock())
+    def end(self, stage: StageId, frame: str = "") -> None:
+        """Note that it ends; what never began is not noted."""
+        if (stage, frame) in self._begun:
+            self._ended[stage, frame] = Span(stage, self._begun[stage, frame], self._clock(), frame)
 
     @property
     def spans(self) -> tuple[Span, ...]:

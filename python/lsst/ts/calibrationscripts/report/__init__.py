@@ -11,12 +11,15 @@ __all__ = [
     "Limits",
     "Panel",
     "Place",
+    "ProductOutcome",
+    "RunDocument",
     "RunReport",
     "Span",
     "Statistics",
     "Thumbnail",
     "conclusion",
     "gains_text",
+    "held_reason",
     "itinerary",
     "next_steps",
     "products",
@@ -26,6 +29,6 @@ __all__ = [
 
 from ._evidence import SCATTER_TOLERANCE, Evidence, Limits, Panel, Place, Statistics, Thumbnail
 from ._itinerary import itinerary
-from ._model import RunReport, Span
-from ._plain import Kind, conclusion, next_steps, products
+from ._model import RunDocument, RunReport, Span
+from ._plain import Kind, ProductOutcome, conclusion, held_reason, next_steps, products
 from ._text import gains_text, summary_text, verdict_text

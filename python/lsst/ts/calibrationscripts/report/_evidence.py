@@ -19,7 +19,9 @@ import math
 import statistics as numbers
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from ..products import Product, Subject
 
 NOISE_TOLERANCE = 0.05
 """Largest relative difference of the noise of biases and darks to the
@@ -46,13 +48,13 @@ class Place(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """What a value must not leave; `None` where there is no limit."""
+    """Limits of a value; `None` where there is no limit."""
 
     low: float | None
     high: float | None
 
     def hold(self, value: float) -> bool:
-        """Tell whether a value lies within."""
+        """Return whether a value is within."""
         return (self.low is None or value >= self.low) and (self.high is None or value <= self.high)
 
 
@@ -81,8 +83,8 @@ class Panel:
 class Statistics:
     """What verification measured on exposures of one kind."""
 
-    subject: str
-    """What was verified: an image type, and its part if there are several."""
+    subject: Subject
+    """What was verified."""
 
     unit: str
     """Of all statistics: ADU or electron."""
@@ -93,7 +95,7 @@ class Statistics:
     """By statistic of cp_verify (``MEAN``, ``NOISE``, ...), by exposure."""
 
     nominal_noise: Row = ()
-    """What the noise was held against; nothing where that is not known."""
+    """What the noise was compared with; empty where that is not known."""
 
     two_sided: bool = True
     """Whether noise that is too low fails as well."""
@@ -105,13 +107,8 @@ class Statistics:
     """By exposure, the largest scatter of a detector's amplifier means,
     relative to their mean; flats alone have it."""
 
-    @property
-    def image_type(self) -> str:
-        """The type of the exposures."""
-        return self.subject.partition(" ")[0]
-
     def panels(self) -> tuple[Panel, ...]:
-        """Return noise and mean with the limits that they are held to.
+        """Return noise and mean with their limits.
 
         Returns
         -------
@@ -124,7 +121,7 @@ class Statistics:
         of MEAN; the mean has no limit for a single amplifier.
         """
         noise, mean = self.values.get("NOISE", ()), self.values.get("MEAN", ())
-        if self.image_type == "FLAT":
+        if self.subject.product is Product.FLAT:
             ratio = tuple(tuple(map(_over_root, *rows)) for rows in zip(noise, mean, strict=True))
             at_most_one = tuple(Limits(None, 1.0) for _ in self.places)
             return (
@@ -157,39 +154,12 @@ class Statistics:
             if (median := _median(column)) is not None
         }
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready form."""
-        return {
-            **self.__dict__,
-            "exposures": list(self.exposures),
-            "places": [list(place) for place in self.places],
-            "values": {name: [list(row) for row in rows] for name, rows in self.values.items()},
-            "nominal_noise": list(self.nominal_noise),
-            "level": list(self.level),
-            "scatter": list(self.scatter),
-        }
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Statistics:
-        """Read back what `to_dict` wrote."""
-        return cls(
-            **{
-                **data,
-                "exposures": tuple(data["exposures"]),
-                "places": tuple(Place(*place) for place in data["places"]),
-                "values": {name: tuple(map(tuple, rows)) for name, rows in data["values"].items()},
-                "nominal_noise": tuple(data["nominal_noise"]),
-                "level": tuple(data["level"]),
-                "scatter": tuple(data["scatter"]),
-            }
-        )
-
 
 @dataclass(frozen=True)
 class Thumbnail:
     """A combined image, made small."""
 
-    subject: str
+    subject: Subject
     dataset_type: str
     detector: str
     """The detector's name."""
@@ -221,26 +191,9 @@ class Evidence:
     notes: tuple[str, ...] = ()
     """What is missing, and why."""
 
-    def of(self, subject: str) -> Statistics | None:
+    def of(self, subject: Subject) -> Statistics | None:
         """Return the statistics of what was verified, if there are any."""
         return next((statistics for statistics in self.statistics if statistics.subject == subject), None)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready form."""
-        return {
-            "statistics": [statistics.to_dict() for statistics in self.statistics],
-            "thumbnails": [dict(thumbnail.__dict__) for thumbnail in self.thumbnails],
-            "notes": list(self.notes),
-        }
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Evidence:
-        """Read back what `to_dict` wrote."""
-        return cls(
-            statistics=tuple(map(Statistics.from_dict, data["statistics"])),
-            thumbnails=tuple(Thumbnail(**entry) for entry in data["thumbnails"]),
-            notes=tuple(data["notes"]),
-        )
 
 
 def _over_root(noise: float | None, mean: float | None) -> float | None:

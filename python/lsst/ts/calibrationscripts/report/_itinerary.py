@@ -1,6 +1,6 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A plan in the words of an observer, before pressing run."""
+"""A plan in an observer's words, before it is run."""
 
 from __future__ import annotations
 
@@ -10,27 +10,20 @@ import datetime
 import itertools
 from collections.abc import Iterator
 
-from ..config import CalibrationConfig
-from ..instruments import Instrument
+from ..config import CalibrationConfig, Series
+from ..instruments import ImageType, Instrument
 from ..pipelines import GENERATIONS
 from ..plan import RunPlan, Stage
-from ..products import StageKind
+from ..products import StageId, StageKind
 
 _TAI_MINUS_UTC = datetime.timedelta(seconds=37)
 """Since 2017; IERS Bulletin C announces no other leap second."""
-
-_MEGABYTE = 1e6
-_RAW_SIZE = 38.0
-"""A raw frame of one detector (MB)."""
-
-_PROCESSED_SIZE = 65.0
-"""A frame of one detector after instrument signature removal (MB)."""
 
 
 def itinerary(
     config: CalibrationConfig, plan: RunPlan, instrument: Instrument, begin: datetime.datetime
 ) -> str:
-    """Tell what a run will do, when, and what it leaves behind.
+    """Return what a run will do, when, and what it leaves.
 
     Parameters
     ----------
@@ -50,7 +43,7 @@ def itinerary(
     lines = [f"{len(plan.exposures)} exposures, {_clock(plan.duration)} (h:mm:ss) in all"]
     lines += _table(
         ("series", "frames", "discarded", "exposure times", "exposed", "filter, grating"),
-        [_series_row(config, plan, name) for name in dict.fromkeys(e.series for e in plan.exposures)],
+        [_series_row(series, plan) for series in config.series if plan.exposures_of(series.subject)],
     )
     lines.append("Stages, each below the last one that it waits for, and when it can start (h:mm:ss):")
     lines += _tree(plan)
@@ -67,9 +60,8 @@ def _clock(seconds: float) -> str:
     return str(datetime.timedelta(seconds=round(seconds)))
 
 
-def _series_row(config: CalibrationConfig, plan: RunPlan, name: str) -> tuple[str, ...]:
-    series = next(series for series in config.series if series.name == name)
-    frames = plan.exposures_of(name)
+def _series_row(series: Series, plan: RunPlan) -> tuple[str, ...]:
+    frames = plan.exposures_of(series.subject)
     times = ", ".join(
         f"{len(list(same))} x {exp_time:g} s"
         for exp_time, same in itertools.groupby(frame.exp_time for frame in frames)
@@ -77,12 +69,12 @@ def _series_row(config: CalibrationConfig, plan: RunPlan, name: str) -> tuple[st
     wheels = [series.filter, series.grating]
     given = ", ".join("as it is" if wheel is None else str(wheel) for wheel in wheels)
     return (
-        name,
+        series.name,
         str(len(frames)),
         str(series.n_discard),
         times,
         f"{sum(series.exp_times):g} s",
-        given if series.image_type == "FLAT" else "",
+        given if series.image_type is ImageType.FLAT else "",
     )
 
 
@@ -98,17 +90,17 @@ def _table(headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> Iterator[s
 def _tree(plan: RunPlan) -> Iterator[str]:
     starts = plan.starts
     waits = {
-        stage.name: max(stage.needs + stage.after, key=lambda name: starts[name], default=None)
+        stage.id: max(stage.needs + stage.after, key=lambda other: starts[other], default=None)
         for stage in plan.stages
     }
 
-    def below(parent: str | None, depth: int) -> Iterator[tuple[int, Stage]]:
+    def below(parent: StageId | None, depth: int) -> Iterator[tuple[int, Stage]]:
         for stage in plan.stages:
-            if waits[stage.name] == parent:
+            if waits[stage.id] == parent:
                 yield depth, stage
-                yield from below(stage.name, depth + 1)
+                yield from below(stage.id, depth + 1)
 
-    rows = [("  " * depth + stage.name, _clock(starts[stage.name])) for depth, stage in below(None, 0)]
+    rows = [("  " * depth + stage.name, _clock(starts[stage.id])) for depth, stage in below(None, 0)]
     width = max((len(name) for name, _ in rows), default=0)
     yield from (f"    {name:{width}}  {start:>8}" for name, start in rows)
 
@@ -116,18 +108,17 @@ def _tree(plan: RunPlan) -> Iterator[str]:
 def _disk(config: CalibrationConfig, plan: RunPlan, instrument: Instrument) -> float:
     """Return what the frames and what jobs make of them take (GB)."""
     n_detectors = len(instrument.detector_ids(config.detectors))
-    kept = {series.name: series.n for series in config.series}
-    processed = sum(kept[name] for stage in plan.stages if stage.job for name in stage.job.series)
-    megabytes = len(plan.exposures) * _RAW_SIZE + processed * _PROCESSED_SIZE
-    return n_detectors * megabytes * _MEGABYTE / 1e9
+    kept = {series.subject: series.n for series in config.series}
+    processed = sum(kept[series] for stage in plan.stages if stage.job for series in stage.job.series)
+    size = len(plan.exposures) * instrument.raw_size + processed * instrument.processed_size
+    return n_detectors * size / 1e9
 
 
 def _certified(config: CalibrationConfig, plan: RunPlan) -> Iterator[str]:
     generators = GENERATIONS[config.pipeline_generation].generators
     types = [
-        f"{generators[stage.product].dataset_type} {stage.part}".rstrip()
-        for stage in plan.stages
-        if stage.kind is StageKind.CERTIFY
+        f"{generators[stage.subject.product].dataset_type} {stage.subject.part}".rstrip()
+        for stage in plan.stages_of(StageKind.CERTIFY)
     ]
     if not types:
         yield "Nothing is to be certified."

@@ -4,52 +4,64 @@
 
 from __future__ import annotations
 
-__all__ = ["RunReport", "Span"]
+__all__ = ["RunDocument", "RunReport", "Span"]
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..outcomes import Certification, Gain, StageResult
+from ..instruments import ImageType
+from ..outcomes import Certification, Gain, RunState, StageResult
+from ..products import StageId, Subject
 from ..verification import Verdict
+from ._evidence import Evidence
 
 
 @dataclass(frozen=True)
 class Span:
-    """A frame or a stage in time."""
+    """A stage, or a frame of it, in time."""
 
-    name: str
+    stage: StageId
+
     begin: float
     """TAI, as a Unix timestamp (s)."""
 
     end: float
     """TAI, as a Unix timestamp (s)."""
 
+    frame: str = ""
+    """Label of the frame; "" for the stage as a whole."""
+
+    @property
+    def name(self) -> str:
+        """What people read."""
+        return self.frame or self.stage.name
+
 
 @dataclass(frozen=True)
 class RunReport:
     """Everything that a run came to."""
 
-    state: str
-    """State of the script at its end: DONE, FAILED or STOPPED."""
+    state: RunState
+    """How its script ended."""
 
     reason: str = ""
     """Why it did not end DONE."""
 
     run_id: str = ""
-    """By which another run can carry it on."""
+    """By which another run can resume it."""
 
     journal: str = ""
-    """Where its journal lies."""
+    """Path of its journal."""
 
-    exposures: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    """Ids of all frames taken, by image type."""
+    exposures: Mapping[ImageType, tuple[int, ...]] = field(default_factory=dict)
+    """Ids of all frames taken."""
 
-    discarded: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    discarded: Mapping[ImageType, tuple[int, ...]] = field(default_factory=dict)
     """Those of them that were not to be processed."""
 
     stages: tuple[StageResult, ...] = ()
-    verdicts: Mapping[str, Verdict] = field(default_factory=dict)
+    verdicts: Mapping[Subject, Verdict] = field(default_factory=dict)
     certifications: tuple[Certification, ...] = ()
     gains: tuple[Gain, ...] = ()
     timeline: tuple[Span, ...] = ()
@@ -64,43 +76,17 @@ class RunReport:
     @property
     def complete(self) -> bool:
         """Whether all that was asked for passed or was certified."""
-        return self.state == "DONE" and all(result.outcome.good for result in self.stages)
+        return self.state is RunState.DONE and all(result.outcome.good for result in self.stages)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready form."""
-        return {
-            "state": self.state,
-            "reason": self.reason,
-            "run_id": self.run_id,
-            "journal": self.journal,
-            "exposures": {key: list(ids) for key, ids in self.exposures.items()},
-            "discarded": {key: list(ids) for key, ids in self.discarded.items()},
-            "stages": [result.to_dict() for result in self.stages],
-            "verdicts": {key: verdict.to_dict() for key, verdict in self.verdicts.items()},
-            "certifications": [certification.to_dict() for certification in self.certifications],
-            "gains": [gain.to_dict() for gain in self.gains],
-            "timeline": [dict(span.__dict__) for span in self.timeline],
-            "repeats": list(self.repeats),
-            "config": dict(self.config),
-            "notices": list(self.notices),
-        }
 
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> RunReport:
-        """Read back what `to_dict` wrote."""
-        return cls(
-            state=data["state"],
-            reason=data["reason"],
-            run_id=data["run_id"],
-            journal=data["journal"],
-            exposures={key: tuple(ids) for key, ids in data["exposures"].items()},
-            discarded={key: tuple(ids) for key, ids in data["discarded"].items()},
-            stages=tuple(StageResult.from_dict(entry) for entry in data["stages"]),
-            verdicts={key: Verdict.from_dict(entry) for key, entry in data["verdicts"].items()},
-            certifications=tuple(Certification(**entry) for entry in data["certifications"]),
-            gains=tuple(Gain(**{**entry, "exposures": tuple(entry["exposures"])}) for entry in data["gains"]),
-            timeline=tuple(Span(**entry) for entry in data["timeline"]),
-            repeats=tuple(data["repeats"]),
-            config=data["config"],
-            notices=tuple(data["notices"]),
-        )
+@dataclass(frozen=True)
+class RunDocument:
+    """What a run leaves as JSON."""
+
+    report: RunReport
+
+    evidence: Evidence | None = None
+    """Statistics and pictures, if they have been read."""
+
+    trend: tuple[str, ...] = ()
+    """What is unlike earlier runs."""

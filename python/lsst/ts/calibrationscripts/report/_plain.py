@@ -1,18 +1,19 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What became of each product in plain words, and what to do now."""
+"""What happened to each product in plain words, and what to do now."""
 
 from __future__ import annotations
 
-__all__ = ["ProductOutcome", "conclusion", "next_steps", "products", "subject_of"]
+__all__ = ["Kind", "ProductOutcome", "conclusion", "held_reason", "next_steps", "products"]
 
 import enum
 import statistics
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from ..outcomes import Outcome, StageResult
+from ..outcomes import Outcome, RunState, StageResult
+from ..products import Product, StageKind, Subject
 from ..verification import Verdict
 from ._model import RunReport
 
@@ -20,6 +21,10 @@ _FEW_FRAMES = 11
 """What is combined from fewer fails NOISE by itself: of a frame's noise, the
 root of 1 - 1/n is left when the mean of n such frames is subtracted, and
 that is less than the 95 % that the test asks for."""
+
+
+Stages = Mapping[StageKind, StageResult]
+"""The stages of one product."""
 
 
 class Kind(enum.StrEnum):
@@ -33,7 +38,7 @@ class Kind(enum.StrEnum):
 
 @dataclass(frozen=True)
 class ProductOutcome:
-    """What became of a product."""
+    """What happened to a product."""
 
     name: str
     word: str
@@ -45,13 +50,8 @@ class ProductOutcome:
     kind: Kind
 
 
-def subject_of(stage_name: str) -> str:
-    """Return what a stage is about, such as ``BIAS``."""
-    return stage_name.partition(" ")[2]
-
-
 def products(report: RunReport) -> tuple[ProductOutcome, ...]:
-    """Tell what became of each product.
+    """Return what happened to each product.
 
     Parameters
     ----------
@@ -63,47 +63,46 @@ def products(report: RunReport) -> tuple[ProductOutcome, ...]:
     outcomes : `tuple` [`ProductOutcome`, ...]
         In the order of the stages.
     """
-    by_subject: dict[str, dict[str, StageResult]] = {}
+    by_subject: dict[Subject, dict[StageKind, StageResult]] = {}
     for result in report.stages:
-        kind, _, subject = result.name.partition(" ")
-        by_subject.setdefault(subject, {})[kind] = result
+        by_subject.setdefault(result.stage.subject, {})[result.stage.kind] = result
     return tuple(
         _outcome(report, subject, stages)
         for subject, stages in by_subject.items()
-        # Made on the way to defects, and told of there if they fail.
-        if not subject.endswith("_BOOTSTRAP")
+        # A bootstrap that fails is the cause that DEFECTS gives.
+        if not subject.product.is_bootstrap
     )
 
 
-def _outcome(report: RunReport, subject: str, stages: dict[str, StageResult]) -> ProductOutcome:
+def _outcome(report: RunReport, subject: Subject, stages: Stages) -> ProductOutcome:
     def first(outcome: Outcome) -> StageResult | None:
         return next((result for result in stages.values() if result.outcome is outcome), None)
 
     verdict = report.verdicts.get(subject)
     if failed := first(Outcome.FAILED):
-        return ProductOutcome(subject, "failed", f"{failed.name}: {failed.reason}", Kind.FAILED)
+        return ProductOutcome(subject.name, "failed", f"{failed.name}: {failed.reason}", Kind.FAILED)
     if held := first(Outcome.HELD):
-        text = _why_held(verdict) if verdict else held.reason
+        text = held_reason(verdict) if verdict else held.reason
         word = "held" if report.config.get("generate_calibrations") else "did not pass"
-        return ProductOutcome(subject, word, text, Kind.HELD)
+        return ProductOutcome(subject.name, word, text, Kind.HELD)
     if certified := first(Outcome.CERTIFIED):
         text = "; ".join(
             filter(None, (f"into {certified.collection}", certified.reason, _blemishes(verdict)))
         )
-        return ProductOutcome(subject, "certified", text, Kind.GOOD)
+        return ProductOutcome(subject.name, "certified", text, Kind.GOOD)
     if aborted := first(Outcome.ABORTED):
-        return ProductOutcome(subject, "stopped", f"{aborted.name}: {aborted.reason}", Kind.NOT_DONE)
+        return ProductOutcome(subject.name, "stopped", f"{aborted.name}: {aborted.reason}", Kind.NOT_DONE)
     if skipped := first(Outcome.SKIPPED):
-        return ProductOutcome(subject, "not made", skipped.reason, Kind.NOT_DONE)
-    if "verify" in stages and verdict:
-        return ProductOutcome(subject, "passed", _blemishes(verdict) or _all_passed(verdict), Kind.GOOD)
-    if subject.startswith(("GAIN", "PTC")):
-        return ProductOutcome(subject, "measured", _gains(report) or _last_reason(stages), Kind.GOOD)
-    return ProductOutcome(subject, "done", _last_reason(stages), Kind.GOOD)
+        return ProductOutcome(subject.name, "not made", skipped.reason, Kind.NOT_DONE)
+    if StageKind.VERIFY in stages and verdict:
+        return ProductOutcome(subject.name, "passed", _blemishes(verdict) or _all_passed(verdict), Kind.GOOD)
+    if subject.product in (Product.GAIN, Product.PTC):
+        return ProductOutcome(subject.name, "measured", _gains(report) or _last_reason(stages), Kind.GOOD)
+    return ProductOutcome(subject.name, "done", _last_reason(stages), Kind.GOOD)
 
 
-def _last_reason(stages: dict[str, StageResult]) -> str:
-    return next((result.reason for result in reversed(stages.values()) if result.reason), "")
+def _last_reason(stages: Stages) -> str:
+    return next((result.reason for result in reversed(list(stages.values())) if result.reason), "")
 
 
 def _gains(report: RunReport) -> str:
@@ -114,50 +113,59 @@ def _gains(report: RunReport) -> str:
     return f"median gain {statistics.median(gains):.3f} e-/ADU from {n_pairs} pair(s)"
 
 
-def _why_held(verdict: Verdict) -> str:
+def held_reason(verdict: Verdict) -> str:
+    """Return why a product is held, in one sentence without its full stop.
+
+    Parameters
+    ----------
+    verdict : `Verdict`
+        One that did not pass.
+
+    Returns
+    -------
+    reason : `str`
+        How many exposures fail, by which tests, and how many may.
+    """
     if not verdict.of_exposures:
-        counts = verdict.exposures[0].counts
+        counts = verdict.results[0].counts
         return "amplifiers fail " + ", ".join(f"{test} ({count})" for test, count in counts.items())
-    failing = Counter(
-        test
-        for result in verdict.exposures
-        for test, count in result.counts.items()
-        if count >= verdict.thresholds.per_exposure
-    )
-    (test, count), *others = failing.most_common() or [("verification", len(verdict.failed_exposures))]
-    more = "".join(f", {count} fail {test}" for test, count in others)
-    limit = verdict.thresholds.failed_exposures - 1
-    return f"{count} of {len(verdict.exposures)} exposures fail {test}{more}; at most {limit} may fail"
+    (test, count), *others = verdict.failing_tests.items()
+    n_failed, limit = len(verdict.failed), verdict.thresholds.exposures_to_fail - 1
+    how = test + "".join(f", {count} fail {test}" for test, count in others)
+    if count < n_failed:
+        how = "(" + ", ".join(f"{test}: {count}" for test, count in verdict.failing_tests.items()) + ")"
+    return f"{n_failed} of {len(verdict.results)} exposures fail {how}; at most {limit} may fail"
 
 
 def _blemishes(verdict: Verdict | None) -> str:
-    """Tell of tests that failed without failing the product."""
-    if verdict is None or not verdict.exposures_with_failures:
+    """Return which tests failed without failing the product."""
+    if verdict is None or not verdict.with_failures:
         return ""
-    n_tests = sum(len(result.failures) for result in verdict.exposures)
+    n_tests = sum(len(result.failures) for result in verdict.results)
     if not verdict.of_exposures:
         return f"{n_tests} test(s) failed, fewer than fail it"
-    n = len(verdict.exposures_with_failures)
-    return f"{n_tests} test(s) on {n} of {len(verdict.exposures)} exposures failed, fewer than fail it"
+    n = len(verdict.with_failures)
+    return f"{n_tests} test(s) on {n} of {len(verdict.results)} exposures failed, fewer than fail it"
 
 
 def _all_passed(verdict: Verdict) -> str:
     if not verdict.of_exposures:
         return "no test failed"
-    return f"no test failed on any of the {len(verdict.exposures)} exposures"
+    return f"no test failed on any of the {len(verdict.results)} exposures"
 
 
 def conclusion(report: RunReport) -> str:
-    """Say in one sentence what the run came to."""
-    if report.state != "DONE":
+    """Return in one sentence, without its full stop, how the run ended."""
+    if report.state is not RunState.DONE:
         return f"The script ended {report.state}" + (f": {report.reason}" if report.reason else "")
     if report.complete:
         return "Everything that was asked for passed"
-    return "Not everything passed"
+    bad = Counter(result.outcome for result in report.stages if not result.outcome.good)
+    return "Not everything passed: " + ", ".join(f"{n} {outcome}" for outcome, n in bad.items())
 
 
 def next_steps(report: RunReport) -> tuple[str, ...]:
-    """Say what the observer should do now.
+    """Return what the observer should do now.
 
     Parameters
     ----------
@@ -183,40 +191,40 @@ def _steps(report: RunReport) -> Iterator[str]:
             )
     for result in report.stages:
         if result.outcome is Outcome.HELD:
-            yield _after_held(report, subject_of(result.name))
+            yield _after_held(report, result.stage.subject)
     if not report.run_id:
         return
     unfinished = {Outcome.FAILED, Outcome.ABORTED} & {result.outcome for result in report.stages}
-    if report.state != "DONE" or unfinished:
+    if report.state is not RunState.DONE or unfinished:
         yield (
-            f"Once the cause is mended, carry the run on with the configuration 'resume: {report.run_id}'. "
+            f"Once the cause is fixed, resume the run with the configuration 'resume: {report.run_id}'. "
             "What is done is not done again; frames that exist are not taken again."
         )
     else:
         yield (
-            f"'resume: {report.run_id}' carries this run on with the frames that it has; what was held on "
-            "their account stays held."
+            f"'resume: {report.run_id}' resumes this run with the frames that it has; what was held because "
+            "of them stays held."
         )
 
 
-def _after_held(report: RunReport, subject: str) -> str:
+def _after_held(report: RunReport, subject: Subject) -> str:
     verdict = report.verdicts.get(subject)
     if verdict is None or not verdict.of_exposures:
         return f"{subject}: see which amplifiers fail, below."
-    n = len(verdict.exposures)
-    tests = {test for result in verdict.exposures for test in result.counts}
+    n = len(verdict.results)
+    tests = {test for result in verdict.results for test in result.counts}
     if report.config.get("generate_calibrations"):
         if n < _FEW_FRAMES and "NOISE" in tests:
             return (
-                f"{subject}: take more frames, 20 rather than {n}. What is combined from {n} frames holds so "
+                f"{subject}: take more frames, 20 rather than {n}. What is combined from {n} frames has so "
                 f"much of the noise of each that only {(1 - 1 / n) ** 0.5:.0%} of it is left to verify."
             )
         return (
             f"{subject}: see below which amplifiers and exposures fail. If all do, suspect the frames "
-            "(light, voltages, sequencer); if a few do, suspect the detector. Then take the frames anew."
+            "(light, voltages, sequencer); if a few do, suspect the detector. Then take the frames again."
         )
     return (
         f"{subject}: the frames differ from the reference calibrations. See below which amplifiers and "
-        "exposures fail; if the change is there to stay, make new calibrations "
+        "exposures fail; if the change is permanent, make new calibrations "
         "('generate_calibrations: true')."
     )

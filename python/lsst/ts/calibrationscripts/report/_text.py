@@ -14,9 +14,10 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ..instruments import ImageType
-from ..outcomes import Gain
-from ..verification import ExposureResult, FailedTest, Verdict
+from ..outcomes import AmplifierGain, Gain, by_amplifier
+from ..verification import FailedTest, UnitResult, Verdict
 from ._model import RunReport
+from ._plain import conclusion
 
 _WIDTH = 100
 _MAX_LISTED_TESTS = 160
@@ -31,7 +32,7 @@ def verdict_text(
     verification_collection: str | None = None,
     generation_collection: str | None = None,
 ) -> str:
-    """Tell the operator a verdict and everything that it rests on.
+    """Return a verdict and everything that it is based on.
 
     Parameters
     ----------
@@ -41,7 +42,7 @@ def verdict_text(
         Output collection of the verification job; `None` if it is not known.
     generation_collection : `str`, optional
         Output collection of the job that made the calibration; `None` if
-        none was made, and the frames were held against older ones.
+        none was made, and the frames were compared with older ones.
 
     Returns
     -------
@@ -49,14 +50,14 @@ def verdict_text(
         A headline and, where any test failed, its details.
     """
     lines = [_headline(verdict, generated=generation_collection is not None)]
-    if verdict.exposures_with_failures:
+    if verdict.with_failures:
         lines += _failure_lines(verdict)
     if verdict.run_tests_failed:
         lines.append("Tests of the run as a whole failed; see the run statistics. They do not decide.")
-    if verdict.exposures_with_failures or not verdict.passed:
+    if verdict.with_failures or not verdict.passed:
         lines += _threshold_lines(verdict)
     if verification_collection:
-        none = "none; the frames were held against reference calibrations"
+        none = "none; the frames were compared with reference calibrations"
         lines.append(f"Generation collection: {generation_collection or none}")
         lines.append(f"Verification collection: {verification_collection}")
     return "\n".join(lines)
@@ -64,7 +65,7 @@ def verdict_text(
 
 def _headline(verdict: Verdict, *, generated: bool) -> str:
     name = verdict.name
-    but = ", but there are tests that did not pass:" if verdict.exposures_with_failures else "."
+    but = ", but there are tests that did not pass:" if verdict.with_failures else "."
     if not verdict.of_exposures:
         return f"{name} passed verification{but}" if verdict.passed else f"{name} failed verification."
     match generated, verdict.passed:
@@ -79,7 +80,7 @@ def _headline(verdict: Verdict, *, generated: bool) -> str:
 
 
 def _wrap(text: str, indent: int) -> str:
-    # Two blanks part the columns, so that one blank can hold a name together.
+    # Two blanks separate columns, so that a name can have a blank.
     margin = " " * indent
     return "\n".join(
         textwrap.wrap(
@@ -95,9 +96,9 @@ def _columns(items: Iterable[object], indent: int) -> str:
     return _wrap("  ".join(str(item) for item in items), indent)
 
 
-def _by(results: Iterable[ExposureResult], what: str) -> Iterator[tuple[Any, list[int]]]:
+def _by(results: Iterable[UnitResult], what: str) -> Iterator[tuple[Any, list[int | None]]]:
     """Group exposures that have the same counts, or the same failures."""
-    groups: dict[Any, list[int]] = {}
+    groups: dict[Any, list[int | None]] = {}
     for result in results:
         value = tuple(result.counts.items()) if what == "counts" else tuple(sorted(set(result.failures)))
         groups.setdefault(value, []).append(result.exposure)
@@ -105,7 +106,7 @@ def _by(results: Iterable[ExposureResult], what: str) -> Iterator[tuple[Any, lis
 
 
 def _failure_lines(verdict: Verdict) -> Iterator[str]:
-    failing = verdict.exposures_with_failures
+    failing = verdict.with_failures
     if verdict.of_exposures:
         yield "Exposures with verification tests that failed:"
         yield _columns((result.exposure for result in failing), 4)
@@ -119,13 +120,13 @@ def _failure_lines(verdict: Verdict) -> Iterator[str]:
     for failures, ids in groups:
         yield _exposures_line(ids)
         yield from _listed(failures) if listed else _counted(failures)
-    n_clean = len(verdict.exposures) - len(failing)
+    n_clean = len(verdict.results) - len(failing)
     if n_clean:
-        yield f"No failures in the other {n_clean} of {len(verdict.exposures)} exposures."
+        yield f"No failures in the other {n_clean} of {len(verdict.results)} exposures."
 
 
-def _exposures_line(ids: list[int]) -> str:
-    if ids == [0]:
+def _exposures_line(ids: list[int | None]) -> str:
+    if ids == [None]:
         return "    Calibration as a whole"
     return _wrap(f"{'Exposure ID' if len(ids) == 1 else 'Exposure IDs'}:  " + "  ".join(map(str, ids)), 4)
 
@@ -147,19 +148,19 @@ def _counted(failures: tuple[FailedTest, ...]) -> Iterator[str]:
 
 def _threshold_lines(verdict: Verdict) -> Iterator[str]:
     thresholds = verdict.thresholds
-    image_type = verdict.name.partition(" ")[0]
+    per_detector, per_exposure = thresholds.failures_to_fail_detector, thresholds.failures_to_fail_exposure
     yield "Threshold values:"
-    yield f"    Acceptable maximum number of failures per detector per test type: {thresholds.per_detector}"
-    if image_type in set(ImageType):
-        parameter = f"number_verification_tests_threshold_{image_type.lower()}"
+    yield f"    Acceptable maximum number of failures per detector per test type: {per_detector}"
+    if verdict.subject.product.value in set(ImageType):
+        parameter = f"number_verification_tests_threshold_{verdict.subject.product.lower()}"
         yield f"    This value is controlled by the configuration parameter: '{parameter}'"
-    yield f"    Acceptable maximum number of failed detectors: {thresholds.failed_detectors}"
+    yield f"    Acceptable maximum number of failed detectors: {thresholds.detectors_to_fail}"
     if not verdict.of_exposures:
-        yield f"    Acceptable maximum number of failed tests per test type: {thresholds.per_exposure}"
+        yield f"    Acceptable maximum number of failed tests per test type: {per_exposure}"
         return
-    yield f"    Acceptable maximum number of failed tests per exposure: {thresholds.per_exposure}"
-    yield f"    Acceptable maximum number of failed exposures: {thresholds.failed_exposures}"
-    yield f"    Final number of exposures that failed verification: {len(verdict.failed_exposures)}"
+    yield f"    Acceptable maximum number of failed tests per exposure: {per_exposure}"
+    yield f"    Acceptable maximum number of failed exposures: {thresholds.exposures_to_fail}"
+    yield f"    Final number of exposures that failed verification: {len(verdict.failed)}"
     yield (
         "Verification fails if, for at least one type of test, the majority of tests fail in the majority\n"
         "of detectors and in the majority of exposures: if the final number of failed exposures is greater\n"
@@ -168,7 +169,7 @@ def _threshold_lines(verdict: Verdict) -> Iterator[str]:
 
 
 def gains_text(gains: tuple[Gain, ...], series: str = "FLAT") -> str:
-    """Tell the operator the gains per pair, detector and amplifier.
+    """Return the gains per pair, detector and amplifier.
 
     Parameters
     ----------
@@ -199,12 +200,9 @@ def gains_text(gains: tuple[Gain, ...], series: str = "FLAT") -> str:
 
 
 def _gain_summary(gains: tuple[Gain, ...]) -> Iterator[str]:
-    """Yield what the pairs agree on, where there is anything to compare."""
-    by_amplifier: dict[tuple[int, str], list[Gain]] = {}
-    for gain in gains:
-        if gain.gain is not None:
-            by_amplifier.setdefault((gain.detector, gain.amplifier), []).append(gain)
-    n_pairs = max((len(same) for same in by_amplifier.values()), default=0)
+    """Yield what the pairs agree on, if there is anything to compare."""
+    measured = [amplifier for amplifier in by_amplifier(gains) if amplifier.values]
+    n_pairs = max((len(amplifier.values) for amplifier in measured), default=0)
     has_reference = any(gain.reference is not None for gain in gains)
     if n_pairs < 2 and not has_reference:
         return
@@ -213,26 +211,23 @@ def _gain_summary(gains: tuple[Gain, ...]) -> Iterator[str]:
         + (", +- their spread" if n_pairs > 1 else "")
         + (", and its difference to the reference ptc" if has_reference else "")
     )
-    for detector, group in itertools.groupby(by_amplifier, key=lambda key: key[0]):
+    for detector, group in itertools.groupby(measured, key=lambda amplifier: amplifier.detector):
         yield f"        Detector {detector}"
-        yield _columns((_gain_cell(key[1], by_amplifier[key]) for key in group), 12)
+        yield _columns(map(_gain_cell, group), 12)
 
 
 def _number(gain: float | None) -> str:
     return "none" if gain is None else f"{gain:.3f}"
 
 
-def _gain_cell(amplifier: str, same: list[Gain]) -> str:
-    values = [gain.gain for gain in same if gain.gain is not None]
-    mean = statistics.fmean(values)
-    spread = f" +- {statistics.stdev(values):.3f}" if len(values) > 1 else ""
-    reference = same[0].reference
-    difference = f" ({mean / reference - 1:+.1%})" if reference else ""
-    return f"{amplifier}: {mean:.3f}{spread}{difference}"
+def _gain_cell(gain: AmplifierGain) -> str:
+    spread = "" if gain.spread is None else f" +- {gain.spread:.3f}"
+    difference = "" if gain.difference is None else f" ({gain.difference:+.1%})"
+    return f"{gain.amplifier}: {gain.mean:.3f}{spread}{difference}"
 
 
 def summary_text(report: RunReport) -> str:
-    """Tell the operator how every stage ended, and what was certified.
+    """Return how every stage ended, and what was certified.
 
     Parameters
     ----------
@@ -243,16 +238,16 @@ def summary_text(report: RunReport) -> str:
     -------
     text : `str`
     """
-    lines = [f"{_conclusion(report)}"]
+    lines = [f"{conclusion(report)}."]
     width = max((len(result.name) for result in report.stages), default=0)
-    told = report.reason
+    given = report.reason
     for result in report.stages:
         where = [f"log {result.log}"] if result.log and not result.outcome.good else []
         if result.collection:
             where.insert(0, result.collection)
-        # A cause that befell several stages is told once.
-        reason = "" if result.reason == told else result.reason
-        told = result.reason if not result.outcome.good else told
+        # A cause that several stages share is given once.
+        reason = "" if result.reason == given else result.reason
+        given = result.reason if not result.outcome.good else given
         text = "; ".join(part for part in (reason, *where) if part)
         lines.append(f"    {result.name:{width}}  {result.outcome:9}  {text}".rstrip())
     for certification in report.certifications:
@@ -265,16 +260,5 @@ def summary_text(report: RunReport) -> str:
         lines.append("Nothing was certified.")
     lines += [f"Done again: {text}" for text in report.repeats]
     if report.run_id and not report.complete:
-        lines.append(f"To carry it on, configure 'resume: {report.run_id}'. Journal: {report.journal}")
+        lines.append(f"To resume it, configure 'resume: {report.run_id}'. Journal: {report.journal}")
     return "\n".join(lines)
-
-
-def _conclusion(report: RunReport) -> str:
-    if report.state != "DONE":
-        return (
-            f"The script ended {report.state}: {report.reason}" if report.reason else f"Ended {report.state}."
-        )
-    if report.complete:
-        return "Everything that was asked for passed."
-    bad = Counter(result.outcome for result in report.stages if not result.outcome.good)
-    return "Not everything passed: " + ", ".join(f"{n} {outcome}" for outcome, n in bad.items()) + "."

@@ -1,0 +1,395 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The JSON of what runs leave: their journals, reports and verdicts.
+
+The records themselves are plain dataclasses; here is how each is written and
+read back. A stage is written as its kind, product and part, beside the name
+that people read; names are never taken apart.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "FORMAT",
+    "FormatError",
+    "from_json",
+    "plan_json",
+    "read_document",
+    "read_record",
+    "to_json",
+    "write_document",
+]
+
+import json
+import operator
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, TypeVar
+
+import cattrs
+from cattrs import Converter, override
+from cattrs.gen import AttributeOverride, make_dict_structure_fn, make_dict_unstructure_fn
+
+from .outcomes import Certification, Gain, StageResult
+from .plan import PlannedExposure, RunPlan, Stage
+from .products import StageId, Subject
+from .record import Frame, JobRecord, RunRecord
+from .report import Evidence, Place, RunDocument, RunReport, Span, Statistics, Thumbnail
+from .verification import FailedTest, Thresholds, UnitResult, Verdict
+
+FORMAT = 1
+"""Number of the format of journals and of the JSON of runs. It changes when a
+field is removed, or changes its name or meaning."""
+
+T = TypeVar("T")
+Json = dict[str, Any]
+
+_THRESHOLDS = {
+    "failures_to_fail_detector": "failures_per_detector_per_test_type",
+    "detectors_to_fail": "failed_detectors",
+    "failures_to_fail_exposure": "failed_tests_per_exposure",
+    "exposures_to_fail": "failed_exposures",
+}
+"""Keys of the thresholds, as the procedure calls them."""
+
+
+class FormatError(ValueError):
+    """A text is not what a run leaves, or not in a format that is known."""
+
+
+def to_json(record: RunRecord | RunReport | Evidence | StageResult | Certification | Gain | Verdict) -> Json:
+    """Return a record as JSON has it.
+
+    Parameters
+    ----------
+    record : dataclass
+        What to write.
+
+    Returns
+    -------
+    data : `dict` [`str`, `Any`]
+        Of what JSON knows only. Records of a whole run begin with the number
+        of their format.
+    """
+    data: Json = _CONVERTER.unstructure(record)
+    return {"format": FORMAT, **data} if isinstance(record, RunRecord | RunReport) else data
+
+
+def write_document(document: RunDocument) -> str:
+    """Return the JSON that a run leaves beside its journal.
+
+    Parameters
+    ----------
+    document : `RunDocument`
+        The run.
+
+    Returns
+    -------
+    text : `str`
+    """
+    data = to_json(document.report)
+    if document.evidence is not None:
+        data["evidence"] = to_json(document.evidence)
+    data["trend"] = list(document.trend)
+    return json.dumps(data) + "\n"
+
+
+def read_document(text: str) -> RunDocument:
+    """Read what `write_document` wrote, or the JSON of a `RunReport`.
+
+    Parameters
+    ----------
+    text : `str`
+        The JSON.
+
+    Returns
+    -------
+    document : `RunDocument`
+
+    Raises
+    ------
+    FormatError
+        If it is something else.
+    """
+    data = _load(text)
+    evidence, trend = data.pop("evidence", None), data.pop("trend", [])
+    report = from_json(data, RunReport)
+    return RunDocument(
+        report,
+        None if evidence is None else from_json(evidence, Evidence),
+        from_json(trend, tuple[str, ...]),
+    )
+
+
+def read_record(text: str) -> RunRecord:
+    """Read the journal of a run.
+
+    Parameters
+    ----------
+    text : `str`
+        The JSON of a `RunRecord`.
+
+    Returns
+    -------
+    record : `RunRecord`
+
+    Raises
+    ------
+    FormatError
+        If it is something else.
+    """
+    return from_json(_load(text), RunRecord)
+
+
+def from_json(data: object, cls: type[T]) -> T:
+    """Read back what `to_json` wrote, without the number of its format.
+
+    Parameters
+    ----------
+    data : `object`
+        What JSON holds.
+    cls : `type`
+        Class of the record.
+
+    Returns
+    -------
+    record : ``cls``
+
+    Raises
+    ------
+    FormatError
+        If it is something else; says where.
+    """
+    try:
+        return _CONVERTER.structure(data, cls)
+    except (cattrs.BaseValidationError, LookupError, TypeError, ValueError) as error:
+        what = "; ".join(cattrs.transform_error(error, path="$"))
+        raise FormatError(f"JSON, but not a run's: {what}") from error
+
+
+def plan_json(plan: RunPlan) -> Json:
+    """Return a plan as JSON has it; it is not read back.
+
+    Parameters
+    ----------
+    plan : `RunPlan`
+        What to write.
+
+    Returns
+    -------
+    data : `dict` [`str`, `Any`]
+    """
+
+    def exposure(planned: PlannedExposure) -> Json:
+        return {
+            "image_type": planned.image_type.value,
+            "series": planned.series.name,
+            "exp_time": planned.exp_time,
+            "discard": planned.discard,
+        }
+
+    def stage(planned: Stage) -> Json:
+        return {
+            "name": planned.name,
+            **_parts(planned.id),
+            "needs": [other.name for other in planned.needs],
+            "after": [other.name for other in planned.after],
+            "duration": planned.duration,
+            "start": plan.starts[planned.id],
+        }
+
+    return {
+        "n_exposures": len(plan.exposures),
+        "duration": plan.duration,
+        "exposures": [exposure(planned) for planned in plan.exposures],
+        "stages": [stage(planned) for planned in plan.stages],
+        "notices": list(plan.notices),
+    }
+
+
+def _load(text: str) -> Json:
+    """Return the fields of a document whose format is known."""
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"not JSON: {error}") from error
+    if not isinstance(data, dict):
+        raise FormatError("JSON, but not a run's: not a mapping")
+    found = data.pop("format", None)
+    if found == FORMAT:
+        return data
+    if found is None and "run_id" not in data:
+        raise FormatError("JSON, but not a run's: it has no format and no run_id")
+    if isinstance(found, int) and found > FORMAT:
+        raise FormatError(
+            f"its format is {found}, of a newer ts_calibrationscripts; this one reads format {FORMAT}. "
+            "Update ts_calibrationscripts"
+        )
+    age = "none, of a version before formats were numbered" if found is None else str(found)
+    raise FormatError(f"its format is {age}; this ts_calibrationscripts reads format {FORMAT}")
+
+
+def _parts(stage: StageId) -> Json:
+    """Return what identifies a stage."""
+    return {"kind": stage.kind.value, **_subject_parts(stage.subject)}
+
+
+def _subject_parts(subject: Subject) -> Json:
+    return {"product": subject.product.value, "part": subject.part}
+
+
+def _take_parts(data: dict[str, Any]) -> Json:
+    """Remove what identifies a subject; return it as its class wants it."""
+    return {"product": data.pop("product"), "part": data.pop("part")}
+
+
+def _strictly(kind: type[T]) -> Callable[[Any, Any], T]:
+    """Return what takes a value of JSON as it is, or refuses it."""
+    accepted: tuple[type, ...] = (int, float) if kind is float else (kind,)
+
+    def structure(value: Any, _: Any) -> T:
+        if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
+            raise TypeError(f"{value!r} is not of type {kind.__name__}")
+        return kind(value)  # type: ignore[call-arg]
+
+    return structure
+
+
+def _make_converter() -> Converter:
+    converter = Converter(unstruct_collection_overrides={tuple: list})
+    for kind in (bool, int, float, str):
+        # For this very type: enumerations are subclasses of str.
+        converter.register_structure_hook_func(partial(operator.is_, kind), _strictly(kind))
+    converter.register_structure_hook(
+        Place, lambda data, _: Place(*converter.structure(data, tuple[int, str, str]))
+    )
+    converter.register_unstructure_hook(FailedTest, str)
+    converter.register_structure_hook(FailedTest, lambda text, _: FailedTest.parse(str(text)))
+    for cls in (StageResult, JobRecord, Span):
+        _register_staged(converter, cls)
+    _register_about(converter, Frame, "series")
+    _register_about(converter, Statistics, "subject")
+    _register_about(converter, Thumbnail, "subject")
+    _register_verdict(converter)
+    _register(
+        converter,
+        RunReport,
+        verdicts=override(
+            unstruct_hook=lambda verdicts: {
+                subject.name: converter.unstructure(verdict) for subject, verdict in verdicts.items()
+            },
+            struct_hook=lambda data, _: {
+                verdict.subject: verdict for verdict in converter.structure(data, dict[str, Verdict]).values()
+            },
+        ),
+    )
+    return converter
+
+
+def _register(
+    converter: Converter,
+    cls: type[Any],
+    *,
+    write: Callable[[Any], dict[str, Any]] = lambda record: {},
+    read: Callable[[dict[str, Any]], dict[str, Any]] = lambda data: {},
+    **overrides: Any,
+) -> None:
+    """Register how a class is written and read back.
+
+    Parameters
+    ----------
+    converter : `cattrs.Converter`
+        Where.
+    cls : `type`
+        A dataclass.
+    write : callable, optional
+        Takes the record, returns keys of the JSON that are not attributes.
+    read : callable, optional
+        Takes the JSON, removes those keys from it, and returns attributes.
+    **overrides
+        What differs for an attribute; see `cattrs.override`.
+    """
+    unstructure = make_dict_unstructure_fn(cls, converter, **overrides)
+    to_read: dict[str, Any] = {name: _to_read(each) for name, each in overrides.items()}
+    structure = make_dict_structure_fn(cls, converter, **to_read)
+
+    def read_whole(data: Any, _: Any) -> Any:
+        if not isinstance(data, Mapping):
+            raise TypeError(f"{data!r} is not a mapping")
+        rest = dict(data)
+        attributes = read(rest)
+        return structure({**rest, **attributes}, cls)
+
+    converter.register_unstructure_hook(cls, lambda record: {**write(record), **unstructure(record)})
+    converter.register_structure_hook(cls, read_whole)
+
+
+def _to_read(given: AttributeOverride) -> AttributeOverride:
+    """Return an override for reading: what is not written is read apart."""
+    return override(rename=given.rename, struct_hook=given.struct_hook)
+
+
+def _register_staged(converter: Converter, cls: type[Any]) -> None:
+    """Register a class with a stage, which is written as its parts."""
+
+    def write(record: Any) -> Json:
+        return {"name": getattr(record, "name", record.stage.name), **_parts(record.stage)}
+
+    def read(data: dict[str, Any]) -> Json:
+        data.pop("name", None)
+        return {"stage": {"kind": data.pop("kind"), "subject": _take_parts(data)}}
+
+    _register(converter, cls, write=write, read=read, stage=override(omit=True))
+
+
+def _register_about(converter: Converter, cls: type[Any], attribute: str) -> None:
+    """Register a class with a subject, which is written as its parts."""
+
+    def write(record: Any) -> Json:
+        subject = getattr(record, attribute)
+        return {attribute: subject.name, **_subject_parts(subject)}
+
+    _register(
+        converter,
+        cls,
+        write=write,
+        read=lambda data: {attribute: _take_parts(data)},
+        **{attribute: override(omit=True)},
+    )
+
+
+def _register_verdict(converter: Converter) -> None:
+    """Register verdicts, which are written with what follows from them."""
+
+    def write(verdict: Verdict) -> Json:
+        return {
+            "name": verdict.name,
+            **_subject_parts(verdict.subject),
+            "passed": verdict.passed,
+            "n_failed_exposures": len(verdict.failed),
+            "failed_exposures": list(verdict.failed_ids),
+        }
+
+    def read(data: dict[str, Any]) -> Json:
+        for derived in ("name", "passed", "n_failed_exposures", "failed_exposures"):
+            data.pop(derived, None)
+        return {"subject": _take_parts(data)}
+
+    def read_counts(data: dict[str, Any]) -> Json:
+        data.pop("counts", None)
+        return {}
+
+    thresholds: dict[str, Any] = {name: override(rename=written) for name, written in _THRESHOLDS.items()}
+    _register(converter, Thresholds, **thresholds)
+    _register(converter, UnitResult, write=lambda result: {"counts": result.counts}, read=read_counts)
+    _register(
+        converter,
+        Verdict,
+        write=write,
+        read=read,
+        subject=override(omit=True),
+        results=override(rename="exposures"),
+    )
+
+
+_CONVERTER = _make_converter()

@@ -1,0 +1,10 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From a configuration to everything that a run will do."""
+
+from __future__ import annotations
+
+__all__ = ["JobPlan", "JobRequest", "PlannedExposure", "RunPlan", "Stage", "make_plan"]
+
+from ._planner import make_plan
+from ._records import JobPlan, JobRequest, PlannedExposure, RunPlan, Stage

@@ -1,0 +1,189 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a plan consists of."""
+
+from __future__ import annotations
+
+__all__ = ["JobPlan", "JobRequest", "PlannedExposure", "RunPlan", "Stage"]
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from ..instruments import ImageType
+from ..products import StageId, StageKind, Subject
+
+
+@dataclass(frozen=True)
+class PlannedExposure:
+    """One frame that the camera is to take."""
+
+    image_type: ImageType
+
+    series: Subject
+    """Which series it is part of."""
+
+    exp_time: float
+    """Exposure time (s)."""
+
+    discard: bool
+    """Whether the frame only settles the detector and is not processed."""
+
+    number: int
+    """Place in its series, from 1."""
+
+    series_length: int
+    """Frames in its series, discarded ones included."""
+
+    @property
+    def label(self) -> str:
+        """What the operator reads while it is taken."""
+        return f"{self.series} {self.number}/{self.series_length}, {self.exp_time:g} s"
+
+
+@dataclass(frozen=True)
+class JobRequest:
+    """A ``pipetask run``, in the words of the OCPS command ``execute``."""
+
+    pipeline: str
+    config: str
+    data_query: str
+
+
+@dataclass(frozen=True)
+class JobPlan:
+    """What a job is to run for a stage, but for ids yet unknown."""
+
+    pipeline: str
+    """URI of the pipeline."""
+
+    options: tuple[str, ...]
+    """Further arguments of ``pipetask run``."""
+
+    inputs_from: tuple[StageId, ...]
+    """Stages whose output collections are searched first, in order."""
+
+    inputs: tuple[str, ...]
+    """Input collections searched after those, in order."""
+
+    series: tuple[Subject, ...]
+    """Whose kept frames are processed."""
+
+    def request(
+        self,
+        *,
+        generated: Sequence[str],
+        exposures: Sequence[int],
+        instrument: str,
+        detectors: Sequence[int],
+        n_processes: int,
+    ) -> JobRequest:
+        """Fill in what is known once the frames are taken.
+
+        Parameters
+        ----------
+        generated : `~collections.abc.Sequence` [`str`]
+            Output collections of the stages ``inputs_from``.
+        exposures, detectors : `~collections.abc.Sequence` [`int`]
+            Ids of what is processed.
+        instrument : `str`
+            The Butler's name of the instrument.
+        n_processes : `int`
+            Processes that the job may use.
+
+        Returns
+        -------
+        request : `JobRequest`
+        """
+        inputs = ",".join((*generated, *self.inputs))
+        # The OCPS splits this at blanks, without a shell's quoting.
+        words = ("-j", str(n_processes), "-i", inputs, "--register-dataset-types", *self.options)
+        query = (
+            f"instrument='{instrument}' AND detector IN ({', '.join(map(str, detectors))})"
+            f" AND exposure IN ({', '.join(map(str, exposures))})"
+        )
+        return JobRequest(self.pipeline, " ".join(words), query)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A node of the stage graph."""
+
+    id: StageId
+
+    needs: tuple[StageId, ...] = ()
+    """Stages that must have succeeded."""
+
+    after: tuple[StageId, ...] = ()
+    """Stages that must have ended, with any outcome."""
+
+    duration: float = 0.0
+    """Expected duration (s)."""
+
+    job: JobPlan | None = None
+
+    @property
+    def kind(self) -> StageKind:
+        """What it does."""
+        return self.id.kind
+
+    @property
+    def subject(self) -> Subject:
+        """What it is about."""
+        return self.id.subject
+
+    @property
+    def name(self) -> str:
+        """Its name, unique in a plan."""
+        return self.id.name
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """Everything that a run will do, in order where order matters."""
+
+    exposures: tuple[PlannedExposure, ...]
+    stages: tuple[Stage, ...]
+    """Every stage comes after those that it needs."""
+
+    notices: tuple[str, ...]
+    """What the observer should know before starting the run."""
+
+    @cached_property
+    def starts(self) -> dict[StageId, float]:
+        """When each stage starts if each does as soon as it may (s)."""
+        starts: dict[StageId, float] = {}
+        ends: dict[StageId, float] = {}
+        for stage in self.stages:
+            starts[stage.id] = max((ends[other] for other in stage.needs + stage.after), default=0.0)
+            ends[stage.id] = starts[stage.id] + stage.duration
+        return starts
+
+    @property
+    def duration(self) -> float:
+        """Expected time to the end of the last stage (s)."""
+        return max((self.starts[stage.id] + stage.duration for stage in self.stages), default=0.0)
+
+    def exposures_of(self, series: Subject) -> tuple[PlannedExposure, ...]:
+        """Return the frames of a series."""
+        return tuple(exposure for exposure in self.exposures if exposure.series == series)
+
+    def stages_of(self, kind: StageKind) -> tuple[Stage, ...]:
+        """Return the stages of a kind."""
+        return tuple(stage for stage in self.stages if stage.kind is kind)
+
+    def generation_of(self, subject: Subject) -> Stage | None:
+        """Return the stage that makes something, if one does."""
+        return self._of(subject, StageKind.GENERATE) or self._of(subject, StageKind.MEASURE)
+
+    def verification_of(self, subject: Subject) -> Stage | None:
+        """Return the stage that verifies something, if one does."""
+        return self._of(subject, StageKind.VERIFY)
+
+    def _of(self, subject: Subject, kind: StageKind) -> Stage | None:
+        wanted = StageId(kind, subject)
+        return next((stage for stage in self.stages if stage.id == wanted), None)
+
+    def consumers(self, stage: StageId) -> tuple[Stage, ...]:
+        """Return the stages that need one directly."""
+        return tuple(other for other in self.stages if stage in other.needs)

@@ -1,0 +1,129 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The frames of a run, and those that exist before it takes any."""
+
+from __future__ import annotations
+
+__all__ = ["EarlierFrames", "Frames"]
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from ..config import Series
+from ..instruments import ImageType
+from ..plan import PlannedExposure
+from ..products import Subject
+from ._context import Context
+
+
+@dataclass
+class Frames:
+    """The frames that a series has."""
+
+    taken: list[tuple[int, PlannedExposure]] = field(default_factory=list)
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """All of them."""
+        return tuple(exposure_id for exposure_id, _ in self.taken)
+
+    @property
+    def discarded(self) -> tuple[int, ...]:
+        """Those that are not to be processed."""
+        return tuple(exposure_id for exposure_id, planned in self.taken if planned.discard)
+
+    @property
+    def kept(self) -> tuple[int, ...]:
+        """Those that are to be processed."""
+        return tuple(exposure_id for exposure_id, planned in self.taken if not planned.discard)
+
+    @property
+    def kept_exp_times(self) -> tuple[float, ...]:
+        """Exposure times of those that are to be processed (s)."""
+        return tuple(planned.exp_time for _, planned in self.taken if not planned.discard)
+
+
+class EarlierFrames:
+    """Frames that need not be taken.
+
+    They are from the run that is resumed, or the configuration names them.
+
+    Parameters
+    ----------
+    context : `Context`
+        The run.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._given: dict[Subject, list[tuple[int, PlannedExposure]]] = {}
+        self._resumed: dict[tuple[Subject, int], int] = {}
+
+    async def find(self) -> tuple[str, ...]:
+        """Look them up.
+
+        Returns
+        -------
+        problems : `tuple` [`str`, ...]
+            What is wrong with those that the configuration names.
+        """
+        repository = self._context.world.repository
+        for frame in self._context.recorder.record.frames:
+            exposure_id = frame.exposure
+            if exposure_id is None:
+                exposure_id = await repository.exposure_of_group(frame.group_id)
+            if exposure_id is not None:
+                self._resumed[frame.series, frame.number] = exposure_id
+        problems: list[str] = []
+        for series in self._context.config.series:
+            if series.exposures:
+                problems += await self._find_given(series, series.exposures)
+        return tuple(problems)
+
+    async def _find_given(self, series: Series, exposures: Collection[int]) -> list[str]:
+        """Look up the exposures that the configuration names."""
+        records = await self._context.world.repository.exposure_records(exposures)
+        problems = []
+        if lost := [str(i) for i in exposures if i not in records]:
+            problems.append(f"exposures: {', '.join(lost)}: not in the Butler")
+        if wrong := [str(i) for i, r in records.items() if r.image_type.upper() != series.image_type]:
+            problems.append(f"exposures: {', '.join(wrong)}: not {series.image_type} frames")
+        filters = sorted({record.physical_filter for record in records.values()})
+        if series.image_type is ImageType.FLAT and len(filters) > 1:
+            several = ", ".join(filters)
+            problems.append(f"exposures: flats of several filters, {several}; give those of one")
+        self._given[series.subject] = [
+            (
+                i,
+                PlannedExposure(
+                    series.image_type, series.subject, records[i].exp_time, False, number, series.n
+                ),
+            )
+            for number, i in enumerate(exposures, start=1)
+            if i in records
+        ]
+        return problems
+
+    def given(self, series: Subject) -> list[tuple[int, PlannedExposure]]:
+        """Return the frames of a series that the configuration names."""
+        return self._given.get(series, [])
+
+    def id_of(self, exposure: PlannedExposure) -> int | None:
+        """Return the id of a planned frame, if an earlier run has taken it."""
+        return self._resumed.get((exposure.series, exposure.number))
+
+    def all_taken(self, series: Series) -> bool:
+        """Return whether the camera has no frame of a series to take."""
+        planned = self._context.plan.exposures_of(series.subject)
+        return all(self.id_of(exposure) is not None for exposure in planned)
+
+    def any_of(self, series: Subject) -> int | None:
+        """Return the id of a frame of a series, if there is one."""
+        ids = [i for i, _ in self.given(series)]
+        ids += [i for (subject, _), i in self._resumed.items() if subject == series]
+        return ids[0] if ids else None
+
+    @property
+    def ids(self) -> set[int]:
+        """The ids of all of them."""
+        return {i for frames in self._given.values() for i, _ in frames} | set(self._resumed.values())

@@ -1,0 +1,232 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the jobs of a stage are, and what their results mean."""
+
+from __future__ import annotations
+
+__all__ = ["Processing"]
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+from ..config import flat_pairs
+from ..outcomes import Certification, Gain, Outcome, StageResult
+from ..pipelines import StatisticsKey
+from ..plan import Stage
+from ..ports import ObservatoryError
+from ..products import Product, Subject
+from ..report import gains_text, held_reason, verdict_text
+from ..verification import Verdict, judge
+from ._context import Context
+from ._exposer import Exposer
+from ._jobs import JobRunner
+
+
+class Processing:
+    """Has products made, measured and verified by jobs.
+
+    Parameters
+    ----------
+    context : `Context`
+        The run.
+    exposer : `Exposer`
+        Has the frames.
+    runner : `JobRunner`
+        Runs the jobs.
+    """
+
+    def __init__(self, context: Context, exposer: Exposer, runner: JobRunner) -> None:
+        self._context = context
+        self._config = context.config
+        self._plan = context.plan
+        self._pipelines = context.pipelines
+        self._world = context.world
+        self._exposer = exposer
+        self._runner = runner
+        self.verdicts: dict[Subject, Verdict] = {}
+        self.gains: list[Gain] = []
+
+    def result(self, stage: Stage, outcome: Outcome, reason: str = "") -> StageResult:
+        """Return a result that names the stage's job, if it had one."""
+        job_id = self._runner.ids.get(stage.id)
+        if job_id is None:
+            return StageResult(stage.id, outcome, reason)
+        jobs = self._world.jobs
+        return StageResult(stage.id, outcome, reason, job_id, jobs.collection(job_id), jobs.log_path(job_id))
+
+    async def generate(self, stage: Stage) -> StageResult:
+        """Make a product, or measure gains.
+
+        Parameters
+        ----------
+        stage : `Stage`
+            Of what.
+
+        Returns
+        -------
+        result : `StageResult`
+
+        Raises
+        ------
+        ObservatoryError
+            If its job fails, or has not used every frame.
+        """
+        generator = self._pipelines.generators[stage.subject.product]
+        if stage.subject.product is Product.GAIN and not self._pairs(stage):
+            nothing = "no two flats of one exposure time, so no gain can be measured"
+            return StageResult(stage.id, Outcome.PASSED, nothing)
+        await self._run_job(stage, generator.dataset_type, generator.per_exposure)
+        if stage.subject.product in (Product.GAIN, Product.PTC):
+            await self._report_gains(stage)
+        return self.result(stage, Outcome.PASSED)
+
+    async def verify(self, stage: Stage) -> StageResult:
+        """Verify frames, and judge by the statistics.
+
+        Parameters
+        ----------
+        stage : `Stage`
+            Of what.
+
+        Returns
+        -------
+        result : `StageResult`
+            Its outcome is HELD if verification failed.
+
+        Raises
+        ------
+        ObservatoryError
+            If its job fails, or has not used every frame.
+        StatisticsError
+            If the statistics cannot be judged.
+        """
+        subject = stage.subject
+        verifier = self._pipelines.verifiers[subject.product]
+        exposures = await self._run_job(stage, verifier.statistics, verifier.per_exposure)
+        collection = self._collection_of(stage)
+        by_filter = self._exposer.physical_filters.get(subject) if verifier.by_physical_filter else None
+        verdict = judge(
+            await self._world.repository.statistics(verifier.statistics, collection, by_filter),
+            subject,
+            n_detectors=len(self._context.detectors),
+            threshold=self._config.of(subject.product).threshold,
+            key=verifier.key,
+        )
+        if verdict.of_exposures:
+            _raise_if_dropped(exposures, {result.exposure for result in verdict.results})
+        self.verdicts[subject] = verdict
+        generated = self._plan.generation_of(subject)
+        text = verdict_text(
+            verdict,
+            verification_collection=collection,
+            generation_collection=self._collection_of(generated) if generated else None,
+        )
+        clean = verdict.passed and not verdict.with_failures
+        (self._world.operator.info if clean else self._world.operator.warning)(text)
+        return self._judged(stage, verdict)
+
+    def _judged(self, stage: Stage, verdict: Verdict) -> StageResult:
+        if not verdict.passed:
+            return self.result(stage, Outcome.HELD, held_reason(verdict))
+        if verdict.units is StatisticsKey.DETECTOR:
+            counts = ", ".join(f"{test} {count}" for test, count in verdict.results[0].counts.items())
+            return self.result(stage, Outcome.PASSED, f"tests that failed: {counts}" if counts else "")
+        n_failed, n = len(verdict.failed), len(verdict.results)
+        return self.result(stage, Outcome.PASSED, f"{n_failed} of {n} exposures failed")
+
+    def certification(self, stage: Stage) -> Certification:
+        """Return what a stage certifies; its source is "" until it is made.
+
+        Parameters
+        ----------
+        stage : `Stage`
+            Which certification.
+
+        Returns
+        -------
+        certification : `Certification`
+        """
+        generated = self._plan.generation_of(stage.subject)
+        made = generated is not None and generated.id in self._runner.ids
+        return Certification(
+            dataset_type=self._pipelines.generators[stage.subject.product].dataset_type,
+            source=self._collection_of(generated) if generated and made else "",
+            collection=self._config.calib_collection,
+            begin_date=self._config.certify_calib_begin_date,
+            end_date=self._config.certify_calib_end_date,
+            physical_filter=self._exposer.physical_filters.get(stage.subject),
+        )
+
+    async def _run_job(self, stage: Stage, dataset_type: str, per_exposure: str | None) -> tuple[int, ...]:
+        """Run a stage's job to its end and check that it used every frame.
+
+        Returns
+        -------
+        exposures : `tuple` [`int`, ...]
+            Ids of the exposures that the job was given.
+        """
+        assert stage.job is not None, f"{stage.name} has no job"
+        jobs = self._world.jobs
+        exposures = tuple(i for series in stage.job.series for i in self._exposer.frames[series].kept)
+        request = stage.job.request(
+            generated=[jobs.collection(self._runner.ids[other]) for other in stage.job.inputs_from],
+            exposures=exposures,
+            instrument=self._context.instrument.name,
+            detectors=self._context.detectors,
+            n_processes=self._config.n_processes,
+        )
+        job_id = await self._runner.run(stage, request, dataset_type)
+        if per_exposure:
+            await self._compare(per_exposure, job_id, exposures)
+        return exposures
+
+    async def _compare(self, dataset_type: str, job_id: str, exposures: tuple[int, ...]) -> None:
+        """Check that `pipetask` dropped no exposure in silence."""
+        run = self._world.jobs.run_collection(job_id)
+        seen = await self._world.repository.exposures_with(dataset_type, run)
+        if seen is None:
+            self._world.operator.warning(
+                f"{run}: no dataset type {dataset_type}, so dropped exposures are not noticed."
+            )
+            return
+        detectors = self._context.detectors
+        _raise_if_dropped(exposures, {i for i in exposures if all((i, each) in seen for each in detectors)})
+
+    def _pairs(self, stage: Stage) -> list[tuple[int, int, float]]:
+        """Return ids and exposure time (s) of the flat pairs of a stage."""
+        assert stage.job is not None, f"{stage.name} has no job"
+        flats = self._exposer.frames[stage.job.series[0]]
+        ids, exp_times = flats.kept, flats.kept_exp_times
+        return [(ids[i], ids[j], exp_times[i]) for i, j in flat_pairs(exp_times)]
+
+    async def _report_gains(self, stage: Stage) -> None:
+        assert stage.job is not None, f"{stage.name} has no job"
+        repository = self._world.repository
+        pairs = self._pairs(stage)
+        dataset_type = self._pipelines.generators[Product.GAIN].dataset_type
+        measured = await repository.gains(dataset_type, self._collection_of(stage), pairs)
+        reference = await repository.reference_gains(stage.job.inputs, pairs[0][0]) if pairs else {}
+        gains = tuple(
+            replace(gain, reference=reference.get((gain.detector, gain.amplifier))) for gain in measured
+        )
+        self.gains.extend(gains)
+        self._world.operator.info(gains_text(gains, stage.job.series[0].name))
+
+    def _collection_of(self, stage: Stage) -> str:
+        return self._world.jobs.collection(self._runner.ids[stage.id])
+
+
+def _raise_if_dropped(exposures: Sequence[int], used: Collection[int | None]) -> None:
+    """Raise if a job has not used exposures that it was given.
+
+    Raises
+    ------
+    ObservatoryError
+        If so; it names them.
+    """
+    dropped = [exposure for exposure in sorted(set(exposures)) if exposure not in used]
+    if dropped:
+        raise ObservatoryError(
+            f"the job left out {len(dropped)} of {len(exposures)} exposures without a message: "
+            + ", ".join(map(str, dropped))
+        )

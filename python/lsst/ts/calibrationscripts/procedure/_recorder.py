@@ -1,0 +1,75 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The record of a run, kept up to date in its journal."""
+
+from __future__ import annotations
+
+__all__ = ["Recorder"]
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from ..outcomes import Certification, RunState, StageResult
+from ..ports import Journal, ObservatoryError, Operator
+from ..products import StageId
+from ..record import Frame, RunRecord
+
+
+class Recorder:
+    """Keeps the record of a run up to date, in the journal too.
+
+    Parameters
+    ----------
+    record : `RunRecord`
+        Where the run begins: empty, or what an earlier one has done.
+    journal : `Journal`
+        Where it is kept.
+    operator : `Operator`
+        Who gets a message, once, if it cannot be written.
+    """
+
+    def __init__(self, record: RunRecord, journal: Journal, operator: Operator) -> None:
+        self.record = record
+        self._journal = journal
+        self._operator = operator
+        self._failed = False
+
+    def frame(self, frame: Frame) -> None:
+        """Note that a frame is asked for, or which exposure it became."""
+        self._write(self.record.with_frame(frame))
+
+    def job(self, stage: StageId, job_id: str) -> None:
+        """Note the job of a stage; how the stage ended is no longer known."""
+        self._write(self.record.with_job(stage, job_id))
+
+    def result(self, result: StageResult) -> None:
+        """Note how a stage ended."""
+        self._write(self.record.with_result(result))
+
+    def certifications(self, certifications: tuple[Certification, ...]) -> None:
+        """Note what is certified."""
+        self._write(replace(self.record, certifications=certifications))
+
+    def repeat(self, text: str) -> None:
+        """Note and log that something is done again."""
+        self._operator.warning(text)
+        self._write(replace(self.record, repeats=(*self.record.repeats, text)))
+
+    def begin(self, config: Mapping[str, Any]) -> None:
+        """Note that the run begins or is resumed."""
+        self._write(replace(self.record, config=config, state=RunState.RUNNING, reason=""))
+
+    def end(self, state: RunState, reason: str) -> None:
+        """Note how the run ended."""
+        self._write(replace(self.record, state=state, reason=reason))
+
+    def _write(self, record: RunRecord) -> None:
+        self.record = record
+        try:
+            self._journal.write(record)
+        except ObservatoryError as error:
+            # Frames are worth more than the journal: the run continues.
+            if not self._failed:
+                self._operator.error(f"{error}. The run continues; it cannot be resumed from here.")
+            self._failed = True
