@@ -6,12 +6,33 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 MODULE = "lsst.ts.calibrationscripts.observatory.sal"
+REPOSITORY = Path(__file__).parents[1]
+
+USE_OF_SAL = """\
+from lsst.ts.calibrationscripts.observatory.sal import LATISS, salobj
+
+async def read(domain: salobj.Domain, latiss: LATISS) -> None:
+    remote = salobj.Remote(domain, "OCPS", 1, include=["summaryState"], evt_max_history=0)
+    state = (await remote.evt_summaryState.aget(timeout=1.0)).summaryState
+    await remote.cmd_execute.set_start(pipeline="p", timeout=1.0, wait_done=False)
+    if state == salobj.State.ENABLED:
+        latiss.rem.atcamera.evt_startIntegration.flush()
+
+class Csc(salobj.BaseCsc):
+    version = "?"
+
+    async def do_execute(self, data: object) -> None:
+        await self.cmd_execute.ack_in_progress(data, timeout=1.0)
+        await self.evt_job_result.set_write(job_id="1")
+"""
 
 
 def run(code: str, **environment: str) -> str:
@@ -22,6 +43,21 @@ def run(code: str, **environment: str) -> str:
         [sys.executable, "-c", program], capture_output=True, text=True, env=env, timeout=60
     )
     return (done.stdout + done.stderr).strip()
+
+
+def check_types(code: str, folder: Path) -> list[str]:
+    """Return the errors that mypy finds in a file with this text."""
+    (folder / "planted.py").write_text(code)
+    command = [sys.executable, "-m", "mypy", "--config-file", "setup.cfg", "--cache-dir", str(folder)]
+    done = subprocess.run(
+        [*command, "--no-error-summary", "--no-warn-unused-configs", str(folder / "planted.py")],
+        capture_output=True,
+        text=True,
+        cwd=REPOSITORY,
+        timeout=250,
+    )
+    assert done.stderr == ""
+    return re.findall(r"error: (.*)  \[", done.stdout)
 
 
 def is_installed(module: str) -> bool:
@@ -82,3 +118,33 @@ def test_without_salobj_the_way_out_is_named() -> None:
 
 def test_other_names_are_unknown() -> None:
     assert "AttributeError" in run("use(SalProvider.LOCAL)\nsal.NoSuchName")
+
+
+@pytest.mark.slow
+def test_mypy_finds_misspelt_names_of_sal(tmp_path: Path) -> None:
+    pytest.importorskip("mypy")
+
+    # Given lines that use SAL as this package does, nothing is reported.
+    assert check_types(USE_OF_SAL, tmp_path) == []
+
+    # When names and a keyword in them are misspelt, each is reported.
+    planted = {
+        "evt_summaryState.aget": ("evt_summaryState.agett", '"RemoteEvent" has no attribute "agett"'),
+        "State.ENABLED": ("State.ENABLEDD", '"type[State]" has no attribute "ENABLEDD"'),
+        "evt_max_history": ("max_history", 'Unexpected keyword argument "max_history" for "Remote"'),
+        "cmd_execute.set_start": ("cmd_execut.set_start", '"Remote" has no attribute "cmd_execut"'),
+        "evt_startIntegration.flush": (
+            "cmd_takeImages.flush",
+            '"RemoteCommand" has no attribute "flush"',
+        ),
+        "evt_job_result.set_write": ("evt_job_result.next", '"ControllerEvent" has no attribute "next"'),
+        "import LATISS": ("import LATIS, LATISS", 'has no attribute "LATIS"'),
+    }
+    code = USE_OF_SAL
+    for name, (misspelt, _) in planted.items():
+        assert name in code
+        code = code.replace(name, misspelt)
+    errors = check_types(code, tmp_path)
+    for _, error in planted.values():
+        assert any(error in line for line in errors), (error, errors)
+    assert len(errors) == len(planted), errors
