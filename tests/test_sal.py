@@ -1,6 +1,6 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The choice between the observatory's SAL and the local one."""
+"""The choice between salobj and localsal, and what mypy knows of them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Csc(salobj.BaseCsc):
 
 
 def run(code: str, **environment: str) -> str:
-    """Run lines in a fresh interpreter, where nothing is chosen yet."""
+    """Run lines in a new interpreter, where no provider is chosen yet."""
     env = {key: value for key, value in os.environ.items() if key != "CALIBSCRIPTS_SAL"} | environment
     program = f"from {MODULE} import SalProvider, use, provider\nimport {MODULE} as sal\n{code}"
     done = subprocess.run(
@@ -71,7 +71,7 @@ def test_the_observatory_is_the_default() -> None:
     assert run("print(provider().name)") == "SALOBJ"
 
 
-def test_the_local_one_is_there_when_asked_for() -> None:
+def test_the_local_one_is_used_when_chosen() -> None:
     code = (
         "use(SalProvider.LOCAL)\n"
         "print(sal.salobj.__name__.rpartition('.')[2], sal.LATISS.__name__, sal.LATISSUsages.__name__, "
@@ -86,16 +86,16 @@ def test_every_name_is_the_same_object_each_time() -> None:
 
 
 @pytest.mark.parametrize(("value", "name"), [("local", "LOCAL"), ("salobj", "SALOBJ"), ("", "LOCAL")])
-def test_the_environment_overrules(value: str, name: str) -> None:
+def test_the_environment_overrides_the_choice(value: str, name: str) -> None:
     assert run("use(SalProvider.LOCAL)\nprint(provider().name)", CALIBSCRIPTS_SAL=value) == name
 
 
-def test_the_environment_must_name_one() -> None:
+def test_the_environment_must_name_a_provider() -> None:
     message = run("provider()", CALIBSCRIPTS_SAL="kafka")
     assert message.endswith("ValueError: CALIBSCRIPTS_SAL='kafka': write 'salobj' or 'local'.")
 
 
-def test_the_choice_holds_once_something_derives_from_it() -> None:
+def test_the_choice_cannot_change_after_the_first_use() -> None:
     code = "use(SalProvider.LOCAL)\nsal.salobj\nuse(SalProvider.LOCAL)\nuse(SalProvider.SALOBJ)"
     assert "RuntimeError: SAL is local in this process already; it cannot become salobj." in run(code)
 
@@ -109,7 +109,7 @@ def test_a_failed_change_leaves_the_choice() -> None:
 
 
 @pytest.mark.skipif(is_installed("lsst.ts.salobj"), reason="salobj is installed here")
-def test_without_salobj_the_way_out_is_named() -> None:
+def test_without_salobj_the_error_names_a_remedy() -> None:
     message = run("sal.salobj")
     assert "SalNotInstalledError: lsst.ts.salobj is not installed here" in message
     assert "calibscripts simulate" in message

@@ -41,7 +41,7 @@ class MockOcps(salobj.BaseCsc):
         pass
 
     async def refuse(self, data: Any) -> None:
-        raise salobj.ExpectedError("no such pipeline")
+        raise salobj.ExpectedError("unknown pipeline")
 
     async def crash(self, data: Any) -> None:
         raise ValueError("a defect")

@@ -22,7 +22,7 @@ async def test_a_command_that_works_is_acknowledged_complete(ocps_remote: Any) -
 @pytest.mark.parametrize(
     ("pipeline", "code", "result"),
     [
-        ("refuse", salobj.SalRetCode.CMD_FAILED, "Failed: no such pipeline"),
+        ("refuse", salobj.SalRetCode.CMD_FAILED, "Failed: unknown pipeline"),
         ("crash", salobj.SalRetCode.CMD_FAILED, "Failed: a defect"),
         ("time_out", salobj.SalRetCode.CMD_TIMEOUT, "Timeout"),
         ("cancel", salobj.SalRetCode.CMD_ABORTED, "Aborted"),
@@ -113,7 +113,7 @@ async def test_each_sender_gets_its_own_acknowledgements(ocps: Any, ocps_remote:
         assert ackcmd.ack == salobj.SalRetCode.CMD_COMPLETE
 
 
-async def test_a_command_reaches_its_index_alone(ocps: Any, ocps_remote: Any, make_ocps: Any) -> None:
+async def test_a_command_reaches_only_its_index(ocps: Any, ocps_remote: Any, make_ocps: Any) -> None:
     async with make_ocps(index=2) as other:
         await ocps_remote.cmd_execute.set_start(pipeline="complete", timeout=TIMEOUT)
         assert (ocps.executed, other.executed) == (["complete"], [])
@@ -126,7 +126,7 @@ async def test_each_command_starts_without_the_fields_of_the_last(ocps: Any, ocp
     assert ocps.executed == ["complete", "complete"]
 
 
-async def test_wrong_fields_and_types_are_refused(ocps_remote: Any) -> None:
+async def test_wrong_fields_and_types_are_rejected(ocps_remote: Any) -> None:
     with pytest.raises(AttributeError, match="no fields"):
         await ocps_remote.cmd_execute.set_start(pipelin="complete")
     with pytest.raises((TypeError, ValueError)):

@@ -70,7 +70,7 @@ async def test_a_fault_says_why_and_standby_clears_it(ocps: Any, ocps_remote: An
         ocps.assert_enabled()
 
 
-async def test_the_heart_beats(ocps: Any, ocps_remote: Any) -> None:
+async def test_heartbeats_are_written_at_an_interval(ocps: Any, ocps_remote: Any) -> None:
     assert ocps.heartbeat_interval == 1
     ocps.heartbeat_interval = 0.05
     for _ in range(3):
@@ -179,18 +179,18 @@ def test_outside_the_main_thread_there_are_no_signals(
 ) -> None:
     done = []
 
-    async def talk() -> None:
+    async def command() -> None:
         async with make_ocps(1), salobj.Domain() as domain, salobj.Remote(domain, "OCPS", 1) as remote:
             await remote.cmd_execute.set_start(pipeline="complete", timeout=TIMEOUT)
             done.append(True)
 
-    thread = threading.Thread(target=asyncio.run, args=(talk(),))
+    thread = threading.Thread(target=asyncio.run, args=(command(),))
     thread.start()
     thread.join(TIMEOUT)
     assert done == [True]
 
 
-async def test_two_event_loops_can_talk(
+async def test_two_event_loops_can_exchange_commands(
     only_local: None, ocps_remote: Any, make_ocps: Callable[..., Any]
 ) -> None:
     asked = threading.Event()

@@ -1,6 +1,6 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Events: queues, late joiners, callbacks, unchanged data."""
+"""Events: queues, history, callbacks, unchanged data."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def assert_empty(topic: Any) -> None:
         await topic.next(flush=False, timeout=SHORT)
 
 
-async def test_events_queue_in_order_and_the_newest_is_at_hand(ocps: Any, ocps_remote: Any) -> None:
+async def test_events_queue_in_order_and_the_newest_can_be_read_again(ocps: Any, ocps_remote: Any) -> None:
     topic = ocps_remote.evt_job_result
     assert topic.get() is None
     await publish(ocps, "a", "b", "c")
@@ -66,7 +66,7 @@ async def test_an_event_is_seen_on_a_later_turn_of_the_loop(
     assert ocps_remote.evt_job_result.get().job_id == "a"
 
 
-async def test_next_waits_for_a_new_event_when_told_to_flush(ocps: Any, ocps_remote: Any) -> None:
+async def test_next_waits_for_a_new_event_when_asked_to_flush(ocps: Any, ocps_remote: Any) -> None:
     topic = ocps_remote.evt_job_result
     await publish(ocps, "old")
     await arrived(topic, "old")
@@ -76,14 +76,14 @@ async def test_next_waits_for_a_new_event_when_told_to_flush(ocps: Any, ocps_rem
     assert (await waiting).job_id == "new"
 
 
-async def test_waiting_in_vain_times_out(ocps_remote: Any) -> None:
+async def test_a_wait_without_an_event_times_out(ocps_remote: Any) -> None:
     with pytest.raises(asyncio.TimeoutError):
         await ocps_remote.evt_job_result.next(flush=False, timeout=SHORT)
     with pytest.raises(asyncio.TimeoutError):
         await ocps_remote.evt_job_result.aget(timeout=SHORT)
 
 
-async def test_all_who_wait_get_the_same_event(ocps: Any, ocps_remote: Any) -> None:
+async def test_all_that_wait_get_the_same_event(ocps: Any, ocps_remote: Any) -> None:
     topic = ocps_remote.evt_job_result
     waiting = [asyncio.create_task(topic.next(flush=False, timeout=TIMEOUT)) for _ in range(2)]
     await asyncio.sleep(0)
@@ -109,7 +109,7 @@ async def test_a_full_queue_loses_the_oldest(ocps: Any, ocps_remote: Any) -> Non
     await assert_empty(topic)
 
 
-async def test_a_late_joiner_reads_the_newest_event(ocps: Any, domain: Any) -> None:
+async def test_a_remote_that_starts_later_reads_the_newest_event(ocps: Any, domain: Any) -> None:
     await publish(ocps, "a", "b")
     async with salobj.Remote(domain, "OCPS", 1) as remote:
         assert (await remote.evt_job_result.next(flush=False, timeout=TIMEOUT)).job_id == "b"
@@ -219,7 +219,7 @@ async def test_fields_are_checked(ocps: Any) -> None:
         await ocps.evt_job_result.set_write(exit_code="one")
 
 
-async def test_the_reader_gets_a_message_of_its_own(ocps: Any, ocps_remote: Any, domain: Any) -> None:
+async def test_the_reader_gets_its_own_copy_of_a_message(ocps: Any, ocps_remote: Any, domain: Any) -> None:
     await publish(ocps, "a")
     async with salobj.Remote(domain, "OCPS", 1) as other:
         mine = await other.evt_job_result.aget(timeout=TIMEOUT)

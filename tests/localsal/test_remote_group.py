@@ -56,14 +56,14 @@ async def test_a_group_has_its_components_as_attributes(domain: Any) -> None:
 
 async def test_all_components_must_be_enabled(ocps: Any, domain: Any) -> None:
     async with RemoteGroup(components=["OCPS:1"], domain=domain) as group:
-        await group.assert_all_enabled("before we begin")
+        await group.assert_all_enabled("before the start")
         await group.rem.ocps_1.cmd_disable.start(timeout=TIMEOUT)
         state = group.rem.ocps_1.evt_summaryState
         async with asyncio.timeout(TIMEOUT):
             while (await state.next(flush=False)).summaryState != salobj.State.DISABLED:
                 pass
-        with pytest.raises(AssertionError, match=r"not enabled: \['ocps_1'\]. before we begin"):
-            await group.assert_all_enabled("before we begin")
+        with pytest.raises(AssertionError, match=r"not enabled: \['ocps_1'\]. before the start"):
+            await group.assert_all_enabled("before the start")
 
 
 async def test_the_state_of_a_silent_component_is_not_known(domain: Any) -> None:

@@ -49,7 +49,7 @@ class Subscription:
     deliver: Callable[[Message], None]
     """Called in the event loop with each message."""
 
-    def wants(self, index: int) -> bool:
+    def reads(self, index: int) -> bool:
         """Return whether the reader reads messages of an index."""
         return self.index in (0, index)
 
@@ -87,7 +87,7 @@ class Broker:
         """
         self._subscriptions[subscription.channel].append(subscription)
         newest = self._newest[subscription.channel]
-        return [message for index, message in newest.items() if subscription.wants(index)]
+        return [message for index, message in newest.items() if subscription.reads(index)]
 
     def unsubscribe(self, subscription: Subscription) -> None:
         """Remove a reader."""
@@ -110,7 +110,7 @@ class Broker:
         if keep:
             self._newest[channel][index] = message
         for subscription in tuple(self._subscriptions[channel]):
-            if subscription.wants(index):
+            if subscription.reads(index):
                 subscription.send(message)
 
 

@@ -238,7 +238,7 @@ class TopicInfo:
     attr_name : `str`
         Name with prefix ``cmd_``, ``evt_`` or ``ack_``.
     fields : `str`
-        The fields of this topic alone, written as in this module.
+        The fields of this topic only, written as in this module.
     indexed : `bool`
         Is the component indexed? If so, messages have the field ``salIndex``.
     """

@@ -71,7 +71,7 @@ class Remote(ComponentTopics[RemoteCommand, RemoteEvent]):
         self.start_task = asyncio.get_running_loop().create_task(self.salinfo.start())
 
     async def close(self) -> None:
-        """Stop to read; a second call has no effect."""
+        """Stop reading; a second call has no effect."""
         self.start_task.cancel()
         await self.salinfo.close()
 

@@ -132,7 +132,7 @@ class SalInfo:
         self._read_topics.append(topic)
 
     async def start(self) -> None:
-        """Begin to read, from the newest kept event of each topic on."""
+        """Start to read, with the newest kept event of each topic first."""
         # With Kafka this takes time, in which other tasks run.
         await asyncio.sleep(0)
         if not self.isopen:
@@ -174,7 +174,7 @@ class SalInfo:
         )
 
     def basic_close(self) -> None:
-        """Stop to read and write; cancel all who wait for messages."""
+        """Stop reading and writing; cancel what waits for messages."""
         if not self.isopen:
             return
         self.isopen = False

@@ -34,7 +34,7 @@ FAILED_ACK_CODES = frozenset(
 DONE_ACK_CODES = FAILED_ACK_CODES | {SalRetCode.CMD_COMPLETE}
 
 # All senders of this process have the same identity and process id, so only
-# the number tells which of them sent a command.
+# the number shows which of them sent a command.
 _SEQ_NUMS = itertools.count(1)
 
 
