@@ -197,17 +197,7 @@ class LATISS(RemoteGroup):
             raise RuntimeError(
                 f"Minimum allowed open-shutter exposure time is {self.min_exptime}. Got {exptime}."
             )
-        key_values = {
-            "imageType": imgtype,
-            "groupId": _next_group_id() if group_id is None else group_id,
-            "testType": imgtype,
-            "stutterRows": 0,
-            "stutterNShifts": 0,
-            "stutterDelay": 0.0,
-        }
-        key_values |= {
-            key: value for key, value in (("reason", reason), ("program", program)) if value is not None
-        }
+        key_values = _key_value_map(imgtype, group_id, reason, program)
         exp_time = 0.0 if imgtype == "BIAS" else float(exptime)
         async with self.cmd_lock:
             return [
@@ -216,7 +206,7 @@ class LATISS(RemoteGroup):
                     numImages=1,
                     expTime=exp_time,
                     shutter=shutter,
-                    keyValueMap=", ".join(f"{key}: {value}" for key, value in key_values.items()),
+                    keyValueMap=key_values,
                     obsNote=note or "",
                 )
                 for _ in range(n)
@@ -277,6 +267,21 @@ class LATISS(RemoteGroup):
         # The id of AT_O_20220406_000007 is 2022040600007.
         _, _, day_obs, seq_num = data.imageName.split("_")
         return int(day_obs + seq_num[1:])
+
+
+def _key_value_map(imgtype: str, group_id: str | None, reason: str | None, program: str | None) -> str:
+    """Return the field ``keyValueMap`` of the takeImages command."""
+    values = {
+        "imageType": imgtype,
+        "groupId": _next_group_id() if group_id is None else group_id,
+        "testType": imgtype,
+        "stutterRows": 0,
+        "stutterNShifts": 0,
+        "stutterDelay": 0.0,
+        "reason": reason,
+        "program": program,
+    }
+    return ", ".join(f"{key}: {value}" for key, value in values.items() if value is not None)
 
 
 def _next_group_id() -> str:
