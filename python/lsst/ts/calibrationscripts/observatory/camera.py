@@ -50,9 +50,9 @@ class CalibrationLatiss(LATISS):
         return CalibrationUsages()
 
     @property
-    def usages(self) -> dict[int, Any]:
+    def usages(self) -> dict[int, UsagesResources]:
         """The topics of each usage."""
-        usages: dict[int, Any] = super().usages
+        usages = super().usages
         usages[CalibrationUsages.Calibrations] = UsagesResources(
             components_attr=self.components_attr,
             readonly=False,
@@ -225,7 +225,7 @@ class LatissCamera:
                     f"{value} was selected. Check the wheel before running again."
                 )
 
-    async def _read_back(self, key: str, value: int | str, event: Any) -> Any:
+    async def _read_back(self, key: str, value: int | str, event: salobj.topics.RemoteEvent) -> Any:
         """Return the position that was selected, or the last one reported.
 
         The report may come after the acknowledgement of the command.

@@ -8,6 +8,7 @@ __all__ = ["MakeLatissCalibrations"]
 
 import asyncio
 import logging
+from typing import Any
 
 from ..butler.repository import ButlerRepository
 from ..config import CalibrationConfig
@@ -45,7 +46,7 @@ class MakeLatissCalibrations(BaseMakeCalibrations):
         )
         self._latiss: CalibrationLatiss | None = None
         self._ocps: salobj.Remote | None = None
-        self._starts: set[asyncio.Future[None]] = set()
+        self._starts: set[asyncio.Future[Any]] = set()
         self._watch: ComponentWatch | None = None
 
     async def start_remotes(self) -> None:

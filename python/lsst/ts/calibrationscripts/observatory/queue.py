@@ -115,8 +115,7 @@ class QueuedScript:
         on_checkpoint: Callable[[str], None] | None = None,
     ) -> None:
         self.index = next(_indices) if index is None else index
-        self.remote: Any = None
-        """The queue's remote, once it has begun to start."""
+        self._remote: salobj.Remote | None = None
         self.script: Any = None
         """The script itself, for those who test it."""
         self._script_class = script_class
@@ -134,7 +133,7 @@ class QueuedScript:
         try:
             # Listening before the script speaks, without what an earlier
             # script of the same index has said.
-            self.remote = salobj.Remote(
+            self._remote = salobj.Remote(
                 self._domain, "Script", self.index, include=_TOPICS, evt_max_history=0
             )
             self.remote.evt_state.callback = self._hear_state
@@ -159,7 +158,7 @@ class QueuedScript:
 
     async def close(self) -> None:
         """End the script and the talk with it."""
-        starts = [part.start_task for part in (self.remote, self.script) if part is not None]
+        starts = [part.start_task for part in (self._remote, self.script) if part is not None]
         try:
             if starts:
                 # What is starting cannot be closed in good order.
@@ -168,6 +167,12 @@ class QueuedScript:
                 await self.script.close()
         finally:
             await self._domain.close()
+
+    @property
+    def remote(self) -> salobj.Remote:
+        """The remote of the script, from the start of the context on."""
+        assert self._remote is not None, "__aenter__ comes first"
+        return self._remote
 
     @property
     def state(self) -> str:
