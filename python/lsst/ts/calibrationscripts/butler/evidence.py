@@ -4,24 +4,23 @@
 
 from __future__ import annotations
 
-__all__ = ["Header", "finite", "gather", "read_header"]
+__all__ = ["gather"]
 
-import base64
-import io
-import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..outcomes import StageResult
 from ..pipelines import GENERATIONS
 from ..products import Product, StageKind, Subject
 from ..report import Evidence, Place, RunReport, Statistics, Thumbnail
+from ._collections import run_of
+from ._header import Header, finite, read_header
+from ._thumbnail import make_thumbnail
 
 if TYPE_CHECKING:
-    import numpy as np
     from lsst.daf.butler import Butler, DataCoordinate, DatasetRef
 
 _TIME_LIMIT = 60.0
@@ -33,14 +32,8 @@ _STATISTICS_SHARE = 0.6
 _MAX_THUMBNAILS = 8
 """Detectors of which combined images are shown."""
 
-_THUMBNAIL_WIDTH = 256
-
 _IMAGES = (Product.BIAS, Product.DARK, Product.FLAT)
 _STATISTICS = ("MEAN", "NOISE", "CR_NOISE")
-
-_LEVEL_KEYS = ("LSST ISR OVERSCAN SERIAL MEDIAN {}", "OSLV{}")
-"""Under what ISR notes the level of an amplifier's overscan: that of LSST,
-and that of the simulated observatory."""
 
 T = TypeVar("T")
 
@@ -86,87 +79,13 @@ def _attempt(read: Callable[[], T], what: str, notes: list[str]) -> T | None:
         return None
 
 
-def _run_of(butler: Butler, collection: str) -> str:
-    """Return the RUN collection of a job's output collection.
-
-    Parameters
-    ----------
-    butler : `lsst.daf.butler.Butler`
-        Where it lies.
-    collection : `str`
-        A chain of what the job made and what it read, in this order; or
-        the RUN collection itself.
-
-    Returns
-    -------
-    run : `str`
-    """
-    children = butler.collections.get_info(collection).children
-    return children[0] if children else collection
-
-
-class Header(NamedTuple):
-    """What is known of a corrected image without reading its pixels."""
-
-    unit: str
-    """ADU or electron."""
-
-    nominal_noise: Mapping[str, float]
-    """By amplifier, in that unit."""
-
-    level: Mapping[str, float]
-    """Of the overscan, by amplifier (ADU); nothing if it is not known."""
-
-
-def read_header(butler: Butler, ref: DatasetRef) -> Header:
-    """Read what a corrected image says of its amplifiers.
-
-    Parameters
-    ----------
-    butler : `lsst.daf.butler.Butler`
-        Where it lies.
-    ref : `lsst.daf.butler.DatasetRef`
-        The image.
-
-    Returns
-    -------
-    header : `Header`
-        The nominal noise is that which ISR noted, as cp_verify takes it;
-        if it noted none, that of the detector.
-    """
-    storage_class = ref.datasetType.storageClass
-    if {"detector", "metadata"} <= set(storage_class.components):
-        detector = butler.get(ref.makeComponentRef("detector"))
-        metadata = butler.get(ref.makeComponentRef("metadata"))
-    else:
-        rows = {"rows": (0, 1)} if "rows" in storage_class.parameters else None
-        image = butler.get(ref, parameters=rows)
-        detector, metadata = image.getDetector(), image.getMetadata()
-
-    electrons = (
-        str(metadata.get("LSST ISR UNITS", metadata.get("BUNIT", "adu"))).lower().startswith("electron")
-    )
-    nominal: dict[str, float] = {}
-    level: dict[str, float] = {}
-    for amplifier in detector:
-        name = amplifier.getName()
-        noise = float(metadata.get(f"LSST ISR READNOISE {name}", amplifier.getReadNoise()))
-        gain = float(metadata.get(f"LSST ISR GAIN {name}", amplifier.getGain()))
-        nominal[name] = noise if electrons else noise / gain
-        for key in _LEVEL_KEYS:
-            if (noted := metadata.get(key.format(name), None)) is not None:
-                level[name] = float(noted)
-                break
-    return Header("electron" if electrons else "ADU", nominal, level)
-
-
 class _Reader:
     """Reads one run's evidence.
 
     Parameters
     ----------
     butler : `lsst.daf.butler.Butler`
-        Where it lies.
+        The repository.
     report : `RunReport`
         The run.
     notes : `list` [`str`]
@@ -233,7 +152,7 @@ class _Reader:
         """Read the statistics of what a stage verified."""
         verifier = self._pipelines.verifiers[subject.product]
         assert stage.collection is not None, "only such stages are looked at"
-        run = _run_of(self._butler, stage.collection)
+        run = run_of(self._butler, stage.collection)
         by_exposure: dict[int, list[DatasetRef]] = {}
         for ref in self._datasets(verifier.statistics.removesuffix("Stats") + "DetStats", run):
             by_exposure.setdefault(int(ref.dataId["exposure"]), []).append(ref)
@@ -346,7 +265,7 @@ class _Reader:
         """Make the combined images of a subject small."""
         dataset_type = self._pipelines.generators[subject.product].dataset_type
         if generated is not None and generated.collection is not None:
-            refs = self._datasets(dataset_type, _run_of(self._butler, generated.collection))
+            refs = self._datasets(dataset_type, run_of(self._butler, generated.collection))
         else:
             refs = list(self._references(dataset_type, subject))
         verdict = self._report.verdicts.get(subject)
@@ -361,7 +280,7 @@ class _Reader:
                 break
             image = self._butler.get(ref).image.array
             thumbnails.append(
-                _thumbnail(image, subject, dataset_type, name, ref.run, reference=generated is None)
+                make_thumbnail(image, subject, dataset_type, name, ref.run, reference=generated is None)
             )
         if len(thumbnails) < len(named):
             self._notes.append(
@@ -387,55 +306,8 @@ class _Reader:
                 yield ref
 
 
-def finite(value: object) -> float | None:
-    """Return a measurement to six digits, or `None` if there is none."""
-    return float(f"{value:.6g}") if isinstance(value, int | float) and math.isfinite(value) else None
-
-
 def _scatter(exposures: Iterable[dict[tuple[int, str], dict[str, Any]]]) -> Iterator[float]:
     """Yield the largest relative scatter of a detector, by exposure."""
     for of_exposure in exposures:
         known = [entry["DET"] for entry in of_exposure.values() if entry.get("DET", {}).get("MEAN")]
         yield round(max((entry["SCATTER"] / entry["MEAN"] for entry in known), default=0.0), 6)
-
-
-def _thumbnail(
-    array: np.ndarray, subject: Subject, dataset_type: str, detector: str, collection: str, *, reference: bool
-) -> Thumbnail:
-    """Make an image small, and stretch it as is usual for CCD frames.
-
-    Parameters
-    ----------
-    array : `numpy.ndarray`, (ny, nx)
-        The image; NaN where it is masked.
-    subject, dataset_type, detector, collection, reference
-        As of `Thumbnail`.
-
-    Returns
-    -------
-    thumbnail : `Thumbnail`
-        Means of square blocks, between the limits of the zscale algorithm
-        (that of IRAF, in astropy.visualization).
-    """
-    import warnings
-
-    import numpy as np
-    from astropy.visualization import ZScaleInterval
-    from PIL import Image
-
-    factor = -(-array.shape[1] // _THUMBNAIL_WIDTH)
-    height, width = (size // factor for size in array.shape)
-    blocks = array[: height * factor, : width * factor].reshape(height, factor, width, factor)
-    with warnings.catch_warnings():
-        # Blocks that are masked as a whole stay NaN.
-        warnings.simplefilter("ignore", RuntimeWarning)
-        small: np.ndarray = np.asarray(np.nanmean(blocks, axis=(1, 3), dtype=np.float64))
-    low, high = ZScaleInterval().get_limits(small[np.isfinite(small)])
-    scaled = np.nan_to_num((small - low) / max(high - low, np.finfo(np.float32).tiny)).clip(0, 1)
-    stream = io.BytesIO()
-    # The first row of a CCD frame is at the bottom.
-    Image.fromarray((255 * scaled[::-1]).astype(np.uint8)).save(stream, "PNG", optimize=True)
-    png = base64.b64encode(stream.getvalue()).decode("ascii")
-    return Thumbnail(
-        subject, dataset_type, detector, collection, reference, png, width, height, float(low), float(high)
-    )

@@ -1,6 +1,6 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Earlier runs that only the Butler knows of."""
+"""Earlier runs that only the Butler has a record of."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..ports import ObservatoryError
 from ..trend import BIAS_LEVEL, GAIN, READ_NOISE, Key, Run
-from .evidence import finite, read_header
+from ._header import finite, read_header
 
 if TYPE_CHECKING:
     from lsst.daf.butler import Butler, DatasetRef

@@ -6,14 +6,9 @@ from __future__ import annotations
 
 __all__ = ["ButlerRepository"]
 
-import asyncio
 import contextlib
-import errno
 import math
-import re
-import shlex
 import shutil
-import sqlite3
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,40 +16,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ..instruments import Instrument
 from ..outcomes import Certification, Gain
 from ..ports import ExposureRecord, ObservatoryError
-from ..threads import in_thread
+from ._certifying import by_hand, is_found, obstacles, products, same_filter
+from ._certifying import certify as make_certifications
+from ._collections import datasets, exists
+from ._visiting import visit
 
 if TYPE_CHECKING:
-    from lsst.daf.butler import Butler, DatasetRef, Timespan
-
-_REMEDIES: tuple[tuple[frozenset[tuple[str, int | str]], str], ...] = (
-    (
-        frozenset(
-            {
-                *(("sqlite", code) for code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM)),
-                *(("postgresql", code) for code in ("25006", "42501")),
-                *(("system", code) for code in (errno.EROFS, errno.EACCES, errno.EPERM)),
-            }
-        ),
-        "This account may not do that: have the permissions of the repository mended",
-    ),
-    (
-        frozenset(
-            {
-                ("sqlite", sqlite3.SQLITE_FULL),
-                ("postgresql", "53100"),
-                *(("system", code) for code in (errno.ENOSPC, errno.EDQUOT)),
-            }
-        ),
-        "The disk of the repository is full: make room there",
-    ),
-    (
-        frozenset(
-            {("sqlite", sqlite3.SQLITE_BUSY), ("sqlite", sqlite3.SQLITE_LOCKED), ("postgresql", "55P03")}
-        ),
-        "Another program keeps the repository locked: see who writes there",
-    ),
-)
-"""What to do about errors, by the codes of who raised them."""
+    from lsst.daf.butler import Butler
 
 T = TypeVar("T")
 
@@ -95,22 +63,26 @@ class ButlerRepository:
         """Return what would make a job or a certification fail later."""
 
         def look(butler: Butler) -> tuple[str, ...]:
-            return (
-                *self._missing_inputs(butler, inputs),
-                *self._obstacles(butler, certifications),
+            collections = {certification.collection for certification in certifications}
+            self._present.update(name for name in collections if exists(butler, name))
+            missing = (
+                f"input collection {name} does not exist in {self._repo}"
+                for name in sorted(inputs)
+                if not exists(butler, name)
             )
+            return (*missing, *obstacles(butler, certifications, self._detectors))
 
         try:
             problems = await self._visit(
-                "look at the collections", look, "Check the configuration key 'repo'"
+                "look at the collections", look, advice="Check the configuration key 'repo'"
             )
             if certifications:
                 await self._visit("write into the registry", _try_to_write, writeable=True)
         except ObservatoryError as error:
             return (str(error),)
-        return (*problems, *self._want_of_space())
+        return (*problems, *self._lack_of_space())
 
-    def _want_of_space(self) -> Iterator[str]:
+    def _lack_of_space(self) -> Iterator[str]:
         from lsst.daf.butler import Butler
 
         root = Butler.get_repo_uri(self._repo, return_label=True)
@@ -120,74 +92,8 @@ class ButlerRepository:
         if free < self.MIN_FREE_SPACE:
             yield (
                 f"{self._repo}: only {free / 1e6:.0f} MB are left on its disk, and frames and their products "
-                f"need {self.MIN_FREE_SPACE / 1e6:.0f} MB at the least. Make room there"
+                f"need at least {self.MIN_FREE_SPACE / 1e6:.0f} MB. Make room there"
             )
-
-    def _missing_inputs(self, butler: Butler, inputs: Collection[str]) -> Iterator[str]:
-        from lsst.daf.butler import MissingCollectionError
-
-        for name in sorted(inputs):
-            try:
-                butler.collections.get_info(name)
-            except MissingCollectionError:
-                yield f"input collection {name} does not exist in {self._repo}"
-
-    def _obstacles(self, butler: Butler, certifications: Sequence[Certification]) -> Iterator[str]:
-        """Yield what keeps datasets from being certified."""
-        from lsst.daf.butler import CollectionType, MissingCollectionError
-
-        for collection in sorted({certification.collection for certification in certifications}):
-            try:
-                kind = butler.collections.get_info(collection).type
-            except MissingCollectionError:
-                continue
-            self._present.add(collection)
-            if kind is not CollectionType.CALIBRATION:
-                yield (
-                    f"calib_collection {collection} is a {kind.name} collection, which nothing can be "
-                    "certified into. Write another name"
-                )
-                continue
-            conflicts = [
-                f"{certification.dataset_type}, valid {taken}"
-                for certification in certifications
-                if certification.collection == collection and (taken := self._conflict(butler, certification))
-            ]
-            if conflicts:
-                first = certifications[0]
-                yield (
-                    f"calib_collection {collection} has calibrations already ({'; '.join(conflicts)}): none "
-                    f"can be certified for {first.begin_date} to {first.end_date}. Write another "
-                    "calib_collection, or other certify_calib_begin_date and certify_calib_end_date"
-                )
-
-    def _conflict(self, butler: Butler, certification: Certification) -> Timespan | None:
-        """Return the validity range that stands in the way, if one does."""
-        from lsst.daf.butler import CollectionType, MissingDatasetTypeError
-
-        wanted = _timespan(certification)
-        own_run = _source_run(butler, certification)
-        try:
-            associations = butler.registry.queryDatasetAssociations(
-                certification.dataset_type,
-                collections=[certification.collection],
-                collectionTypes={CollectionType.CALIBRATION},
-            )
-            for association in associations:
-                data_id = association.ref.dataId
-                taken = association.timespan
-                if association.ref.run == own_run:
-                    continue
-                if taken is None or not taken.overlaps(wanted) or data_id["detector"] not in self._detectors:
-                    continue
-                other_filter = data_id.get("physical_filter")
-                this_filter = certification.physical_filter
-                if other_filter and this_filter and not _same_filter(other_filter, this_filter):
-                    continue
-                return taken
-        except MissingDatasetTypeError:
-            pass
-        return None
 
     async def raw_level(self, exposure: int) -> float:
         """Return the median level of a raw frame (ADU above bias)."""
@@ -201,7 +107,7 @@ class ButlerRepository:
                     instrument=self._instrument.name,
                     exposure=exposure,
                     detector=detector,
-                    collections=f"{self._instrument.name}/raw/all",
+                    collections=self._instrument.raw_collection,
                 )
                 # A tenth of a raw frame is overscan, which has no light.
                 bias, level = np.percentile(raw.image.array, [5, 50])
@@ -253,7 +159,7 @@ class ButlerRepository:
         def look(butler: Butler) -> frozenset[tuple[int, int]]:
             refs = butler.query_datasets(
                 "raw",
-                collections=f"{self._instrument.name}/raw/all",
+                collections=self._instrument.raw_collection,
                 where="instrument = instrument_name AND exposure IN (exposure_ids)",
                 bind={"instrument_name": self._instrument.name, "exposure_ids": tuple(exposures)},
                 explain=False,
@@ -284,7 +190,7 @@ class ButlerRepository:
         """Return whether a run has made such a dataset for each detector."""
 
         def look(butler: Butler) -> bool:
-            made = [ref.dataId for ref in _datasets(butler, dataset_type, run_collection)]
+            made = [ref.dataId for ref in datasets(butler, dataset_type, run_collection)]
             # Statistics are of the whole run, without a detector.
             detectors = {data_id.get("detector") for data_id in made}
             return None in detectors or detectors.issuperset(self._detectors)
@@ -301,7 +207,7 @@ class ButlerRepository:
             # name it otherwise.
             refs = butler.query_datasets(dataset_type, collections=collection)
             if physical_filter is not None:
-                refs = [ref for ref in refs if _same_filter(ref.dataId["physical_filter"], physical_filter)]
+                refs = [ref for ref in refs if same_filter(ref.dataId["physical_filter"], physical_filter)]
             if len(refs) != 1:
                 raise LookupError(f"{len(refs)} datasets for {physical_filter or 'the run'} instead of one")
             return butler.get(refs[0])
@@ -373,8 +279,8 @@ class ButlerRepository:
         """Return whether all that is to be certified is so already."""
 
         def look(butler: Butler) -> bool:
-            refs = _products(butler, certification)
-            return bool(refs) and all(_is_found(butler, certification, ref) for ref in refs)
+            refs = products(butler, certification)
+            return bool(refs) and all(is_found(butler, certification, ref) for ref in refs)
 
         return await self._visit(f"look for {certification.dataset_type} in {certification.collection}", look)
 
@@ -387,11 +293,11 @@ class ButlerRepository:
         def certify(butler: Butler) -> None:
             collections = {certification.collection for certification in certifications}
             for collection in sorted(collections & self._present):
-                if not _exists(butler, collection):
+                if not exists(butler, collection):
                     # A Butler would make it anew, without what it held.
                     raise LookupError(f"{collection} existed before and has been removed meanwhile")
-            products = {certification: _products(butler, certification) for certification in certifications}
-            for certification, refs in products.items():
+            wanted = {certification: products(butler, certification) for certification in certifications}
+            for certification, refs in wanted.items():
                 if not refs:
                     raise LookupError(f"no {certification.dataset_type} in {certification.source}")
             for collection in collections:
@@ -401,23 +307,22 @@ class ButlerRepository:
                 # waited for it.
                 if given_up.is_set():
                     raise TimeoutError("given up")
-                for certification, refs in products.items():
-                    butler.registry.certify(certification.collection, refs, _timespan(certification))
+                make_certifications(butler, wanted)
 
         def read_back(butler: Butler) -> None:
             for certification in certifications:
-                for ref in _products(butler, certification):
-                    if not _is_found(butler, certification, ref):
+                for ref in products(butler, certification):
+                    if not is_found(butler, certification, ref):
                         raise LookupError(f"{ref} was certified but cannot be found in its validity range")
 
         what = " and ".join(certification.dataset_type for certification in certifications)
         where = " and ".join(dict.fromkeys(certification.collection for certification in certifications))
-        by_hand = " && ".join(map(self._command, certifications))
+        commands = " && ".join(by_hand(self._repo, certification) for certification in certifications)
         try:
             await self._visit(
                 f"certify {what} into {where}",
                 certify,
-                f"To certify later: {by_hand}",
+                advice=f"To certify later: {commands}",
                 writeable=True,
             )
         finally:
@@ -425,70 +330,13 @@ class ButlerRepository:
         self._present.update(certification.collection for certification in certifications)
         await self._visit(f"read back {what} from {where}", read_back)
 
-    def _command(self, certification: Certification) -> str:
-        """Return what certifies by hand."""
-        begin = _lower_bound(certification)
-        return shlex.join(
-            (
-                *("butler", "certify-calibrations", self._repo, certification.source),
-                *(certification.collection, certification.dataset_type),
-                *(() if begin is None else ("--begin-date", begin)),
-                *("--end-date", certification.end_date),
-            )
-        )
-
     async def _visit(
-        self, purpose: str, action: Callable[[Butler], T], advice: str = "", *, writeable: bool = False
+        self, purpose: str, action: Callable[[Butler], T], *, advice: str = "", writeable: bool = False
     ) -> T:
-        """Run an action on the repository, in a thread of its own.
-
-        Raises
-        ------
-        ObservatoryError
-            Whatever goes wrong, with its cause and a remedy: a Butler raises
-            errors of many families (its own, KeyError, LookupError, OSError
-            and the database's).
-        """
-
-        def visit() -> T:
-            from lsst.daf.butler import Butler
-
-            # A new Butler knows the collections that jobs have made since.
-            # Only the registry is ever written.
-            with Butler.from_config(self._repo, writeable=writeable, without_datastore=writeable) as butler:
-                return action(butler)
-
-        def failure(what: str, *remedies: str) -> ObservatoryError:
-            sentences = (f"{self._repo}: could not {purpose}{what}", *remedies, advice)
-            return ObservatoryError(". ".join(filter(None, sentences)))
-
-        try:
-            return await asyncio.wait_for(in_thread(visit), self.TIMEOUT)
-        except TimeoutError as error:
-            remedy = "See whether another program keeps it locked"
-            raise failure(f" within {self.TIMEOUT:g} s", remedy) from error
-        except Exception as error:
-            text = str(error).partition("\n")[0].rstrip(".")
-            raise failure(f": {type(error).__name__}: {text}", *_remedies(error)) from error
-
-
-def _remedies(error: BaseException) -> Iterator[str]:
-    """Yield what helps against an error."""
-    from lsst.daf.butler.registry import ConflictingDefinitionError
-
-    if isinstance(error, ConflictingDefinitionError):
-        yield "Somebody has certified for these dates meanwhile: choose other dates or another collection"
-    codes: set[tuple[str, int | str]] = set()
-    link: BaseException | None = error
-    while link is not None:
-        # The low byte of SQLite's extended codes is the kind of error.
-        codes.add(("sqlite", getattr(link, "sqlite_errorcode", 0) & 0xFF))
-        codes.add(("postgresql", getattr(link, "pgcode", None) or ""))
-        codes.add(("system", getattr(link, "errno", None) or 0))
-        link = link.__cause__
-    for known, remedy in _REMEDIES:
-        if known & codes:
-            yield remedy
+        """Run an action on the repository; see `visit`."""
+        return await visit(
+            self._repo, purpose, action, timeout=self.TIMEOUT, advice=advice, writeable=writeable
+        )
 
 
 class _RollBackError(Exception):
@@ -505,80 +353,6 @@ def _try_to_write(butler: Butler) -> None:
         break
 
 
-def _exists(butler: Butler, collection: str) -> bool:
-    from lsst.daf.butler import MissingCollectionError
-
-    try:
-        butler.collections.get_info(collection)
-    except MissingCollectionError:
-        return False
-    return True
-
-
-def _source_run(butler: Butler, certification: Certification) -> str | None:
-    """Return the run that is certified from, if it exists."""
-    if not certification.source or not _exists(butler, certification.source):
-        return None
-    children = butler.collections.get_info(certification.source).children
-    # What a job read comes after what it made.
-    return children[0] if children else certification.source
-
-
-def _datasets(butler: Butler, dataset_type: str, run: str) -> list[DatasetRef]:
-    """Return the datasets of a run; none if there is no such run or type."""
-    from lsst.daf.butler import MissingCollectionError, MissingDatasetTypeError
-
-    try:
-        return butler.query_datasets(
-            dataset_type, collections=run, find_first=False, explain=False, limit=None
-        )
-    except (MissingCollectionError, MissingDatasetTypeError):
-        return []
-
-
-def _products(butler: Butler, certification: Certification) -> list[DatasetRef]:
-    run = _source_run(butler, certification)
-    return [] if run is None else _datasets(butler, certification.dataset_type, run)
-
-
-def _is_found(butler: Butler, certification: Certification, ref: DatasetRef) -> bool:
-    """Return whether a dataset is what is found in the validity range."""
-    if not _exists(butler, certification.collection):
-        return False
-    found = butler.find_dataset(
-        certification.dataset_type,
-        ref.dataId,
-        collections=certification.collection,
-        timespan=_timespan(certification),
-    )
-    return found is not None and found.id == ref.id
-
-
 def _finite(value: float) -> float | None:
     """Return a measurement, or `None` for one that failed."""
     return float(value) if math.isfinite(value) else None
-
-
-def _timespan(certification: Certification) -> Timespan:
-    import astropy.time
-    from lsst.daf.butler import Timespan
-
-    begin = _lower_bound(certification)
-    return Timespan(
-        None if begin is None else astropy.time.Time(begin, scale="tai"),
-        astropy.time.Time(certification.end_date, scale="tai"),
-    )
-
-
-def _lower_bound(certification: Certification) -> str | None:
-    """Return the beginning, or `None` if the Butler would ignore it.
-
-    Its time begins in 1970; it takes anything before that as unbounded,
-    with a warning for each.
-    """
-    return certification.begin_date if certification.begin_date >= "1970" else None
-
-
-def _same_filter(one: str, other: str) -> bool:
-    """Compare, as empty slots are numbered in one place and not in another."""
-    return re.sub(r"empty_\d+", "empty", one) == re.sub(r"empty_\d+", "empty", other)

@@ -26,7 +26,8 @@ from ..report import (
     products,
 )
 from ..verification import Verdict
-from ._plots import Picture, failure_map, gain_plot, panel_plot, timeline_plot
+from ._figure import Picture
+from ._plots import failure_map, gain_plot, panel_plot, timeline_plot
 from ._render import render
 
 _MARKS = {Kind.GOOD: "\u2713", Kind.HELD: "\u2717", Kind.FAILED: "\u2717", Kind.NOT_DONE: "\u2013"}

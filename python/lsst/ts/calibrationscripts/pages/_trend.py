@@ -10,8 +10,9 @@ import datetime
 from collections.abc import Iterator, Sequence
 
 from ..trend import MIN_RUNS, QUANTITIES, History, Key, departures, outliers
-from ._plots import Curve, Picture, trend_plot
+from ._figure import Picture
 from ._render import render
+from ._trend_plot import Curve, trend_plot
 
 _MAX_CURVES = 16
 """Amplifiers of a quantity that are drawn: those of one CCD."""
@@ -23,7 +24,7 @@ def trend_page(history: History, notes: Sequence[str] = ()) -> str:
     Parameters
     ----------
     history : `History`
-        All runs. The newest is held against the others.
+        All runs. The newest is compared with the others.
     notes : `~collections.abc.Sequence` [`str`], optional
         What the reader should know of where they come from.
 

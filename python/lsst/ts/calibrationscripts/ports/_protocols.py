@@ -1,175 +1,29 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the procedure needs from the world.
-
-`lsst.ts.calibrationscripts.observatory` and
-`lsst.ts.calibrationscripts.butler` implement these; tests implement them with
-a few lines each. Each method says when the procedure calls it.
-"""
+"""What a procedure talks to."""
 
 from __future__ import annotations
 
 __all__ = [
     "CalibrationRepository",
     "Camera",
-    "CameraError",
-    "ComponentLostError",
-    "ExposureRecord",
     "Ingest",
-    "IngestReport",
-    "JobLostError",
-    "JobRefusedError",
-    "JobResult",
     "JobService",
-    "JobTimeoutError",
     "Journal",
-    "LightError",
-    "ObservatoryError",
     "Operator",
-    "OutcomeError",
-    "PreconditionError",
     "Watcher",
     "World",
 ]
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import Protocol
 
-from .config import Series
-from .outcomes import Certification, Gain, Outcome
-from .plan import JobRequest, PlannedExposure, Stage
-from .record import RunRecord
-
-
-class ObservatoryError(Exception):
-    """Something outside the procedure failed; says what and why.
-
-    Notes
-    -----
-    All that a port raises is one of these, and so is all that ends a run::
-
-        ObservatoryError          the port's work failed; its stage FAILED
-        +- CameraError            frames cannot be taken; the script FAILED
-        +- ComponentLostError     a SAL component left ENABLED or is silent
-        +- JobRefusedError        not accepted; may be submitted again
-        +- JobLostError           its end is unknown; may be submitted again
-        +- JobTimeoutError        did not end in time; may still be running
-        +- LightError             flats at a level that is not accepted
-        +- OutcomeError           outcomes that ``fail_on`` names
-        +- PreconditionError      the run must not begin; nothing was done
-
-    `error_type` identifies the kind in records and to programs; unlike the
-    class names, these values never change.
-    """
-
-    error_type: ClassVar[str] = "observatory"
-
-
-class CameraError(ObservatoryError):
-    """The camera or the spectrograph failed: the script cannot continue."""
-
-    error_type = "camera"
-
-
-class ComponentLostError(ObservatoryError):
-    """A component left ENABLED, or sends nothing any more."""
-
-    error_type = "component_lost"
-
-
-class JobRefusedError(ObservatoryError):
-    """A job was not accepted, so that it may be submitted again.
-
-    Where no answer came, it may run nevertheless, under an id that is not
-    known.
-    """
-
-    error_type = "job_refused"
-
-
-class JobLostError(ObservatoryError):
-    """The end of a job will not be reported.
-
-    Its product may be in the Butler, or come later. If it is not there, the
-    job may be submitted again.
-    """
-
-    error_type = "job_lost"
-
-
-class JobTimeoutError(ObservatoryError):
-    """A job did not end in time; it may still be running."""
-
-    error_type = "job_timeout"
-
-
-class LightError(ObservatoryError):
-    """The flats would have a level that the observer does not accept."""
-
-    error_type = "light"
-
-
-class OutcomeError(ObservatoryError):
-    """Outcomes are bad that the configuration does not accept."""
-
-    error_type = "outcome"
-
-
-class PreconditionError(ObservatoryError):
-    """The run must not begin; says everything that prevents it.
-
-    Parameters
-    ----------
-    problems : `~collections.abc.Sequence` [`str`]
-        What prevents it, each with its remedy.
-    """
-
-    error_type = "precondition"
-
-    def __init__(self, problems: Sequence[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = tuple(problems)
-
-
-@dataclass(frozen=True)
-class IngestReport:
-    """What became of frames that should have been ingested."""
-
-    missing: tuple[int, ...] = ()
-    """Exposure ids that are not in the Butler."""
-
-    failures: tuple[tuple[int, str], ...] = ()
-    """Exposure ids that the OODS could not ingest, with its description."""
-
-    late: tuple[int, ...] = ()
-    """Exposure ids found in the Butler although no event reported them."""
-
-    remark: str = ""
-    """What happened to the OODS meanwhile, if frames were overdue."""
-
-
-@dataclass(frozen=True)
-class ExposureRecord:
-    """What the Butler knows of an exposure."""
-
-    image_type: str
-    """As in the configuration: "BIAS", "DARK" or "FLAT"."""
-
-    exp_time: float
-    """Exposure time (s)."""
-
-    physical_filter: str
-    group: str
-
-
-@dataclass(frozen=True)
-class JobResult:
-    """How a job ended."""
-
-    job_id: str
-    exit_code: int
-    """0 completed, 1 failed, 255 aborted."""
+from ..config import Series
+from ..outcomes import Certification, Gain, Outcome
+from ..plan import JobRequest, PlannedExposure, Stage
+from ..record import RunRecord
+from ._records import ExposureRecord, IngestReport, JobResult
 
 
 class Operator(Protocol):

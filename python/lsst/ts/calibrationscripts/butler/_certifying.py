@@ -1,0 +1,184 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Certifications: what prevents them, and how they are read back."""
+
+from __future__ import annotations
+
+__all__ = ["by_hand", "certify", "is_found", "obstacles", "products", "same_filter"]
+
+import re
+import shlex
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from ..outcomes import Certification
+from ._collections import datasets, exists, run_of
+
+if TYPE_CHECKING:
+    from lsst.daf.butler import Butler, DatasetRef, Timespan
+
+
+def obstacles(
+    butler: Butler, certifications: Sequence[Certification], detectors: Collection[int]
+) -> Iterator[str]:
+    """Yield what prevents datasets from being certified.
+
+    Parameters
+    ----------
+    butler : `lsst.daf.butler.Butler`
+        The repository.
+    certifications : `~collections.abc.Sequence` [`Certification`]
+        What is to be certified.
+    detectors : `~collections.abc.Collection` [`int`]
+        Ids of the detectors whose datasets they are.
+
+    Yields
+    ------
+    problem : `str`
+        With its remedy.
+    """
+    from lsst.daf.butler import CollectionType
+
+    for collection in sorted({certification.collection for certification in certifications}):
+        if not exists(butler, collection):
+            continue
+        kind = butler.collections.get_info(collection).type
+        if kind is not CollectionType.CALIBRATION:
+            yield (
+                f"calib_collection {collection} is a {kind.name} collection, which nothing can be "
+                "certified into. Write another name"
+            )
+            continue
+        conflicts = [
+            f"{certification.dataset_type}, valid {taken}"
+            for certification in certifications
+            if certification.collection == collection
+            and (taken := _conflict(butler, certification, detectors))
+        ]
+        if conflicts:
+            first = certifications[0]
+            yield (
+                f"calib_collection {collection} has calibrations already ({'; '.join(conflicts)}): none "
+                f"can be certified for {first.begin_date} to {first.end_date}. Write another "
+                "calib_collection, or other certify_calib_begin_date and certify_calib_end_date"
+            )
+
+
+def _conflict(butler: Butler, certification: Certification, detectors: Collection[int]) -> Timespan | None:
+    """Return the validity range that is in conflict, if there is one."""
+    from lsst.daf.butler import CollectionType, MissingDatasetTypeError
+
+    wanted = _timespan(certification)
+    own_run = _source_run(butler, certification)
+    try:
+        associations = butler.registry.queryDatasetAssociations(
+            certification.dataset_type,
+            collections=[certification.collection],
+            collectionTypes={CollectionType.CALIBRATION},
+        )
+        for association in associations:
+            data_id = association.ref.dataId
+            taken = association.timespan
+            if association.ref.run == own_run:
+                continue
+            if taken is None or not taken.overlaps(wanted) or data_id["detector"] not in detectors:
+                continue
+            other_filter = data_id.get("physical_filter")
+            this_filter = certification.physical_filter
+            if other_filter and this_filter and not same_filter(other_filter, this_filter):
+                continue
+            return taken
+    except MissingDatasetTypeError:
+        pass
+    return None
+
+
+def certify(butler: Butler, wanted: Mapping[Certification, Sequence[DatasetRef]]) -> None:
+    """Certify datasets.
+
+    Parameters
+    ----------
+    butler : `lsst.daf.butler.Butler`
+        The repository, in a transaction.
+    wanted : `~collections.abc.Mapping`
+        The datasets of each certification.
+    """
+    for certification, refs in wanted.items():
+        butler.registry.certify(certification.collection, refs, _timespan(certification))
+
+
+def by_hand(repo: str, certification: Certification) -> str:
+    """Return the command that certifies by hand.
+
+    Parameters
+    ----------
+    repo : `str`
+        URI or label of the repository.
+    certification : `Certification`
+        What is to be certified.
+
+    Returns
+    -------
+    command : `str`
+        For a shell.
+    """
+    begin = _lower_bound(certification)
+    return shlex.join(
+        (
+            *("butler", "certify-calibrations", repo, certification.source),
+            *(certification.collection, certification.dataset_type),
+            *(() if begin is None else ("--begin-date", begin)),
+            *("--end-date", certification.end_date),
+        )
+    )
+
+
+def _source_run(butler: Butler, certification: Certification) -> str | None:
+    """Return the run that is certified from, if it exists."""
+    if not certification.source or not exists(butler, certification.source):
+        return None
+    return run_of(butler, certification.source)
+
+
+def products(butler: Butler, certification: Certification) -> list[DatasetRef]:
+    """Return the datasets that are to be certified; none before they exist."""
+    run = _source_run(butler, certification)
+    return [] if run is None else datasets(butler, certification.dataset_type, run)
+
+
+def is_found(butler: Butler, certification: Certification, ref: DatasetRef) -> bool:
+    """Return whether a dataset is what is found in the validity range."""
+    if not exists(butler, certification.collection):
+        return False
+    found = butler.find_dataset(
+        certification.dataset_type,
+        ref.dataId,
+        collections=certification.collection,
+        timespan=_timespan(certification),
+    )
+    return found is not None and found.id == ref.id
+
+
+def _timespan(certification: Certification) -> Timespan:
+    import astropy.time
+    from lsst.daf.butler import Timespan
+
+    begin = _lower_bound(certification)
+    return Timespan(
+        None if begin is None else astropy.time.Time(begin, scale="tai"),
+        astropy.time.Time(certification.end_date, scale="tai"),
+    )
+
+
+def _lower_bound(certification: Certification) -> str | None:
+    """Return the beginning, or `None` if the Butler would ignore it.
+
+    Its time begins in 1970; it takes anything before that as unbounded,
+    with a warning for each.
+    """
+    return certification.begin_date if certification.begin_date >= "1970" else None
+
+
+def same_filter(one: str, other: str) -> bool:
+    """Compare, as empty slots are numbered in one place and not in another."""
+    return re.sub(r"empty_\d+", "empty", one) == re.sub(r"empty_\d+", "empty", other)

@@ -1,0 +1,131 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Visits to a repository, in threads, with a time limit."""
+
+from __future__ import annotations
+
+__all__ = ["visit"]
+
+import asyncio
+import errno
+import sqlite3
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, TypeVar
+
+from ..ports import ObservatoryError
+from ..threads import in_thread
+
+if TYPE_CHECKING:
+    from lsst.daf.butler import Butler
+
+_REMEDIES: tuple[tuple[frozenset[tuple[str, int | str]], str], ...] = (
+    (
+        frozenset(
+            {
+                *(("sqlite", code) for code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM)),
+                *(("postgresql", code) for code in ("25006", "42501")),
+                *(("system", code) for code in (errno.EROFS, errno.EACCES, errno.EPERM)),
+            }
+        ),
+        "This account may not do that: have the permissions of the repository fixed",
+    ),
+    (
+        frozenset(
+            {
+                ("sqlite", sqlite3.SQLITE_FULL),
+                ("postgresql", "53100"),
+                *(("system", code) for code in (errno.ENOSPC, errno.EDQUOT)),
+            }
+        ),
+        "The disk of the repository is full: make room there",
+    ),
+    (
+        frozenset(
+            {("sqlite", sqlite3.SQLITE_BUSY), ("sqlite", sqlite3.SQLITE_LOCKED), ("postgresql", "55P03")}
+        ),
+        "Another program keeps the repository locked: see who writes there",
+    ),
+)
+"""What to do about errors, by their codes."""
+
+T = TypeVar("T")
+
+
+async def visit(
+    repo: str,
+    purpose: str,
+    action: Callable[[Butler], T],
+    *,
+    timeout: float,
+    advice: str = "",
+    writeable: bool = False,
+) -> T:
+    """Run an action on a repository, in a thread of its own.
+
+    Parameters
+    ----------
+    repo : `str`
+        URI or label of the repository.
+    purpose : `str`
+        What the action does, as after "could not".
+    action : callable
+        Takes a Butler.
+    timeout : `float`
+        Longest that it may take (s).
+    advice : `str`, optional
+        What to do if it fails.
+    writeable : `bool`, optional
+        Whether the registry is to be written.
+
+    Returns
+    -------
+    result
+        What the action returns.
+
+    Raises
+    ------
+    ObservatoryError
+        Whatever fails, with its cause and a remedy: a Butler raises errors
+        of many families (its own, KeyError, LookupError, OSError and the
+        database's).
+    """
+
+    def run() -> T:
+        from lsst.daf.butler import Butler
+
+        # A new Butler knows the collections that jobs have made since.
+        # Only the registry is ever written.
+        with Butler.from_config(repo, writeable=writeable, without_datastore=writeable) as butler:
+            return action(butler)
+
+    def failure(what: str, *remedies: str) -> ObservatoryError:
+        sentences = (f"{repo}: could not {purpose}{what}", *remedies, advice)
+        return ObservatoryError(". ".join(filter(None, sentences)))
+
+    try:
+        return await asyncio.wait_for(in_thread(run), timeout)
+    except TimeoutError as error:
+        remedy = "See whether another program keeps it locked"
+        raise failure(f" within {timeout:g} s", remedy) from error
+    except Exception as error:
+        text = str(error).partition("\n")[0].rstrip(".")
+        raise failure(f": {type(error).__name__}: {text}", *_remedies(error)) from error
+
+
+def _remedies(error: BaseException) -> Iterator[str]:
+    """Yield what helps against an error."""
+    from lsst.daf.butler.registry import ConflictingDefinitionError
+
+    if isinstance(error, ConflictingDefinitionError):
+        yield "Calibrations were certified for these dates meanwhile: choose other dates or collection"
+    codes: set[tuple[str, int | str]] = set()
+    link: BaseException | None = error
+    while link is not None:
+        # The low byte of SQLite's extended codes is the kind of error.
+        codes.add(("sqlite", getattr(link, "sqlite_errorcode", 0) & 0xFF))
+        codes.add(("postgresql", getattr(link, "pgcode", None) or ""))
+        codes.add(("system", getattr(link, "errno", None) or 0))
+        link = link.__cause__
+    for known, remedy in _REMEDIES:
+        if known & codes:
+            yield remedy

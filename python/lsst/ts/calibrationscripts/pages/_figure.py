@@ -1,0 +1,90 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Figures as markup that needs nothing else.
+
+Matplotlib is imported when a figure is drawn, not before.
+"""
+
+from __future__ import annotations
+
+__all__ = ["BLUE", "INK", "MAX_VECTORS", "ORANGE", "VERMILION", "Picture", "drawing", "finish"]
+
+import base64
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+BLUE, VERMILION, ORANGE = "#0072b2", "#d55e00", "#e69f00"
+"""Of Okabe and Ito's palette, which colour-blind people can tell apart."""
+
+INK = "#010203"
+"""Stands for the colour of the page's text."""
+
+MAX_VECTORS = 4000
+"""Marks that are still drawn one by one; a picture of more is a raster."""
+
+_DPI = 110
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure, ready for a page."""
+
+    markup: str
+    """An ``svg`` or ``img`` element."""
+
+    caption: str
+    width: int
+    """Width that it should not be shrunk below (CSS pixel)."""
+
+
+@contextmanager
+def drawing(width: float, height: float) -> Iterator[Figure]:
+    """Make a figure in the page's style; sizes in inches."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    style: Any = {
+        "svg.fonttype": "none",
+        "svg.hashsalt": "ts_calibrationscripts",
+        "text.parse_math": False,
+        "font.family": "sans-serif",
+        "font.size": 9,
+        "axes.titlesize": 10,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.facecolor": "none",
+        "figure.facecolor": "none",
+        **dict.fromkeys(
+            ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK
+        ),
+    }
+    with matplotlib.rc_context(style):
+        yield Figure(figsize=(width, height), layout="constrained")
+
+
+def finish(figure: Figure, caption: str, *, raster: bool = False) -> Picture:
+    """Turn a figure into markup, with its caption for screen readers."""
+    stream = io.BytesIO()
+    width = round(figure.get_figwidth() * 72)
+    if raster:
+        # On white in dark mode too: its ink cannot follow the page's.
+        figure.savefig(stream, format="png", dpi=_DPI, facecolor="white")
+        data = base64.b64encode(stream.getvalue()).decode("ascii")
+        markup = f'<img src="data:image/png;base64,{data}" alt="{escape(caption)}">'
+        return Picture(markup, caption, width)
+    figure.savefig(stream, format="svg", metadata={"Date": None})
+    svg = stream.getvalue().decode("utf-8")
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r' xmlns(:\w+)?="[^"]*"', "", svg)
+    svg = svg.replace(INK, "currentColor").replace(BLUE, "var(--mark)")
+    svg = svg.replace("<svg ", f'<svg role="img" aria-label="{escape(caption)}" ', 1)
+    return Picture(svg, caption, width)

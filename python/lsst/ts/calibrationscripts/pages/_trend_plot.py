@@ -1,0 +1,83 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Values over time as a figure."""
+
+from __future__ import annotations
+
+__all__ = ["Curve", "trend_plot"]
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..trend import Band
+from ._figure import BLUE, INK, VERMILION, Picture, drawing, finish
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_DAY = 86_400.0
+"""A day (s)."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One value of one amplifier over time."""
+
+    title: str
+    times: tuple[float, ...]
+    """TAI, as Unix timestamps (s)."""
+
+    values: tuple[float, ...]
+    band: Band | None
+
+
+def trend_plot(curves: Sequence[Curve], quantity: str, unit: str) -> Picture:
+    """Draw values over time, each amplifier in a panel of its own.
+
+    Parameters
+    ----------
+    curves : `~collections.abc.Sequence` [`Curve`]
+        What is drawn; at least one.
+    quantity, unit : `str`
+        What it is.
+
+    Returns
+    -------
+    picture : `Picture`
+    """
+    n_columns = min(4, len(curves))
+    n_rows = -(-len(curves) // n_columns)
+    caption = (
+        f"{quantity} ({unit}) by amplifier over time. Shades are 3 and 5 sigma around the median of earlier "
+        "runs; a cross is the newest run outside 3 sigma."
+    )
+    days = sorted({time // _DAY for curve in curves for time in curve.times})
+    ticks = [days[0], days[-1]] if days[-1] > days[0] else days[:1]
+    names = [f"{datetime.datetime.fromtimestamp(day * _DAY, datetime.UTC):%Y-%m-%d}" for day in ticks]
+    with drawing(11, 0.7 + 1.35 * n_rows) as figure:
+        axes = figure.subplots(n_rows, n_columns, squeeze=False, sharex=True)
+        for axis in axes.flat[len(curves) :]:
+            axis.set_visible(False)
+        for axis, curve in zip(axes.flat, curves, strict=False):
+            _draw_curve(axis, curve)
+            axis.set_xticks(ticks, names, fontsize=8)
+        figure.supylabel(f"{quantity} ({unit})", fontsize=9)
+        return finish(figure, caption)
+
+
+def _draw_curve(axis: Axes, curve: Curve) -> None:
+    times = [time / _DAY for time in curve.times]
+    axis.plot(times, curve.values, "o-", color=INK, markersize=2.5, linewidth=0.7)
+    if curve.band:
+        centre, sigma = curve.band
+        for n_sigma, alpha in ((5, 0.12), (3, 0.22)):
+            low, high = centre - n_sigma * sigma, centre + n_sigma * sigma
+            axis.axhspan(low, high, color=BLUE, alpha=alpha, linewidth=0)
+        axis.axhline(centre, color=BLUE, linewidth=0.8)
+        if abs(curve.values[-1] - centre) > 3 * sigma:
+            axis.plot(times[-1:], curve.values[-1:], "X", color=VERMILION, markersize=8, clip_on=False)
+    axis.set_title(curve.title, loc="left", fontsize=9)
+    axis.margins(x=0.12)
+    axis.tick_params(labelsize=8)

@@ -1,0 +1,47 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the procedure needs from the world.
+
+`lsst.ts.calibrationscripts.observatory` and
+`lsst.ts.calibrationscripts.butler` implement these; tests implement them with
+a few lines each. Each method says when the procedure calls it.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "CalibrationRepository",
+    "Camera",
+    "CameraError",
+    "ComponentLostError",
+    "ExposureRecord",
+    "Ingest",
+    "IngestReport",
+    "JobLostError",
+    "JobRefusedError",
+    "JobResult",
+    "JobService",
+    "JobTimeoutError",
+    "Journal",
+    "LightError",
+    "ObservatoryError",
+    "Operator",
+    "OutcomeError",
+    "PreconditionError",
+    "Watcher",
+    "World",
+]
+
+from ._errors import (
+    CameraError,
+    ComponentLostError,
+    JobLostError,
+    JobRefusedError,
+    JobTimeoutError,
+    LightError,
+    ObservatoryError,
+    OutcomeError,
+    PreconditionError,
+)
+from ._protocols import CalibrationRepository, Camera, Ingest, JobService, Journal, Operator, Watcher, World
+from ._records import ExposureRecord, IngestReport, JobResult

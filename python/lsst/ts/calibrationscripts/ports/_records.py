@@ -1,0 +1,53 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What ports answer."""
+
+from __future__ import annotations
+
+__all__ = [
+    "ExposureRecord",
+    "IngestReport",
+    "JobResult",
+]
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class IngestReport:
+    """What became of frames that should have been ingested."""
+
+    missing: tuple[int, ...] = ()
+    """Exposure ids that are not in the Butler."""
+
+    failures: tuple[tuple[int, str], ...] = ()
+    """Exposure ids that the OODS could not ingest, with its description."""
+
+    late: tuple[int, ...] = ()
+    """Exposure ids found in the Butler although no event reported them."""
+
+    remark: str = ""
+    """What happened to the OODS meanwhile, if frames were overdue."""
+
+
+@dataclass(frozen=True)
+class ExposureRecord:
+    """What the Butler knows of an exposure."""
+
+    image_type: str
+    """As in the configuration: "BIAS", "DARK" or "FLAT"."""
+
+    exp_time: float
+    """Exposure time (s)."""
+
+    physical_filter: str
+    group: str
+
+
+@dataclass(frozen=True)
+class JobResult:
+    """How a job ended."""
+
+    job_id: str
+    exit_code: int
+    """0 completed, 1 failed, 255 aborted."""
