@@ -250,12 +250,15 @@ def test_the_package_has_no_other_lazy_names() -> None:
         _ = lsst.ts.calibrationscripts.version
 
 
-def test_simulate_without_its_extra_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("options", [[], ["--list-faults"]])
+def test_simulate_without_its_extra_names_the_command(
+    options: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     # Given an installation without the extra: one package, and one module.
     extra = {"lsst.not_here.base": "lsst-not-here", "pydantic": "pydantic", "not_here": "not-here"}
     monkeypatch.setattr(_installation, "SIMULATION_EXTRA", extra)
     # When something is simulated.
-    done = click.testing.CliRunner().invoke(main, ["simulate"])
+    done = click.testing.CliRunner().invoke(main, ["simulate", *options])
     # Then what is missing is named, with the command that installs it.
     assert done.exit_code == ExitCode.SCRIPT_FAILED
     assert done.output == (

@@ -187,10 +187,17 @@ def run(file: Path, json_file: Path | None) -> None:
     _finish(run_program(run_on_sal(text, config)), json_file)
 
 
+def _require_simulation() -> None:
+    """Exit with advice if what the simulation needs is not installed."""
+    if (hint := simulation_hint()) is not None:
+        _fail(hint, ExitCode.SCRIPT_FAILED)
+
+
 def _list_faults(context: click.Context, parameter: click.Parameter, wanted: bool) -> None:
     """Print the names that ``--fault`` takes, and exit."""
     if not wanted:
         return
+    _require_simulation()
     from rich.console import Console
     from rich.table import Table
 
@@ -268,8 +275,7 @@ def simulate(
     The frames, the Butler repository and `pipetask` are real. Without FILE,
     the daily default is run.
     """
-    if (hint := simulation_hint()) is not None:
-        _fail(hint, ExitCode.SCRIPT_FAILED)
+    _require_simulation()
     from ..observatory import sal
 
     text = _read(file)
