@@ -6,7 +6,11 @@
 # may be in a folder whose name has a blank.
 ifndef VENV
 ifdef PYTHON
-VENV := .venv-$(shell "$(PYTHON)" -c 'import platform; print(platform.python_version())')
+VERSION := $(shell "$(PYTHON)" -c 'import platform; print(platform.python_version())')
+ifeq ($(VERSION),)
+$(error PYTHON=$(PYTHON) does not run. Give the name or the path of a Python that is installed)
+endif
+VENV := .venv-$(VERSION)
 else
 VENV := .venv
 endif

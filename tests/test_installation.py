@@ -8,6 +8,7 @@ import ast
 import importlib.metadata
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -24,7 +25,10 @@ import lsst.ts.calibrationscripts
 import pytest
 import yaml
 from lsst.ts.calibrationscripts.cli import ExitCode, _installation, main
+from lsst.ts.calibrationscripts.cli._display import access_hint
 from lsst.ts.calibrationscripts.config import load_schema
+from lsst.ts.calibrationscripts.ports import Certification
+from lsst.ts.calibrationscripts.report import RunReport
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "python" / "lsst" / "ts" / "calibrationscripts"
@@ -272,6 +276,17 @@ def test_simulate_looks_for_all_of_its_extra() -> None:
     assert _installation.simulation_hint() is None
 
 
+def test_what_opens_a_calibration_can_be_pasted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/my work/bin/python")
+    certification = Certification("bias", "u/ocps/1", "LATISS/calib", "2026-11-01", "2026-12-01")
+    report = RunReport("DONE", certifications=(certification,), exposures={"BIAS": (2026112500001,)})
+    hint = access_hint(report, Path("/my work/repo"))
+    assert hint is not None
+    executable, option, code = shlex.split(hint.splitlines()[1])
+    assert (executable, option) == ("/my work/bin/python", "-c")
+    compile(code, "pasted", "exec")
+
+
 def test_the_command_is_a_module_too(tmp_path: Path) -> None:
     sources = str(ROOT / "python")
     for command in (
@@ -319,6 +334,7 @@ class Installation:
 
 @pytest.fixture(scope="module")
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Installation:
+    pytest.importorskip("setuptools_scm", reason="builds with what the extra dev has")
     made = Installation(tmp_path_factory.mktemp("installation"))
     made.install()
     return made
@@ -389,6 +405,13 @@ def test_each_python_has_an_environment_of_its_own() -> None:
     shown = succeed("make", "--dry-run", "--always-make", "lint", f"PYTHON={sys.executable}", cwd=ROOT)
     assert f".venv-{'.'.join(map(str, sys.version_info[:3]))}/bin/ruff" in shown
     assert "\n.venv/bin/ruff check" in succeed("make", "--dry-run", "--always-make", "lint", cwd=ROOT)
+
+
+@needs_make
+def test_a_python_that_does_not_run_is_named() -> None:
+    done = run("make", "lint", "PYTHON=python3.not-here", cwd=ROOT)
+    assert done.returncode != 0
+    assert "PYTHON=python3.not-here does not run" in done.stderr
 
 
 @needs_make
