@@ -21,6 +21,7 @@ import yaml
 from leaks import no_tasks_left
 from lsst.daf.butler import Butler
 from lsst.ts.calibrationscripts.config import parse
+from lsst.ts.calibrationscripts.instruments import LATISS
 from lsst.ts.calibrationscripts.observatory import make_latiss_calibrations
 from lsst.ts.calibrationscripts.observatory.make_latiss_calibrations import MakeLatissCalibrations
 from lsst.ts.calibrationscripts.observatory.queue import LogMessage, QueuedScript, ScriptResult, run_script
@@ -103,7 +104,7 @@ def texts(result: ScriptResult, level: int = logging.WARNING) -> str:
 
 async def test_the_queue_is_told_what_is_planned(observatory: SimulatedObservatory) -> None:
     run = Run(observatory, script_mode="FLAT", n_flat=3, exp_times_flat=15, filter="SDSSr_65mm")
-    plan = make_plan(parse(run.config))
+    plan = make_plan(parse(run.config, LATISS))
     async with QueuedScript(run.make_script) as queued:
         await queued.configure(run.config)
         result = queued.result()
@@ -123,7 +124,7 @@ async def test_what_the_plan_has_to_say_is_in_the_log(observatory: SimulatedObse
         async with asyncio.timeout(TIMEOUT):
             while "Expected end:" not in texts(queued.result(), logging.INFO):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
-    notices = make_plan(parse(run.config)).notices
+    notices = make_plan(parse(run.config, LATISS)).notices
     assert notices
     (told,) = [message.text for message in queued.result().messages if "Expected end:" in message.text]
     assert all(f"Note: {notice}" in told for notice in notices)
