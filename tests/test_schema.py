@@ -4,12 +4,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 
 import jsonschema
 import pytest
-from lsst.ts.calibrationscripts.config import CalibrationConfig, load_schema, parse
+from lsst.ts.calibrationscripts.config import CalibrationConfig, load_schema, parse, schema_text
 from lsst.ts.calibrationscripts.instruments import LATISS
 
 PROPERTIES = load_schema(LATISS)["properties"]
@@ -96,7 +97,7 @@ def test_the_defaults_are_those_of_the_procedure() -> None:
 
 
 @pytest.mark.parametrize("key", PROPERTIES)
-def test_every_property_tells_the_observer_what_it_does(key: str) -> None:
+def test_every_property_has_a_description_for_the_observer(key: str) -> None:
     description = PROPERTIES[key]["description"]
 
     assert len(description) > 20
@@ -142,11 +143,17 @@ def test_a_callers_changes_stay_his_own() -> None:
     assert isinstance(parse("", LATISS), CalibrationConfig)
 
 
+def test_the_document_of_latiss_is_the_one_made_from_the_base() -> None:
+    # If not: python -m lsst.ts.calibrationscripts.config
+    assert schema_text(LATISS) == schema_text(dataclasses.replace(LATISS, schema=None))
+
+
 def test_the_schema_loads_without_anything_heavy() -> None:
     # The script queue gives `script 0 --schema` a few seconds.
     code = (
         "import sys; from lsst.ts.calibrationscripts.config import load_schema; "
         "from lsst.ts.calibrationscripts.instruments import LATISS; load_schema(LATISS); "
+        "from lsst.ts.calibrationscripts.config import schema_text; schema_text(LATISS); "
         "print(*{'numpy', 'astropy', 'jsonschema', 'lsst.daf', 'lsst.pipe'} & set(sys.modules))"
     )
 

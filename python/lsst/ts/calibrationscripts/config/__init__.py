@@ -33,7 +33,7 @@ def parse(text: str, instrument: Instrument, earlier: Earlier | None = None) -> 
     Parameters
     ----------
     text : `str`
-        YAML, as an observer types it. Empty text stands for the defaults. A
+        YAML, as an observer types it. Empty text means the defaults. A
         key ``metadata``, which the script queue adds, is ignored.
     instrument : `Instrument`
         The camera that takes the frames.
