@@ -17,17 +17,21 @@ __all__ = [
     "schema_text",
 ]
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 from ..instruments import Instrument
-from ._checks import check
 from ._model import CalibrationConfig, ProductConfig
 from ._problems import ConfigurationError, Problem
-from ._resume import Earlier
 from ._schema import load_schema, schema_text
 from ._series import FlatSet, Series, flat_pairs
-from ._text import read
 
 
-def parse(text: str, instrument: Instrument, earlier: Earlier | None = None) -> CalibrationConfig:
+def parse(
+    text: str,
+    instrument: Instrument,
+    earlier: Callable[[str, str | None], Mapping[str, Any]] | None = None,
+) -> CalibrationConfig:
     """Read and check a configuration.
 
     Parameters
@@ -64,4 +68,8 @@ def parse(text: str, instrument: Instrument, earlier: Earlier | None = None) -> 
     that runs it, a script, gives ``earlier``, so that the look-up of the run
     needs no parse before.
     """
+    # A schema is printed without these.
+    from ._checks import check
+    from ._text import read
+
     return check(read(text, instrument), instrument, earlier)
