@@ -39,8 +39,8 @@ from lsst.daf.butler import Butler, CollectionType, MissingCollectionError, Miss
 from lsst.ts.calibrationscripts.butler.repository import ButlerRepository
 from lsst.ts.calibrationscripts.config import parse
 from lsst.ts.calibrationscripts.files.journal import load_record, newest_run
-from lsst.ts.calibrationscripts.observatory import make_latiss_calibrations
-from lsst.ts.calibrationscripts.observatory.camera import CalibrationLatiss
+from lsst.ts.calibrationscripts.observatory import script
+from lsst.ts.calibrationscripts.observatory.camera import SalCamera
 from lsst.ts.calibrationscripts.observatory.make_latiss_calibrations import MakeLatissCalibrations
 from lsst.ts.calibrationscripts.observatory.ocps import OcpsJobs
 from lsst.ts.calibrationscripts.observatory.queue import QueuedScript, ScriptResult
@@ -268,12 +268,12 @@ def new_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait for seconds where the script would for minutes."""
-    monkeypatch.setattr(CalibrationLatiss, "READOUT_TIMEOUT", 5.0)
+    monkeypatch.setattr(SalCamera, "READOUT_TIMEOUT", 5.0)
     monkeypatch.setattr(OcpsJobs, "SUBMIT_TIMEOUT", 5.0)
     monkeypatch.setattr(OcpsJobs, "RESULT_GRACE", 2.0)
     monkeypatch.setattr(_jobs, "_READY_TIMEOUT", 2.0)
     watch = functools.partial(ComponentWatch, heartbeat_timeout=5.0)
-    monkeypatch.setattr(make_latiss_calibrations, "ComponentWatch", watch)
+    monkeypatch.setattr(script, "ComponentWatch", watch)
 
 
 class Site:

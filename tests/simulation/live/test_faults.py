@@ -585,11 +585,10 @@ from lsst.ts.calibrationscripts.observatory import sal
 
 sal.use(sal.SalProvider.LOCAL)
 
-from lsst.ts.calibrationscripts.files.journal import FileJournal
 from lsst.ts.calibrationscripts.simulation.faults import parse_fault
+from lsst.ts.calibrationscripts.simulation.faults.process import journal_maker
 
-parse_fault("killed:2").attach(None)
-journal = FileJournal(Path(sys.argv[1]), "run")
+journal = journal_maker([parse_fault("killed:2")])(Path(sys.argv[1]), "run")
 for count in (1, 2, 3):
     journal.write(SimpleNamespace(to_dict=lambda: {"count": count}))
 """

@@ -23,6 +23,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from ..instruments import Instrument
 from ..outcomes import Outcome
 from ..plan import PlannedExposure, RunPlan, Stage
 from ..products import StageKind
@@ -31,27 +32,44 @@ from ..report import RunReport
 _STYLES = {Outcome.PASSED: "green", Outcome.CERTIFIED: "bold green", Outcome.SKIPPED: "yellow"}
 
 
-def access_hint(report: RunReport, repo: Path) -> str | None:
-    """Return a command that opens a calibration that was certified."""
+def access_hint(report: RunReport, repo: Path, instrument: Instrument) -> str | None:
+    """Return a command that opens a calibration that was certified.
+
+    Parameters
+    ----------
+    report : `RunReport`
+        The run.
+    repo : `pathlib.Path`
+        Its Butler repository.
+    instrument : `Instrument`
+        Its instrument.
+
+    Returns
+    -------
+    text : `str` or `None`
+        `None` if nothing was certified.
+    """
     if not report.certifications:
         return None
     certification = report.certifications[0]
     exposure = [ids for ids in report.exposures.values() if ids][-1][-1]
+    detector = instrument.detector_ids(tuple(report.config["detectors"]))[0]
+    data_id = f"instrument='{instrument.name}', detector={detector}, exposure={exposure}"
     return (
         f"Open the certified {certification.dataset_type}:\n"
         f'  {sys.executable} -c "from lsst.daf.butler import Butler; '
         f"print(Butler('{repo}', collections='{certification.collection}').get("
-        f"'{certification.dataset_type}', instrument='LATISS', detector=0, exposure={exposure}))\""
+        f"'{certification.dataset_type}', {data_id}))\""
     )
 
 
 class ProgressWatcher:
-    """A line a series and a stage, while they run; none off a terminal.
+    """Shows a line for each series and stage that runs, in a terminal only.
 
     Parameters
     ----------
     plan : `RunPlan`
-        What is watched.
+        Plan of the run that is watched.
     """
 
     def __init__(self, plan: RunPlan) -> None:
