@@ -33,7 +33,7 @@ def obsid(exposure: int, prefix: str = LATISS.image_prefix) -> str:
 
 
 class MockOods(salobj.BaseCsc):
-    """An OODS that says what the test wants it to."""
+    """An OODS that publishes what the test wants."""
 
     version = "test"
     valid_simulation_modes = (0,)
@@ -83,7 +83,7 @@ def expect(ingest: OodsIngest, *exposures: int) -> None:
         ingest.expect(exposure)
 
 
-async def heard(remote: Any, image: int | str, sensor: str = "S00") -> None:
+async def received(remote: Any, image: int | str, sensor: str = "S00") -> None:
     """Wait until what was published of a frame has come through."""
     name = image if isinstance(image, str) else obsid(image)
     async with asyncio.timeout(TIMEOUT):
@@ -127,7 +127,7 @@ async def test_images_of_others_are_not_taken_for_ours(remote: Any, oods: MockOo
     await oods.publish("")
     await oods.publish("../AT_O_20220929_000001.fits")
     await oods.publish(SECOND)
-    await heard(remote, SECOND)
+    await received(remote, SECOND)
     expect(ingest, FIRST, SECOND)
     assert await ingest.wait([FIRST, SECOND]) == IngestReport(missing=(FIRST,))
     assert raws.asked == [frozenset({FIRST})]
@@ -151,7 +151,7 @@ async def test_a_frame_is_ingested_once_all_its_detectors_are(remote: Any, oods:
         await oods.publish(first, raft="R22", sensor=sensor)
     for sensor in ("S00", "S22"):
         await oods.publish(second, raft="R22", sensor=sensor)
-    await heard(remote, second, "S22")
+    await received(remote, second, "S22")
     expect(ingest, FIRST, SECOND)
     assert await ingest.wait([FIRST, SECOND]) == IngestReport(missing=(SECOND,))
 
@@ -182,7 +182,7 @@ async def test_overdue_frames_are_looked_for_before_they_are_given_up(
     raws.present.add((SECOND, 0))
     ingest = make_ingest(remote, raws, timeout=SHORT)
     await oods.publish(THIRD)
-    await heard(remote, THIRD)
+    await received(remote, THIRD)
     expect(ingest, FIRST, SECOND, THIRD)
     report = await ingest.wait([FIRST, SECOND, THIRD])
     assert report == IngestReport(missing=(FIRST,), late=(SECOND,))
@@ -244,7 +244,7 @@ def test_each_frame_is_overdue_by_its_own_readout(raws: Any) -> None:
         remote = SimpleNamespace(salinfo=SimpleNamespace(name_index="ATOODS"), evt_imageInOODS=event)
         ingest = make_ingest(remote, raws, timeout=120, watch=Untroubled())
 
-        async def hear(exposure: int) -> None:
+        async def receive(exposure: int) -> None:
             await event.callback(
                 SimpleNamespace(obsid=obsid(exposure), raft="", sensor="", statusCode=0, description="")
             )
@@ -256,7 +256,7 @@ def test_each_frame_is_overdue_by_its_own_readout(raws: Any) -> None:
         report = asyncio.create_task(ingest.wait([FIRST, SECOND]))
         # When the second one comes 119 s after its readout, the first never.
         await asyncio.sleep(119)
-        await hear(SECOND)
+        await receive(SECOND)
         # Then each has had its own time, and no more.
         assert await report == IngestReport(missing=(FIRST,))
         assert loop.time() == 219
