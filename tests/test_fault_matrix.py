@@ -39,6 +39,7 @@ from lsst.daf.butler import Butler, CollectionType, MissingCollectionError, Miss
 from lsst.ts.calibrationscripts.butler.repository import ButlerRepository
 from lsst.ts.calibrationscripts.config import parse
 from lsst.ts.calibrationscripts.files.journal import load_record, newest_run
+from lsst.ts.calibrationscripts.instruments import LATISS
 from lsst.ts.calibrationscripts.observatory import script
 from lsst.ts.calibrationscripts.observatory.camera import SalCamera
 from lsst.ts.calibrationscripts.observatory.make_latiss_calibrations import MakeLatissCalibrations
@@ -371,7 +372,7 @@ class Site:
             assert phase in ("completed", "error", "aborted"), file
 
     def assert_nothing_was_done_twice(self, before: RunRecord, report: RunReport) -> None:
-        config = parse(yaml.safe_dump(dict(before.config)))
+        config = parse(yaml.safe_dump(dict(before.config)), LATISS)
         plan = make_plan(config)
         # Each frame of the plan was taken once, but for those accounted for.
         again = Counter(number for number, _ in self.frames())

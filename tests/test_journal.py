@@ -12,21 +12,17 @@ from lsst.ts.calibrationscripts.ports import ObservatoryError
 from lsst.ts.calibrationscripts.record import RunRecord
 
 
-@pytest.fixture
-def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def test_the_folder_is_in_the_state_directory_by_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    return tmp_path / "ts_calibrationscripts"
-
-
-@pytest.mark.parametrize("text", ["", "n_bias: 3", "journal_dir: null", "n_bias=3", "{1: [", "a: 2026-13-01"])
-def test_the_folder_is_in_the_state_directory_by_default(state: Path, text: str) -> None:
-    assert journal_folder(text) == state
+    assert journal_folder() == tmp_path / "ts_calibrationscripts"
 
 
 def test_the_configuration_may_name_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert journal_folder("journal_dir: /scratch/journals") == Path("/scratch/journals")
-    assert journal_folder("journal_dir: ~/journals") == tmp_path / "journals"
+    assert journal_folder("/scratch/journals") == Path("/scratch/journals")
+    assert journal_folder("~/journals") == tmp_path / "journals"
 
 
 def test_a_journal_is_read_back(tmp_path: Path) -> None:

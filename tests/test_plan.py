@@ -8,11 +8,12 @@ import json
 
 import pytest
 from lsst.ts.calibrationscripts.config import parse
+from lsst.ts.calibrationscripts.instruments import LATISS
 from lsst.ts.calibrationscripts.plan import RunPlan, make_plan
 
 
 def plan_of(text: str) -> RunPlan:
-    return make_plan(parse(text))
+    return make_plan(parse(text, LATISS))
 
 
 def needs(plan: RunPlan) -> dict[str, tuple[str, ...]]:

@@ -10,8 +10,9 @@ import sys
 import jsonschema
 import pytest
 from lsst.ts.calibrationscripts.config import CalibrationConfig, load_schema, parse
+from lsst.ts.calibrationscripts.instruments import LATISS
 
-PROPERTIES = load_schema()["properties"]
+PROPERTIES = load_schema(LATISS)["properties"]
 SET_PROPERTIES = PROPERTIES["flat_sets"]["items"]["properties"]
 
 # As the procedure gives them.
@@ -79,7 +80,7 @@ IN_USE_DEFAULTS = {
 
 
 def test_the_schema_is_draft_07_and_flat() -> None:
-    schema = load_schema()
+    schema = load_schema(LATISS)
 
     jsonschema.Draft7Validator.check_schema(schema)
     assert schema["$schema"] == "http://json-schema.org/draft-07/schema#"
@@ -91,7 +92,7 @@ def test_the_defaults_are_those_of_the_procedure() -> None:
     defaults = {key: entry["default"] for key, entry in PROPERTIES.items()}
 
     assert defaults == PROCEDURE_DEFAULTS | IN_USE_DEFAULTS
-    jsonschema.Draft7Validator(load_schema()).validate(defaults)
+    jsonschema.Draft7Validator(load_schema(LATISS)).validate(defaults)
 
 
 @pytest.mark.parametrize("key", PROPERTIES)
@@ -131,20 +132,21 @@ def test_script_modes() -> None:
 
 
 def test_each_property_has_one_attribute() -> None:
-    assert parse("").to_dict().keys() == PROPERTIES.keys()
+    assert parse("", LATISS).to_dict().keys() == PROPERTIES.keys()
 
 
 def test_a_callers_changes_stay_his_own() -> None:
-    load_schema()["properties"].clear()
+    load_schema(LATISS)["properties"].clear()
 
-    assert load_schema()["properties"]
-    assert isinstance(parse(""), CalibrationConfig)
+    assert load_schema(LATISS)["properties"]
+    assert isinstance(parse("", LATISS), CalibrationConfig)
 
 
 def test_the_schema_loads_without_anything_heavy() -> None:
     # The script queue gives `script 0 --schema` a few seconds.
     code = (
-        "import sys; from lsst.ts.calibrationscripts.config import load_schema; load_schema(); "
+        "import sys; from lsst.ts.calibrationscripts.config import load_schema; "
+        "from lsst.ts.calibrationscripts.instruments import LATISS; load_schema(LATISS); "
         "print(*{'numpy', 'astropy', 'jsonschema', 'lsst.daf', 'lsst.pipe'} & set(sys.modules))"
     )
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from lsst.ts.calibrationscripts.config import Series, parse
+from lsst.ts.calibrationscripts.instruments import LATISS
 from lsst.ts.calibrationscripts.outcomes import Certification, Gain
 from lsst.ts.calibrationscripts.plan import JobRequest, PlannedExposure, make_plan
 from lsst.ts.calibrationscripts.ports import ExposureRecord, IngestReport, JobResult, ObservatoryError
@@ -69,7 +70,7 @@ class World:
         self.killed = False
 
     def procedure(self, text: str = "", *, resume: bool = False) -> Procedure:
-        config = parse(text)
+        config = parse(text, LATISS)
         record = RunRecord("run", {})
         if resume and self.journal:
             record = RunRecord.from_dict(json.loads(json.dumps(self.journal)))

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from docutils import nodes
 from lsst.ts.calibrationscripts.config import load_schema
+from lsst.ts.calibrationscripts.instruments import LATISS
 from lsst.ts.calibrationscripts.observatory import sal
 from schema_to_rst import reference
 from sphinx.application import Sphinx
@@ -22,7 +23,7 @@ class ConfigurationReference(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Return the description."""
-        return self.parse_text_to_nodes("\n".join(reference(load_schema())))
+        return self.parse_text_to_nodes("\n".join(reference(load_schema(LATISS))))
 
 
 class FaultList(SphinxDirective):

@@ -137,7 +137,7 @@ class Observatory:
     instrument: Instrument = LATISS
 
     def make_camera(self, config: str = "") -> SalCamera:
-        return SalCamera(self.latiss, self.instrument, parse(config), self.watch)
+        return SalCamera(self.latiss, self.instrument, parse(config, LATISS), self.watch)
 
     async def set_up(self, config: str) -> None:
         await self.make_camera(config).set_up(flats(config))
@@ -147,7 +147,7 @@ class Observatory:
 
 
 def flats(config: str = "") -> Series:
-    return parse(config).series[-1]
+    return parse(config, LATISS).series[-1]
 
 
 @pytest.fixture
@@ -400,7 +400,7 @@ async def test_a_position_may_be_reported_after_the_acknowledgement(observatory:
 async def test_an_unknown_filter_is_reported_before_anything_moves(
     observatory: Observatory, key: str, value: int | str, known: str
 ) -> None:
-    config = dataclasses.replace(parse(""), **{key: value})
+    config = dataclasses.replace(parse("", LATISS), **{key: value})
     camera = SalCamera(observatory.latiss, LATISS, config, observatory.watch)
     (problem,) = await camera.check()
     assert problem.startswith(f"{key}: {value}: ATSpectrograph does not have this {key}")
@@ -490,7 +490,7 @@ async def test_components_that_are_not_enabled_are_named(observatory: Observator
 async def test_without_latiss_each_question_says_what_is_silent(own_topics: None, domain: Any) -> None:
     async with CalibrationLatiss(domain=domain, intended_usage=CalibrationUsages.Calibrations) as latiss:
         latiss.fast_timeout = SHORT
-        camera = SalCamera(latiss, LATISS, parse(""), ComponentWatch(vars(latiss.rem).values()))
+        camera = SalCamera(latiss, LATISS, parse("", LATISS), ComponentWatch(vars(latiss.rem).values()))
         (problem,) = await camera.check()
         assert "summary state for at" in problem
         with pytest.raises(CameraError, match="ATSpectrograph does not report its filter and grating"):

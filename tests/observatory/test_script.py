@@ -21,6 +21,7 @@ import yaml
 from leaks import no_tasks_left
 from lsst.daf.butler import Butler
 from lsst.ts.calibrationscripts.config import parse
+from lsst.ts.calibrationscripts.instruments import LATISS
 from lsst.ts.calibrationscripts.observatory import connection
 from lsst.ts.calibrationscripts.observatory.make_latiss_calibrations import MakeLatissCalibrations
 from lsst.ts.calibrationscripts.observatory.queue import (
@@ -110,7 +111,7 @@ def texts(result: ScriptResult, level: int = logging.WARNING) -> str:
 
 async def test_the_queue_learns_what_is_planned(observatory: SimulatedObservatory) -> None:
     run = Run(observatory, script_mode="FLAT", n_flat=3, exp_times_flat=15, filter="SDSSr_65mm")
-    plan = make_plan(parse(run.config))
+    plan = make_plan(parse(run.config, LATISS))
     async with QueuedScript(run.make_script) as queued:
         await queued.configure(run.config)
         result = queued.result()
@@ -130,7 +131,7 @@ async def test_the_notices_of_the_plan_are_in_the_log(observatory: SimulatedObse
         async with asyncio.timeout(TIMEOUT):
             while "Expected end:" not in texts(queued.result(), logging.INFO):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
-    notices = make_plan(parse(run.config)).notices
+    notices = make_plan(parse(run.config, LATISS)).notices
     assert notices
     (logged,) = [message.text for message in queued.result().messages if "Expected end:" in message.text]
     assert all(f"Note: {notice}" in logged for notice in notices)

@@ -29,7 +29,7 @@ def main(instrument: Instrument) -> None:
     parser.add_argument("--schema", action="store_true", help="print the configuration schema and quit")
     arguments = parser.parse_args()
     if arguments.schema:
-        print(schema_text())
+        print(schema_text(instrument))
         return
     if arguments.index == 0:
         parser.error("index 0 goes with --schema alone: it stands for every script")

@@ -255,10 +255,6 @@ def _exposures(series: Series) -> Iterator[PlannedExposure]:
         )
 
 
-def _part(series: Series) -> str:
-    return series.name.removeprefix(series.image_type).strip()
-
-
 def _expose_name(series: Series) -> str:
     return f"{StageKind.EXPOSE} {series.name}"
 
@@ -306,7 +302,7 @@ class _Planner:
             previous = (_expose_name(series),)
         for series in config.series:
             product, used = Product(series.image_type.value), (series,)
-            yield from self._product(product, used, _part(series), generate=config.generate_calibrations)
+            yield from self._product(product, used, series.part, generate=config.generate_calibrations)
         if config.do_defects:
             defects = self._pipelines.generators[Product.DEFECTS]
             for product in defects.built_on:
@@ -317,7 +313,7 @@ class _Planner:
         if config.do_gain_from_flat_pairs:
             # The photon transfer curve gives the gains of its own pairs.
             for series in self._paired[1:] if config.do_ptc else self._paired:
-                yield from self._product(Product.GAIN, (series,), _part(series))
+                yield from self._product(Product.GAIN, (series,), series.part)
 
     def _expose(self, series: Series, previous: tuple[str, ...]) -> Stage:
         overhead = self._instrument.readout_time + self._config.wait_between_exposures
@@ -326,7 +322,7 @@ class _Planner:
             StageKind.EXPOSE,
             Product(series.image_type.value),
             needs=(),
-            part=_part(series),
+            part=series.part,
             after=previous,
             duration=sum(series.exp_times) + n_frames * overhead,
         )
@@ -375,11 +371,11 @@ class _Planner:
             duration=self._job_duration(used),
             job=JobPlan(
                 pipeline=generator.path,
-                options=self._options(product),
+                options=self._config.of(product).options,
                 # These come first: the run's own calibrations are then used
                 # whatever validity range they are certified for.
                 inputs_from=(*built_on, *(f"{StageKind.GENERATE} {p}" for p in corrections)),
-                inputs=tuple(dict.fromkeys(certified + self._inputs(product))),
+                inputs=tuple(dict.fromkeys(certified + self._config.of(product).inputs)),
                 series=tuple(series.name for series in used),
             ),
         )
@@ -398,25 +394,10 @@ class _Planner:
                 pipeline=self._pipelines.verifiers[product].path,
                 options=(),
                 inputs_from=inputs_from,
-                inputs=self._inputs(product, "verify_"),
+                inputs=self._config.of(product).verify_inputs,
                 series=tuple(series.name for series in used),
             ),
         )
-
-    def _inputs(self, product: Product, purpose: str = "") -> tuple[str, ...]:
-        """Return the input collections that the observer gave for a job."""
-        source = Product.PTC if product is Product.GAIN else product
-        name = source.lower().removesuffix("_bootstrap")
-        own = getattr(self._config, f"input_collections_{name}")
-        inputs: tuple[str, ...] = getattr(self._config, f"input_collections_{purpose}{name}", own)
-        return inputs
-
-    def _options(self, product: Product) -> tuple[str, ...]:
-        if product in self._pipelines.generators[Product.DEFECTS].built_on:
-            return ()
-        source = Product.PTC if product is Product.GAIN else product
-        options: tuple[str, ...] = getattr(self._config, f"config_options_{source.lower()}")
-        return options
 
     def _job_duration(self, used: tuple[Series, ...]) -> float:
         n = sum(series.n for series in used)

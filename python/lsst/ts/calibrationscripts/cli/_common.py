@@ -20,7 +20,7 @@ __all__ = [
 
 import enum
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -30,7 +30,7 @@ from ..instruments import INSTRUMENTS, LATISS, Instrument
 from ..observatory.scripts import SCRIPTS
 
 if TYPE_CHECKING:
-    from ..config import CalibrationConfig
+    from ..config import CalibrationConfig, Earlier
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -109,9 +109,7 @@ def read_text(file: Path | None) -> str:
         fail(f"{file}: cannot be read: {error}", ExitCode.INVALID)
 
 
-def parse_config(
-    text: str, instrument: Instrument, earlier: Callable[[str], Mapping[str, Any]] | None = None
-) -> CalibrationConfig:
+def parse_config(text: str, instrument: Instrument, earlier: Earlier | None = None) -> CalibrationConfig:
     """Parse a configuration, or print its problems and exit.
 
     Parameters
@@ -121,7 +119,7 @@ def parse_config(
     instrument : `Instrument`
         The instrument that it is for.
     earlier : `~collections.abc.Callable`, optional
-        Finds the configuration of a run to be resumed; see `parse`.
+        Finds the configuration of a run to be resumed; see `config.parse`.
 
     Returns
     -------
@@ -130,6 +128,6 @@ def parse_config(
     from ..config import ConfigurationError, parse
 
     try:
-        return parse(text, earlier)
+        return parse(text, instrument, earlier)
     except ConfigurationError as error:
         fail(str(error), ExitCode.INVALID)

@@ -51,4 +51,4 @@ def schema(instrument: Instrument) -> None:
     """Print the JSON Schema of the configuration, as YAML."""
     from ..config import schema_text
 
-    click.echo(schema_text(), nl=False)
+    click.echo(schema_text(instrument), nl=False)

@@ -8,7 +8,7 @@ __all__ = ["run", "simulate"]
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -164,9 +164,10 @@ def _parse_to_run(text: str, instrument: Instrument, journals: Path | None = Non
     """Parse a configuration with that of the run that it resumes."""
     from ..files.journal import journal_folder, load_record
 
-    return parse_config(
-        text, instrument, lambda run_id: load_record(journals or journal_folder(text), run_id).config
-    )
+    def earlier(run_id: str, journal_dir: str | None) -> Mapping[str, Any]:
+        return load_record(journals or journal_folder(journal_dir), run_id).config
+
+    return parse_config(text, instrument, earlier)
 
 
 def _resuming(text: str, run_id: str, journals: Path) -> str:

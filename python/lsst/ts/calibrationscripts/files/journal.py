@@ -11,8 +11,6 @@ import os
 import tempfile
 from pathlib import Path
 
-import yaml
-
 from ..ports import ObservatoryError
 from ..record import RunRecord
 from .atomic import replace_file
@@ -21,30 +19,21 @@ _SUFFIX = ".journal.json"
 _MAX_NAMED_RUNS = 5
 
 
-def journal_folder(text: str = "") -> Path:
-    """Return the folder of the journals that a configuration asks for.
-
-    It must be known before the configuration is complete: that of a run that
-    is resumed comes from its journal.
+def journal_folder(journal_dir: str | None = None) -> Path:
+    """Return the folder of journals.
 
     Parameters
     ----------
-    text : `str`, optional
-        The configuration (YAML). By default, and if it does not have the key
-        ``journal_dir`` or cannot be read, the folder is in the user's state
-        directory, as defined by the XDG Base Directory Specification.
+    journal_dir : `str`, optional
+        The configuration's key of that name. By default the folder is in the
+        user's state directory, as defined by the XDG Base Directory
+        Specification.
 
     Returns
     -------
     folder : `pathlib.Path`
     """
-    try:
-        written = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError):
-        # To report that is for the parser of the configuration.
-        written = None
-    journal_dir = written.get("journal_dir") if isinstance(written, dict) else None
-    if isinstance(journal_dir, str):
+    if journal_dir is not None:
         return Path(journal_dir).expanduser()
     state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return Path(state) / "ts_calibrationscripts"

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import copy
 import datetime
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -105,7 +105,7 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
     @classmethod
     def get_schema(cls) -> dict[str, Any]:
         """Return the JSON Schema of the configuration."""
-        return load_schema()
+        return load_schema(cls.instrument)
 
     @abc.abstractmethod
     def make_control(self) -> Control:
@@ -141,13 +141,20 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
 
     def _read(self, text: str) -> _Request:
         """Read the configuration, and the journal of a run to be resumed."""
-        config = parse(text, lambda run_id: load_record(journal_folder(text), run_id).config)
-        folder = journal_folder(text)
-        if config.resume is None:
-            now = datetime.datetime.now(datetime.UTC)
-            return _Request(config, RunRecord(f"{now:%Y%m%dT%H%M%S}-{self.salinfo.index}", {}), folder)
-        earlier = load_record(folder, config.resume)
-        return _Request(config, replace(earlier, resumed=earlier.resumed + 1), folder)
+        found: list[tuple[Path, RunRecord]] = []
+
+        def earlier(run_id: str, journal_dir: str | None) -> Mapping[str, Any]:
+            folder = journal_folder(journal_dir)
+            found.append((folder, load_record(folder, run_id)))
+            return found[0][1].config
+
+        config = parse(text, self.instrument, earlier)
+        if found:
+            folder, record = found[0]
+            return _Request(config, replace(record, resumed=record.resumed + 1), folder)
+        now = datetime.datetime.now(datetime.UTC)
+        record = RunRecord(f"{now:%Y%m%dT%H%M%S}-{self.salinfo.index}", {})
+        return _Request(config, record, journal_folder(config.journal_dir))
 
     async def configure(self, config: Any) -> None:
         """Plan the run and connect to the observatory."""

@@ -37,7 +37,7 @@ from ..ports import (
 from ..products import Product, StageKind
 from ..record import Journal, Recorder, RunRecord
 from ..report import RunReport, gains_text, summary_text, verdict_text
-from ..verification import DEFAULT_THRESHOLD, StatisticsError, Verdict, judge
+from ..verification import StatisticsError, Verdict, judge
 from ._certifier import Certifier
 from ._exposer import Exposer, Frames, raise_if_dropped
 from ._jobs import JobRunner
@@ -356,11 +356,7 @@ class Procedure:
             await self._repository.statistics(verifier.statistics, collection, by_filter),
             stage.subject,
             n_detectors=len(self._detectors),
-            threshold=getattr(
-                self._config,
-                f"number_verification_tests_threshold_{stage.product.lower()}",
-                DEFAULT_THRESHOLD,
-            ),
+            threshold=self._config.of(stage.product).threshold,
             key=verifier.key,
         )
         if verifier.key is StatisticsKey.EXPOSURE:
