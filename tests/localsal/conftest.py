@@ -1,6 +1,6 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Small components to talk to, written for either provider of SAL."""
+"""Small components to test with, written for either provider of SAL."""
 
 from __future__ import annotations
 
@@ -15,13 +15,12 @@ from lsst.ts.calibrationscripts.observatory import sal
 from lsst.ts.calibrationscripts.observatory.sal import salobj
 
 TIMEOUT = 30.0
-"""What a test waits for at most (s)."""
+"""Time limit of each wait (s)."""
 
 
 class MockOcps(salobj.BaseCsc):
     """An OCPS whose ``execute`` does what its ``pipeline`` says."""
 
-    valid_simulation_modes = (0, 1)
     version = "test"
 
     def __init__(self, index: int = 1, **kwargs: Any) -> None:
@@ -30,10 +29,10 @@ class MockOcps(salobj.BaseCsc):
         self.executed: list[str] = []
         super().__init__("OCPS", index, **{"initial_state": salobj.State.ENABLED} | kwargs)
 
-    async def do_execute(self, data: Any) -> Any:
+    async def do_execute(self, data: Any) -> None:
         self.assert_enabled("execute")
         self.executed.append(data.pipeline)
-        return await getattr(self, data.pipeline)(data)
+        await getattr(self, data.pipeline)(data)
 
     async def do_abort_job(self, data: Any) -> None:
         await self.evt_job_result.set_write(job_id=data.job_id, exit_code=255)
@@ -41,13 +40,8 @@ class MockOcps(salobj.BaseCsc):
     async def complete(self, data: Any) -> None:
         pass
 
-    async def own_ack(self, data: Any) -> Any:
-        return self.salinfo.make_ackcmd(
-            private_seqNum=data.private_seqNum, ack=salobj.SalRetCode.CMD_FAILED, error=7, result="mine"
-        )
-
     async def refuse(self, data: Any) -> None:
-        raise salobj.ExpectedError("no such pipeline")
+        raise salobj.ExpectedError("unknown pipeline")
 
     async def crash(self, data: Any) -> None:
         raise ValueError("a defect")
@@ -68,11 +62,10 @@ class MockOcps(salobj.BaseCsc):
 
 
 class WaitingScript(salobj.BaseScript):
-    """A script with two checkpoints that runs into what it is told to."""
+    """A script with two checkpoints that does what its configuration says."""
 
     def __init__(self, index: int) -> None:
-        super().__init__(index, descr="waits", help="for tests")
-        self.cleanups = 0
+        super().__init__(index, descr="waits")
 
     @classmethod
     def get_schema(cls) -> dict[str, Any]:
@@ -82,7 +75,6 @@ class WaitingScript(salobj.BaseScript):
             "properties": {
                 "error": {"type": "string", "default": ""},
                 "wait": {"type": "boolean", "default": False},
-                "fail_cleanup": {"type": "boolean", "default": False},
                 "camera": {"type": "object", "properties": {"gain": {"type": "number", "default": 1.5}}},
             },
             "additionalProperties": False,
@@ -105,16 +97,11 @@ class WaitingScript(salobj.BaseScript):
             raise salobj.ExpectedError(self.config.error)
         await self.checkpoint("second")
 
-    async def cleanup(self) -> None:
-        self.cleanups += 1
-        if self.config.fail_cleanup:
-            raise salobj.ExpectedError("cannot clean up")
-
 
 @pytest.fixture(scope="session")
 def only_local() -> None:
     if sal.provider() is not sal.SalProvider.LOCAL:
-        pytest.skip("concerns localsal alone")
+        pytest.skip("concerns only localsal")
 
 
 @pytest_asyncio.fixture

@@ -22,11 +22,10 @@ async def test_a_command_that_works_is_acknowledged_complete(ocps_remote: Any) -
 @pytest.mark.parametrize(
     ("pipeline", "code", "result"),
     [
-        ("refuse", salobj.SalRetCode.CMD_FAILED, "Failed: no such pipeline"),
+        ("refuse", salobj.SalRetCode.CMD_FAILED, "Failed: unknown pipeline"),
         ("crash", salobj.SalRetCode.CMD_FAILED, "Failed: a defect"),
         ("time_out", salobj.SalRetCode.CMD_TIMEOUT, "Timeout"),
         ("cancel", salobj.SalRetCode.CMD_ABORTED, "Aborted"),
-        ("own_ack", salobj.SalRetCode.CMD_FAILED, "mine"),
     ],
 )
 async def test_what_a_command_raises_reaches_its_sender(
@@ -39,7 +38,7 @@ async def test_what_a_command_raises_reaches_its_sender(
     assert failure.value.ackcmd.error != 0
     assert failure.value.ackcmd.result == result
     assert result in str(failure.value)
-    # The component goes on taking commands.
+    # The component still accepts commands.
     assert (await ocps_remote.cmd_execute.set_start(pipeline="complete", timeout=TIMEOUT)).error == 0
 
 
@@ -50,7 +49,7 @@ async def test_without_a_component_there_is_no_acknowledgement(domain: Any) -> N
     assert failure.value.ackcmd.ack == salobj.SalRetCode.CMD_NOACK
 
 
-async def test_the_first_answer_is_the_handlers_own_in_progress(ocps: Any, ocps_remote: Any) -> None:
+async def test_the_first_acknowledgement_is_the_handlers_own_in_progress(ocps: Any, ocps_remote: Any) -> None:
     ackcmd = await ocps_remote.cmd_execute.set_start(pipeline="job", wait_done=False, timeout=TIMEOUT)
     assert ackcmd.ack == salobj.SalRetCode.CMD_INPROGRESS
     assert ackcmd.result == '{"job_id": "1"}'
@@ -86,8 +85,9 @@ async def test_a_finished_command_is_unknown(ocps_remote: Any) -> None:
 
 async def test_commands_of_one_kind_run_one_after_the_other(ocps: Any, ocps_remote: Any) -> None:
     first = asyncio.create_task(ocps_remote.cmd_execute.set_start(pipeline="wait", timeout=TIMEOUT))
-    second = asyncio.create_task(ocps_remote.cmd_execute.set_start(pipeline="complete", timeout=TIMEOUT))
+    # Kafka may deliver two commands that are sent together in either order.
     await asyncio.wait_for(ocps.waiting.wait(), timeout=TIMEOUT)
+    second = asyncio.create_task(ocps_remote.cmd_execute.set_start(pipeline="complete", timeout=TIMEOUT))
     await asyncio.sleep(SHORT)
     assert ocps.executed == ["wait"]
     ocps.release.set()
@@ -98,6 +98,7 @@ async def test_commands_of_one_kind_run_one_after_the_other(ocps: Any, ocps_remo
 async def test_commands_run_at_once_where_that_is_allowed(ocps: Any, ocps_remote: Any) -> None:
     ocps.cmd_execute.allow_multiple_callbacks = True
     first = asyncio.create_task(ocps_remote.cmd_execute.set_start(pipeline="wait", timeout=TIMEOUT))
+    await asyncio.wait_for(ocps.waiting.wait(), timeout=TIMEOUT)
     await ocps_remote.cmd_execute.set_start(pipeline="complete", timeout=TIMEOUT)
     assert not first.done()
     ocps.release.set()
@@ -112,27 +113,24 @@ async def test_each_sender_gets_its_own_acknowledgements(ocps: Any, ocps_remote:
         assert ackcmd.ack == salobj.SalRetCode.CMD_COMPLETE
 
 
-async def test_a_command_reaches_its_index_alone(ocps: Any, ocps_remote: Any, make_ocps: Any) -> None:
+async def test_a_command_reaches_only_its_index(ocps: Any, ocps_remote: Any, make_ocps: Any) -> None:
     async with make_ocps(index=2) as other:
         await ocps_remote.cmd_execute.set_start(pipeline="complete", timeout=TIMEOUT)
         assert (ocps.executed, other.executed) == (["complete"], [])
 
 
-async def test_what_was_set_is_sent_and_set_start_begins_anew(ocps: Any, ocps_remote: Any) -> None:
-    ocps_remote.cmd_execute.set(pipeline="complete", version="v1")
-    await ocps_remote.cmd_execute.start(timeout=TIMEOUT)
+async def test_each_command_starts_without_the_fields_of_the_last(ocps: Any, ocps_remote: Any) -> None:
+    await ocps_remote.cmd_execute.set_start(pipeline="complete", version="v1", timeout=TIMEOUT)
     await ocps_remote.cmd_execute.set_start(pipeline="complete", timeout=TIMEOUT)
     assert ocps_remote.cmd_execute.data.version == ""
     assert ocps.executed == ["complete", "complete"]
 
 
-async def test_wrong_fields_and_types_are_refused(ocps_remote: Any) -> None:
+async def test_wrong_fields_and_types_are_rejected(ocps_remote: Any) -> None:
     with pytest.raises(AttributeError, match="no fields"):
         await ocps_remote.cmd_execute.set_start(pipelin="complete")
     with pytest.raises((TypeError, ValueError)):
         await ocps_remote.cmd_execute.set_start(pipeline=3, timeout=SHORT)
-    with pytest.raises(NotImplementedError):
-        await ocps_remote.cmd_execute.set_write(pipeline="complete")
 
 
 async def test_closing_ends_the_wait_for_an_acknowledgement(ocps: Any, domain: Any) -> None:

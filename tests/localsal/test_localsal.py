@@ -1,6 +1,6 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What concerns localsal alone: its interfaces, its clock, its imports."""
+"""What concerns only localsal: its interfaces, clock and imports."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from lsst.ts.calibrationscripts import localsal
+from lsst.ts.calibrationscripts.localsal.component_topics import ComponentTopics
 from lsst.ts.calibrationscripts.localsal.interfaces import get_component_info
 
 COMPONENTS = ("Script", "ATCamera", "ATSpectrograph", "ATHeaderService", "ATOODS", "OCPS")
@@ -30,6 +31,11 @@ def test_topics_and_fields_are_those_of_sal(name: str) -> None:
             field.name: (field.sal_type, field.count) for field in original.topics[attr_name].fields.values()
         }
         assert {f.name: (f.sal_type, f.count) for f in topic.fields.values()} == expected, attr_name
+
+
+def test_mypy_knows_all_topics_and_no_others() -> None:
+    topics = {name for component in COMPONENTS for name in get_component_info(component).topics}
+    assert set(ComponentTopics.__annotations__) == topics - {"ack_ackcmd"}
 
 
 def test_fields_have_the_defaults_of_their_types() -> None:
@@ -54,7 +60,7 @@ def test_a_value_of_a_wrong_type_is_named(topic: str, field: str, value: Any) ->
 
 
 class SlowClockLoop(asyncio.SelectorEventLoop):
-    """Its seconds last four."""
+    """An event loop in which a second lasts four."""
 
     def time(self) -> float:
         return super().time() / 4
@@ -100,20 +106,6 @@ async def test_nothing_is_left_when_a_domain_closes_early(topics: None, only_loc
         localsal.Remote(domain, "OCPS", 1)
         await asyncio.gather(domain.close(), domain.close())
         assert not domain.salinfo_set
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [("ATOODS", ("ATOODS", 0)), ("OCPS:1", ("OCPS", 1)), ("Script:100001", ("Script", 100001))],
-)
-def test_names_have_an_index_or_none(text: str, expected: tuple[str, int]) -> None:
-    assert localsal.name_to_name_index(text) == expected
-
-
-@pytest.mark.parametrize("text", ["", "OCPS:", "OCPS:one", "1", "OCPS:1 "])
-def test_other_names_are_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is not of the form"):
-        localsal.name_to_name_index(text)
 
 
 @pytest.mark.parametrize("name", localsal.__all__)

@@ -1,6 +1,6 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Errors, names and clocks that every part of localsal shares."""
+"""Errors, identities and the clock that all modules of localsal use."""
 
 from __future__ import annotations
 
@@ -10,13 +10,11 @@ __all__ = [
     "ExpectedError",
     "current_tai",
     "get_user_host",
-    "name_to_name_index",
     "set_test_topic_subname",
 ]
 
 import getpass
 import os
-import re
 import secrets
 import socket
 import time
@@ -27,18 +25,16 @@ from .enums import SalRetCode
 TAI_MINUS_UTC = 37.0
 """TAI - UTC (s) since 2017-01-01, the last leap second (IERS Bulletin C)."""
 
-_NAME_REGEX = re.compile(r"(?P<name>[a-zA-Z_-][a-zA-Z0-9_-]*)(:(?P<index>\d+))?")
-
 
 class AckError(Exception):
-    """A command was acknowledged with a failure.
+    """A command failed.
 
     Parameters
     ----------
     msg : `str`
         What happened.
     ackcmd : `object`
-        The command acknowledgement; also the attribute ``ackcmd``.
+        The acknowledgement of the command; also an attribute.
     """
 
     def __init__(self, msg: str, ackcmd: Any) -> None:
@@ -65,44 +61,20 @@ class ExpectedError(Exception):
     """An error that is reported without a traceback."""
 
 
-def name_to_name_index(name: str) -> tuple[str, int]:
-    """Split a SAL component's ``name`` or ``name:index``.
-
-    Parameters
-    ----------
-    name : `str`
-        For example "ATCamera" or "OCPS:1".
-
-    Returns
-    -------
-    name, index : `tuple` [`str`, `int`]
-        The index is 0 where none is given.
-
-    Raises
-    ------
-    ValueError
-        If the name has another form.
-    """
-    match = _NAME_REGEX.fullmatch(name)
-    if match is None:
-        raise ValueError(f"name {name!r} is not of the form 'name' or 'name:index'")
-    return match["name"], int(match["index"] or 0)
-
-
 def set_test_topic_subname(randomize: bool = False) -> None:
-    """Set ``LSST_TOPIC_SUBNAME``, so that topics are this caller's own.
+    """Set ``LSST_TOPIC_SUBNAME`` so that nobody else uses the same topics.
 
     Parameters
     ----------
     randomize : `bool`, optional
-        Take a random name; else one of this process.
+        Use a random name, not one made from the process id?
     """
     suffix = secrets.token_hex(8) if randomize else f"{os.getpid():x}"
     os.environ["LSST_TOPIC_SUBNAME"] = f"test_{suffix}"
 
 
 def get_user_host() -> str:
-    """Return ``user@host``, the identity of a sender that is no CSC."""
+    """Return ``user@host``, the identity of a sender that is not a CSC."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):
@@ -112,5 +84,5 @@ def get_user_host() -> str:
 
 
 def current_tai() -> float:
-    """Return the TAI unix time (s)."""
+    """Return the current time (TAI, Unix seconds)."""
     return time.time() + TAI_MINUS_UTC

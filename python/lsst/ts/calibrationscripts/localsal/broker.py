@@ -1,10 +1,10 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The message broker: what Kafka is to salobj, inside one process.
+"""The message broker: inside one process, what Kafka is to salobj.
 
 A message reaches each reader on a later turn of that reader's event loop, in
-the order of writing. The newest event of each index is kept for late joiners,
-also when its writer is gone, as Kafka keeps it.
+the order of writing. The newest event of each index is kept for readers that
+start later, also after its writer has closed, as Kafka keeps it.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ class Channel(NamedTuple):
     """The name of a stream of messages."""
 
     subname: str
-    """Value of ``LSST_TOPIC_SUBNAME``, which keeps users apart."""
+    """Value of ``LSST_TOPIC_SUBNAME``, which separates users."""
 
     component: str
     """Name of the SAL component."""
 
     topic: str
-    """Name of the topic, with prefix."""
+    """Name of the topic, with its prefix."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -38,19 +38,19 @@ class Subscription:
     """A reader of a channel."""
 
     channel: Channel
-    """What it reads."""
+    """The channel to read."""
 
     index: int
-    """The index it reads; 0 reads every index."""
+    """The SAL index to read; 0 reads every index."""
 
     loop: asyncio.AbstractEventLoop
-    """Where it reads."""
+    """The event loop of the reader."""
 
     deliver: Callable[[Message], None]
-    """Called in the loop with each message."""
+    """Called in the event loop with each message."""
 
-    def wants(self, index: int) -> bool:
-        """Return whether messages of this index are for this reader."""
+    def reads(self, index: int) -> bool:
+        """Return whether the reader reads messages of an index."""
         return self.index in (0, index)
 
     def send(self, message: Message) -> None:
@@ -66,7 +66,7 @@ class Subscription:
 
 
 class Broker:
-    """Takes messages from writers to readers."""
+    """Delivers messages from writers to readers."""
 
     def __init__(self) -> None:
         self._subscriptions: dict[Channel, list[Subscription]] = collections.defaultdict(list)
@@ -83,34 +83,34 @@ class Broker:
         Returns
         -------
         history : `list` [`dict`]
-            The newest kept message of each index that the reader wants.
+            The newest kept message of each index that it reads.
         """
         self._subscriptions[subscription.channel].append(subscription)
         newest = self._newest[subscription.channel]
-        return [message for index, message in newest.items() if subscription.wants(index)]
+        return [message for index, message in newest.items() if subscription.reads(index)]
 
     def unsubscribe(self, subscription: Subscription) -> None:
         """Remove a reader."""
         self._subscriptions[subscription.channel].remove(subscription)
 
     def publish(self, channel: Channel, index: int, message: Message, keep: bool) -> None:
-        """Send a message to every reader that wants it.
+        """Send a message to every reader of its channel and index.
 
         Parameters
         ----------
         channel : `Channel`
-            The stream to write to.
+            The channel to write to.
         index : `int`
             SAL index of the writer.
         message : `dict`
             Field names and values.
         keep : `bool`
-            Keep it for late joiners?
+            Keep it for readers that start later?
         """
         if keep:
             self._newest[channel][index] = message
         for subscription in tuple(self._subscriptions[channel]):
-            if subscription.wants(index):
+            if subscription.reads(index):
                 subscription.send(message)
 
 

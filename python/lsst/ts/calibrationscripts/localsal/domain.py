@@ -1,6 +1,6 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What all SAL objects of one program share."""
+"""The owner of all SAL objects of one program."""
 
 from __future__ import annotations
 
@@ -23,22 +23,19 @@ class Domain:
     Attributes
     ----------
     origin : `int`
-        Process id: field ``private_origin`` of messages that are written.
+        Process id; field ``private_origin`` of each message written.
     default_identity : `str`
-        Identity of what is constructed with this domain: ``user@host``, or
+        Field ``private_identity`` of each message written: ``user@host``, or
         the name of the `Controller` that owns the domain.
-    user_host : `str`
-        ``user@host``.
     isopen : `bool`
         Is the domain open?
     done_task : `asyncio.Future`
-        Done when `close` is.
+        Done when `close` has ended.
     """
 
     def __init__(self) -> None:
         self.isopen = True
-        self.user_host = get_user_host()
-        self.default_identity = self.user_host
+        self.default_identity = get_user_host()
         self.done_task: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.origin = os.getpid()
         self._salinfo_set: set[SalInfo] = set()
@@ -49,20 +46,20 @@ class Domain:
         return self._salinfo_set
 
     def add_salinfo(self, salinfo: SalInfo) -> None:
-        """Register a `SalInfo`, to be closed with the domain."""
+        """Add a `SalInfo`, to be closed with the domain."""
         self._salinfo_set.add(salinfo)
 
     def remove_salinfo(self, salinfo: SalInfo) -> None:
-        """Forget a `SalInfo`."""
+        """Remove a `SalInfo` that is closed."""
         self._salinfo_set.discard(salinfo)
 
     def basic_close(self) -> None:
-        """Close without waiting, where a constructor failed."""
+        """Close without waiting, after a constructor has failed."""
         while self._salinfo_set:
             self._salinfo_set.pop().basic_close()
 
     async def close(self) -> None:
-        """Close all that was made with this domain; may be called again."""
+        """Close all components; a second call waits for the first."""
         if not self.isopen:
             await self.done_task
             return

@@ -8,13 +8,13 @@ Names and values are those of ``lsst.ts.xml.sal_enums`` and
 
 from __future__ import annotations
 
-__all__ = ["MetadataCoordSys", "MetadataDome", "MetadataRotSys", "SalRetCode", "ScriptState", "State"]
+__all__ = ["SalRetCode", "ScriptState", "State"]
 
 import enum
 
 
 class SalRetCode(enum.IntEnum):
-    """Codes of a command acknowledgement."""
+    """Field ``ack`` of a command acknowledgement."""
 
     CMD_ACK = 300
     CMD_INPROGRESS = 301
@@ -52,29 +52,3 @@ class ScriptState(enum.IntEnum):
     STOPPED = 9
     FAILED = 10
     CONFIGURE_FAILED = 11
-
-
-class MetadataCoordSys(enum.IntEnum):
-    """Field ``coordinateSystem`` of the script's metadata event."""
-
-    NONE = 1
-    ICRS = 2
-    OBSERVED = 3
-    MOUNT = 4
-
-
-class MetadataRotSys(enum.IntEnum):
-    """Field ``rotationSystem`` of the script's metadata event."""
-
-    NONE = 1
-    SKY = 2
-    HORIZON = 3
-    MOUNT = 4
-
-
-class MetadataDome(enum.IntEnum):
-    """Field ``dome`` of the script's metadata event."""
-
-    CLOSED = 1
-    OPEN = 2
-    EITHER = 3

@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The SAL interfaces that this package uses: topics, fields and types.
 
-Names and types are those of the XML files of ts_xml, cut down to the topics
-that are used here. A topic is written as ``"field type, field type[count]"``.
+Topics, fields and types are those of the XML files of ts_xml, limited to the
+topics that are used here. The fields of a topic are written as
+``"field type, field type[count]"``. A topic that is added here is also added
+to `component_topics.ComponentTopics`, from which mypy knows it.
 """
 
 from __future__ import annotations
@@ -29,43 +31,20 @@ ACKCMD_FIELDS = (
 # Every SAL component has these.
 _MANDATORY = {
     "evt_heartbeat": "heartbeat boolean",
-    "evt_logLevel": "level int, subsystem string",
     "evt_logMessage": (
         "name string, level int, message string, traceback string, filePath string, functionName string, "
         "lineNumber long, process long, timestamp double"
-    ),
-    "evt_softwareVersions": (
-        "salVersion string, xmlVersion string, cscVersion string, subsystemVersions string"
     ),
 }
 
 _CSC = _MANDATORY | {
     "cmd_disable": "",
     "cmd_enable": "",
-    "cmd_exitControl": "",
-    "cmd_setLogLevel": "level int, subsystem string",
     "cmd_standby": "",
     "cmd_start": "configurationOverride string",
     "evt_errorCode": "errorCode long, errorReport string, traceback string",
-    "evt_simulationMode": "mode int",
     "evt_summaryState": "summaryState long",
 }
-
-_CONFIGURABLE = {
-    "evt_configurationApplied": (
-        "configurations string, version string, url string, schemaVersion string, otherInfo string"
-    ),
-    "evt_configurationsAvailable": "overrides string, version string, url string, schemaVersion string",
-}
-
-_LARGE_FILE_OBJECT_AVAILABLE = {
-    "evt_largeFileObjectAvailable": (
-        "url string, generator string, version float, byteSize long, checkSum string, mimeType string, "
-        "id string"
-    ),
-}
-
-_CAMERA_STATE = "substate long, timestampTransition double"
 
 _IMAGE = (
     "additionalKeys string, additionalValues string, imagesInSequence long, imageName string, "
@@ -82,11 +61,8 @@ _INTERFACES: dict[str, dict[str, str]] = {
         ),
         "cmd_resume": "",
         "cmd_run": "",
-        "cmd_setCheckpoints": "pause string, stop string",
         "cmd_setGroupId": "groupId string",
-        "cmd_setLogLevel": "level int, subsystem string",
         "cmd_stop": "",
-        "evt_checkpoints": "pause string, stop string",
         "evt_description": "classname string, description string, help string, remotes string",
         "evt_metadata": (
             "coordinateSystem short, position double[2], rotationSystem short, cameraAngle double, "
@@ -99,27 +75,22 @@ _INTERFACES: dict[str, dict[str, str]] = {
         ),
     },
     "ATCamera": _CSC
-    | _CONFIGURABLE
     | {
         "cmd_takeImages": (
             "numImages long, expTime double, shutter boolean, sensors string, keyValueMap string, "
             "obsNote string"
         ),
-        "evt_ccsCommandState": _CAMERA_STATE,
+        "evt_ccsCommandState": "substate long, timestampTransition double",
         "evt_endReadout": f"{_IMAGE}, requestedExposureTime double, timestampEndOfReadout double",
-        "evt_shutterDetailedState": _CAMERA_STATE,
         "evt_startIntegration": f"{_IMAGE}, exposureTime double, mode string, timeout double",
         "evt_startReadout": f"{_IMAGE}, exposureTime double, timestampStartOfReadout double",
     },
     "ATSpectrograph": _CSC
-    | _CONFIGURABLE
     | {
         "cmd_changeDisperser": "disperser long, name string",
         "cmd_changeFilter": "filter long, name string",
-        "cmd_moveLinearStage": "distanceFromHome double",
         "evt_disperserInPosition": "inPosition boolean",
         "evt_filterInPosition": "inPosition boolean",
-        "evt_linearStageInPosition": "inPosition boolean",
         "evt_reportedDisperserPosition": (
             "slot long, name string, band string, focusOffset float, pointingOffsets float[2]"
         ),
@@ -136,7 +107,13 @@ _INTERFACES: dict[str, dict[str, str]] = {
             "instrumentPort long"
         ),
     },
-    "ATHeaderService": _CSC | _LARGE_FILE_OBJECT_AVAILABLE,
+    "ATHeaderService": _CSC
+    | {
+        "evt_largeFileObjectAvailable": (
+            "url string, generator string, version float, byteSize long, checkSum string, mimeType string, "
+            "id string"
+        ),
+    },
     "ATOODS": _CSC
     | {
         "evt_imageInOODS": (
@@ -144,14 +121,12 @@ _INTERFACES: dict[str, dict[str, str]] = {
         ),
     },
     "OCPS": _CSC
-    | _CONFIGURABLE
     | {
         "cmd_abort_job": "job_id string",
         "cmd_execute": (
             "pipeline string, version string, config string, data_query string, prereq_jobs string, "
             "output_dataset_types string"
         ),
-        "evt_job_id": "event_name string, seq_num int, job_id string",
         "evt_job_result": "job_id string, exit_code int, result string",
     },
 }
@@ -173,30 +148,30 @@ _PYTHON_TYPES: dict[str, type] = {
 def _as_boolean(value: Any) -> bool:
     if value in (True, False):
         return bool(value)
-    raise TypeError("it is no boolean")
+    raise TypeError("it is not a boolean")
 
 
 def _as_integer(value: Any) -> int:
     if isinstance(value, numbers.Integral):
         return int(value)
-    raise TypeError("it is no integer")
+    raise TypeError("it is not an integer")
 
 
 def _as_double(value: Any) -> float:
     if isinstance(value, numbers.Real):
         return float(value)
-    raise TypeError("it is no number")
+    raise TypeError("it is not a number")
 
 
 def _as_float(value: Any) -> float:
-    # SAL transports 32 bits, so a reader does not get 0.1 back.
+    # SAL sends 32 bits, so a reader does not receive exactly 0.1.
     return float(struct.unpack("f", struct.pack("f", _as_double(value)))[0])
 
 
 def _as_string(value: Any) -> str:
     if isinstance(value, str):
         return str(value)
-    raise TypeError("it is no string")
+    raise TypeError("it is not a string")
 
 
 _ENCODERS = {
@@ -237,35 +212,35 @@ class FieldInfo:
         return cls(name, sal_type, int(count or 1))
 
     def dataclass_field(self) -> tuple[str, type, Any]:
-        """Return what `dataclasses.make_dataclass` wants of a field."""
+        """Return the field as `dataclasses.make_dataclass` takes it."""
         scalar = _PYTHON_TYPES[self.sal_type]
         if self.count == 1:
             return self.name, scalar, dataclasses.field(default=scalar())
         return self.name, list, dataclasses.field(default_factory=lambda: [scalar()] * self.count)
 
     def encode(self, value: Any) -> Any:
-        """Return the value as it reaches a reader.
+        """Return a value as readers receive it.
 
         Raises
         ------
         TypeError
-            If the value is not of this field's type.
+            If the value is not of the type of this field.
         """
         encoder = _ENCODERS[self.sal_type]
         return encoder(value) if self.count == 1 else [encoder(item) for item in value]
 
 
 class TopicInfo:
-    """What is known about a topic.
+    """The name and fields of a topic.
 
     Parameters
     ----------
     attr_name : `str`
-        Name with prefix ``cmd_``, ``evt_``, ``tel_`` or ``ack_``.
+        Name with prefix ``cmd_``, ``evt_`` or ``ack_``.
     fields : `str`
-        The topic's own fields, written as in this module.
+        The fields of this topic only, written as in this module.
     indexed : `bool`
-        Is the component indexed? Its messages then have ``salIndex``.
+        Is the component indexed? If so, messages have the field ``salIndex``.
     """
 
     def __init__(self, attr_name: str, fields: str, indexed: bool) -> None:
@@ -282,12 +257,17 @@ class TopicInfo:
         )
 
     def encode(self, data: Any) -> dict[str, Any]:
-        """Return a message's fields as they reach a reader.
+        """Return the fields of a message as readers receive them.
 
         Parameters
         ----------
         data : `object`
             An instance of `data_type`.
+
+        Returns
+        -------
+        fields : `dict`
+            Field names and values.
 
         Raises
         ------
@@ -307,16 +287,16 @@ class TopicInfo:
 
 
 class ComponentInfo:
-    """What is known about a SAL component.
+    """The topics of a SAL component.
 
     Parameters
     ----------
     name : `str`
         Name of the component.
     topics : `dict` [`str`, `str`]
-        Attribute name and fields of each topic.
+        Name with prefix, and fields, of each topic.
     indexed : `bool`
-        Can there be several, told apart by an index?
+        Can there be several components of this name, each with an index?
     """
 
     def __init__(self, name: str, topics: Mapping[str, str], indexed: bool) -> None:
@@ -328,18 +308,28 @@ class ComponentInfo:
         }
 
     def names(self, prefix: str) -> tuple[str, ...]:
-        """Return the sorted names, without prefix, of one kind of topic."""
+        """Return the sorted names, without prefix, of the topics of a kind."""
         return tuple(sorted(name.removeprefix(prefix) for name in self.topics if name.startswith(prefix)))
 
 
 @functools.cache
 def get_component_info(name: str) -> ComponentInfo:
-    """Return the interface of a SAL component.
+    """Return the topics of a SAL component.
+
+    Parameters
+    ----------
+    name : `str`
+        Name of the component.
+
+    Returns
+    -------
+    info : `ComponentInfo`
+        Its topics.
 
     Raises
     ------
     ValueError
-        If this package does not know the component.
+        If the component is not listed here.
     """
     if name not in _INTERFACES:
         raise ValueError(f"No such component {name}")

@@ -1,6 +1,6 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Log records as SAL events."""
+"""Log records as logMessage events."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ if TYPE_CHECKING:
     from .controller import Controller
 
 MAX_PRE_START_RECORDS = 10
-"""Number of records kept until the controller is started."""
+"""Number of records kept until the controller has started."""
 
 _FORMATTER = logging.Formatter()
 
 
 class SalLogHandler(logging.Handler):
-    """Writes log records as a controller's logMessage event.
+    """Writes log records as logMessage events of a controller.
 
-    A record that equals the one before in every field is not written again.
+    A record whose fields all equal those of the previous record is not
+    written.
 
     Parameters
     ----------
     controller : `Controller`
-        The owner of the event.
+        The controller.
     """
 
     def __init__(self, controller: Controller) -> None:
@@ -38,7 +39,13 @@ class SalLogHandler(logging.Handler):
         self._pre_start: collections.deque[dict[str, Any]] = collections.deque(maxlen=MAX_PRE_START_RECORDS)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a record; from another thread, soon."""
+        """Write a record, at once or, from another thread, soon.
+
+        Parameters
+        ----------
+        record : `logging.LogRecord`
+            The record.
+        """
         try:
             fields = {
                 "name": record.name,
@@ -59,12 +66,12 @@ class SalLogHandler(logging.Handler):
             else:
                 self._loop.call_soon_threadsafe(self._write, fields)
         except Exception:  # noqa: BLE001
-            # The way of the logging package: reported on stderr, and a
-            # message that cannot be logged stops nothing.
+            # As handlers of the logging package do: an error is reported on
+            # stderr and does not stop the program.
             self.handleError(record)
 
     def write_pre_start(self) -> None:
-        """Write what was logged before the start."""
+        """Write the records kept since before the start."""
         while self._pre_start:
             self._write(self._pre_start.popleft())
 

@@ -1,6 +1,6 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a program sees of another SAL component."""
+"""Another SAL component, as a program commands and reads it."""
 
 from __future__ import annotations
 
@@ -9,51 +9,45 @@ __all__ = ["Remote"]
 import asyncio
 import types
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
 
+from .component_topics import ComponentTopics
 from .domain import Domain
 from .salinfo import SalInfo
 from .topics import RemoteCommand, RemoteEvent
 
 
-class Remote:
-    """Commands for a SAL component, and its events.
+class Remote(ComponentTopics[RemoteCommand, RemoteEvent]):
+    """The commands and events of another SAL component.
 
     Parameters
     ----------
     domain : `Domain`
-        What closes this object.
+        The owner, which closes this object.
     name : `str`
         Name of the SAL component.
     index : `int` or `None`, optional
         SAL index; 0 reads every index.
     readonly : `bool`, optional
-        Leave out the commands?
+        Omit the commands?
     include : iterable of `str`, optional
-        Names of the events to read, without prefix; others are ignored.
-        All, by default.
-    exclude : iterable of `str`, optional
-        Names of the events not to read.
+        Names of the events to read, without prefix; by default all. Unknown
+        names are ignored.
     evt_max_history : `int`, optional
         0 to ignore events from before the start.
-    start : `bool`, optional
-        Begin to read at once? Else call `start`.
 
     Raises
     ------
     ValueError
-        If both ``include`` and ``exclude`` are given.
+        If the component is unknown, or an index is given and it has none.
+    RuntimeError
+        If ``LSST_TOPIC_SUBNAME`` is not set.
 
     Attributes
     ----------
     salinfo : `SalInfo`
-        The component.
+        The connection to the component.
     start_task : `asyncio.Task`
-        Done when reading has begun and history is read.
-    cmd_... : `topics.RemoteCommand`
-        The commands.
-    evt_... : `topics.RemoteEvent`
-        The events.
+        Done when events are read and the newest kept ones have been.
     """
 
     def __init__(
@@ -64,54 +58,25 @@ class Remote:
         *,
         readonly: bool = False,
         include: Iterable[str] | None = None,
-        exclude: Iterable[str] | None = None,
         evt_max_history: int = 1,
-        start: bool = True,
     ) -> None:
-        if include is not None and exclude is not None:
-            raise ValueError("Cannot specify both include and exclude")
         self.salinfo = SalInfo(domain, name, index)
-        wanted = set(self.salinfo.event_names if include is None else include) - set(exclude or ())
-        try:
-            for cmd_name in () if readonly else self.salinfo.command_names:
-                setattr(self, f"cmd_{cmd_name}", RemoteCommand(self.salinfo, cmd_name))
-            for evt_name in self.salinfo.event_names:
-                if evt_name in wanted:
-                    event = RemoteEvent(self.salinfo, evt_name, max_history=evt_max_history)
-                    setattr(self, f"evt_{evt_name}", event)
-        except Exception:
-            self.salinfo.basic_close()
-            raise
-        self.start_called = start
-        if start:
-            self.start_task = asyncio.get_running_loop().create_task(self.start())
-
-    if TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Any: ...
-
-    async def start(self) -> None:
-        """Begin to read.
-
-        Raises
-        ------
-        RuntimeError
-            If started or closed already.
-        """
-        await self.salinfo.start()
+        wanted = frozenset(self.salinfo.event_names if include is None else include)
+        for cmd_name in () if readonly else self.salinfo.command_names:
+            setattr(self, f"cmd_{cmd_name}", RemoteCommand(self.salinfo, cmd_name))
+        for evt_name in self.salinfo.event_names:
+            if evt_name in wanted:
+                event = RemoteEvent(self.salinfo, evt_name, max_history=evt_max_history)
+                setattr(self, f"evt_{evt_name}", event)
+        self.start_task = asyncio.get_running_loop().create_task(self.salinfo.start())
 
     async def close(self) -> None:
-        """Stop reading; may be called again."""
-        if self.start_called:
-            self.start_task.cancel()
+        """Stop reading; a second call has no effect."""
+        self.start_task.cancel()
         await self.salinfo.close()
 
-    def __repr__(self) -> str:
-        return f"Remote(name={self.salinfo.name}, index={self.salinfo.index})"
-
     async def __aenter__(self) -> Remote:
-        if self.start_called:
-            await self.start_task
+        await self.start_task
         return self
 
     async def __aexit__(

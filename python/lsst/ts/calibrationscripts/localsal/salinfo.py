@@ -1,13 +1,12 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One SAL component and index, as one program reads and writes it."""
+"""The connection of one program to one SAL component and index."""
 
 from __future__ import annotations
 
 __all__ = ["SalInfo"]
 
 import asyncio
-import enum
 import functools
 import logging
 import os
@@ -16,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 from .base import current_tai
 from .broker import BROKER, Channel, Message, Subscription
 from .domain import Domain
-from .enums import SalRetCode
 from .interfaces import TopicInfo, get_component_info
 
 if TYPE_CHECKING:
-    from .topics import CommandInfo, ReadTopic
+    from .topics.read_topic import ReadTopic
+    from .topics.remote_command import CommandInfo
 
 MAX_LOG_LEVEL = logging.INFO
-"""Loggers of components are at least this verbose."""
+"""Highest level of the logger of a component."""
 
 
 class SalInfo:
@@ -32,27 +31,40 @@ class SalInfo:
     Parameters
     ----------
     domain : `Domain`
-        What closes this object.
+        The owner, which closes this object.
     name : `str`
         Name of the SAL component.
     index : `int` or `None`, optional
-        SAL index; 0 or `None` if the component has none, or for all.
+        SAL index; 0 or `None` if the component has none, or for every index.
 
     Raises
     ------
-    TypeError
-        If ``domain`` or ``index`` have a wrong type.
     ValueError
-        If the component is unknown, or has no index and one is given.
+        If the component is unknown, or an index is given and it has none.
     RuntimeError
         If ``LSST_TOPIC_SUBNAME`` is not set.
+
+    Attributes
+    ----------
+    identity : `str`
+        Field ``private_identity`` of each message written.
+    command_names, event_names : `tuple` [`str`, ...]
+        Names of the commands and events, without prefix.
+    ackcmd_info : `TopicInfo`
+        The topic of acknowledgements.
+    log : `logging.Logger`
+        The logger of the component.
+    isopen : `bool`
+        Is it open?
+    start_task : `asyncio.Future`
+        Done when `start` has ended.
+    done_task : `asyncio.Future`
+        Done when `close` has ended.
+    reads_ackcmds : `bool`
+        Are acknowledgements of commands to be read?
     """
 
     def __init__(self, domain: Domain, name: str, index: int | None = 0) -> None:
-        if not isinstance(domain, Domain):
-            raise TypeError(f"domain {domain!r} must be an lsst.ts.salobj.Domain")
-        if index is not None and not isinstance(index, int | enum.IntEnum):
-            raise TypeError(f"index {index!r} must be an integer, enum.IntEnum, or None")
         self.subname = os.environ.get("LSST_TOPIC_SUBNAME", "")
         if not self.subname:
             raise RuntimeError("You must define environment variable LSST_TOPIC_SUBNAME")
@@ -64,13 +76,12 @@ class SalInfo:
         self.identity = domain.default_identity
         self.command_names = self.component_info.names("cmd_")
         self.event_names = self.component_info.names("evt_")
-        self.AckCmdType = self.component_info.topics["ack_ackcmd"].data_type
+        self.ackcmd_info = self.component_info.topics["ack_ackcmd"]
         self.log = logging.getLogger(name)
         if self.log.getEffectiveLevel() > MAX_LOG_LEVEL:
             self.log.setLevel(MAX_LOG_LEVEL)
         self.loop = asyncio.get_running_loop()
         self.isopen = True
-        self.start_called = False
         self.start_task: asyncio.Future[None] = self.loop.create_future()
         self.done_task: asyncio.Future[None] = self.loop.create_future()
         self.reads_ackcmds = False
@@ -97,56 +108,32 @@ class SalInfo:
 
     @property
     def started(self) -> bool:
-        """Whether it has started, without an error."""
+        """Whether it is started, or was when it closed."""
         task = self.start_task
         return task.done() and not task.cancelled() and task.exception() is None
 
     @property
     def running(self) -> bool:
-        """Whether it is started and still open."""
+        """Whether it is started and open."""
         return self.started and self.isopen
 
     def assert_started(self) -> None:
-        """Raise `RuntimeError` if not started."""
+        """Raise `RuntimeError` if it is not started."""
         if not self.started:
             raise RuntimeError("Not started")
 
     def assert_running(self) -> None:
-        """Raise `RuntimeError` if not started, or closed."""
+        """Raise `RuntimeError` if it is not started, or closed."""
         if not self.running:
             raise RuntimeError("No longer open" if self.started else "Not started")
 
-    def make_ackcmd(
-        self,
-        private_seqNum: int,  # noqa: N803
-        ack: SalRetCode,
-        error: int = 0,
-        result: str = "",
-        timeout: float = 0,
-    ) -> Any:
-        """Make a command acknowledgement."""
-        return self.AckCmdType(
-            private_seqNum=private_seqNum, ack=ack, error=error, result=result, timeout=timeout
-        )
-
     def add_reader(self, topic: ReadTopic) -> None:
-        """Read a topic from `start` to `close`."""
+        """Add a topic, to be read from `start` to `close`."""
         self._read_topics.append(topic)
 
     async def start(self) -> None:
-        """Begin to read, with the newest kept events.
-
-        Raises
-        ------
-        RuntimeError
-            If started or closed already.
-        """
-        if self.start_called:
-            raise RuntimeError("Start already called")
-        if not self.isopen:
-            raise RuntimeError("Already closing or closed")
-        self.start_called = True
-        # With Kafka this takes time, in which others run.
+        """Start to read, with the newest kept event of each topic first."""
+        # With Kafka this takes time, in which other tasks run.
         await asyncio.sleep(0)
         if not self.isopen:
             return
@@ -163,12 +150,19 @@ class SalInfo:
     def write(self, topic_info: TopicInfo, data: Any) -> None:
         """Send a message.
 
+        Parameters
+        ----------
+        topic_info : `TopicInfo`
+            Its topic.
+        data : `object`
+            The message.
+
         Raises
         ------
         RuntimeError
-            If not running.
+            If it is not started, or closed.
         TypeError
-            If a field holds a value of a wrong type.
+            If a field has a value of a wrong type.
         """
         self.assert_running()
         message = topic_info.encode(data)
@@ -196,7 +190,7 @@ class SalInfo:
         self.domain.remove_salinfo(self)
 
     async def close(self) -> None:
-        """Close, and wait for callbacks to end; may be called again."""
+        """Close and wait for callbacks; a second call waits for the first."""
         if not self.isopen:
             if self._closing:
                 await self.done_task
@@ -209,15 +203,15 @@ class SalInfo:
         self.done_task.set_result(None)
 
     def add_command(self, command: CommandInfo) -> None:
-        """Follow the acknowledgements of a command that is sent."""
+        """Add a command, to read its acknowledgements."""
         self._running_cmds[command.seq_num] = command
 
     def get_command(self, seq_num: int) -> CommandInfo | None:
-        """Return a command that has had no final acknowledgement."""
+        """Return a command that has not ended yet, or `None`."""
         return self._running_cmds.get(seq_num)
 
     def remove_command(self, seq_num: int) -> None:
-        """Follow a command no longer."""
+        """Remove a command."""
         self._running_cmds.pop(seq_num, None)
 
     def _channel(self, attr_name: str) -> Channel:
@@ -229,7 +223,7 @@ class SalInfo:
         return BROKER.subscribe(subscription)
 
     def _make_data(self, topic_info: TopicInfo, message: Message) -> Any:
-        """Make a reader's own copy of a message."""
+        """Make a copy of a message for one reader."""
         fields = {name: list(value) if isinstance(value, list) else value for name, value in message.items()}
         fields["private_rcvStamp"] = current_tai()
         return topic_info.data_type(**fields)
@@ -247,10 +241,10 @@ class SalInfo:
         command = self._running_cmds.get(seq_num)
         if command is None:
             return
-        command.add_ackcmd(self._make_data(self.component_info.topics["ack_ackcmd"], message))
+        command.add_ackcmd(self._make_data(self.ackcmd_info, message))
         if command.is_done:
-            # As in salobj: whoever asks for the next acknowledgement only
-            # after the final one has come is told the command is unknown.
+            # As in salobj, where a call of `next_ackcmd` fails after the final
+            # acknowledgement has arrived.
             self.remove_command(seq_num)
 
     def __repr__(self) -> str:

@@ -20,16 +20,16 @@ _handlers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Handlers] = wea
 def handle_signals(owner: object, handler: Callable[[], None]) -> None:
     """Call a function on SIGINT and SIGTERM.
 
-    With salobj each program has one controller; here one program may have
-    many, and all of them are told. Where a loop takes no signal handlers
-    (outside the main thread) nothing is done.
+    With salobj a program has one controller. Here a program may have several,
+    so the handlers of all of them are called. Outside the main thread, where
+    an event loop accepts no signal handlers, nothing is done.
 
     Parameters
     ----------
     owner : `object`
-        Whose handler it is.
+        The owner of the handler.
     handler : callable
-        Called in the running event loop.
+        The function, called in the running event loop.
     """
     loop = asyncio.get_running_loop()
     handlers = _handlers.setdefault(loop, {})
@@ -42,7 +42,13 @@ def handle_signals(owner: object, handler: Callable[[], None]) -> None:
 
 
 def ignore_signals(owner: object) -> None:
-    """Undo `handle_signals`; the last owner restores Python's handlers."""
+    """Undo `handle_signals`; the last owner restores Python's handlers.
+
+    Parameters
+    ----------
+    owner : `object`
+        The owner of the handler.
+    """
     loop = asyncio.get_running_loop()
     handlers = _handlers.get(loop, {})
     if handlers.pop(id(owner), None) is not None and not handlers:

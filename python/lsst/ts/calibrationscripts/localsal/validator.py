@@ -1,6 +1,6 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Validation of a script's configuration, with the schema's defaults."""
+"""Validation of a script's configuration, with defaults of the schema."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ import jsonschema
 
 
 class DefaultingValidator:
-    """Fills a configuration with defaults and checks it.
+    """Adds defaults to a configuration and validates it.
 
     Parameters
     ----------
     schema : `dict`
-        The schema (JSON Schema draft-07). Defaults are taken from its
-        properties and, for a missing object without a default, from that
-        object's properties.
+        The schema (JSON Schema draft-07). Defaults are those of its
+        properties and, for a missing object without a default, those of the
+        properties of that object.
 
     Raises
     ------
@@ -34,17 +34,22 @@ class DefaultingValidator:
         self._validator = jsonschema.Draft7Validator(schema)
 
     def validate(self, data_dict: dict[str, Any] | None) -> dict[str, Any]:
-        """Return a copy of the configuration with defaults.
+        """Return a copy of a configuration, with defaults added.
 
         Parameters
         ----------
         data_dict : `dict` or `None`
             The configuration; `None` is an empty one.
 
+        Returns
+        -------
+        config : `dict`
+            The copy.
+
         Raises
         ------
         jsonschema.ValidationError
-            If it does not fit the schema.
+            If the configuration does not match the schema.
         """
         if data_dict is None:
             data_dict = {}

@@ -55,7 +55,7 @@ class SalCamera:
         self._config = config
         self._watch = watch
         self._components = instrument.components
-        self._camera = getattr(control.rem, self._components.camera.lower())
+        self._camera: salobj.Remote = getattr(control.rem, self._components.camera.lower())
         self._wheel_component = self._components.spectrograph or self._components.camera
 
     async def check(self) -> tuple[str, ...]:

@@ -41,11 +41,11 @@ class Connection:
         The OCPS, with the topics that jobs need.
     """
 
-    def __init__(self, control: Control, instrument: Instrument, domain: Any) -> None:
+    def __init__(self, control: Control, instrument: Instrument, domain: salobj.Domain) -> None:
         self.control = control
         # observatory-control reports every step of every exposure.
         control.log.setLevel(logging.WARNING)
-        self.ocps: Any = salobj.Remote(
+        self.ocps = salobj.Remote(
             domain=domain,
             name="OCPS",
             index=instrument.ocps_index,
@@ -54,7 +54,7 @@ class Connection:
         self._instrument = instrument
         self._starts: set[asyncio.Future[Any]] = {control.start_task, self.ocps.start_task}
 
-    def remote(self, component: str) -> Any:
+    def remote(self, component: str) -> salobj.Remote:
         """Return the remote of a component of the instrument.
 
         Parameters
@@ -66,10 +66,11 @@ class Connection:
         -------
         remote : `salobj.Remote`
         """
-        return getattr(self.control.rem, component.lower())
+        remote: salobj.Remote = getattr(self.control.rem, component.lower())
+        return remote
 
     @property
-    def remotes(self) -> tuple[Any, ...]:
+    def remotes(self) -> tuple[salobj.Remote, ...]:
         """The remotes of all components that a run depends on."""
         return (*map(self.remote, self._instrument.components.names), self.ocps)
 

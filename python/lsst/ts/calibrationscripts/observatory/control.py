@@ -11,6 +11,8 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from .sal import salobj
+
 
 class Control(Protocol):
     """A camera and what belongs to it, as observatory-control groups them.
@@ -34,8 +36,10 @@ class Control(Protocol):
     async def assert_all_enabled(self, message: str = "") -> None:
         """Raise an error that names the components that are not ENABLED."""
 
-    async def setup_instrument(self, **kwargs: Any) -> None:
-        """Turn wheels, given by name, to a slot or to what is in it."""
+    async def setup_instrument(
+        self, *, filter: int | str | None = None, grating: int | str | None = None
+    ) -> None:
+        """Turn wheels to a slot, or to what is in it by name."""
 
     async def wheel_names(self) -> Mapping[str, Sequence[str]]:
         """Return the names of what is in each wheel, by slot.
@@ -46,7 +50,7 @@ class Control(Protocol):
             If they are not known.
         """
 
-    def wheel_position(self, wheel: str) -> Any:
+    def wheel_position(self, wheel: str) -> salobj.topics.RemoteEvent:
         """Return the event that reports the position of a wheel.
 
         Parameters
@@ -60,8 +64,18 @@ class Control(Protocol):
             Its data have the fields ``name`` and ``slot``.
         """
 
-    async def take_imgtype(self, imgtype: str, exptime: float, n: int, **kwargs: Any) -> Sequence[int]:
-        """Take images; return their ids, see `image_id`."""
+    async def take_imgtype(
+        self,
+        imgtype: str,
+        exptime: float,
+        n: int,
+        *,
+        group_id: str,
+        reason: str | None,
+        program: str | None,
+        note: str | None,
+    ) -> Sequence[int]:
+        """Take ``n`` images; return their ids, see `image_id`."""
 
 
 def image_id(name: str) -> int:

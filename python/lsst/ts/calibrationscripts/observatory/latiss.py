@@ -7,9 +7,8 @@ from __future__ import annotations
 __all__ = ["CalibrationLatiss", "CalibrationUsages"]
 
 from collections.abc import Iterator
-from typing import Any
 
-from .sal import LATISS, LATISSUsages, UsagesResources
+from .sal import LATISS, LATISSUsages, UsagesResources, salobj
 
 
 class CalibrationUsages(LATISSUsages):
@@ -35,9 +34,9 @@ class CalibrationLatiss(LATISS):
         return CalibrationUsages()
 
     @property
-    def usages(self) -> dict[int, Any]:
+    def usages(self) -> dict[int, UsagesResources]:
         """The topics of each usage."""
-        usages: dict[int, Any] = super().usages
+        usages = super().usages
         usages[CalibrationUsages.Calibrations] = UsagesResources(
             components_attr=self.components_attr,
             readonly=False,
@@ -69,7 +68,7 @@ class CalibrationLatiss(LATISS):
             "grating": [name.strip() for name in gratings],
         }
 
-    def wheel_position(self, wheel: str) -> Any:
+    def wheel_position(self, wheel: str) -> salobj.topics.RemoteEvent:
         """Return the event that reports the position of a wheel."""
         spectrograph = self.rem.atspectrograph
         return {

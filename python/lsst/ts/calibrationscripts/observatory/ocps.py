@@ -63,7 +63,9 @@ class OcpsJobs:
     late only by the time of its transport, which is less than a second.
     """
 
-    def __init__(self, remote: Any, watch: ComponentWatch, *, job_timeout: float, log_path: str) -> None:
+    def __init__(
+        self, remote: salobj.Remote, watch: ComponentWatch, *, job_timeout: float, log_path: str
+    ) -> None:
         self._remote = remote
         self._name = remote.salinfo.name_index
         self._watch = watch

@@ -13,6 +13,7 @@ from typing import Any
 
 from ..instruments import Instrument
 from ..ports import CalibrationRepository, IngestReport
+from .sal import salobj
 from .watch import ComponentWatch
 
 # Controller O is the observatory's; the Butler gives the images of others,
@@ -65,7 +66,7 @@ class OodsIngest:
 
     def __init__(
         self,
-        remote: Any,
+        remote: salobj.Remote,
         repository: CalibrationRepository,
         instrument: Instrument,
         detectors: tuple[int, ...],

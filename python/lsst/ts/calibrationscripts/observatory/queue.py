@@ -69,8 +69,7 @@ class QueuedScript:
     ) -> None:
         self.index = next(_indices)
         """SAL index, which no other script of this process has had."""
-        self.remote: Any = None
-        """The queue's remote, once it has begun to start."""
+        self._remote: salobj.Remote | None = None
         self.script: Any = None
         """The script itself, for tests."""
         self._script_class = script_class
@@ -87,7 +86,7 @@ class QueuedScript:
         try:
             # The remote listens before the script starts, and without the
             # history of an earlier script of the same index.
-            self.remote = salobj.Remote(
+            self._remote = salobj.Remote(
                 self._domain, "Script", self.index, include=_TOPICS, evt_max_history=0
             )
             self.remote.evt_state.callback = self._hear_state
@@ -112,7 +111,7 @@ class QueuedScript:
 
     async def close(self) -> None:
         """End the script and close the remote."""
-        starts = [part.start_task for part in (self.remote, self.script) if part is not None]
+        starts = [part.start_task for part in (self._remote, self.script) if part is not None]
         try:
             if starts:
                 # salobj cannot close what has not started.
@@ -121,6 +120,12 @@ class QueuedScript:
                 await self.script.close()
         finally:
             await self._domain.close()
+
+    @property
+    def remote(self) -> salobj.Remote:
+        """The remote of the script, from the start of the context on."""
+        assert self._remote is not None, "__aenter__ comes first"
+        return self._remote
 
     @property
     def state(self) -> str:

@@ -1,13 +1,14 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The one place that says where salobj and observatory-control come from.
+"""The only module that imports salobj and observatory-control.
 
 Every other module imports SAL names from here::
 
     from lsst.ts.calibrationscripts.observatory.sal import salobj
 
-``use`` chooses the provider before anything derives from it; the environment
-variable ``CALIBSCRIPTS_SAL`` (``salobj`` or ``local``) overrules it.
+``use`` chooses the provider before its first class is used. The environment
+variable ``CALIBSCRIPTS_SAL`` (``salobj`` or ``local``) overrides that choice.
+Type checkers always read the annotations of `localsal`.
 """
 
 from __future__ import annotations
@@ -17,33 +18,43 @@ __all__ = ["SalNotInstalledError", "SalProvider", "provider", "use"]
 import enum
 import importlib
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .. import localsal
+    from ..localsal.enums import ScriptState as ScriptState
+    from ..localsal.latiss import LATISS as LATISS
+    from ..localsal.latiss import LATISSUsages as LATISSUsages
+    from ..localsal.remote_group import RemoteGroup as RemoteGroup
+    from ..localsal.remote_group import UsagesResources as UsagesResources
+
+    salobj = localsal
 
 
 class SalProvider(enum.Enum):
-    """Where the SAL classes come from."""
+    """The provider of the SAL classes."""
 
     SALOBJ = "salobj"
-    """The observatory's own lsst.ts.salobj and observatory-control."""
+    """The original ``lsst.ts.salobj`` and observatory-control."""
 
     LOCAL = "local"
     """`lsst.ts.calibrationscripts.localsal`, inside one process."""
 
 
 class SalNotInstalledError(ImportError):
-    """The provider that was chosen is not installed."""
+    """The chosen provider is not installed."""
 
 
 _LOCAL = "lsst.ts.calibrationscripts.localsal"
 
-# Public name here: (module of the observatory, attribute; None: the module).
-_NAMES: dict[str, tuple[str, str | None]] = {
-    "salobj": ("lsst.ts.salobj", None),
-    "LATISS": ("lsst.ts.observatory.control.auxtel.latiss", "LATISS"),
-    "LATISSUsages": ("lsst.ts.observatory.control.auxtel.latiss", "LATISSUsages"),
-    "RemoteGroup": ("lsst.ts.observatory.control", "RemoteGroup"),
-    "UsagesResources": ("lsst.ts.observatory.control", "UsagesResources"),
-    "ScriptState": ("lsst.ts.xml.enums.Script", "ScriptState"),
+# Name here: (original module, local module, attribute; None for the module).
+_NAMES: dict[str, tuple[str, str, str | None]] = {
+    "salobj": ("lsst.ts.salobj", _LOCAL, None),
+    "LATISS": ("lsst.ts.observatory.control.auxtel.latiss", f"{_LOCAL}.latiss", "LATISS"),
+    "LATISSUsages": ("lsst.ts.observatory.control.auxtel.latiss", f"{_LOCAL}.latiss", "LATISSUsages"),
+    "RemoteGroup": ("lsst.ts.observatory.control", f"{_LOCAL}.remote_group", "RemoteGroup"),
+    "UsagesResources": ("lsst.ts.observatory.control", f"{_LOCAL}.remote_group", "UsagesResources"),
+    "ScriptState": ("lsst.ts.xml.enums.Script", f"{_LOCAL}.enums", "ScriptState"),
 }
 
 _preferred = SalProvider.SALOBJ
@@ -51,7 +62,13 @@ _loaded: SalProvider | None = None
 
 
 def provider() -> SalProvider:
-    """Return the provider in force.
+    """Return the provider that is used.
+
+    Returns
+    -------
+    provider : `SalProvider`
+        The value of ``CALIBSCRIPTS_SAL``, or else the choice of `use`.
+
 
     Raises
     ------
@@ -68,18 +85,18 @@ def provider() -> SalProvider:
 
 
 def use(wanted: SalProvider) -> None:
-    """Choose the provider, unless ``CALIBSCRIPTS_SAL`` says otherwise.
+    """Choose the provider, unless ``CALIBSCRIPTS_SAL`` is set.
 
     Parameters
     ----------
     wanted : `SalProvider`
-        The provider to take from now on.
+        The provider to use.
 
     Raises
     ------
     RuntimeError
-        If classes of another provider are in use already: two kinds of SAL
-        in one process cannot talk to each other.
+        If classes of another provider are already in use, as components of
+        two providers in one process cannot exchange messages.
     """
     global _preferred
     previous, _preferred = _preferred, wanted
@@ -90,25 +107,27 @@ def use(wanted: SalProvider) -> None:
         )
 
 
-def __getattr__(name: str) -> Any:
+def _load(name: str) -> Any:
+    """Import a name from the provider, at its first use."""
     global _loaded
     if name not in _NAMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module_name, attribute = _NAMES[name]
+    original, local, attribute = _NAMES[name]
     chosen = provider()
-    if chosen is SalProvider.LOCAL:
-        module = importlib.import_module(_LOCAL)
-        value = module if attribute is None else getattr(module, attribute)
-    else:
-        try:
-            module = importlib.import_module(module_name)
-        except ModuleNotFoundError as error:
-            raise SalNotInstalledError(
-                f"{module_name} is not installed here (no module {error.name!r}): this needs the "
-                "observatory's SAL environment. On any machine, 'calibscripts simulate' runs the same script "
-                "on a simulated observatory."
-            ) from error
-        value = module if attribute is None else getattr(module, attribute)
+    try:
+        module = importlib.import_module(local if chosen is SalProvider.LOCAL else original)
+    except ModuleNotFoundError as error:
+        raise SalNotInstalledError(
+            f"{original} is not installed here (no module {error.name!r}): this needs the "
+            "observatory's SAL environment. On any machine, 'calibscripts simulate' runs the same script "
+            "on a simulated observatory."
+        ) from error
+    value = module if attribute is None else getattr(module, attribute)
     _loaded = chosen
     globals()[name] = value
     return value
+
+
+if not TYPE_CHECKING:
+    # Hidden from mypy, which would accept any name of this module otherwise.
+    __getattr__ = _load

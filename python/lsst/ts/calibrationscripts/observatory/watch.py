@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 @dataclass
 class _Component:
-    remote: Any
+    remote: salobj.Remote
     heard: float
     """When the last heartbeat came, by the event loop's clock (s)."""
 
@@ -62,7 +62,9 @@ class ComponentWatch:
     POLL_INTERVAL = 0.25
     """Time between two readings (s)."""
 
-    def __init__(self, remotes: Iterable[Any], heartbeat_timeout: float = HEARTBEAT_TIMEOUT) -> None:
+    def __init__(
+        self, remotes: Iterable[salobj.Remote], heartbeat_timeout: float = HEARTBEAT_TIMEOUT
+    ) -> None:
         now = asyncio.get_running_loop().time()
         self._components = {remote.salinfo.name_index: _Component(remote, now) for remote in remotes}
         self._heartbeat_timeout = heartbeat_timeout
@@ -226,7 +228,7 @@ class ComponentWatch:
                 # The loss is reported; any other error follows from it.
                 task.exception()
 
-    def _state(self, component: str) -> Any:
+    def _state(self, component: str) -> salobj.State | None:
         """Return the summary state, `None` if it is not known."""
         event = self._components[component].remote.evt_summaryState.get()
         return None if event is None else salobj.State(event.summaryState)

@@ -1,6 +1,6 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What every topic is."""
+"""The base class of topics."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ class BaseTopic:
 
     @property
     def attr_name(self) -> str:
-        """The topic's name with prefix, e.g. "evt_summaryState"."""
+        """The name with prefix, such as "evt_summaryState"."""
         return self.topic_info.attr_name
 
     @property
     def name(self) -> str:
-        """The topic's name without prefix."""
+        """The name without prefix, such as "summaryState"."""
         return self.attr_name.partition("_")[2]
 
     @property
     def DataType(self) -> type[Any]:  # noqa: N802
-        """The dataclass of this topic's messages."""
+        """The dataclass of the messages of this topic."""
         return self.topic_info.data_type
 
     def __repr__(self) -> str:

@@ -1,6 +1,6 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A command as its sender sees it."""
+"""The commands of another component."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..salinfo import SalInfo
 
 DEFAULT_TIMEOUT = 60 * 60
-"""Time limit for a command (s)."""
+"""Default time limit of a command (s)."""
 
 FAILED_ACK_CODES = frozenset(
     {
@@ -33,22 +33,27 @@ FAILED_ACK_CODES = frozenset(
 )
 DONE_ACK_CODES = FAILED_ACK_CODES | {SalRetCode.CMD_COMPLETE}
 
-# All senders of this process share the identity user@host and the process id,
-# so a number tells which of them a command came from.
+# All senders of this process have the same identity and process id, so only
+# the number shows which of them sent a command.
 _SEQ_NUMS = itertools.count(1)
 
 
 class CommandInfo:
-    """A command that was sent and has had no final acknowledgement.
+    """A command that was sent and has no final acknowledgement yet.
 
     Parameters
     ----------
     salinfo : `SalInfo`
-        The component it was sent to.
+        The component that it was sent to.
     seq_num : `int`
-        The command's number.
+        Sequence number of the command.
     wait_done : `bool`
-        Wait for the final acknowledgement, not just the next?
+        Wait for the final acknowledgement, not only for the next one?
+
+    Attributes
+    ----------
+    is_done : `bool`
+        Has the final acknowledgement arrived?
     """
 
     def __init__(self, salinfo: SalInfo, seq_num: int, wait_done: bool) -> None:
@@ -61,32 +66,43 @@ class CommandInfo:
         self._last_ackcmd: Any = None
 
     def add_ackcmd(self, ackcmd: Any) -> None:
-        """Take in an acknowledgement."""
+        """Add an acknowledgement that has arrived.
+
+        Parameters
+        ----------
+        ackcmd : `object`
+            The acknowledgement.
+        """
         self.is_done = ackcmd.ack in DONE_ACK_CODES
         self._ackcmds.append(ackcmd)
         if self._arrival is not None and not self._arrival.done():
             self._arrival.set_result(None)
 
     def close(self) -> None:
-        """Cancel whoever waits for an acknowledgement."""
+        """Cancel the wait for an acknowledgement."""
         if self._arrival is not None:
             self._arrival.cancel()
 
     async def next_ackcmd(self, timeout: float) -> Any:
-        """Wait for the next acknowledgement that counts.
+        """Wait for the next, or the final, acknowledgement.
 
         Parameters
         ----------
         timeout : `float`
-            Time limit (s). While waiting for the final acknowledgement, one
-            in progress extends it by its own timeout.
+            Time limit (s). While waiting for the final acknowledgement, an
+            acknowledgement in progress extends the limit by its timeout.
+
+        Returns
+        -------
+        ackcmd : `object`
+            The acknowledgement.
 
         Raises
         ------
         AckError
             If the command failed.
         AckTimeoutError
-            If the acknowledgement is late.
+            If the acknowledgement does not arrive in time.
         """
         try:
             async with asyncio.timeout(timeout) as limit:
@@ -100,7 +116,7 @@ class CommandInfo:
                         limit.reschedule(deadline + ackcmd.timeout)
         except TimeoutError:
             self.salinfo.remove_command(self.seq_num)
-            last = self._last_ackcmd or self.salinfo.make_ackcmd(
+            last = self._last_ackcmd or self.salinfo.ackcmd_info.data_type(
                 private_seqNum=self.seq_num,
                 ack=SalRetCode.CMD_NOACK,
                 result="No command acknowledgement seen",
@@ -119,7 +135,7 @@ class CommandInfo:
 
 
 class RemoteCommand(WriteTopic):
-    """A command for another component.
+    """A command of another component.
 
     Parameters
     ----------
@@ -133,29 +149,15 @@ class RemoteCommand(WriteTopic):
         super().__init__(salinfo=salinfo, attr_name=f"cmd_{name}")
         salinfo.reads_ackcmds = True
 
-    def set(self, **kwargs: Any) -> bool:
-        """Make a new message and set fields of it; see `WriteTopic.set`."""
-        self.data = self.DataType()
-        return super().set(**kwargs)
-
     async def set_start(self, timeout: float = DEFAULT_TIMEOUT, wait_done: bool = True, **kwargs: Any) -> Any:
-        """Set the fields of a new command and send it; see `start`."""
-        self.set(**kwargs)
-        return await self.start(timeout=timeout, wait_done=wait_done)
-
-    async def start(self, data: Any = None, timeout: float = DEFAULT_TIMEOUT, wait_done: bool = True) -> Any:
-        """Send the command and wait for an acknowledgement.
+        """Set the fields of a new command and send it.
 
         Parameters
         ----------
-        data : `object`, optional
-            The command; by default what was `set`.
-        timeout : `float`, optional
-            Time limit (s), for the whole command or, without ``wait_done``,
-            for the first acknowledgement. While waiting for the final one,
-            one in progress extends it by its own timeout.
-        wait_done : `bool`, optional
-            Wait for the final acknowledgement, not just the first?
+        timeout, wait_done
+            See `start`.
+        **kwargs
+            Field names and values.
 
         Returns
         -------
@@ -167,28 +169,60 @@ class RemoteCommand(WriteTopic):
         AckError
             If the command failed.
         AckTimeoutError
-            If the acknowledgement is late.
+            If the acknowledgement does not arrive in time.
+        AttributeError
+            If the command has no field of a name.
         RuntimeError
-            If not running.
+            If the remote is not started, or closed.
+        TypeError
+            If a field has a value of a wrong type.
         """
-        self.salinfo.assert_running()
-        if data is not None:
-            self.data = data
-        message = self._prepare_data_to_write()
+        self._data = self.DataType()
+        self.set(**kwargs)
+        return await self.start(timeout=timeout, wait_done=wait_done)
+
+    async def start(self, *, timeout: float = DEFAULT_TIMEOUT, wait_done: bool = True) -> Any:
+        """Send the command and wait for an acknowledgement.
+
+        Parameters
+        ----------
+        timeout : `float`, optional
+            Time limit (s) for the final acknowledgement or, without
+            ``wait_done``, for the first. While waiting for the final one, an
+            acknowledgement in progress extends the limit by its timeout.
+        wait_done : `bool`, optional
+            Wait for the final acknowledgement, not only for the first?
+
+        Returns
+        -------
+        ackcmd : `object`
+            The acknowledgement.
+
+        Raises
+        ------
+        AckError
+            If the command failed.
+        AckTimeoutError
+            If the acknowledgement does not arrive in time.
+        RuntimeError
+            If the remote is not started, or closed.
+        TypeError
+            If a field has a value of a wrong type.
+        """
+        message = self.write_soon()
         command = CommandInfo(self.salinfo, message.private_seqNum, wait_done)
-        self.salinfo.write(self.topic_info, message)
         self.salinfo.add_command(command)
         return await command.next_ackcmd(timeout)
 
-    async def next_ackcmd(self, ackcmd: Any, timeout: float = DEFAULT_TIMEOUT, wait_done: bool = True) -> Any:
-        """Wait for another acknowledgement of a command.
+    async def next_ackcmd(self, ackcmd: Any, timeout: float = DEFAULT_TIMEOUT) -> Any:
+        """Wait for the final acknowledgement of a command.
 
         Parameters
         ----------
         ackcmd : `object`
             The previous acknowledgement.
-        timeout, wait_done
-            As for `start`.
+        timeout : `float`, optional
+            Time limit (s); see `start`.
 
         Returns
         -------
@@ -200,24 +234,16 @@ class RemoteCommand(WriteTopic):
         AckError
             If the command failed.
         AckTimeoutError
-            If the acknowledgement is late.
+            If the acknowledgement does not arrive in time.
         RuntimeError
             If the command is unknown, or its final acknowledgement has
-            arrived already.
+            already arrived.
         """
         command = self.salinfo.get_command(ackcmd.private_seqNum)
         if command is None:
             raise RuntimeError(f"Command private_seqNum={ackcmd.private_seqNum} is unknown or finished")
-        command.wait_done = wait_done
+        command.wait_done = True
         return await command.next_ackcmd(timeout)
-
-    async def set_write(self, *, force_output: bool | None = None, **kwargs: Any) -> Any:
-        """Not for commands."""
-        raise NotImplementedError("Call set_start instead")
-
-    async def write(self) -> Any:
-        """Not for commands."""
-        raise NotImplementedError("Call start instead")
 
     def _next_seq_num(self) -> int:
         return next(_SEQ_NUMS)

@@ -111,7 +111,12 @@ class AtSpectrographCsc(SimulatedCsc):
         await asyncio.sleep(min(steps, len(wheel.names) - steps) * SLOT_TIME * self.time_scale)
         wheel.slot = slot
 
-    async def _report(self, wheel: Wheel, in_position: Any, position: Any) -> None:
+    async def _report(
+        self,
+        wheel: Wheel,
+        in_position: salobj.topics.ControllerEvent,
+        position: salobj.topics.ControllerEvent,
+    ) -> None:
         name = wheel.names[wheel.slot]
         await position.set_write(slot=wheel.slot, name=name, band=name.partition("_")[0])
         await in_position.set_write(inPosition=True)
