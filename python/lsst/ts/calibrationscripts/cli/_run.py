@@ -19,6 +19,7 @@ import click
 import yaml
 
 from ..config import CalibrationConfig
+from ..instruments import LATISS
 from ..observatory.make_latiss_calibrations import MakeLatissCalibrations
 from ..observatory.queue import LogMessage, run_script
 from ..observatory.sal import salobj
@@ -111,15 +112,14 @@ async def run_simulated(
     WorkFolderError
         If the folder holds an observatory of another kind.
     """
-    from ..simulation.observatory import SimulatedObservatory
+    from ..simulation.observatory import SimulatedObservatory, SimulationSettings
 
     # Topics of its own, so that it never talks to anything else.
     salobj.set_test_topic_subname(randomize=True)
     simulated = SimulatedObservatory(
         workdir,
-        scale=scale,
-        seed=seed,
-        generation=config.pipeline_generation,
+        instrument=LATISS,
+        settings=SimulationSettings(scale, seed, config.pipeline_generation),
         time_scale=time_scale,
         day_obs=_observing_day(config),
         faults=faults,
@@ -139,7 +139,7 @@ def _observing_day(config: CalibrationConfig) -> datetime.date | None:
     The frames of an observing day begin at an hour of their own, which is
     not that of the clock on the wall.
     """
-    from ..simulation.cscs.atcamera import FIRST_EXPOSURE_HOUR
+    from ..simulation.cscs.camera import FIRST_EXPOSURE_HOUR
     from ..simulation.observatory import current_day
 
     begin = datetime.datetime.fromisoformat(config.certify_calib_begin_date)

@@ -18,24 +18,24 @@ if TYPE_CHECKING:
 
 
 class Killed(Fault):
-    """The script's process is killed when it is about to write its journal.
+    """The script's process is killed immediately before a journal write.
 
-    The process is the observatory's too, so all jobs end with it.
+    The observatory is in the same process, so all jobs end with it.
     """
 
     name = "killed"
-    description = "this very process is killed (SIGKILL) before its journal is written"
+    description = "this process is killed (SIGKILL) before its journal is written"
     counts = "journal write"
 
     def attach(self, observatory: SimulatedObservatory) -> None:
-        """Wait for the journal."""
+        """Count the writes of journals."""
         FileJournal.on_write = self._on_write
 
     async def detach(self) -> None:
-        """Let the journal go."""
+        """Count no more."""
         FileJournal.on_write = None
 
     def _on_write(self, count: int) -> None:
-        # Counted here, as a process may keep more than one journal.
+        # Counted here, because a process may have more than one journal.
         if self.is_due():
             os.kill(os.getpid(), signal.SIGKILL)

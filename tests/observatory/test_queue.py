@@ -9,9 +9,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from lsst.ts.calibrationscripts.observatory import queue
 from lsst.ts.calibrationscripts.observatory.queue import QueuedScript, ScriptResult, run_script
 from lsst.ts.calibrationscripts.observatory.sal import salobj
-from lsst.ts.calibrationscripts.simulation import queue
 
 pytestmark = pytest.mark.usefixtures("topics")
 
