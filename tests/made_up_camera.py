@@ -1,6 +1,9 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A camera that does not exist: all that a further instrument takes."""
+"""A camera that does not exist: all that a further instrument takes.
+
+Its components have the names of those of LATISS, which ts_xml has too.
+"""
 
 from __future__ import annotations
 

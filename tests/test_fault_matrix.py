@@ -262,7 +262,7 @@ async def runner() -> AsyncIterator[PipetaskRunner]:
 @pytest.fixture(scope="module")
 def new_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("new") / "repo"
-    create_repository(folder, scale=16, seed=DEFAULT_SEED, generation="procedure")
+    create_repository(folder, LATISS, scale=16, seed=DEFAULT_SEED, generation="procedure")
     return folder
 
 
@@ -299,7 +299,7 @@ class Site:
 
     @contextlib.asynccontextmanager
     async def observatory(self, *faults: Fault) -> AsyncIterator[SimulatedObservatory]:
-        observatory = SimulatedObservatory(self.folder, day_obs=DAY_OBS, faults=faults)
+        observatory = SimulatedObservatory(self.folder, instrument=LATISS, day_obs=DAY_OBS, faults=faults)
         observatory.runner = BorrowedRunner(self._runner)  # type: ignore[assignment]
         async with no_tasks_left(), observatory:
             yield observatory

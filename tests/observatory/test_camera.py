@@ -22,8 +22,9 @@ from lsst.ts.calibrationscripts.observatory.sal import salobj
 from lsst.ts.calibrationscripts.observatory.watch import ComponentWatch
 from lsst.ts.calibrationscripts.plan import PlannedExposure
 from lsst.ts.calibrationscripts.ports import CameraError
-from lsst.ts.calibrationscripts.simulation.ccd import CcdModel
-from lsst.ts.calibrationscripts.simulation.cscs import AtCameraCsc, AtSpectrographCsc, SimulatedCsc
+from lsst.ts.calibrationscripts.simulation.ccd import FocalPlane
+from lsst.ts.calibrationscripts.simulation.cscs import CameraCsc, ObservingDay, SimulatedCsc, SpectrographCsc
+from lsst.ts.calibrationscripts.simulation.raws import RawFiles
 
 TIMEOUT = 60.0
 """What a test waits for at most (s)."""
@@ -37,7 +38,7 @@ DARK = PlannedExposure(ImageType.DARK, "DARK", 5.0, False, 2, 3)
 FLAT = PlannedExposure(ImageType.FLAT, "FLAT", 0.5, False, 1, 1)
 
 
-class Camera(AtCameraCsc):
+class Camera(CameraCsc):
     """A camera that notes its commands, and can be kept from obeying them."""
 
     def __init__(self, staging: Path) -> None:
@@ -46,9 +47,9 @@ class Camera(AtCameraCsc):
         self.readout_may_end = threading.Event()
         self.readout_may_end.set()
         super().__init__(
-            ccd=CcdModel(32),
-            staging=staging,
-            day_obs=datetime.date(2022, 9, 29),
+            focal_plane=FocalPlane(LATISS, 32),
+            files=RawFiles(staging, LATISS),
+            day=ObservingDay(datetime.date(2022, 9, 29)),
             time_scale=TIME_SCALE,
         )
 
@@ -86,7 +87,7 @@ class Camera(AtCameraCsc):
         await super().close_tasks()
 
 
-class Spectrograph(AtSpectrographCsc):
+class Spectrograph(SpectrographCsc):
     """A spectrograph that notes its moves and may jam or report late."""
 
     def __init__(self) -> None:

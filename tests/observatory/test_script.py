@@ -36,7 +36,7 @@ from lsst.ts.calibrationscripts.observatory.sal import salobj
 from lsst.ts.calibrationscripts.outcomes import Outcome
 from lsst.ts.calibrationscripts.plan import make_plan
 from lsst.ts.calibrationscripts.report import RunReport
-from lsst.ts.calibrationscripts.simulation.observatory import SimulatedObservatory
+from lsst.ts.calibrationscripts.simulation.observatory import SimulatedObservatory, SimulationSettings
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -57,7 +57,8 @@ async def observatory(
         no_tasks_left(),
         SimulatedObservatory(
             tmp_path_factory.mktemp("observatory"),
-            scale=32,
+            instrument=LATISS,
+            settings=SimulationSettings(scale=32),
             time_scale=0.005,
             day_obs=datetime.date(2022, 9, 29),
         ) as observatory,

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from lsst.pex.config import FieldValidationError
+from lsst.ts.calibrationscripts.instruments import LATISS
 from lsst.ts.calibrationscripts.simulation.ccd import CcdModel
 from lsst.ts.calibrationscripts.simulation.exposure import Exposure
 from lsst.ts.calibrationscripts.simulation.products import Box, Defects, PhotonTransferCurve
@@ -24,7 +25,7 @@ from lsst.ts.calibrationscripts.simulation.tasks.verify import (
 
 @pytest.fixture(scope="module")
 def ccd() -> CcdModel:
-    return CcdModel(scale=8, seed=3)
+    return CcdModel(LATISS.detectors[0], scale=8, seed=3)
 
 
 def raw(ccd: CcdModel, image_type: str, exp_time: float, exposure_id: int = 1) -> Exposure:

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from leaks import no_tasks_left
-from lsst.ts.calibrationscripts.simulation.observatory import SimulatedObservatory
+from lsst.ts.calibrationscripts.instruments import LATISS
+from lsst.ts.calibrationscripts.simulation.observatory import SimulatedObservatory, SimulationSettings
 
 DAY_OBS = datetime.date(2022, 9, 29)
 SCALE = 32
@@ -26,7 +27,10 @@ async def observatory(
     async with (
         no_tasks_left(),
         SimulatedObservatory(
-            tmp_path_factory.mktemp("observatory"), scale=SCALE, day_obs=DAY_OBS
+            tmp_path_factory.mktemp("observatory"),
+            instrument=LATISS,
+            settings=SimulationSettings(scale=SCALE),
+            day_obs=DAY_OBS,
         ) as observatory,
     ):
         yield observatory

@@ -14,11 +14,13 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from lsst.daf.butler import Butler
+from lsst.ts.calibrationscripts.instruments import LATISS as CAMERA
 from lsst.ts.calibrationscripts.observatory.sal import LATISS, salobj
-from lsst.ts.calibrationscripts.simulation.ccd import CcdModel
-from lsst.ts.calibrationscripts.simulation.cscs import AtCameraCsc, AtOodsCsc, AtSpectrographCsc
-from lsst.ts.calibrationscripts.simulation.cscs.atcamera import CameraErrorCode
-from lsst.ts.calibrationscripts.simulation.observatory import SimulatedObservatory
+from lsst.ts.calibrationscripts.simulation.ccd import FocalPlane
+from lsst.ts.calibrationscripts.simulation.cscs import CameraCsc, ObservingDay, OodsCsc, SpectrographCsc
+from lsst.ts.calibrationscripts.simulation.cscs.camera import CameraErrorCode
+from lsst.ts.calibrationscripts.simulation.observatory import SimulatedObservatory, SimulationSettings
+from lsst.ts.calibrationscripts.simulation.raws import RawFiles
 from lsst.ts.calibrationscripts.simulation.repository import create_repository
 from reports import reported
 
@@ -170,7 +172,7 @@ class TestSpectrograph:
     @pytest_asyncio.fixture
     async def spectrograph(self, topics: None) -> AsyncIterator[Any]:
         async with (
-            AtSpectrographCsc(time_scale=0.0),
+            SpectrographCsc(CAMERA, time_scale=0.0),
             salobj.Domain() as domain,
             salobj.Remote(domain, "ATSpectrograph") as remote,
         ):
@@ -205,11 +207,11 @@ class TestSpectrograph:
 class TestOods:
     async def test_image_that_cannot_be_ingested_is_told(self, topics: None, tmp_path: Path) -> None:
         # Given a file that is no image, announced by the header service.
-        await asyncio.to_thread(create_repository, tmp_path / "repo", scale=32)
+        await asyncio.to_thread(create_repository, tmp_path / "repo", CAMERA, scale=32)
         path = tmp_path / "AT_O_20220929_000001.fits"
         path.write_text("no FITS file")
         async with (
-            AtOodsCsc(repo=tmp_path / "repo"),
+            OodsCsc(repo=tmp_path / "repo", files=RawFiles(tmp_path / "staging", CAMERA)),
             salobj.Controller("ATHeaderService") as header_service,
             salobj.Domain() as domain,
             salobj.Remote(domain, "ATOODS", include=["imageInOODS"]) as remote,
@@ -224,8 +226,13 @@ class TestOods:
 
 class TestCamera:
     @staticmethod
-    def camera(staging: Path, time_scale: float) -> AtCameraCsc:
-        return AtCameraCsc(ccd=CcdModel(scale=32), staging=staging, day_obs=DAY_OBS, time_scale=time_scale)
+    def camera(staging: Path, time_scale: float) -> CameraCsc:
+        return CameraCsc(
+            focal_plane=FocalPlane(CAMERA, scale=32),
+            files=RawFiles(staging, CAMERA),
+            day=ObservingDay(DAY_OBS),
+            time_scale=time_scale,
+        )
 
     async def test_image_that_cannot_be_written_is_a_fault(self, topics: None, tmp_path: Path) -> None:
         async with (
@@ -260,16 +267,19 @@ class TestCamera:
 
 
 async def test_observatory_goes_on_where_it_stopped(topics: None, tmp_path: Path) -> None:
-    async def expose(**kwargs: Any) -> tuple[int, Any]:
+    async def expose(scale: int | None = None) -> tuple[int, Any]:
+        settings = SimulationSettings(scale)
         async with (
-            SimulatedObservatory(tmp_path, day_obs=DAY_OBS, **kwargs) as observatory,
+            SimulatedObservatory(
+                tmp_path, instrument=CAMERA, settings=settings, day_obs=DAY_OBS
+            ) as observatory,
             salobj.Domain() as domain,
             LATISS(domain) as latiss,
             salobj.Remote(domain, "ATOODS", include=["imageInOODS"], evt_max_history=0) as oods,
         ):
             (exposure,) = await latiss.take_imgtype("DARK", 20.0, 1)
             await oods.evt_imageInOODS.next(flush=False, timeout=TIMEOUT)
-            assert observatory.ccd.scale == 32
+            assert observatory.focal_plane.scale == 32
         with Butler.from_config(str(tmp_path / "repo")) as butler:
             return exposure, TestObservatory.record(butler, exposure).timespan
 

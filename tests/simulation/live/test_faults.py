@@ -22,13 +22,14 @@ import pytest_asyncio
 from click.testing import CliRunner
 from lsst.daf.butler import Butler, CollectionType, MissingCollectionError, Timespan
 from lsst.ts.calibrationscripts.cli import main
+from lsst.ts.calibrationscripts.instruments import LATISS
 from lsst.ts.calibrationscripts.observatory.sal import salobj
 from lsst.ts.calibrationscripts.simulation.faults import FAULTS, Fault, parse_fault
 from lsst.ts.calibrationscripts.simulation.faults.ocps import OcpsReorders
 from lsst.ts.calibrationscripts.simulation.faults.oods import OodsLate
 from lsst.ts.calibrationscripts.simulation.faults.repository import RepositoryLocked
 from lsst.ts.calibrationscripts.simulation.instrument import FILTERS
-from lsst.ts.calibrationscripts.simulation.observatory import SimulatedObservatory
+from lsst.ts.calibrationscripts.simulation.observatory import SimulatedObservatory, SimulationSettings
 from reports import reported
 
 DAY_OBS = datetime.date(2022, 9, 29)
@@ -133,7 +134,13 @@ def sky(topics: None, tmp_path: Path) -> Sky:
     @contextlib.asynccontextmanager
     async def sky(*faults: str | Fault) -> AsyncIterator[Client]:
         async with (
-            SimulatedObservatory(tmp_path, scale=32, day_obs=DAY_OBS, faults=make(faults)) as observatory,
+            SimulatedObservatory(
+                tmp_path,
+                instrument=LATISS,
+                settings=SimulationSettings(scale=32),
+                day_obs=DAY_OBS,
+                faults=make(faults),
+            ) as observatory,
             connect(observatory) as client,
         ):
             yield client

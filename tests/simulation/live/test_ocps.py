@@ -15,10 +15,11 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from lsst.daf.butler import Butler
+from lsst.ts.calibrationscripts.instruments import LATISS as CAMERA
 from lsst.ts.calibrationscripts.observatory.sal import LATISS, salobj
 from lsst.ts.calibrationscripts.simulation.cscs import ocps as ocps_module
 from lsst.ts.calibrationscripts.simulation.cscs.ocps import cap_processes, log_path
-from lsst.ts.calibrationscripts.simulation.observatory import SimulatedObservatory
+from lsst.ts.calibrationscripts.simulation.observatory import SimulatedObservatory, SimulationSettings
 
 TIMEOUT = 60.0
 BIAS = "${CP_PIPE_DIR}/pipelines/LATISS/cpBias.yaml"
@@ -98,7 +99,7 @@ class TestJobs:
         # And the log tells what was run, with no more processes than pay.
         log = log_path(observatory.uws, job_id).read_text()
         assert f"pipetask --long-log run -p '{BIAS}'" in log
-        assert "8 processes asked for" in log
+        assert "8 processes requested" in log
         assert "Executed 3 quanta successfully" in log
         # And the job's record is complete.
         record = json.loads((observatory.uws / job_id / "job.json").read_text())
@@ -184,7 +185,9 @@ class TestJobs:
 async def test_death_of_the_runner_is_a_failed_job(topics: None, tmp_path: Path, gates: Any) -> None:
     gate = gates.make()
     async with (
-        SimulatedObservatory(tmp_path / "observatory", scale=32) as observatory,
+        SimulatedObservatory(
+            tmp_path / "observatory", instrument=CAMERA, settings=SimulationSettings(scale=32)
+        ) as observatory,
         salobj.Domain() as domain,
         salobj.Remote(domain, "OCPS", 1) as remote,
     ):
@@ -206,7 +209,9 @@ async def test_closing_aborts_running_jobs(topics: None, tmp_path: Path, gates: 
     async with (
         salobj.Domain() as domain,
         salobj.Remote(domain, "OCPS", 1, evt_max_history=0) as remote,
-        SimulatedObservatory(tmp_path / "observatory", scale=32) as observatory,
+        SimulatedObservatory(
+            tmp_path / "observatory", instrument=CAMERA, settings=SimulationSettings(scale=32)
+        ) as observatory,
     ):
         job_id = await Client(remote).submit(gate.path)
         await gate.reached()

@@ -19,7 +19,7 @@ from ..config import CalibrationConfig
 from ..instruments import Instrument
 from ..observatory.sal import salobj
 from ..report import RunReport
-from ..simulation.cscs.atcamera import FIRST_EXPOSURE_HOUR
+from ..simulation.cscs.camera import FIRST_EXPOSURE_HOUR
 from ..simulation.faults.process import journal_maker
 from ..simulation.observatory import SimulatedObservatory, current_day
 from ._script import run_on_sal

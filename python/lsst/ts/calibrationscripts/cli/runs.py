@@ -124,7 +124,10 @@ def simulate(
     resume: str | None,
     fault_texts: tuple[str, ...],
     json_file: Path | None,
-    **physics: Any,
+    *,
+    scale: int | None,
+    seed: int | None,
+    time_scale: float,
 ) -> None:
     """Run a configuration on a simulated observatory.
 
@@ -139,17 +142,18 @@ def simulate(
         text = _resuming(text, resume, journals)
     config = _parse_to_run(text, instrument, journals)
     sal.use(sal.SalProvider.LOCAL)
-    from ..simulation.observatory import SimulatedObservatory, WorkFolderError
+    from ..simulation.observatory import SimulatedObservatory, SimulationSettings, WorkFolderError
     from ._program import run_program
     from ._simulation import observing_day, run_simulated
 
     observatory = SimulatedObservatory(
         workdir,
-        generation=config.pipeline_generation,
+        instrument=instrument,
+        settings=SimulationSettings(scale, seed, config.pipeline_generation),
+        time_scale=time_scale,
         day_obs=observing_day(config),
         faults=_parse_faults(fault_texts),
         calib_collection=config.calib_collection,
-        **physics,
     )
     try:
         report = run_program(run_simulated(text, config, instrument, observatory, journals))

@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 
 class Killed(Fault):
-    """The script's process is killed when it is about to write its journal.
+    """The script's process is killed immediately before a journal write.
 
     The observatory is in the same process, so all jobs end with it.
     """
 
     name = "killed"
-    description = "this very process is killed (SIGKILL) before its journal is written"
+    description = "this process is killed (SIGKILL) before its journal is written"
     counts = "journal write"
 
     def attach(self, observatory: SimulatedObservatory) -> None:
