@@ -19,7 +19,10 @@ DAY = "20261123"
 
 
 class Observatory:
-    """A repository, CCDs, and `pipetask` as the OCPS runs it."""
+    """A repository, CCDs, and `pipetask` as the OCPS runs it.
+
+    But for the list of installed packages, which takes long.
+    """
 
     def __init__(
         self, root: Path, generation: str, *, instrument: Instrument = LATISS, scale: int = 8
@@ -81,6 +84,7 @@ class Observatory:
             "-i",
             inputs,
             "--register-dataset-types",
+            "--no-versions",
             *options,
         ]
         arguments += ["--output-run", f"u/ocps/{job}/run", "-d", query]

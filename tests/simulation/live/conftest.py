@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import os
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -15,9 +16,35 @@ import pytest_asyncio
 from leaks import no_tasks_left
 from lsst.ts.calibrationscripts.instruments import LATISS
 from lsst.ts.calibrationscripts.simulation.observatory import SimulatedObservatory, SimulationSettings
+from lsst.ts.calibrationscripts.simulation.repository import create_repository
 
 DAY_OBS = datetime.date(2022, 9, 29)
 SCALE = 32
+
+
+@pytest.fixture(scope="session")
+def _new_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("new") / "repo"
+    create_repository(root, LATISS, scale=SCALE)
+    return root
+
+
+@pytest.fixture
+def workdir(_new_repository: Path, tmp_path: Path) -> Path:
+    """Make a work folder with a repository, by a copy, which is faster."""
+    folder = tmp_path / "observatory"
+    shutil.copytree(_new_repository, folder / "repo")
+    return folder
+
+
+class NoRunner:
+    """A runner for an observatory that gets no jobs: it imports nothing."""
+
+    async def __aenter__(self) -> NoRunner:
+        return self
+
+    async def __aexit__(self, *args: object) -> None:
+        return
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
 import itertools
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -21,10 +20,10 @@ from lsst.ts.calibrationscripts.simulation.cscs import CameraCsc, ObservingDay, 
 from lsst.ts.calibrationscripts.simulation.cscs.camera import CameraErrorCode
 from lsst.ts.calibrationscripts.simulation.observatory import SimulatedObservatory, SimulationSettings
 from lsst.ts.calibrationscripts.simulation.raws import RawFiles
-from lsst.ts.calibrationscripts.simulation.repository import create_repository
 from reports import reported
 
-DAY_OBS = datetime.date(2022, 9, 29)
+from .conftest import DAY_OBS, NoRunner
+
 TIMEOUT = 30.0
 GROUP = "2022-09-29T14:00:00.721#1"
 
@@ -205,13 +204,14 @@ class TestSpectrograph:
 
 
 class TestOods:
-    async def test_image_that_cannot_be_ingested_is_told(self, topics: None, tmp_path: Path) -> None:
-        # Given a file that is no image, announced by the header service.
-        await asyncio.to_thread(create_repository, tmp_path / "repo", CAMERA, scale=32)
+    async def test_image_that_cannot_be_ingested_is_reported(
+        self, topics: None, workdir: Path, tmp_path: Path
+    ) -> None:
+        # Given a file that is not an image, announced by the header service.
         path = tmp_path / "AT_O_20220929_000001.fits"
         path.write_text("no FITS file")
         async with (
-            OodsCsc(repo=tmp_path / "repo", files=RawFiles(tmp_path / "staging", CAMERA)),
+            OodsCsc(repo=workdir / "repo", files=RawFiles(tmp_path / "staging", CAMERA)),
             salobj.Controller("ATHeaderService") as header_service,
             salobj.Domain() as domain,
             salobj.Remote(domain, "ATOODS", include=["imageInOODS"]) as remote,
@@ -268,11 +268,12 @@ class TestCamera:
 
 async def test_observatory_goes_on_where_it_stopped(topics: None, tmp_path: Path) -> None:
     async def expose(scale: int | None = None) -> tuple[int, Any]:
-        settings = SimulationSettings(scale)
+        observatory = SimulatedObservatory(
+            tmp_path, instrument=CAMERA, settings=SimulationSettings(scale), day_obs=DAY_OBS
+        )
+        observatory.runner = NoRunner()  # type: ignore[assignment]
         async with (
-            SimulatedObservatory(
-                tmp_path, instrument=CAMERA, settings=settings, day_obs=DAY_OBS
-            ) as observatory,
+            observatory,
             salobj.Domain() as domain,
             LATISS(domain) as latiss,
             salobj.Remote(domain, "ATOODS", include=["imageInOODS"], evt_max_history=0) as oods,

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime
 import json
 import signal
 import sqlite3
@@ -29,10 +28,11 @@ from lsst.ts.calibrationscripts.simulation.faults.ocps import OcpsReorders
 from lsst.ts.calibrationscripts.simulation.faults.oods import OodsLate
 from lsst.ts.calibrationscripts.simulation.faults.repository import RepositoryLocked
 from lsst.ts.calibrationscripts.simulation.instrument import FILTERS
-from lsst.ts.calibrationscripts.simulation.observatory import SimulatedObservatory, SimulationSettings
+from lsst.ts.calibrationscripts.simulation.observatory import SimulatedObservatory
 from reports import reported
 
-DAY_OBS = datetime.date(2022, 9, 29)
+from .conftest import DAY_OBS, NoRunner
+
 TIMEOUT = 60.0
 """Longest wait for what comes (s)."""
 
@@ -64,6 +64,14 @@ class Client:
     @property
     def staged(self) -> list[str]:
         return sorted(path.stem for path in self.observatory.staging.glob("*.fits"))
+
+    async def stages(self, images: list[str]) -> None:
+        """Wait for images in the staging folder."""
+        for _ in range(1000):
+            if self.staged == images:
+                return
+            await asyncio.sleep(TIMEOUT / 1000)
+        raise AssertionError(f"{self.staged} are staged, not {images}")
 
     def ingested(self) -> list[str]:
         with Butler.from_config(str(self.observatory.repo)) as butler:
@@ -128,21 +136,14 @@ def make(faults: tuple[str | Fault, ...]) -> list[Fault]:
 
 
 @pytest.fixture
-def sky(topics: None, tmp_path: Path) -> Sky:
-    """Make observatories in one folder, with faults."""
+def sky(topics: None, workdir: Path) -> Sky:
+    """Make observatories in one folder, with faults, that get no jobs."""
 
     @contextlib.asynccontextmanager
     async def sky(*faults: str | Fault) -> AsyncIterator[Client]:
-        async with (
-            SimulatedObservatory(
-                tmp_path,
-                instrument=LATISS,
-                settings=SimulationSettings(scale=32),
-                day_obs=DAY_OBS,
-                faults=make(faults),
-            ) as observatory,
-            connect(observatory) as client,
-        ):
+        observatory = SimulatedObservatory(workdir, instrument=LATISS, day_obs=DAY_OBS, faults=make(faults))
+        observatory.runner = NoRunner()  # type: ignore[assignment]
+        async with observatory, connect(observatory) as client:
             yield client
 
     return sky
@@ -309,8 +310,7 @@ class TestOods:
     async def test_last_image_counts_though_it_was_never_ingested(self, sky: Sky) -> None:
         async with sky("oods-missing") as client:
             await client.take()
-            await asyncio.sleep(MOMENT)
-            assert client.staged == [image(1)]
+            await client.stages([image(1)])
         async with sky() as client:
             await client.take(exp_time=1.0)
             await client.hear(lambda: (image(2), 0) in client.images)
@@ -480,15 +480,17 @@ def query(*numbers: int) -> str:
 class TestJobs:
     """With real biases: what becomes of a job and of its product."""
 
+    pytestmark = pytest.mark.asyncio(loop_scope="module")
+
     @staticmethod
     def products(client: Client, job_id: str, dataset_type: str) -> int:
         with Butler.from_config(str(client.observatory.repo)) as butler:
             return len(butler.query_datasets(dataset_type, collections=f"u/ocps/{job_id}/run", explain=False))
 
     @pytest.mark.slow
-    async def test_what_befalls_jobs(self, sky: Sky) -> None:
+    async def test_jobs_fail_as_their_fault_says(self, shared_sky: Sky) -> None:
         faults = ("job-fails:1", "job-killed:2", "job-drops-exposure:3", "disk-full:4")
-        async with sky(*faults) as client:
+        async with shared_sky(*faults) as client:
             await client.take(2)
             await client.hear(lambda: len(client.images) == 2)
             ids = [(await client.run(BIAS, query(1, 2)))[0] for _ in range(5)]

@@ -19,7 +19,7 @@ from lsst.ts.calibrationscripts.instruments import LATISS as CAMERA
 from lsst.ts.calibrationscripts.observatory.sal import LATISS, salobj
 from lsst.ts.calibrationscripts.simulation.cscs import ocps as ocps_module
 from lsst.ts.calibrationscripts.simulation.cscs.ocps import cap_processes, log_path
-from lsst.ts.calibrationscripts.simulation.observatory import SimulatedObservatory, SimulationSettings
+from lsst.ts.calibrationscripts.simulation.observatory import SimulatedObservatory
 
 TIMEOUT = 60.0
 BIAS = "${CP_PIPE_DIR}/pipelines/LATISS/cpBias.yaml"
@@ -182,12 +182,10 @@ class TestJobs:
         assert "No closing quotation" in caught.value.ackcmd.result
 
 
-async def test_death_of_the_runner_is_a_failed_job(topics: None, tmp_path: Path, gates: Any) -> None:
+async def test_death_of_the_runner_is_a_failed_job(topics: None, workdir: Path, gates: Any) -> None:
     gate = gates.make()
     async with (
-        SimulatedObservatory(
-            tmp_path / "observatory", instrument=CAMERA, settings=SimulationSettings(scale=32)
-        ) as observatory,
+        SimulatedObservatory(workdir, instrument=CAMERA) as observatory,
         salobj.Domain() as domain,
         salobj.Remote(domain, "OCPS", 1) as remote,
     ):
@@ -204,14 +202,12 @@ async def test_death_of_the_runner_is_a_failed_job(topics: None, tmp_path: Path,
         assert (await client.result(job_id)).exit_code == 1
 
 
-async def test_closing_aborts_running_jobs(topics: None, tmp_path: Path, gates: Any) -> None:
+async def test_closing_aborts_running_jobs(topics: None, workdir: Path, gates: Any) -> None:
     gate = gates.make()
     async with (
         salobj.Domain() as domain,
         salobj.Remote(domain, "OCPS", 1, evt_max_history=0) as remote,
-        SimulatedObservatory(
-            tmp_path / "observatory", instrument=CAMERA, settings=SimulationSettings(scale=32)
-        ) as observatory,
+        SimulatedObservatory(workdir, instrument=CAMERA) as observatory,
     ):
         job_id = await Client(remote).submit(gate.path)
         await gate.reached()

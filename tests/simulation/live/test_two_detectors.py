@@ -23,7 +23,7 @@ from lsst.ts.calibrationscripts.simulation.observatory import (
 )
 from made_up_camera import DUO
 
-from .conftest import DAY_OBS, SCALE
+from .conftest import DAY_OBS, SCALE, NoRunner
 
 TIMEOUT = 60.0
 SETTINGS = SimulationSettings(scale=SCALE)
@@ -36,10 +36,9 @@ async def duo(
     module_topics: None, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[SimulatedObservatory]:
     folder = tmp_path_factory.mktemp("duo")
-    async with (
-        no_tasks_left(),
-        SimulatedObservatory(folder, instrument=DUO, settings=SETTINGS, day_obs=DAY_OBS) as observatory,
-    ):
+    observatory = SimulatedObservatory(folder, instrument=DUO, settings=SETTINGS, day_obs=DAY_OBS)
+    observatory.runner = NoRunner()  # type: ignore[assignment]
+    async with no_tasks_left(), observatory:
         yield observatory
 
 
