@@ -11,8 +11,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime
+import functools
 import logging
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,8 +23,9 @@ import yaml
 from leaks import no_tasks_left
 from lsst.daf.butler import Butler
 from lsst.ts.calibrationscripts.config import parse
+from lsst.ts.calibrationscripts.files.journal import FileJournal
 from lsst.ts.calibrationscripts.instruments import LATISS
-from lsst.ts.calibrationscripts.observatory import connection
+from lsst.ts.calibrationscripts.observatory import connection, script
 from lsst.ts.calibrationscripts.observatory.make_latiss_calibrations import MakeLatissCalibrations
 from lsst.ts.calibrationscripts.observatory.queue import (
     LogMessage,
@@ -35,6 +38,7 @@ from lsst.ts.calibrationscripts.observatory.queue import (
 from lsst.ts.calibrationscripts.observatory.sal import salobj
 from lsst.ts.calibrationscripts.outcomes import Outcome
 from lsst.ts.calibrationscripts.plan import make_plan
+from lsst.ts.calibrationscripts.record import RunRecord
 from lsst.ts.calibrationscripts.report import RunReport
 from lsst.ts.calibrationscripts.simulation.observatory import SimulatedObservatory, SimulationSettings
 
@@ -136,6 +140,30 @@ async def test_the_notices_of_the_plan_are_in_the_log(observatory: SimulatedObse
     assert notices
     (logged,) = [message.text for message in queued.result().messages if "Expected end:" in message.text]
     assert all(f"Note: {notice}" in logged for notice in notices)
+
+
+async def test_a_resumed_run_is_parsed_and_planned_once(
+    observatory: SimulatedObservatory, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # Given the journal of an earlier run in a folder of its own
+    earlier = RunRecord("20220929T140000-1", parse("script_mode: BIAS", LATISS).to_dict())
+    FileJournal(tmp_path, earlier.run_id).write(earlier)
+    calls: list[str] = []
+    for name, original in (("parse", parse), ("make_plan", make_plan)):
+        noted = functools.partial(noting, calls, original)
+        monkeypatch.setattr(script, name, noted)
+    # When the script is configured to resume it
+    run = Run(observatory)
+    run.config = yaml.safe_dump({"resume": earlier.run_id, "journal_dir": str(tmp_path)})
+    async with QueuedScript(run.make_script) as queued:
+        await queued.configure(run.config)
+        assert queued.result().metadata.nimages == 21
+    assert calls == ["parse", "make_plan"]
+
+
+def noting(calls: list[str], original: Any, *args: Any) -> Any:
+    calls.append(original.__name__)
+    return original(*args)
 
 
 async def test_a_bad_configuration_is_refused_with_every_problem(observatory: SimulatedObservatory) -> None:
