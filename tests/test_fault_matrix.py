@@ -427,7 +427,7 @@ def ids_of(record: RunRecord) -> set[int]:
 
 def tasks_of_the_product() -> list[asyncio.Task[Any]]:
     """Return tasks of the script and its procedure that still run."""
-    ours = ("/procedure/", "/observatory/")
+    ours = ("/calibrationscripts/procedure/", "/calibrationscripts/observatory/")
     return [
         task
         for task in asyncio.all_tasks()
