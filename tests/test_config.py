@@ -19,13 +19,14 @@ from lsst.ts.calibrationscripts.config import (
     ConfigurationError,
     FlatSet,
     Problem,
+    ProductConfig,
     Series,
     flat_pairs,
     load_schema,
 )
 from lsst.ts.calibrationscripts.config import parse as parse_for
 from lsst.ts.calibrationscripts.instruments import LATISS, ImageType
-from lsst.ts.calibrationscripts.products import Product
+from lsst.ts.calibrationscripts.products import Product, Subject
 
 Earlier = Callable[[str, str | None], Mapping[str, Any]]
 
@@ -541,6 +542,37 @@ def test_texts_are_split_where_pipetask_splits_them() -> None:
     assert dark.inputs == ("a@b/c-1", "LATISS/calib")
 
 
+def test_each_product_has_its_own_part_of_the_configuration() -> None:
+    config = parse(
+        "number_verification_tests_threshold_dark: 5\nconfig_options_dark: -c a:b=c\n"
+        "input_collections_dark: x\ninput_collections_verify_dark: y,z\n"
+    )
+
+    assert config.of(Product.DARK) == ProductConfig(
+        threshold=5, options=("-c", "a:b=c"), inputs=("x",), verify_inputs=("y", "z")
+    )
+    # Made without other calibrations, by tasks of its own.
+    assert config.of(Product.DARK_BOOTSTRAP) == ProductConfig(inputs=("x",), verify_inputs=("y", "z"))
+
+
+def test_products_without_parameters_of_their_own() -> None:
+    config = parse("config_options_ptc: -c a:b=c\ninput_collections_ptc: x\ninput_collections_defects: y\n")
+
+    ptc = ProductConfig(threshold=8, options=("-c", "a:b=c"), inputs=("x",), verify_inputs=("x",))
+    assert config.of(Product.PTC) == config.of(Product.GAIN) == ptc
+    assert config.of(Product.DEFECTS).threshold == 8
+    assert config.of(Product.DEFECTS).verify_inputs == ("y",)
+    assert {product: config.of(product).inputs for product in Product}.keys() == set(Product)
+
+
+def test_a_series_is_identified_by_its_subject() -> None:
+    bias, _, red, blue = parse("flat_sets: [{filter: red}, {filter: blue, grating: 1}]").series
+
+    assert bias.subject == Subject(Product.BIAS)
+    assert (red.subject, red.name) == (Subject(Product.FLAT, "red~current"), "FLAT red~current")
+    assert (blue.subject, blue.part) == (Subject(Product.FLAT, "blue~1"), "blue~1")
+
+
 def test_what_goes_into_the_headers() -> None:
     config = parse(
         "program: BLOCK-295\nreason: daily calibrations\nnote: 'lamp: new, 5 V'\n"
@@ -913,6 +945,26 @@ def test_a_run_is_resumed_with_its_own_frames_only(key_and_value: str, is_known:
     assert (problem.key, problem.line) == (key, 2)
     assert problem.what == "resume uses the frames of that run"
     assert problem.remedy == f"leave {key} out"
+
+
+def test_a_mode_beside_the_id_of_a_run_is_one_problem() -> None:
+    # The darks of that run do not fit their times, and none are taken.
+    (problem,) = problems(f"resume: {RUN_ID}\nscript_mode: BIAS_DARK", runs("script_mode: BIAS\nn_dark: 3"))
+
+    assert problem.key == "script_mode"
+
+
+def test_a_run_is_looked_up_once_in_the_folder_that_the_text_names() -> None:
+    asked = []
+
+    def earlier(run_id: str, journal_dir: str | None) -> Mapping[str, Any]:
+        asked.append((run_id, journal_dir))
+        return parse(FAILING).to_dict()
+
+    parse(f"resume: {RUN_ID}\njournal_dir: /scratch/journals", earlier)
+    assert problems(f"resume: {RUN_ID}\njournal_dir: a b", earlier)
+
+    assert asked == [(RUN_ID, "/scratch/journals")]
 
 
 def test_the_text_of_the_earlier_run_may_stand_beside_its_id() -> None:

@@ -25,8 +25,9 @@ pytestmark = pytest.mark.slow
 
 N_TEXTS = 10_000
 N_BATCHES = 20
-LIMIT = 2.0
-"""Longest that one text may take the processor (s)."""
+LIMIT = 20.0
+"""Longest that one text may take the processor (s). The slowest takes about 2;
+without limits on sizes and aliases, one could take hours."""
 
 SCHEMA = load_schema(LATISS)["properties"]
 EARLIER_RUN = "20261123T053300-100001"

@@ -18,23 +18,27 @@ __all__ = [
     "schema_text",
 ]
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 from ..instruments import Instrument
-from ._checks import check
 from ._model import CalibrationConfig, ProductConfig
 from ._problems import ConfigurationError, Problem
-from ._resume import Earlier
 from ._schema import load_schema, schema_text
 from ._series import FlatSet, Series, flat_pairs
-from ._text import read
 
 
-def parse(text: str, instrument: Instrument, earlier: Earlier | None = None) -> CalibrationConfig:
+def parse(
+    text: str,
+    instrument: Instrument,
+    earlier: Callable[[str, str | None], Mapping[str, Any]] | None = None,
+) -> CalibrationConfig:
     """Read and check a configuration.
 
     Parameters
     ----------
     text : `str`
-        YAML, as an observer types it. Empty text stands for the defaults. A
+        YAML, as an observer types it. Empty text means the defaults. A
         key ``metadata``, which the script queue adds, is ignored.
     instrument : `Instrument`
         The camera that takes the frames.
@@ -65,4 +69,8 @@ def parse(text: str, instrument: Instrument, earlier: Earlier | None = None) -> 
     that runs it, a script, gives ``earlier``, so that the look-up of the run
     needs no parse before.
     """
+    # A schema is printed without these.
+    from ._checks import check
+    from ._text import read
+
     return check(read(text, instrument), instrument, earlier)

@@ -4,13 +4,30 @@
 
 from __future__ import annotations
 
-__all__ = ["detectors_to_fail", "flat_examples", "schema_facts", "setting_text", "threshold_limit"]
+__all__ = [
+    "count_amplifiers",
+    "detectors_to_fail",
+    "flat_examples",
+    "schema_facts",
+    "setting_text",
+    "threshold_limit",
+]
 
 from ..instruments import Instrument
 
 
 def detectors_to_fail(n_detectors: int) -> int:
-    """Return how many detectors are the majority that fails an exposure."""
+    """Return how many detectors are the majority that fails an exposure.
+
+    Parameters
+    ----------
+    n_detectors : `int`
+        How many detectors are verified.
+
+    Returns
+    -------
+    n : `int`
+    """
     return n_detectors // 2 + 1
 
 
@@ -29,9 +46,14 @@ def threshold_limit(instrument: Instrument, selected: tuple[int, ...] = ()) -> i
     limit : `int`
         For one detector, the number of its amplifiers.
     """
+    n_detectors = len(instrument.detector_ids(selected))
+    return count_amplifiers(instrument, selected) // detectors_to_fail(n_detectors)
+
+
+def count_amplifiers(instrument: Instrument, selected: tuple[int, ...] = ()) -> int:
+    """Return how many amplifiers the detectors have that are processed."""
     ids = instrument.detector_ids(selected)
-    n_amplifiers = sum(len(detector.amplifiers) for detector in instrument.detectors if detector.id in ids)
-    return n_amplifiers // detectors_to_fail(len(ids))
+    return sum(len(detector.amplifiers) for detector in instrument.detectors if detector.id in ids)
 
 
 def flat_examples(instrument: Instrument) -> tuple[dict[str, str], dict[str, str]]:
@@ -57,7 +79,7 @@ def flat_examples(instrument: Instrument) -> tuple[dict[str, str], dict[str, str
 
 
 def schema_facts(instrument: Instrument) -> dict[str, str | int]:
-    """Return what stands for the words in ``<>`` of the base schema.
+    """Return the words in ``<>`` of the base schema, and their values.
 
     Parameters
     ----------

@@ -256,7 +256,7 @@ def parse_date(value: str) -> datetime.datetime:
     Raises
     ------
     ValueError
-        If it is neither, or no such day exists.
+        If it is neither, or that day does not exist.
     """
     if not _DATE.fullmatch(value):
         raise ValueError(value)

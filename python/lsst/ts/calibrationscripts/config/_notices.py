@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from ..instruments import ImageType
 from ..products import Product
-from ._camera import detectors_to_fail, threshold_limit
+from ._camera import count_amplifiers, detectors_to_fail, threshold_limit
 from ._frames import Frames
 from ._parameters import CAMERA_PARAMETERS, PRODUCT_PARAMETERS
 from ._values import ParsedConfig
@@ -105,16 +105,15 @@ def _certification(parsed: ParsedConfig) -> Iterator[str]:
 def _thresholds(parsed: ParsedConfig, frames: Frames) -> Iterator[str]:
     """Yield the thresholds that no number of failures can reach."""
     instrument, selected = parsed.instrument, parsed.values["detectors"]
-    ids = instrument.detector_ids(selected)
-    n_amplifiers = sum(len(detector.amplifiers) for detector in instrument.detectors if detector.id in ids)
+    n_detectors = len(instrument.detector_ids(selected))
     for image_type in frames.image_types if parsed.values["do_verify"] else ():
         key = PRODUCT_PARAMETERS[Product(image_type.value)].threshold
         assert key is not None, "every image type has a threshold"
         threshold: int = parsed.values[key]
         if threshold <= threshold_limit(instrument, selected):
             continue
-        why = f"{instrument.name} has {n_amplifiers} amplifiers"
-        if len(ids) > 1:
-            needed = threshold * detectors_to_fail(len(ids))
-            why = f"that needs {needed} failures, {why} in {len(ids)} detectors"
+        why = f"{instrument.name} has {count_amplifiers(instrument, selected)} amplifiers"
+        if n_detectors > 1:
+            needed = threshold * detectors_to_fail(n_detectors)
+            why = f"that needs {needed} failures, {why} in {n_detectors} detectors"
         yield f"{key} is {threshold}: no {image_type.lower()} can fail, {why}."

@@ -43,7 +43,7 @@ def find_earlier(
     Returns
     -------
     config : `CalibrationConfig` or `None`
-        `None` if there is no such run, or none that can be used.
+        `None` if the run is not found, or cannot be used.
     """
     try:
         values = dict(earlier(run_id, journal_dir))

@@ -18,8 +18,8 @@ from importlib.resources.abc import Traversable
 from typing import Any
 
 from ..instruments import Instrument
+from ._parameters import WHEEL_PARAMETERS
 
-_WHEELS = ("filter", "grating")
 _WORD = re.compile(r"<(\w+)>")
 _LINE_LENGTH = 79
 
@@ -102,7 +102,7 @@ def _base() -> dict[str, Any]:
 
 def _without_wheels(properties: dict[str, Any], wheels: tuple[str, ...]) -> dict[str, Any]:
     """Return the properties that a camera has if these are its wheels."""
-    lacking = {wheel for wheel in _WHEELS if wheel not in wheels}
+    lacking = {wheel for wheel in WHEEL_PARAMETERS if wheel not in wheels}
     if not wheels:
         lacking.add("flat_sets")
     return {key: entry for key, entry in properties.items() if key not in lacking}

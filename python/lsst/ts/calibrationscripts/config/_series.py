@@ -55,7 +55,7 @@ class FlatSet:
     """Exposure time of every flat (s), the discarded ones first."""
 
     def part(self, wheels: Sequence[str]) -> str:
-        """Return what tells the set from others of the run.
+        """Return what distinguishes the set from others of the run.
 
         Parameters
         ----------
