@@ -95,7 +95,7 @@ class Spectrograph(SpectrographCsc):
         self.breaks = False
         self.tells_late = False
         self._reports: set[asyncio.Task[None]] = set()
-        super().__init__(time_scale=TIME_SCALE)
+        super().__init__(LATISS, time_scale=TIME_SCALE)
 
     async def do_changeFilter(self, data: Any) -> None:
         self.moves.append(("filter", data.filter, data.name))
