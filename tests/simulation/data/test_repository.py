@@ -42,7 +42,7 @@ def test_an_image_name_stands_for_an_exposure_id() -> None:
 
 
 @pytest.mark.parametrize("obs_id", ["AT_O_20220406_7", "MC_O_20220406_000007", "AT_O_20220406_100000", ""])
-def test_what_is_no_image_name_is_refused(obs_id: str) -> None:
+def test_other_image_names_are_refused(obs_id: str) -> None:
     with pytest.raises(ValueError, match="not an image name"):
         exposure_id_of(obs_id, LATISS)
 
@@ -132,7 +132,7 @@ def test_an_exposure_is_ingested_once(observatory: Observatory, tmp_path: Path) 
     assert again.exists()
 
 
-def test_what_is_no_raw_is_not_ingested(observatory: Observatory, tmp_path: Path) -> None:
+def test_other_files_are_not_ingested(observatory: Observatory, tmp_path: Path) -> None:
     from astropy.io import fits
 
     fits.PrimaryHDU(np.zeros((2, 2), np.int32)).writeto(tmp_path / "other.fits")

@@ -64,7 +64,7 @@ async def observatory(
 
 
 class Gate:
-    """A pipeline file that keeps its reader waiting until it is opened."""
+    """A pipeline file whose reader waits until it is opened."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -72,19 +72,19 @@ class Gate:
         os.mkfifo(path)
 
     async def reached(self) -> None:
-        """Wait until a job reads the pipeline, and keep it waiting."""
+        """Wait until a job reads the pipeline, which then waits."""
         for _ in range(600):
             try:
-                # Without a reader, a FIFO refuses a writer that won't wait.
+                # Without a reader, a FIFO refuses a writer that does not wait.
                 self._writer = os.open(self.path, os.O_WRONLY | os.O_NONBLOCK)
             except OSError:
                 await asyncio.sleep(0.05)
             else:
                 return
-        raise AssertionError(f"nobody has read {self.path}")
+        raise AssertionError(f"{self.path} has no reader")
 
     def open(self, pipeline: str = "description: gated\ntasks: {}\n") -> None:
-        """Let the job have its pipeline and go on."""
+        """Give the job its pipeline."""
         assert self._writer is not None
         os.write(self._writer, pipeline.encode())
         self.close()
@@ -96,7 +96,7 @@ class Gate:
 
 
 class Gates:
-    """Makes gates, and closes them in the end."""
+    """Makes gates, and closes them at the end."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

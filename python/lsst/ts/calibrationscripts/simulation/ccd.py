@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
@@ -288,7 +287,6 @@ def _transmission(physical_filter: str) -> float:
     return math.prod(FILTER_TRANSMISSION.get(element, 1.0) for element in physical_filter.split("~"))
 
 
-@dataclass(frozen=True)
 class FocalPlane:
     """The CCDs of a camera.
 
@@ -298,15 +296,17 @@ class FocalPlane:
         The camera.
     scale, seed : `int`, optional
         Of each CCD; see `CcdModel`.
+
+    Attributes
+    ----------
+    ccds : `dict` [`int`, `CcdModel`]
+        The model of each CCD, by detector id.
     """
 
-    instrument: instruments.Instrument
-    scale: int = DEFAULT_SCALE
-    seed: int = DEFAULT_SEED
-
-    @cached_property
-    def ccds(self) -> dict[int, CcdModel]:
-        """The model of each CCD, by detector id."""
-        return {
-            detector.id: CcdModel(detector, self.scale, self.seed) for detector in self.instrument.detectors
-        }
+    def __init__(
+        self, instrument: instruments.Instrument, scale: int = DEFAULT_SCALE, seed: int = DEFAULT_SEED
+    ) -> None:
+        self.instrument = instrument
+        self.scale = scale
+        self.seed = seed
+        self.ccds = {detector.id: CcdModel(detector, scale, seed) for detector in instrument.detectors}

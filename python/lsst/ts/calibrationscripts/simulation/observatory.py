@@ -162,7 +162,7 @@ class SimulatedObservatory:
         # Absolute, because the frames are announced by URL.
         self.workdir = workdir.absolute()
         self.instrument = instrument
-        spectrograph_of(instrument)
+        spectrograph_of(instrument)  # Refuse now what no CSC could do later.
         self.time_scale = time_scale
         self.day_obs = day_obs or current_day()
         self._settings = settings or SimulationSettings()
