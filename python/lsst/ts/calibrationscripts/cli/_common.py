@@ -20,7 +20,7 @@ __all__ = [
 
 import enum
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -30,7 +30,7 @@ from ..instruments import INSTRUMENTS, LATISS, Instrument
 from ..observatory.scripts import SCRIPTS
 
 if TYPE_CHECKING:
-    from ..config import CalibrationConfig, Earlier
+    from ..config import CalibrationConfig
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -109,7 +109,11 @@ def read_text(file: Path | None) -> str:
         fail(f"{file}: cannot be read: {error}", ExitCode.INVALID)
 
 
-def parse_config(text: str, instrument: Instrument, earlier: Earlier | None = None) -> CalibrationConfig:
+def parse_config(
+    text: str,
+    instrument: Instrument,
+    earlier: Callable[[str, str | None], Mapping[str, Any]] | None = None,
+) -> CalibrationConfig:
     """Parse a configuration, or print its problems and exit.
 
     Parameters

@@ -7,7 +7,6 @@ from __future__ import annotations
 __all__ = [
     "CalibrationConfig",
     "ConfigurationError",
-    "Earlier",
     "FlatSet",
     "Problem",
     "ProductConfig",
