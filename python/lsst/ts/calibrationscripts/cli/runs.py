@@ -225,7 +225,7 @@ def _write_json(file: Path | None, report: RunReport) -> None:
 
 
 def _exit(report: RunReport) -> NoReturn:
-    """Exit with the code that stands for a run's end."""
+    """Exit with the code of a run's end."""
     if report.state is not RunState.DONE:
         sys.exit(ExitCode.SCRIPT_FAILED)
     sys.exit(ExitCode.SUCCESS if report.complete else ExitCode.INCOMPLETE)
