@@ -21,7 +21,7 @@ READY := $(VENV)/.ready
 DOCS_READY := $(VENV)/.docs-ready
 INSTALL := $(BIN)/python -m pip install --quiet --constraint requirements.txt
 
-.PHONY: demo test fast faults coverage lint types check docs changelog clean help
+.PHONY: demo test fast faults coverage lint types check schema docs changelog clean help
 
 demo: $(READY)
 	rm -rf demo
@@ -49,6 +49,9 @@ types: $(READY)
 	$(BIN)/mypy
 
 check: lint types test
+
+schema: $(READY)
+	$(BIN)/python -m lsst.ts.calibrationscripts.config
 
 docs: $(DOCS_READY)
 	$(BIN)/sphinx-build --fresh-env --fail-on-warning --keep-going --quiet doc doc/_build/html
@@ -79,6 +82,7 @@ help:
 	@echo 'make faults     every fault of the simulated observatory on whole runs: how many are survived'
 	@echo 'make coverage   all tests, and which lines they ran, in htmlcov'
 	@echo 'make lint       ruff and the import contracts;  make types: mypy;  make check: both, and all tests'
+	@echo 'make schema     the schema documents anew, from schema/base.yaml'
 	@echo 'make docs       the documentation, in doc/_build/html'
 	@echo 'make changelog  what the news fragments give;  with RELEASE=v1.2.3 they go to doc/version_history.rst'
 	@echo 'make clean      remove what these have made, the virtual environments too'
