@@ -1,13 +1,27 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+# The virtual environment is .venv for python3, and one of its own for each
+# Python that is named: .venv-3.12.1. Paths are relative, so that the checkout
+# may be in a folder whose name has a blank.
+ifndef VENV
+ifdef PYTHON
+VERSION := $(shell "$(PYTHON)" -c 'import platform; print(platform.python_version())')
+ifeq ($(VERSION),)
+$(error PYTHON=$(PYTHON) does not run. Give the name or the path of a Python that is installed)
+endif
+VENV := .venv-$(VERSION)
+else
+VENV := .venv
+endif
+endif
 PYTHON ?= python3
-VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DOCS_READY := $(VENV)/.docs-ready
+INSTALL := $(BIN)/python -m pip install --quiet --constraint requirements.txt
 
-.PHONY: demo test fast faults lint types check docs clean help
+.PHONY: demo test fast faults coverage lint types check docs changelog clean help
 
 demo: $(READY)
 	rm -rf demo
@@ -22,9 +36,14 @@ fast: $(READY)
 faults: $(READY)
 	$(BIN)/pytest --all-faults tests/test_fault_matrix.py
 
+coverage: $(READY)
+	$(BIN)/pytest --cov --cov-report=term --cov-report=html
+	@echo htmlcov/index.html
+
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
 
 types: $(READY)
 	$(BIN)/mypy
@@ -35,24 +54,33 @@ docs: $(DOCS_READY)
 	$(BIN)/sphinx-build --fresh-env --fail-on-warning --keep-going --quiet doc doc/_build/html
 	@echo doc/_build/html/index.html
 
+changelog: $(DOCS_READY)
+	$(BIN)/towncrier build $(if $(RELEASE),--yes --version "$(RELEASE)",--draft --version "not yet released")
+
 $(READY): pyproject.toml requirements.txt
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11")'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet --constraint requirements.txt --editable '.[dev]'
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11")'
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || "$(PYTHON)" -c 'import sys; sys.exit("This Python cannot make virtual environments. On Debian or Ubuntu: apt install python%d.%d-venv" % sys.version_info[:2])'
+	"$(PYTHON)" -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(INSTALL) --editable '.[dev,simulation]'
 	touch $@
 
 $(DOCS_READY): $(READY)
-	$(BIN)/pip install --quiet --constraint requirements.txt --editable '.[docs]'
+	$(INSTALL) --editable '.[docs]'
 	touch $@
 
 clean:
-	rm -rf $(VENV) demo build doc/_build doc/api *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-* $(VENV) demo build htmlcov .coverage doc/_build doc/api python/*.egg-info
+	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 help:
-	@echo 'make demo    calibrations from end to end on the simulated observatory'
-	@echo 'make test    all tests;  make fast: without the slow ones'
-	@echo 'make faults  every fault of the simulated observatory on whole runs: how many are survived'
-	@echo 'make lint    ruff;  make types: mypy;  make check: both, and all tests'
-	@echo 'make docs    the documentation, in doc/_build/html'
-	@echo 'make clean   remove what these have made, the virtual environment too'
+	@echo 'make demo       calibrations from end to end on the simulated observatory'
+	@echo 'make test       all tests;  make fast: without the slow ones'
+	@echo 'make faults     every fault of the simulated observatory on whole runs: how many are survived'
+	@echo 'make coverage   all tests, and which lines they ran, in htmlcov'
+	@echo 'make lint       ruff and the import contracts;  make types: mypy;  make check: both, and all tests'
+	@echo 'make docs       the documentation, in doc/_build/html'
+	@echo 'make changelog  what the news fragments give;  with RELEASE=v1.2.3 they go to doc/version_history.rst'
+	@echo 'make clean      remove what these have made, the virtual environments too'
+	@echo 'make help       this list'
+	@echo 'With PYTHON=python3.12 each of them uses that Python, in a virtual environment of its own.'

@@ -8,6 +8,7 @@ import os
 import warnings
 from collections.abc import AsyncIterator, Iterator
 
+import hypothesis
 import pytest
 import pytest_asyncio
 from leaks import no_tasks_left
@@ -15,6 +16,10 @@ from lsst.ts.calibrationscripts.observatory import sal
 
 # The suite runs unchanged on real salobj with CALIBSCRIPTS_SAL=salobj.
 sal.use(sal.SalProvider.LOCAL)
+
+# The same examples each time, and no limit that a busy machine exceeds.
+hypothesis.settings.register_profile("repeatable", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("repeatable")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -377,6 +377,8 @@ def test_a_mode_names_its_series_in_order(mode: str, types: list[str]) -> None:
         ("input_collections_bias: [a, b]", "input_collections_bias", "write a,b"),
         ("repo: ''", "repo", "write a Butler repository"),
         ("repo: /repo/LATISS; ls", "repo", "write a path or URI"),
+        ("repo: my repository", "repo", "write a path or URI"),
+        ("repo: '/my  repository'", "repo", "write a path or URI"),
         ("repo: null", "repo", "leave repo out"),
         ("config_options_bias: '-c a:b=c; ls'", "config_options_bias", "write options only"),
         ("config_options_bias: '-c a:b=`ls`'", "config_options_bias", "write options only"),
@@ -471,6 +473,11 @@ def test_what_is_wrong_is_refused_with_a_remedy(text: str, key: str, remedy: str
     assert remedy in problem.remedy
     assert str(problem).startswith(f"{key}: ")
     assert "\n" not in str(problem)
+
+
+def test_an_absolute_path_may_have_blanks() -> None:
+    config = parse("repo: /my work/the repository\njournal_dir: /my work/journals")
+    assert (config.repo, config.journal_dir) == ("/my work/the repository", "/my work/journals")
 
 
 def test_all_problems_come_together_in_the_order_of_the_text() -> None:

@@ -4,11 +4,20 @@
 
 from __future__ import annotations
 
-__all__ = ["get_scripts_dir"]
+__all__ = ["__version__", "get_scripts_dir"]
 
-from pathlib import Path
+from typing import Any
+
+from .utils import get_scripts_dir
+
+__version__: str
+"""Version that is installed; ``unknown`` in sources that are not."""
 
 
-def get_scripts_dir() -> Path:
-    """Return the folder of executables that a script queue can serve."""
-    return Path(__file__).parent / "data" / "scripts"
+def __getattr__(name: str) -> Any:
+    # Looked up when asked for: the answer to --schema must not wait for it.
+    if name == "__version__":
+        from .utils import installed_version
+
+        return installed_version()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -21,18 +21,18 @@ __all__ = [
 ]
 
 import json
-import operator
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any, TypeVar
 
 import cattrs
 from cattrs import Converter, override
 from cattrs.gen import AttributeOverride, make_dict_structure_fn, make_dict_unstructure_fn
 
-from .outcomes import Certification, Gain, StageResult
+from .instruments import ImageType
+from .outcomes import Certification, Gain, Outcome, RunState, StageResult
+from .pipelines import StatisticsKey
 from .plan import PlannedExposure, RunPlan, Stage
-from .products import StageId, Subject
+from .products import Product, StageId, StageKind, Subject
 from .record import Frame, JobRecord, RunRecord
 from .report import Evidence, Place, RunDocument, RunReport, Span, Statistics, Thumbnail
 from .verification import FailedTest, Thresholds, UnitResult, Verdict
@@ -258,8 +258,10 @@ def _strictly(kind: type[T]) -> Callable[[Any, Any], T]:
 def _make_converter() -> Converter:
     converter = Converter(unstruct_collection_overrides={tuple: list})
     for kind in (bool, int, float, str):
-        # For this very type: enumerations are subclasses of str.
-        converter.register_structure_hook_func(partial(operator.is_, kind), _strictly(kind))
+        converter.register_structure_hook(kind, _strictly(kind))
+    # They are subclasses of str, whose hook they would get.
+    for enumeration in (ImageType, Outcome, Product, RunState, StageKind, StatisticsKey):
+        converter.register_structure_hook(enumeration, lambda value, cls: cls(value))
     converter.register_structure_hook(
         Place, lambda data, _: Place(*converter.structure(data, tuple[int, str, str]))
     )

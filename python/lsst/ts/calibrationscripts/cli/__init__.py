@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from ._installation import print_version, simulation_hint
+
 if TYPE_CHECKING:
     from ..config import CalibrationConfig
     from ..report import RunReport
@@ -77,7 +79,14 @@ def _parse_to_run(text: str, journals: Path | None = None) -> CalibrationConfig:
 
 
 @click.group()
-@click.version_option(package_name="ts-calibrationscripts")
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=print_version,
+    help="Show the version and exit.",
+)
 def main() -> None:
     """Take, process, verify and certify LATISS calibrations."""
 
@@ -181,10 +190,17 @@ def run(file: Path, json_file: Path | None) -> None:
     _finish(run_program(run_on_sal(text, config)), json_file)
 
 
+def _require_simulation() -> None:
+    """Exit with advice if what the simulation needs is not installed."""
+    if (hint := simulation_hint()) is not None:
+        _fail(hint, ExitCode.SCRIPT_FAILED)
+
+
 def _list_faults(context: click.Context, parameter: click.Parameter, wanted: bool) -> None:
     """Print the names that ``--fault`` takes, and exit."""
     if not wanted:
         return
+    _require_simulation()
     from rich.console import Console
     from rich.table import Table
 
@@ -262,6 +278,7 @@ def simulate(
     The frames, the Butler repository and `pipetask` are real. Without FILE,
     the daily default is run.
     """
+    _require_simulation()
     from ..observatory import sal
 
     text = _read(file)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 __all__ = ["ProgressWatcher", "access_hint"]
 
+import shlex
 import sys
 from pathlib import Path
 from types import TracebackType
@@ -39,7 +40,7 @@ def access_hint(report: RunReport, repo: Path) -> str | None:
     exposure = [ids for ids in report.exposures.values() if ids][-1][-1]
     return (
         f"Open the certified {certification.dataset_type}:\n"
-        f'  {sys.executable} -c "from lsst.daf.butler import Butler; '
+        f'  {shlex.quote(sys.executable)} -c "from lsst.daf.butler import Butler; '
         f"print(Butler('{repo}', collections='{certification.collection}').get("
         f"'{certification.dataset_type}', instrument='LATISS', detector=0, exposure={exposure}))\""
     )

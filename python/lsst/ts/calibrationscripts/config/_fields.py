@@ -160,11 +160,17 @@ def _options(value: str) -> tuple[str, ...]:
     return tokens
 
 
+def _is_path(text: str, character: str) -> bool:
+    """Return whether a text is a path; only an absolute one has blanks."""
+    word = f"{character}+"
+    return re.fullmatch(rf"(?=[A-Za-z0-9_/.~]){word}|/{word}( {word})*", text) is not None
+
+
 def _repo(value: str) -> str:
     repo = _text(value, placeholder_for="a Butler repository")
     if not repo:
         raise Unusable("is empty", "write a Butler repository, for example /repo/LATISS")
-    if not re.fullmatch(r"[A-Za-z0-9_/.~][A-Za-z0-9_/.:+@%~-]*", repo):
+    if not _is_path(repo, r"[A-Za-z0-9_/.:+@%~-]"):
         raise Unusable("has blanks or special characters", "write a path or URI without them")
     return repo
 
@@ -175,7 +181,7 @@ def _journal_dir(value: str | None) -> str | None:
     folder = _text(value, placeholder_for="a folder")
     if not folder:
         raise Unusable("is empty", "write a folder, or null")
-    if not re.fullmatch(r"[A-Za-z0-9_/.~][A-Za-z0-9_/.+@~-]*", folder):
+    if not _is_path(folder, r"[A-Za-z0-9_/.+@~-]"):
         raise Unusable("has blanks or special characters", "write a path without them")
     return folder
 
