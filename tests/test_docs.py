@@ -7,6 +7,7 @@ That it builds without a warning is for ``make docs`` to see.
 
 from __future__ import annotations
 
+import datetime
 import importlib.util
 import re
 from collections.abc import Iterable
@@ -21,8 +22,16 @@ from lsst.ts.calibrationscripts.instruments import LATISS
 from lsst.ts.calibrationscripts.outcomes import Certification, Gain, Outcome, RunState, StageResult
 from lsst.ts.calibrationscripts.plan import make_plan
 from lsst.ts.calibrationscripts.record import RunRecord
-from lsst.ts.calibrationscripts.report import Evidence, RunReport, Span
-from lsst.ts.calibrationscripts.verification import judge
+from lsst.ts.calibrationscripts.report import (
+    Evidence,
+    RunReport,
+    Span,
+    held_reason,
+    itinerary,
+    summary_text,
+    verdict_text,
+)
+from lsst.ts.calibrationscripts.verification import Verdict, judge
 from named import BIAS, stage
 
 DOC = Path(__file__).parents[1] / "doc"
@@ -94,6 +103,55 @@ def test_every_example_is_shown() -> None:
     assert {f"examples/{example.name}" for example in EXAMPLES} == set(
         re.findall(r"examples/\S+\.yaml", text)
     )
+
+
+def too_noisy() -> Verdict:
+    """Return the verdict on three biases whose amplifiers all fail NOISE."""
+    failures = [f"RXX_S00 {amplifier} NOISE" for amplifier in LATISS.detectors[0].amplifiers]
+    entry = {"SUCCESS": False, "FAILURES": failures}
+    return judge({2026112200002 + i: entry for i in range(3)}, BIAS, n_detectors=1)
+
+
+def test_example_of_a_plan_is_what_the_program_prints() -> None:
+    config = parse((DOC / "observers" / "examples" / "after-a-change.yaml").read_text())
+    begin = datetime.datetime(2026, 11, 23, 6, 15, tzinfo=datetime.UTC)
+    printed = itinerary(config, make_plan(config, LATISS), LATISS, begin)
+    assert (DOC / "observers" / "examples" / "plan.txt").read_text() == f"{printed}\n"
+
+
+def test_example_of_a_verdict_is_what_the_program_prints() -> None:
+    shown = (DOC / "observers" / "examples" / "verdict.txt").read_text()
+    made, verified = re.findall(r"collection: (\S+)", shown)
+    printed = verdict_text(too_noisy(), generation_collection=made, verification_collection=verified)
+    assert shown == f"{printed}\n"
+
+
+def test_example_of_a_summary_is_what_the_program_prints() -> None:
+    # Given a run whose biases are held
+    shown = (DOC / "observers" / "examples" / "summary.txt").read_text()
+    made, verified = re.findall(r"u/ocps/\w+", shown)
+    [log] = re.findall(r"/scratch/\S+", shown)
+    held = held_reason(too_noisy())
+    because = f"verify BIAS ended HELD: {held}"
+    stages = [
+        StageResult(stage("expose BIAS"), Outcome.PASSED, "4 frames"),
+        StageResult(stage("expose DARK"), Outcome.PASSED, "4 frames"),
+        StageResult(stage("generate BIAS"), Outcome.PASSED, "", "1", made, log),
+        StageResult(stage("verify BIAS"), Outcome.HELD, held, "2", verified, log),
+        *(
+            StageResult(stage(name), Outcome.SKIPPED, because)
+            for name in ("certify BIAS", "generate DARK", "verify DARK", "certify DARK")
+        ),
+    ]
+    report = RunReport(
+        RunState.DONE,
+        run_id="20261123T063036-100000",
+        journal=re.findall(r"Journal: (\S+)", shown)[0],
+        stages=tuple(stages),
+        config={"generate_calibrations": True},
+    )
+    # The script logs the last line itself.
+    assert shown.splitlines()[:-1] == summary_text(report).splitlines()
 
 
 def test_every_field_of_a_run_is_documented() -> None:

@@ -213,7 +213,9 @@ class _Layout:
                 weight, n = weight + other_weight, n + other_n
             blocks.append((place, weight, n))
         places = [place for place, _, n in blocks for _ in range(n)]
-        self.x.update((node, place + offset) for node, place, offset in zip(row, places, offsets, strict=True))
+        self.x.update(
+            (node, place + offset) for node, place, offset in zip(row, places, offsets, strict=True)
+        )
 
 
 def draw(rooms: Rooms) -> str:
@@ -272,6 +274,7 @@ def _box(node: _Node, x: float, rooms: Rooms) -> str:
     kind = "pure" if node.room in rooms.pure else "world"
     return (
         f'<g><title>{escape(rooms.summaries[node.room])}</title><rect class="{kind}" '
-        f'x="{x - _BOX_WIDTH / 2:.1f}" y="{y:.0f}" width="{_BOX_WIDTH:.0f}" height="{_BOX_HEIGHT:.0f}" rx="6"/>'
+        f'x="{x - _BOX_WIDTH / 2:.1f}" y="{y:.0f}" width="{_BOX_WIDTH:.0f}" height="{_BOX_HEIGHT:.0f}" '
+        f'rx="6"/>'
         f'<text x="{x:.1f}" y="{y + 20:.0f}">{escape(node.room)}</text></g>'
     )
