@@ -66,7 +66,7 @@ class RoomList(SphinxDirective):
         return self.parse_text_to_nodes("\n".join(self._lines()))
 
     def _lines(self) -> Iterator[str]:
-        yield from (".. list-table::", "   :header-rows: 1", "   :widths: 24 76", "")
+        yield from (".. list-table::", "   :header-rows: 1", "   :widths: auto", "   :class: room-list", "")
         yield from ("   * - Room", "     - What it is")
         for layer in _rooms().layers:
             for room in layer:
