@@ -10,7 +10,10 @@ from __future__ import annotations
 import datetime
 import importlib.util
 import re
+import sys
+import xml.etree.ElementTree as ET
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -40,13 +43,19 @@ PAGES = [page for page in PAGES if not {"_build", "api", "news"} & set(page.rela
 EXAMPLES = sorted((DOC / "observers" / "examples").glob("*.yaml"))
 
 
-def reference(schema: dict[str, Any]) -> str:
-    """Return what the documentation makes of a schema."""
-    spec = importlib.util.spec_from_file_location("schema_to_rst", DOC / "_ext" / "schema_to_rst.py")
+def extension(name: str) -> Any:
+    """Return a module of the documentation."""
+    spec = importlib.util.spec_from_file_location(name, DOC / "_ext" / f"{name}.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
     spec.loader.exec_module(module)
-    return "\n".join(module.reference(schema))
+    return module
+
+
+def reference(schema: dict[str, Any]) -> str:
+    """Return what the documentation makes of a schema."""
+    return "\n".join(extension("schema_to_rst").reference(schema))
 
 
 def documented_fields(heading: str) -> set[str]:
@@ -229,3 +238,30 @@ def test_news_fragments_are_of_known_types() -> None:
 
 def test_demo_configuration_is_valid() -> None:
     assert make_plan(parse((DOC / "demo.yaml").read_text()), LATISS).stages
+
+
+def test_graph_of_the_rooms_leaves_out_what_follows() -> None:
+    graph = extension("module_graph")
+    edges = frozenset({("cli", "plan"), ("plan", "config"), ("cli", "config"), ("cli", "report")})
+    assert graph.reduced(edges) == edges - {("cli", "config")}
+
+
+def test_graph_of_the_rooms_is_that_of_the_code() -> None:
+    # Given the rooms as the code has them, when they are drawn
+    graph = extension("module_graph")
+    rooms = graph.read_rooms(DOC.parent)
+    drawing = ET.fromstring(graph.draw(rooms))  # noqa: S314 - made here
+
+    # Then each has a box, in the row of its layer, beside the others
+    svg = "{http://www.w3.org/2000/svg}"
+    boxes = {
+        group.find(f"{svg}text").text: group.find(f"{svg}rect").attrib for group in drawing.iter(f"{svg}g")
+    }
+    assert set(boxes) == {room for layer in rooms.layers for room in layer}
+    for layer in rooms.layers:
+        assert len({boxes[room]["y"] for room in layer}) == 1
+        places = sorted(float(boxes[room]["x"]) for room in layer)
+        assert all(right - left > float(boxes[layer[0]]["width"]) for left, right in pairwise(places))
+    # And what everything is built on is imported
+    assert ("procedure", "ports") in rooms.imports
+    assert ("observatory", "localsal") in rooms.imports

@@ -26,7 +26,7 @@ import grimp
 Edge = tuple[str, str]
 """A room, and one that it imports."""
 
-_BOX_WIDTH, _BOX_HEIGHT, _LANE, _GAP, _ROW = 86.0, 30.0, 4.0, 10.0, 58.0
+_BOX_WIDTH, _BOX_HEIGHT, _LANE, _GAP, _ROW = 90.0, 30.0, 4.0, 10.0, 58.0
 _MARGIN = 6.0
 _SWEEPS = 200
 _STRAIGHT = 3.0
@@ -195,7 +195,8 @@ class _Layout:
 
     def _wanted(self, node: _Node) -> float:
         pulls = self._pulls(node)
-        return statistics.fmean(*zip(*pulls, strict=True)) if pulls else self.x[node]
+        # What nothing pulls goes where it makes the drawing no wider.
+        return statistics.fmean(*zip(*pulls, strict=True)) if pulls else statistics.fmean(self.x.values())
 
     def _put(self, row: Sequence[_Node]) -> None:
         """Place a row as near to its neighbours as order and gaps allow."""
@@ -206,7 +207,7 @@ class _Layout:
         # want to be on average.
         blocks: list[tuple[float, float, int]] = []
         for node, offset in zip(row, offsets, strict=True):
-            place, weight, n = self._wanted(node) - offset, sum(w for _, w in self._pulls(node)) or 1.0, 1
+            place, weight, n = self._wanted(node) - offset, sum(w for _, w in self._pulls(node)) or 0.1, 1
             while blocks and blocks[-1][0] >= place:
                 other, other_weight, other_n = blocks.pop()
                 place = (place * weight + other * other_weight) / (weight + other_weight)
