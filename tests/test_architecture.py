@@ -133,7 +133,7 @@ def test_only_the_command_line_imports_the_simulation(graph: grimp.ImportGraph) 
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(CODE)))
-def test_module_can_be_held_in_mind(file: Path) -> None:
+def test_modules_functions_and_constructors_are_short(file: Path) -> None:
     too_long = {function.name: length(function) for function in functions(file)}
     too_many = {function.lineno: n_arguments(function) for function in constructors(file)}
     assert len(file.read_text().splitlines()) <= MAX_MODULE_LINES
