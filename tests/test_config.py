@@ -19,17 +19,26 @@ from lsst.ts.calibrationscripts.config import (
     ConfigurationError,
     FlatSet,
     Problem,
+    ProductConfig,
     Series,
     flat_pairs,
     load_schema,
-    parse,
 )
-from lsst.ts.calibrationscripts.instruments import ImageType
+from lsst.ts.calibrationscripts.config import parse as parse_for
+from lsst.ts.calibrationscripts.instruments import LATISS, ImageType
+from lsst.ts.calibrationscripts.products import Product, Subject
+
+Earlier = Callable[[str, str | None], Mapping[str, Any]]
 
 DEFAULT_DARKS = (5.0,) * 5 + (15.0,) * 2 + (30.0,) * 16
 
 
-def problems(text: str, earlier: Callable[[str], Mapping[str, Any]] | None = None) -> tuple[Problem, ...]:
+def parse(text: str, earlier: Earlier | None = None) -> CalibrationConfig:
+    """Read a configuration of LATISS."""
+    return parse_for(text, LATISS, earlier)
+
+
+def problems(text: str, earlier: Earlier | None = None) -> tuple[Problem, ...]:
     with pytest.raises(ConfigurationError) as caught:
         parse(text, earlier)
     return caught.value.problems
@@ -165,7 +174,7 @@ def test_internal_verification_as_it_was_meant() -> None:
     assert config.notices == ()
 
 
-def test_placeholders_and_equals_signs_are_told_how_to_be_written() -> None:
+def test_placeholders_and_equals_signs_get_their_remedies() -> None:
     assert lines(WITH_PTC) == [
         "filter: '${FILTER_NAME_OR_ID}': is a placeholder; "
         "replace the placeholder by a filter name or ID (line 4)",
@@ -191,8 +200,8 @@ def test_another_ptc() -> None:
     assert (bias.n, dark.n, flat.n) == (6, 6, 14)
     assert dark.exp_times == (5.0, 5.0, 5.0, 5.0, 10.0, 15.0, 20.0)
     assert flat.exp_times[:3] == (0.1, 0.1, 0.1)
-    assert config.input_collections_verify_dark == ("u/czw/DM-28920/calib.20210720", "LATISS/calib")
-    assert config.input_collections_ptc == ("LATISS/calib",)
+    assert config.of(Product.DARK).verify_inputs == ("u/czw/DM-28920/calib.20210720", "LATISS/calib")
+    assert config.of(Product.PTC).inputs == ("LATISS/calib",)
     assert config.notices == ()
 
 
@@ -255,7 +264,7 @@ def test_a_null_number_with_one_time_is_the_default() -> None:
     assert config.notices == ("n_flat is null: the default of 20 is taken.",)
 
 
-def test_a_changed_number_that_does_not_fit_says_both_ways_to_mend_it() -> None:
+def test_a_changed_number_that_does_not_fit_gives_both_remedies() -> None:
     line = only_line("n_dark: 4\nexp_times_dark: [1, 2, 3, 4, 5, 6]")
 
     assert line == (
@@ -510,7 +519,7 @@ test_case: {name: 1, execution: 2, version: c}
 
 
 def test_a_mistyped_key_is_checked_as_the_one_that_was_meant() -> None:
-    # Nothing is said of n_dark: it fits the times that were meant.
+    # Nothing is reported of n_dark: it fits the times that were meant.
     assert [problem.key for problem in problems("n_dark: 2\nexp_times_darks: [1, 2]")] == ["exp_times_darks"]
 
 
@@ -533,10 +542,42 @@ def test_texts_are_split_where_pipetask_splits_them() -> None:
         "input_collections_dark: a@b/c-1,LATISS/calib\n"
     )
 
-    assert config.config_options_bias == ("-c", "isr:doDefect=False", "-c", "a:b='x y'")
-    assert config.config_options_dark == ()
-    assert config.input_collections_bias == ()
-    assert config.input_collections_dark == ("a@b/c-1", "LATISS/calib")
+    bias, dark = config.of(Product.BIAS), config.of(Product.DARK)
+    assert bias.options == ("-c", "isr:doDefect=False", "-c", "a:b='x y'")
+    assert dark.options == ()
+    assert bias.inputs == ()
+    assert dark.inputs == ("a@b/c-1", "LATISS/calib")
+
+
+def test_each_product_has_its_own_part_of_the_configuration() -> None:
+    config = parse(
+        "number_verification_tests_threshold_dark: 5\nconfig_options_dark: -c a:b=c\n"
+        "input_collections_dark: x\ninput_collections_verify_dark: y,z\n"
+    )
+
+    assert config.of(Product.DARK) == ProductConfig(
+        threshold=5, options=("-c", "a:b=c"), inputs=("x",), verify_inputs=("y", "z")
+    )
+    # Made without other calibrations, by tasks of its own.
+    assert config.of(Product.DARK_BOOTSTRAP) == ProductConfig(inputs=("x",), verify_inputs=("y", "z"))
+
+
+def test_products_without_parameters_of_their_own() -> None:
+    config = parse("config_options_ptc: -c a:b=c\ninput_collections_ptc: x\ninput_collections_defects: y\n")
+
+    ptc = ProductConfig(threshold=8, options=("-c", "a:b=c"), inputs=("x",), verify_inputs=("x",))
+    assert config.of(Product.PTC) == config.of(Product.GAIN) == ptc
+    assert config.of(Product.DEFECTS).threshold == 8
+    assert config.of(Product.DEFECTS).verify_inputs == ("y",)
+    assert {product: config.of(product).inputs for product in Product}.keys() == set(Product)
+
+
+def test_a_series_is_identified_by_its_subject() -> None:
+    bias, _, red, blue = parse("flat_sets: [{filter: red}, {filter: blue, grating: 1}]").series
+
+    assert bias.subject == Subject(Product.BIAS)
+    assert (red.subject, red.name) == (Subject(Product.FLAT, "red~current"), "FLAT red~current")
+    assert (blue.subject, blue.part) == (Subject(Product.FLAT, "blue~1"), "blue~1")
 
 
 def test_what_goes_into_the_headers() -> None:
@@ -738,10 +779,10 @@ def test_the_photon_transfer_curve_takes_the_first_set_with_a_pair() -> None:
 def test_current_pipelines_take_no_options_of_the_procedure() -> None:
     config = parse("pipeline_generation: current\nconfig_options_flat: -c cpFlatIsr:doDefect=False")
 
-    assert config.config_options_flat == ("-c", "cpFlatIsr:doDefect=False")
-    assert config.config_options_bias == config.config_options_ptc == ()
+    assert config.of(Product.FLAT).options == ("-c", "cpFlatIsr:doDefect=False")
+    assert config.of(Product.BIAS).options == config.of(Product.PTC).options == ()
     assert config.notices == (
-        "config_options_bias, config_options_dark, config_options_defects, config_options_ptc stand at the "
+        "config_options_bias, config_options_dark, config_options_defects, config_options_ptc have the "
         "procedure's default, which names a task that the current pipelines do not have; they are left out.",
     )
 
@@ -830,11 +871,11 @@ def test_the_problems_of_all_types_of_frames_taken_earlier_come_together() -> No
 RUN_ID = "20261123T053300-100001"
 
 
-def runs(text: str) -> Callable[[str], Mapping[str, Any]]:
+def runs(text: str) -> Earlier:
     """Return a look-up of runs, among which is one of this text."""
     config = parse(text).to_dict()
 
-    def earlier(run_id: str) -> Mapping[str, Any]:
+    def earlier(run_id: str, journal_dir: str | None) -> Mapping[str, Any]:
         if run_id != RUN_ID:
             raise LookupError(f"there is no run {run_id}, only {RUN_ID}")
         return config
@@ -842,7 +883,7 @@ def runs(text: str) -> Callable[[str], Mapping[str, Any]]:
     return earlier
 
 
-def test_a_run_carries_on_with_the_configuration_it_had() -> None:
+def test_a_run_is_resumed_with_the_configuration_it_had() -> None:
     earlier = runs(FAILING)
 
     config = parse(f"resume: {RUN_ID}\njob_timeout: 7200\nfail_on: [processing]", earlier)
@@ -864,10 +905,10 @@ def test_a_run_carries_on_with_the_configuration_it_had() -> None:
         "exposures: {BIAS: [2022092900004]}\nn_bias: 3",
     ],
 )
-def test_a_run_carries_on_unchanged(text: str) -> None:
+def test_a_run_is_resumed_unchanged(text: str) -> None:
     first = parse(f"resume: {RUN_ID}", runs(text))
 
-    again = parse(f"resume: {RUN_ID}", lambda run_id: first.to_dict())
+    again = parse(f"resume: {RUN_ID}", lambda run_id, journal_dir: first.to_dict())
 
     assert again == first == dataclasses.replace(parse(text), resume=RUN_ID)
     assert all("no effect" not in notice or "Nothing is certified" in notice for notice in first.notices)
@@ -902,15 +943,35 @@ def test_notices_are_made_anew() -> None:
     ],
 )
 @pytest.mark.parametrize("is_known", [True, False])
-def test_a_run_carries_on_with_its_own_frames_only(key_and_value: str, is_known: bool) -> None:
+def test_a_run_is_resumed_with_its_own_frames_only(key_and_value: str, is_known: bool) -> None:
     text = f"resume: {RUN_ID}\n{key_and_value}"
 
     (problem,) = problems(text, runs(FAILING) if is_known else None)
 
     key = key_and_value.split(":")[0]
     assert (problem.key, problem.line) == (key, 2)
-    assert problem.what == "resume carries on with the frames of that run"
+    assert problem.what == "resume uses the frames of that run"
     assert problem.remedy == f"leave {key} out"
+
+
+def test_a_mode_beside_the_id_of_a_run_is_one_problem() -> None:
+    # The darks of that run do not fit their times, and none are taken.
+    (problem,) = problems(f"resume: {RUN_ID}\nscript_mode: BIAS_DARK", runs("script_mode: BIAS\nn_dark: 3"))
+
+    assert problem.key == "script_mode"
+
+
+def test_a_run_is_looked_up_once_in_the_folder_that_the_text_names() -> None:
+    asked = []
+
+    def earlier(run_id: str, journal_dir: str | None) -> Mapping[str, Any]:
+        asked.append((run_id, journal_dir))
+        return parse(FAILING).to_dict()
+
+    parse(f"resume: {RUN_ID}\njournal_dir: /scratch/journals", earlier)
+    assert problems(f"resume: {RUN_ID}\njournal_dir: a b", earlier)
+
+    assert asked == [(RUN_ID, "/scratch/journals")]
 
 
 def test_the_text_of_the_earlier_run_may_stand_beside_its_id() -> None:
@@ -949,19 +1010,19 @@ def test_the_remedy_leaves_the_frames_of_the_earlier_run_alone(
     assert remedy in problem.remedy
 
 
-def test_a_run_that_is_not_there_is_told_with_all_other_problems() -> None:
+def test_an_unknown_run_is_reported_with_all_other_problems() -> None:
     text = "resume: 20261123T053300-100002\njob_timeout: 0\nn_bias: 3"
 
     assert [str(problem) for problem in problems(text, runs(""))] == [
         f"resume: '20261123T053300-100002': there is no run 20261123T053300-100002, only {RUN_ID}; "
-        "write the id of a run that there is, or leave resume out (line 1)",
+        "write the id of a run that exists, or leave resume out (line 1)",
         "job_timeout: 0: is too small; write more than 0 s (line 2)",
-        "n_bias: 3: resume carries on with the frames of that run; leave n_bias out (line 3)",
+        "n_bias: 3: resume uses the frames of that run; leave n_bias out (line 3)",
     ]
 
 
-def test_a_journal_that_holds_no_configuration_is_told() -> None:
-    (problem,) = problems(f"resume: {RUN_ID}", lambda run_id: {"n_bias": 0, "lamp": "on"})
+def test_a_journal_without_a_usable_configuration_is_reported() -> None:
+    (problem,) = problems(f"resume: {RUN_ID}", lambda run_id, journal_dir: {"n_bias": 0, "lamp": "on"})
 
     assert problem.key == "resume"
     assert problem.what == "the configuration of that run cannot be used: lamp: unknown"
@@ -969,20 +1030,20 @@ def test_a_journal_that_holds_no_configuration_is_told() -> None:
 
 
 def test_without_journals_the_rest_is_checked() -> None:
-    # Nothing here can be held against the defaults.
+    # Nothing here may be compared with the defaults.
     config = parse(
         f"resume: {RUN_ID}\ncertify_calib_begin_date: 2051-01-01\nwait_between_exposures: 3600\ndo_verify: no"
     )
 
     assert config.resume == RUN_ID
     assert config.notices == (
-        f"resume: the configuration of run {RUN_ID} is not looked at here; "
-        "what is said of its frames and stages is that of the defaults.",
+        f"resume: the configuration of run {RUN_ID} is not read here; "
+        "what is shown of frames and stages is that of the defaults.",
     )
 
 
 def test_no_journal_is_read_where_nothing_is_resumed() -> None:
-    def earlier(run_id: str) -> Mapping[str, Any]:
+    def earlier(run_id: str, journal_dir: str | None) -> Mapping[str, Any]:
         raise AssertionError(run_id)
 
     assert parse("resume: null", earlier) == parse("")
@@ -1024,12 +1085,11 @@ def test_a_configuration_survives_json_and_yaml(text: str) -> None:
 
     data = json.loads(json.dumps(config.to_dict()))
 
-    assert data.keys() == load_schema()["properties"].keys()
-    assert CalibrationConfig.from_dict(data) == config
+    assert data.keys() == load_schema(LATISS)["properties"].keys()
     assert parse(yaml.safe_dump(data)) == config
 
 
-KEYS = st.sampled_from([*load_schema()["properties"], "metadata", "n_darks", "<<", "?", ""])
+KEYS = st.sampled_from([*load_schema(LATISS)["properties"], "metadata", "n_darks", "<<", "?", ""])
 SCALARS = st.one_of(
     st.none(),
     st.booleans(),
@@ -1071,7 +1131,6 @@ def assert_accepted_or_explained(text: str) -> None:
         assert all(line.isprintable() for line in rest)
     else:
         data = json.loads(json.dumps(config.to_dict()))
-        assert CalibrationConfig.from_dict(data) == config
         assert parse(yaml.safe_dump(data)) == config
         assert len({series.name for series in config.series}) == len(config.series)
 

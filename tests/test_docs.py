@@ -67,7 +67,7 @@ def documented_fields(heading: str) -> set[str]:
 
 
 def test_every_parameter_is_in_the_reference() -> None:
-    schema = load_schema()
+    schema = load_schema(LATISS)
     text = reference(schema)
     documented = re.findall(r"^\.\. confval:: (\S+)$", text, re.MULTILINE)
     nested = {
@@ -103,7 +103,7 @@ def test_reference_gives_type_range_default_and_links() -> None:
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 def test_examples_for_observers_are_valid(example: Path) -> None:
-    config = parse(example.read_text())
+    config = parse(example.read_text(), LATISS)
     assert make_plan(config, LATISS).stages
 
 
@@ -122,7 +122,7 @@ def too_noisy() -> Verdict:
 
 
 def test_example_of_a_plan_is_what_the_program_prints() -> None:
-    config = parse((DOC / "observers" / "examples" / "after-a-change.yaml").read_text())
+    config = parse((DOC / "observers" / "examples" / "after-a-change.yaml").read_text(), LATISS)
     begin = datetime.datetime(2026, 11, 23, 6, 15, tzinfo=datetime.UTC)
     printed = itinerary(config, make_plan(config, LATISS), LATISS, begin)
     assert (DOC / "observers" / "examples" / "plan.txt").read_text() == f"{printed}\n"
@@ -168,7 +168,7 @@ def test_every_field_of_a_run_is_documented() -> None:
     certification = Certification("bias", "u/ocps/1", "LATISS/calib/daily", "2026-11-23", "2026-11-24")
     gain = Gain((2026112300002, 2026112300003), 5.0, 0, "C00", 1.1, 4.5)
     statistics = {2026112300002: {"SUCCESS": True}, "SUCCESS": True}
-    plan = make_plan(parse(""), LATISS)
+    plan = make_plan(parse("", LATISS), LATISS)
     assert documented_fields("The run") == set(to_json(RunReport(RunState.DONE)))
     assert documented_fields("A stage") == set(to_json(result))
     assert documented_fields("A certification") == set(to_json(certification))
@@ -237,7 +237,7 @@ def test_news_fragments_are_of_known_types() -> None:
 
 
 def test_demo_configuration_is_valid() -> None:
-    assert make_plan(parse((DOC / "demo.yaml").read_text()), LATISS).stages
+    assert make_plan(parse((DOC / "demo.yaml").read_text(), LATISS), LATISS).stages
 
 
 def test_graph_of_the_rooms_leaves_out_what_follows() -> None:

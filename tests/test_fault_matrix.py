@@ -372,7 +372,7 @@ class Site:
             assert phase in ("completed", "error", "aborted"), file
 
     def assert_nothing_was_done_twice(self, before: RunRecord, report: RunReport) -> None:
-        config = parse(yaml.safe_dump(dict(before.config)))
+        config = parse(yaml.safe_dump(dict(before.config)), LATISS)
         plan = make_plan(config, LATISS)
         # Each frame of the plan was taken once, but for those accounted for.
         again = Counter(number for number, _ in self.frames())

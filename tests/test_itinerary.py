@@ -17,7 +17,7 @@ BEGIN = datetime.datetime(2026, 11, 23, 14, 0, tzinfo=datetime.timezone(datetime
 
 
 def lines(text: str) -> list[str]:
-    config = parse(text)
+    config = parse(text, LATISS)
     return [line.strip() for line in itinerary(config, make_plan(config, LATISS), LATISS, BEGIN).splitlines()]
 
 
@@ -31,7 +31,7 @@ def test_the_daily_default_in_a_few_lines() -> None:
 
 
 def test_a_stage_stands_below_the_last_one_that_it_waits_for() -> None:
-    config = parse("generate_calibrations: true")
+    config = parse("generate_calibrations: true", LATISS)
     tree = itinerary(config, make_plan(config, LATISS), LATISS, BEGIN).splitlines()
     certify = next(i for i, line in enumerate(tree) if "certify BIAS" in line)
     dark = tree[certify + 1]

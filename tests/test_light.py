@@ -29,7 +29,7 @@ def test_an_unusable_level_is_a_warning_and_no_more(level: float, hint: str) -> 
 def test_a_level_that_is_not_accepted_stops_the_set_at_its_first_frame() -> None:
     world = World(flat_level=900.0)
     report = run(world, FLATS % ", flat_counts_min: 10000, flat_counts_max: 40000")
-    # Then one frame was taken, and the reason tells what to do
+    # Then one frame was taken, and the reason says what to do
     assert world.taken == ["FLAT 1/5, 5 s"]
     failed = report.stages[0]
     assert failed.outcome is Outcome.FAILED

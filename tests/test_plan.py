@@ -16,7 +16,7 @@ from named import BIAS, DARK, FLAT, names
 
 
 def plan_of(text: str) -> RunPlan:
-    return make_plan(parse(text), LATISS)
+    return make_plan(parse(text, LATISS), LATISS)
 
 
 def needs(plan: RunPlan) -> dict[str, tuple[str, ...]]:

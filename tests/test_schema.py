@@ -4,14 +4,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 
 import jsonschema
 import pytest
-from lsst.ts.calibrationscripts.config import CalibrationConfig, load_schema, parse
+from lsst.ts.calibrationscripts.config import CalibrationConfig, load_schema, parse, schema_text
+from lsst.ts.calibrationscripts.instruments import LATISS
 
-PROPERTIES = load_schema()["properties"]
+PROPERTIES = load_schema(LATISS)["properties"]
 SET_PROPERTIES = PROPERTIES["flat_sets"]["items"]["properties"]
 
 # As the procedure gives them.
@@ -79,7 +81,7 @@ IN_USE_DEFAULTS = {
 
 
 def test_the_schema_is_draft_07_and_flat() -> None:
-    schema = load_schema()
+    schema = load_schema(LATISS)
 
     jsonschema.Draft7Validator.check_schema(schema)
     assert schema["$schema"] == "http://json-schema.org/draft-07/schema#"
@@ -91,11 +93,11 @@ def test_the_defaults_are_those_of_the_procedure() -> None:
     defaults = {key: entry["default"] for key, entry in PROPERTIES.items()}
 
     assert defaults == PROCEDURE_DEFAULTS | IN_USE_DEFAULTS
-    jsonschema.Draft7Validator(load_schema()).validate(defaults)
+    jsonschema.Draft7Validator(load_schema(LATISS)).validate(defaults)
 
 
 @pytest.mark.parametrize("key", PROPERTIES)
-def test_every_property_tells_the_observer_what_it_does(key: str) -> None:
+def test_every_property_has_a_description_for_the_observer(key: str) -> None:
     description = PROPERTIES[key]["description"]
 
     assert len(description) > 20
@@ -131,21 +133,34 @@ def test_script_modes() -> None:
 
 
 def test_each_property_has_one_attribute() -> None:
-    assert parse("").to_dict().keys() == PROPERTIES.keys()
+    assert parse("", LATISS).to_dict().keys() == PROPERTIES.keys()
 
 
 def test_a_callers_changes_stay_his_own() -> None:
-    load_schema()["properties"].clear()
+    load_schema(LATISS)["properties"].clear()
 
-    assert load_schema()["properties"]
-    assert isinstance(parse(""), CalibrationConfig)
+    assert load_schema(LATISS)["properties"]
+    assert isinstance(parse("", LATISS), CalibrationConfig)
 
 
-def test_the_schema_loads_without_anything_heavy() -> None:
-    # The script queue gives `script 0 --schema` a few seconds.
+def test_the_document_of_latiss_is_the_one_made_from_the_base() -> None:
+    # If not: python -m lsst.ts.calibrationscripts.config
+    assert schema_text(LATISS) == schema_text(dataclasses.replace(LATISS, schema=None))
+
+
+@pytest.mark.parametrize(
+    ("call", "unwanted"),
+    [
+        # The script queue gives `script 0 --schema` a few seconds.
+        ("schema_text", {"numpy", "astropy", "jsonschema", "lsst.daf", "lsst.pipe", "yaml"}),
+        ("load_schema", {"numpy", "astropy", "jsonschema", "lsst.daf", "lsst.pipe"}),
+    ],
+)
+def test_the_schema_loads_without_anything_heavy(call: str, unwanted: set[str]) -> None:
     code = (
-        "import sys; from lsst.ts.calibrationscripts.config import load_schema; load_schema(); "
-        "print(*{'numpy', 'astropy', 'jsonschema', 'lsst.daf', 'lsst.pipe'} & set(sys.modules))"
+        f"import sys; from lsst.ts.calibrationscripts.config import {call}; "
+        f"from lsst.ts.calibrationscripts.instruments import LATISS; {call}(LATISS); "
+        f"print(*{unwanted} & set(sys.modules))"
     )
 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from lsst.ts.calibrationscripts.codec import from_json, to_json
 from lsst.ts.calibrationscripts.instruments import INSTRUMENTS
 from lsst.ts.calibrationscripts.products import Product, Subject
-from lsst.ts.calibrationscripts.verification import FailedTest, StatisticsError, Thresholds, Verdict, judge
+from lsst.ts.calibrationscripts.thresholds import Thresholds
+from lsst.ts.calibrationscripts.verification import FailedTest, StatisticsError, Verdict, judge
 
 AMPLIFIERS = [f"C{row}{column}" for row in range(2) for column in range(8)]
 

@@ -72,7 +72,7 @@ class World:
         self.killed = False
 
     def procedure(self, text: str = "", *, resume: bool = False) -> Procedure:
-        config = parse(text)
+        config = parse(text, LATISS)
         record = RunRecord("run", {})
         if resume and self.journal:
             record = read_record(self.journal)

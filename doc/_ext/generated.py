@@ -12,6 +12,7 @@ from pathlib import Path
 
 from docutils import nodes
 from lsst.ts.calibrationscripts.config import load_schema
+from lsst.ts.calibrationscripts.instruments import LATISS
 from lsst.ts.calibrationscripts.observatory import sal
 from module_graph import Rooms, draw, read_rooms
 from schema_to_rst import reference
@@ -30,7 +31,7 @@ class ConfigurationReference(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Return the description."""
-        return self.parse_text_to_nodes("\n".join(reference(load_schema())))
+        return self.parse_text_to_nodes("\n".join(reference(load_schema(LATISS))))
 
 
 class FaultList(SphinxDirective):

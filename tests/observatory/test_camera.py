@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from lsst.ts.calibrationscripts.config import Series, parse
-from lsst.ts.calibrationscripts.instruments import ImageType
+from lsst.ts.calibrationscripts.instruments import LATISS, ImageType
 from lsst.ts.calibrationscripts.observatory.camera import CalibrationLatiss, CalibrationUsages, LatissCamera
 from lsst.ts.calibrationscripts.observatory.sal import salobj
 from lsst.ts.calibrationscripts.observatory.watch import ComponentWatch
@@ -135,7 +135,7 @@ class Observatory:
     watch: ComponentWatch
 
     def make_camera(self, config: str = "") -> LatissCamera:
-        return LatissCamera(self.latiss, parse(config), self.watch)
+        return LatissCamera(self.latiss, parse(config, LATISS), self.watch)
 
     async def set_up(self, config: str) -> None:
         await self.make_camera(config).set_up(flats(config))
@@ -145,7 +145,7 @@ class Observatory:
 
 
 def flats(config: str = "") -> Series:
-    return parse(config).series[-1]
+    return parse(config, LATISS).series[-1]
 
 
 @pytest.fixture
@@ -398,7 +398,7 @@ async def test_a_position_may_be_reported_after_the_acknowledgement(observatory:
 async def test_an_unknown_filter_is_told_before_anything_moves(
     observatory: Observatory, key: str, value: int | str, known: str
 ) -> None:
-    config = dataclasses.replace(parse(""), **{key: value})
+    config = dataclasses.replace(parse("", LATISS), **{key: value})
     camera = LatissCamera(observatory.latiss, config, observatory.watch)
     (problem,) = await camera.check()
     assert problem.startswith(f"{key}: {value}: the spectrograph has no such {key}")
@@ -474,7 +474,7 @@ async def test_components_that_are_not_enabled_are_named(observatory: Observator
 async def test_without_latiss_each_question_says_what_is_silent(own_topics: None, domain: Any) -> None:
     async with CalibrationLatiss(domain=domain, intended_usage=CalibrationUsages.Calibrations) as latiss:
         latiss.fast_timeout = SHORT
-        camera = LatissCamera(latiss, parse(""), ComponentWatch(vars(latiss.rem).values()))
+        camera = LatissCamera(latiss, parse("", LATISS), ComponentWatch(vars(latiss.rem).values()))
         (problem,) = await camera.check()
         assert "summary state for at" in problem
         with pytest.raises(CameraError, match="ATSpectrograph does not tell which filter and grating it has"):

@@ -105,7 +105,7 @@ def texts(result: ScriptResult, level: int = logging.WARNING) -> str:
 
 async def test_the_queue_is_told_what_is_planned(observatory: SimulatedObservatory) -> None:
     run = Run(observatory, script_mode="FLAT", n_flat=3, exp_times_flat=15, filter="SDSSr_65mm")
-    plan = make_plan(parse(run.config), LATISS)
+    plan = make_plan(parse(run.config, LATISS), LATISS)
     async with QueuedScript(run.make_script) as queued:
         await queued.configure(run.config)
         result = queued.result()
@@ -125,7 +125,7 @@ async def test_what_the_plan_has_to_say_is_in_the_log(observatory: SimulatedObse
         async with asyncio.timeout(TIMEOUT):
             while "Expected end:" not in texts(queued.result(), logging.INFO):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
-    notices = make_plan(parse(run.config), LATISS).notices
+    notices = make_plan(parse(run.config, LATISS), LATISS).notices
     assert notices
     (told,) = [message.text for message in queued.result().messages if "Expected end:" in message.text]
     assert all(f"Note: {notice}" in told for notice in notices)

@@ -35,7 +35,8 @@ from .plan import PlannedExposure, RunPlan, Stage
 from .products import Product, StageId, StageKind, Subject
 from .record import Frame, JobRecord, RunRecord
 from .report import Evidence, Place, RunDocument, RunReport, Span, Statistics, Thumbnail
-from .verification import FailedTest, Thresholds, UnitResult, Verdict
+from .thresholds import Thresholds
+from .verification import FailedTest, UnitResult, Verdict
 
 FORMAT = 1
 """Number of the format of journals and of the JSON of runs. It changes when a

@@ -83,6 +83,13 @@ class Instrument:
     """What is in front of flats, as the configuration calls it: ``filter``,
     ``grating``. Their names, joined by ``~``, are the physical filter."""
 
+    wheel_slots: int = 4
+    """Slots of each wheel, numbered from 0."""
+
+    flat_examples: tuple[tuple[str, ...], tuple[str, ...]] | None = None
+    """Two settings of the wheels, in their order, for descriptions and
+    hints; `None` for made-up names."""
+
     pipelines_folder: str
     """Folder of its pipelines in cp_pipe and cp_verify."""
 
@@ -182,6 +189,7 @@ LATISS = Instrument(
     ocps_index=1,
     image_prefix="AT",
     wheels=("filter", "grating"),
+    flat_examples=(("SDSSr_65mm", "empty_1"), ("empty_1", "SDSSy_65mm")),
     pipelines_folder="LATISS",
     schema="make_latiss_calibrations.yaml",
     repo="/repo/LATISS",
@@ -197,6 +205,7 @@ LSSTCOMCAM = Instrument(
     ocps_index=2,
     image_prefix="CC",
     wheels=("filter",),
+    flat_examples=(("r_03",), ("i_06",)),
     pipelines_folder="LSSTComCam",
     repo="/repo/LSSTComCam",
 )
@@ -208,6 +217,8 @@ LSSTCAM = Instrument(
     ocps_index=3,
     image_prefix="MC",
     wheels=("filter",),
+    wheel_slots=5,
+    flat_examples=(("r_57",), ("i_39",)),
     pipelines_folder="LSSTCam",
     repo="/repo/LSSTCam",
 )

@@ -10,6 +10,7 @@ import argparse
 import sys
 
 from .config import schema_text
+from .instruments import LATISS
 
 
 def main() -> None:
@@ -23,7 +24,7 @@ def main() -> None:
     parser.add_argument("--schema", action="store_true", help="print the configuration schema and quit")
     arguments = parser.parse_args()
     if arguments.schema:
-        print(schema_text())
+        print(schema_text(LATISS))
         return
     if arguments.index == 0:
         parser.error("index 0 goes with --schema alone: it stands for every script")

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ..config import PRODUCT_PARAMETERS
 from ..outcomes import StageResult
 from ..pipelines import GENERATIONS
 from ..products import Product, StageKind, Subject
@@ -291,7 +292,7 @@ class _Reader:
 
     def _references(self, dataset_type: str, subject: Subject) -> Iterator[DatasetRef]:
         """Yield the calibrations that frames were compared with."""
-        option = f"input_collections_verify_{subject.product.lower()}"
+        option = PRODUCT_PARAMETERS[subject.product].verify_inputs or ""
         collections = [name.strip() for name in str(self._report.config.get(option, "")).split(",")]
         dimensions = self._butler.get_dataset_type(dataset_type).dimensions
         for data_id in self._verified.get(subject, ()):

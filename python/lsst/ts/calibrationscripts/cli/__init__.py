@@ -21,6 +21,8 @@ import click
 from ._installation import print_version, simulation_hint
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ..config import CalibrationConfig
     from ..report import RunReport
 
@@ -58,22 +60,26 @@ def _read(file: Path | None) -> str:
 
 def _parse(text: str) -> CalibrationConfig:
     from ..config import ConfigurationError, parse
+    from ..instruments import LATISS
 
     try:
-        return parse(text)
+        return parse(text, LATISS)
     except ConfigurationError as error:
         _fail(str(error), ExitCode.INVALID)
 
 
 def _parse_to_run(text: str, journals: Path | None = None) -> CalibrationConfig:
-    """Read a configuration, and that of the run that it carries on."""
+    """Read a configuration, and that of the run that it resumes."""
     from ..config import ConfigurationError, parse
     from ..files.journal import default_journal_dir, load_record
+    from ..instruments import LATISS
 
-    written = _parse(text)
-    folder = journals or (Path(written.journal_dir) if written.journal_dir else default_journal_dir())
+    def earlier(run_id: str, journal_dir: str | None) -> Mapping[str, Any]:
+        folder = journals or (Path(journal_dir) if journal_dir else default_journal_dir())
+        return load_record(folder, run_id).config
+
     try:
-        return parse(text, lambda run_id: load_record(folder, run_id).config)
+        return parse(text, LATISS, earlier)
     except ConfigurationError as error:
         _fail(str(error), ExitCode.INVALID)
 
@@ -125,8 +131,9 @@ def plan(file: Path | None, as_json: bool) -> None:
 def schema() -> None:
     """Print the JSON Schema of the configuration, as YAML."""
     from ..config import schema_text
+    from ..instruments import LATISS
 
-    click.echo(schema_text(), nl=False)
+    click.echo(schema_text(LATISS), nl=False)
 
 
 @main.command()

@@ -5,10 +5,12 @@
 from __future__ import annotations
 
 __all__ = [
+    "PRODUCT_PARAMETERS",
     "CalibrationConfig",
     "ConfigurationError",
     "FlatSet",
     "Problem",
+    "ProductConfig",
     "Series",
     "flat_pairs",
     "load_schema",
@@ -19,39 +21,57 @@ __all__ = [
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ._checks import check
-from ._model import CalibrationConfig, FlatSet, Series, flat_pairs
+from ..instruments import Instrument
+from ._model import CalibrationConfig, ProductConfig
+from ._parameters import PRODUCT_PARAMETERS
 from ._problems import ConfigurationError, Problem
-from ._resume import find_earlier
 from ._schema import load_schema, schema_text
-from ._text import read
+from ._series import FlatSet, Series, flat_pairs
 
 
-def parse(text: str, earlier: Callable[[str], Mapping[str, Any]] | None = None) -> CalibrationConfig:
+def parse(
+    text: str,
+    instrument: Instrument,
+    earlier: Callable[[str, str | None], Mapping[str, Any]] | None = None,
+) -> CalibrationConfig:
     """Read and check a configuration.
 
     Parameters
     ----------
     text : `str`
-        YAML, as an observer types it. Empty text stands for the defaults. A
-        key ``metadata``, which the script queue adds, is passed over.
+        YAML, as an observer types it. Empty text means the defaults. A
+        key ``metadata``, which the script queue adds, is ignored.
+    instrument : `Instrument`
+        The camera that takes the frames.
     earlier : `~collections.abc.Callable`, optional
-        Takes the id that the text gives as ``resume`` and returns the
-        configuration of that run, as from `CalibrationConfig.to_dict`; it
-        raises `LookupError`, with a message for the observer, if there is
-        none. Without it, what depends on that run is not checked.
+        Takes the id that the text gives as ``resume``, and its
+        ``journal_dir`` or `None`, and returns the configuration of that run,
+        as from `CalibrationConfig.to_dict`. It raises `LookupError`, with a
+        message for the observer, if there is none. It is called if a run is
+        resumed, at most once. Without it, what depends on that run is not
+        checked.
 
     Returns
     -------
     config : `CalibrationConfig`
         With every default filled in and every series of exposures resolved.
-        Where a run is carried on, that run's configuration with the text laid
-        over it.
+        If a run is resumed, that run's configuration, in which what the text
+        has beside the id replaces values.
 
     Raises
     ------
     ConfigurationError
         If anything is wrong; it lists all problems together.
+
+    Notes
+    -----
+    Each side of SAL parses a text once. The side that sends it, which
+    validates or plans, has no journals and leaves ``earlier`` out. The side
+    that runs it, a script, gives ``earlier``, so that the look-up of the run
+    needs no parse before.
     """
-    written = read(text)
-    return check(written, find_earlier(written, earlier))
+    # A schema is printed without these.
+    from ._checks import check
+    from ._text import read
+
+    return check(read(text, instrument), instrument, earlier)

@@ -13,7 +13,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ..instruments import LATISS, ImageType
+from ..instruments import ImageType, Instrument
+from ._parameters import PRODUCT_PARAMETERS
 from ._problems import shown
 
 SHELL_CHARACTERS = ";|&$`<>()\\*?"
@@ -93,18 +94,20 @@ def _element(kind: str) -> Callable[[str | int | None], str | int | None]:
             return None if value is None else int(value)
         name = _text(value, placeholder_for=f"a {kind} name or ID")
         if name.lower() in {"", "none"}:
-            raise Unusable("is no name", f"write null, or leave {kind} out")
+            raise Unusable("is not a name", f"write null, or leave {kind} out")
         if not re.fullmatch(r"[A-Za-z0-9_.~+-]+", name):
-            raise Unusable("is no name", f"write one {kind} name or ID, letters, digits and _ . ~ + - only")
+            raise Unusable(
+                "is not a name", f"write one {kind} name or ID, letters, digits and _ . ~ + - only"
+            )
         return name
 
     return parse
 
 
-def _collection(value: str) -> str:
+def _collection(value: str, instrument: Instrument) -> str:
     name = _text(value, placeholder_for="a collection")
     if not name:
-        raise Unusable("is empty", "write a collection, for example LATISS/calib/daily")
+        raise Unusable("is empty", f"write a collection, for example {instrument.calib_collection}/daily")
     if "," in name:
         raise Unusable("names several collections", "write one")
     _check_collection(name)
@@ -132,7 +135,7 @@ def _check_collection(name: str) -> None:
         raise Unusable("has a blank in a name", f"write it without blanks, or commas between names: {joined}")
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_./@+-]*", name) or re.search(r"//|/$|(^|/)\.\.?(/|$)", name):
         raise Unusable(
-            f"{shown(name)} is no collection",
+            f"{shown(name)} is not a collection",
             "write letters, digits and _ . @ + -, with single slashes between parts",
         )
 
@@ -166,10 +169,10 @@ def _is_path(text: str, character: str) -> bool:
     return re.fullmatch(rf"(?=[A-Za-z0-9_/.~]){word}|/{word}( {word})*", text) is not None
 
 
-def _repo(value: str) -> str:
+def _repo(value: str, instrument: Instrument) -> str:
     repo = _text(value, placeholder_for="a Butler repository")
     if not repo:
-        raise Unusable("is empty", "write a Butler repository, for example /repo/LATISS")
+        raise Unusable("is empty", f"write a Butler repository, for example {instrument.repo}")
     if not _is_path(repo, r"[A-Za-z0-9_/.:+@%~-]"):
         raise Unusable("has blanks or special characters", "write a path or URI without them")
     return repo
@@ -211,7 +214,7 @@ def _exposures(value: Mapping[str, list[int]] | None) -> dict[str, tuple[int, ..
                 datetime.date.fromisoformat(str(exposure_id)[:8])
             except ValueError:
                 raise Unusable(
-                    f"{exposure_id} begins with no date",
+                    f"{exposure_id} does not begin with a date",
                     "write the day and a number of 5 digits, for example 2022092900004",
                 ) from None
             types[exposure_id] = image_type
@@ -229,13 +232,14 @@ def _run_id(value: str | None) -> str | None:
     return None if value is None else _text(value)
 
 
-def _detectors(value: list[int]) -> tuple[int, ...]:
+def _detectors(value: list[int], instrument: Instrument) -> tuple[int, ...]:
     ids = tuple(int(detector) for detector in value)
-    known = [detector.id for detector in LATISS.detectors]
+    known = list(instrument.detector_ids())
     unknown = [str(detector) for detector in ids if detector not in known]
     if unknown:
         raise Unusable(
-            f"{LATISS.name} has no detector {unknown[0]}", f"write {known}, or leave detectors out for all"
+            f"{instrument.name} has no detector {unknown[0]}",
+            f"write {shown(known)}, or leave detectors out for all",
         )
     if len(set(ids)) < len(ids):
         raise Unusable("names a detector twice", f"write {sorted(set(ids))}")
@@ -258,7 +262,7 @@ def parse_date(value: str) -> datetime.datetime:
     Raises
     ------
     ValueError
-        If it is neither, or no such day exists.
+        If it is neither, or that day does not exist.
     """
     if not _DATE.fullmatch(value):
         raise ValueError(value)
@@ -271,7 +275,8 @@ def _date(value: str) -> str:
         parse_date(text)
     except ValueError:
         raise Unusable(
-            "is no date (TAI, without a time zone)", 'write for example "2022-11-04" or "2022-11-04T12:00:00"'
+            "is not a date (TAI, without a time zone)",
+            'write for example "2022-11-04" or "2022-11-04T12:00:00"',
         ) from None
     return text
 
@@ -279,14 +284,14 @@ def _date(value: str) -> str:
 def _begin_date(value: str) -> str:
     text = _date(value)
     if parse_date(text) >= _LAST_DATE:
-        raise Unusable("the Butler knows no dates from 2100 on", "write an earlier date")
+        raise Unusable("the Butler has no dates from 2100 on", "write an earlier date")
     return text
 
 
 def _end_date(value: str) -> str:
     text = _date(value)
     if parse_date(text) <= _FIRST_DATE:
-        raise Unusable("the Butler knows no dates before 1970", "write a later date")
+        raise Unusable("the Butler has no dates before 1970", "write a later date")
     return text
 
 
@@ -303,23 +308,28 @@ _PARSERS: dict[str, Callable[[Any], object]] = {
     "test_case": _test_case,
     "filter": _element("filter"),
     "grating": _element("grating"),
-    "detectors": _detectors,
     "exposures": _exposures,
     "resume": _run_id,
     "fail_on": _fail_on,
     "journal_dir": _journal_dir,
-    "calib_collection": _collection,
-    "repo": _repo,
     "certify_calib_begin_date": _begin_date,
     "certify_calib_end_date": _end_date,
+    **{parameters.options: _options for parameters in PRODUCT_PARAMETERS.values()},
+    **{parameters.inputs: _collections for parameters in PRODUCT_PARAMETERS.values()},
+    **{
+        parameters.verify_inputs: _collections
+        for parameters in PRODUCT_PARAMETERS.values()
+        if parameters.verify_inputs is not None
+    },
 }
-_PARSERS_BY_PREFIX: dict[str, Callable[[Any], object]] = {
-    "config_options_": _options,
-    "input_collections_": _collections,
+_CAMERA_PARSERS: dict[str, Callable[[Any, Instrument], object]] = {
+    "detectors": _detectors,
+    "calib_collection": _collection,
+    "repo": _repo,
 }
 
 
-def parse_field(key: str, value: Any) -> Any:
+def parse_field(key: str, value: Any, instrument: Instrument) -> Any:
     """Return a parameter's value as the configuration keeps it.
 
     Parameters
@@ -328,6 +338,8 @@ def parse_field(key: str, value: Any) -> Any:
         The parameter.
     value : `Any`
         A value that the schema accepts.
+    instrument : `Instrument`
+        The camera.
 
     Returns
     -------
@@ -339,7 +351,6 @@ def parse_field(key: str, value: Any) -> Any:
     Unusable
         If the value cannot be used.
     """
-    for prefix, parser in _PARSERS_BY_PREFIX.items():
-        if key.startswith(prefix):
-            return parser(value)
+    if key in _CAMERA_PARSERS:
+        return _CAMERA_PARSERS[key](value, instrument)
     return _PARSERS[key](value) if key in _PARSERS else value

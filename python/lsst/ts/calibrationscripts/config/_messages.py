@@ -11,6 +11,8 @@ import math
 import re
 from typing import TYPE_CHECKING, Any
 
+from ..instruments import Instrument
+from ._camera import flat_examples, setting_text
 from ._problems import shown
 
 if TYPE_CHECKING:
@@ -27,11 +29,6 @@ _TYPES = {
 }
 _EXAMPLES = {
     "exp_times_dark": "30",
-    "detectors": "[0]",
-    "filter": "SDSSr_65mm",
-    "grating": "empty_1",
-    "flat_sets": "[{filter: SDSSr_65mm, grating: empty_1}, {filter: empty_1, grating: SDSSy_65mm}]",
-    "flat_sets[]": "{filter: empty_1, grating: SDSSy_65mm}",
     "exposures": "{BIAS: [2022092900004, 2022092900005]}",
     "exposures.BIAS": "[2022092900004, 2022092900005]",
     "exposures.DARK": "[2022092900026, 2022092900027]",
@@ -45,14 +42,36 @@ _EXAMPLES = {
 }
 
 
-def example(key: str, default: object) -> str:
-    """Return a value that could be written for a parameter."""
-    return _EXAMPLES.get(re.sub(r"\d+", "", key.rpartition("].")[2])) or (
-        "some text" if default is None else shown(default)
-    )
+def example(key: str, default: object, instrument: Instrument) -> str:
+    """Return a value that could be written for a parameter.
+
+    Parameters
+    ----------
+    key : `str`
+        The parameter; of a set, as in ``flat_sets[0].filter``.
+    default : `object`
+        Its default.
+    instrument : `Instrument`
+        The camera.
+
+    Returns
+    -------
+    value : `str`
+        As YAML.
+    """
+    name = re.sub(r"\d+", "", key.rpartition("].")[2])
+    first, second = flat_examples(instrument)
+    flats, other_flats = (f"{{{setting_text(wheels)}}}" for wheels in (first, second))
+    of_camera = {
+        **first,
+        "detectors": f"[{instrument.detectors[0].id}]",
+        "flat_sets": f"[{flats}, {other_flats}]",
+        "flat_sets[]": other_flats,
+    }
+    return of_camera.get(name) or _EXAMPLES.get(name) or ("some text" if default is None else shown(default))
 
 
-def explain(key: str, default: object, error: ValidationError) -> tuple[str, str]:
+def explain(key: str, default: object, error: ValidationError, instrument: Instrument) -> tuple[str, str]:
     """Say what a schema error means.
 
     Parameters
@@ -63,25 +82,28 @@ def explain(key: str, default: object, error: ValidationError) -> tuple[str, str
         Its default.
     error : `jsonschema.ValidationError`
         What is wrong with its value.
+    instrument : `Instrument`
+        The camera.
 
     Returns
     -------
     what, remedy : `str`
+        What is wrong, and what to write instead.
     """
     value: Any = error.instance
     limit: Any = error.validator_value
     unit = " s" if key.rpartition("].")[2].startswith(_TIMES) else ""
     match error.validator:
         case "type":
-            return _explain_type(key, default, error)
+            return _explain_type(key, default, error, instrument)
         case "enum":
             choices = {choice.upper(): choice for choice in limit}
             near = difflib.get_close_matches(str(value).upper(), choices, n=1)
             return "is unknown", f"write {choices[near[0]] if near else ' or '.join(limit)}"
         case "pattern":
-            return "is not of the form wanted", f"write for example {example(key, default)}"
+            return "does not have the required form", f"write for example {example(key, default, instrument)}"
         case "minimum" | "maximum" if key.startswith("exposures."):
-            return "is no exposure id", "write its 13 digits, for example 2022092900004"
+            return "is not an exposure id", "write its 13 digits, for example 2022092900004"
         case "minimum":
             return "is too small", f"write {limit}{unit} or more"
         case "exclusiveMinimum":
@@ -89,7 +111,7 @@ def explain(key: str, default: object, error: ValidationError) -> tuple[str, str
         case "maximum":
             return "is too large", f"write {limit}{unit} or less"
         case "minItems" | "minLength" | "minProperties":
-            return "is empty", f"write for example {example(key, default)}"
+            return "is empty", f"write for example {example(key, default, instrument)}"
         case "maxItems":
             return f"has {len(value)} values", f"write {limit} or fewer"
         case "maxLength":
@@ -103,7 +125,9 @@ def explain(key: str, default: object, error: ValidationError) -> tuple[str, str
             return f"{shown(extra)} is unknown", f"write {', '.join(known['properties'])} only"
 
 
-def _explain_type(key: str, default: object, error: ValidationError) -> tuple[str, str]:
+def _explain_type(
+    key: str, default: object, error: ValidationError, instrument: Instrument
+) -> tuple[str, str]:
     value: Any = error.instance
     schema: Any = error.schema
     types = [schema["type"]] if isinstance(schema["type"], str) else schema["type"]
@@ -111,7 +135,7 @@ def _explain_type(key: str, default: object, error: ValidationError) -> tuple[st
     kinds = _TYPES | {"object": f"a mapping of {' and '.join([', '.join(parts[:-1]), *parts[-1:]])}"}
     what = f"must be {' or '.join(kinds[name] for name in types)}"
     if value is None:
-        return f"null: {what}", f"write {example(key, default)}, or leave {key} out"
+        return f"null: {what}", f"write {example(key, default, instrument)}, or leave {key} out"
     a_list_of_ids = "array" in types and key.startswith(("detectors", "exposures."))
     if a_list_of_ids and isinstance(value, int) and not isinstance(value, bool):
         return what, f"write [{value}]"
@@ -132,4 +156,4 @@ def _explain_type(key: str, default: object, error: ValidationError) -> tuple[st
             return what, f"write {number:.15g}, without quotes"
     if types[0] == "boolean":
         return what, f"write {key}: True or {key}: False"
-    return what, f"write for example {example(key, default)}"
+    return what, f"write for example {example(key, default, instrument)}"

@@ -31,7 +31,7 @@ def _one_line(text: str) -> str:
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong, and how to mend it."""
+    """One thing that is wrong, and how to fix it."""
 
     key: str
     """The parameter, or ``configuration`` for the text as a whole."""

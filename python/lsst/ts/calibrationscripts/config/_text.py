@@ -13,11 +13,12 @@ from typing import Any
 
 import yaml
 
+from ..instruments import Instrument
 from ._problems import Problem
-from ._schema import shared_schema
+from ._schema import parameter_names
 
 WHOLE = "configuration"
-"""Stands for the key where a problem is not that of one parameter."""
+"""In place of the key if a problem is not that of one parameter."""
 
 MAX_CHARACTERS = 32_768
 """A full configuration has about 3,000."""
@@ -26,7 +27,7 @@ MAX_KEYS = 200
 MAX_DEPTH = 8
 MAX_ALIASES = 20
 MAX_VALUES = 20_000
-"""Each alias counts as all that it stands for."""
+"""An alias counts as the values that it repeats."""
 
 MAX_DIGITS = 40
 
@@ -40,17 +41,17 @@ _END_DATE = "certify_calib_end_date"
 
 @dataclass
 class WrittenConfig:
-    """What the text says, before its meaning is looked at."""
+    """What the text says, before its meaning is checked."""
 
     values: dict[str, Any] = field(default_factory=dict)
     lines: dict[str, int] = field(default_factory=dict)
-    """Where each key stands; for mappings and lists of them also where each
-    item and key within does, as in ``test_case.name``, ``flat_sets[0]`` and
+    """Line of each key; for mappings and lists of them also of each item and
+    key within, as in ``test_case.name``, ``flat_sets[0]`` and
     ``flat_sets[0].filter``."""
 
     problems: list[Problem] = field(default_factory=list)
     unreadable: set[str] = field(default_factory=set)
-    """Keys whose value is no plain value and has been reported."""
+    """Keys whose value cannot be read and has been reported."""
 
     def report(self, key: str, what: str, remedy: str, line: int | None) -> None:
         """Add a problem of typing."""
@@ -116,27 +117,29 @@ _Loader.add_constructor("tag:yaml.org,2002:int", _construct_integer)
 _Loader.add_constructor("tag:yaml.org,2002:timestamp", _construct_text)
 
 
-def read(text: str) -> WrittenConfig:
+def read(text: str, instrument: Instrument) -> WrittenConfig:
     """Read YAML text.
 
     Parameters
     ----------
     text : `str`
         Any text at all.
+    instrument : `Instrument`
+        The camera.
 
     Returns
     -------
     written : `WrittenConfig`
-        Its problems are those of typing. Where the intention is plain the
-        values are as if it had been typed well, so that all other problems
-        can be found too.
+        Its problems are those of typing. If the intention is clear, the values
+        are as if it had been typed correctly, so that all other problems can
+        be found too.
     """
     written = WrittenConfig()
     if len(text) > MAX_CHARACTERS:
         what = f"has {len(text)} characters, more than {MAX_CHARACTERS}"
         written.report(WHOLE, what, "write only the parameters that differ from their defaults", None)
         return written
-    text = _mend_lines(text, written)
+    text = _correct_lines(text, written, frozenset(parameter_names(instrument.wheels)))
     try:
         loader = _Loader(text)
         _read_mapping(loader, loader.get_single_node(), written)
@@ -148,9 +151,8 @@ def read(text: str) -> WrittenConfig:
     return written
 
 
-def _mend_lines(text: str, written: WrittenConfig) -> str:
-    """Report `key=value`, `key:value` and tabs, and return the text mended."""
-    known = shared_schema()["properties"]
+def _correct_lines(text: str, written: WrittenConfig, known: frozenset[str]) -> str:
+    """Report `key=value`, `key:value` and tabs, and correct them."""
     lines = re.split(r"\r\n|\r|\n", text.removeprefix("\ufeff"))
     first = next((line for line in lines if _is_content(line)), "")
     indent = first[: len(first) - len(first.lstrip())]
@@ -190,7 +192,7 @@ def _read_mapping(loader: _Loader, root: yaml.Node | None, written: WrittenConfi
     names = {key_node.value for key_node, _ in root.value if isinstance(key_node, yaml.ScalarNode)}
     for key_node, value_node in root.value:
         if not isinstance(key_node, yaml.ScalarNode):
-            what = "a list or mapping stands where a parameter's name should"
+            what = "a list or mapping is in the place of a parameter's name"
             written.report(WHOLE, what, remedy, _line(key_node))
         elif key_node.value != "metadata":
             _read_value(loader, key_node, value_node, written, end_is_missing=_END_DATE not in names)
@@ -217,7 +219,7 @@ def _read_value(
     try:
         written.values[key] = loader.construct_object(value_node, deep=True)
     except (yaml.YAMLError, ValueError, OverflowError) as error:
-        what = getattr(error, "problem", None) or "is no plain value"
+        what = getattr(error, "problem", None) or "is not a plain value"
         remedy = getattr(error, "note", None) or "write a plain number, text or list"
         written.unreadable.add(key)
         written.report(key, what, remedy, line)

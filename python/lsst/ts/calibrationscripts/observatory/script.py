@@ -12,6 +12,7 @@ import contextlib
 import copy
 import dataclasses
 import datetime
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,7 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
     @classmethod
     def get_schema(cls) -> dict[str, Any]:
         """Return the JSON Schema of the configuration."""
-        return load_schema()
+        return load_schema(cls.instrument)
 
     @abc.abstractmethod
     async def start_remotes(self) -> None:
@@ -113,17 +114,22 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
         await super().do_configure(resolved)
 
     def _read(self, text: str) -> None:
-        """Take the configuration, or that of the run to be carried on."""
-        config = parse(text)
-        folder = default_journal_dir() if config.journal_dir is None else Path(config.journal_dir)
-        if config.resume is None:
+        """Take the configuration, or that of the run to be resumed."""
+        found: dict[Path, RunRecord] = {}
+
+        def earlier(run_id: str, journal_dir: str | None) -> Mapping[str, Any]:
+            folder = _journal_folder(journal_dir)
+            found[folder] = load_record(folder, run_id)
+            return found[folder].config
+
+        self._config = parse(text, self.instrument, earlier)
+        if self._config.resume is None:
+            folder = _journal_folder(self._config.journal_dir)
             now = datetime.datetime.now(datetime.UTC)
             self._record = RunRecord(f"{now:%Y%m%dT%H%M%S}-{self.salinfo.index}", {})
-            self._config = config
         else:
-            self._config = parse(text, lambda run_id: load_record(folder, run_id).config)
-            earlier = load_record(folder, config.resume)
-            self._record = dataclasses.replace(earlier, resumed=earlier.resumed + 1)
+            ((folder, record),) = found.items()
+            self._record = dataclasses.replace(record, resumed=record.resumed + 1)
         self._journal = FileJournal(folder, self._record.run_id)
 
     async def configure(self, config: Any) -> None:
@@ -209,6 +215,10 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
         for warning in written.warnings:
             self.log.warning(warning)
         self.log.info(f"Report: {written.page}")
+
+
+def _journal_folder(journal_dir: str | None) -> Path:
+    return default_journal_dir() if journal_dir is None else Path(journal_dir)
 
 
 async def _see_through(work: asyncio.Task[None]) -> None:

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from ..instruments import ImageType
+from ..config import PRODUCT_PARAMETERS
 from ..outcomes import AmplifierGain, Gain, by_amplifier
 from ..verification import FailedTest, UnitResult, Verdict
 from ._model import RunReport
@@ -151,9 +151,9 @@ def _threshold_lines(verdict: Verdict) -> Iterator[str]:
     per_detector, per_exposure = thresholds.failures_to_fail_detector, thresholds.failures_to_fail_exposure
     yield "Threshold values:"
     yield f"    Acceptable maximum number of failures per detector per test type: {per_detector}"
-    if verdict.subject.product.value in set(ImageType):
-        parameter = f"number_verification_tests_threshold_{verdict.subject.product.lower()}"
-        yield f"    This value is controlled by the configuration parameter: '{parameter}'"
+    parameters = PRODUCT_PARAMETERS.get(verdict.subject.product)
+    if parameters and parameters.threshold:
+        yield f"    This value is controlled by the configuration parameter: '{parameters.threshold}'"
     yield f"    Acceptable maximum number of failed detectors: {thresholds.detectors_to_fail}"
     if not verdict.of_exposures:
         yield f"    Acceptable maximum number of failed tests per test type: {per_exposure}"

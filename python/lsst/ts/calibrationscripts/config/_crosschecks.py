@@ -1,0 +1,181 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Checks of what several parameters say together."""
+
+from __future__ import annotations
+
+__all__ = ["check_together", "with_current_options"]
+
+import dataclasses
+import re
+from typing import Any
+
+from ..instruments import ImageType
+from ._fields import parse_date, parse_field
+from ._findings import Findings
+from ._frames import Frames
+from ._parameters import PRODUCT_PARAMETERS, SERIES_PARAMETERS
+from ._values import ParsedConfig
+
+MAX_TOTAL_TIME = 86_400.0
+"""Longest time that exposures and the waits between them may take (s)."""
+
+_NAMES_ISR = re.compile("(-[cC]|--config(-file)?=)?isr:")
+
+_DATES = ("certify_calib_begin_date", "certify_calib_end_date")
+
+
+def with_current_options(parsed: ParsedConfig, findings: Findings) -> ParsedConfig:
+    """Empty options that only the procedure's pipelines understand.
+
+    Parameters
+    ----------
+    parsed : `ParsedConfig`
+        Values of which ``pipeline_generation`` is ``current``.
+    findings : `Findings`
+        Takes problems and notices.
+
+    Returns
+    -------
+    parsed : `ParsedConfig`
+    """
+    left_out: dict[str, Any] = {}
+    for parameters in PRODUCT_PARAMETERS.values():
+        key = parameters.options
+        if not findings.usable(key):
+            continue
+        if parsed.values[key] == parse_field(key, parsed.default(key), parsed.instrument):
+            left_out[key] = ()
+        elif any(map(_NAMES_ISR.match, parsed.values[key])):
+            findings.report(
+                key,
+                parsed.given[key],
+                "the current pipelines have no task isr",
+                f"write {parameters.current_tasks} in its place, or leave {key} out",
+            )
+    if left_out:
+        have, they_are = ("have", "they are") if len(left_out) > 1 else ("has", "it is")
+        findings.notices.append(
+            f"{', '.join(left_out)} {have} the procedure's default, which names a task that the "
+            f"current pipelines do not have; {they_are} left out."
+        )
+    return dataclasses.replace(parsed, values={**parsed.values, **left_out})
+
+
+def check_together(parsed: ParsedConfig, frames: Frames, findings: Findings) -> None:
+    """Check what is known by what else is known.
+
+    Parameters
+    ----------
+    parsed : `ParsedConfig`
+        Values, of which some may be unusable.
+    frames : `Frames`
+        The frames that they come to.
+    findings : `Findings`
+        Takes the problems.
+    """
+    if findings.usable(*_DATES) and (parsed.is_complete or parsed.given.keys() >= set(_DATES)):
+        _check_dates(parsed, findings)
+    if findings.usable("flat_counts_min", "flat_counts_max"):
+        _check_flat_counts(parsed, findings)
+    if findings.usable("script_mode", "exposures") and parsed.is_complete:
+        _check_image_types(parsed, frames, findings)
+        if findings.usable("do_ptc") and parsed.values["do_ptc"]:
+            _check_pairs(parsed, frames, findings)
+        if findings.usable("wait_between_exposures") and parsed.values["exposures"] is None:
+            _check_duration(parsed, frames, findings)
+
+
+def _check_dates(parsed: ParsedConfig, findings: Findings) -> None:
+    begin, end = (parsed.values[key] for key in _DATES)
+    if parse_date(begin) >= parse_date(end):
+        findings.report(
+            "certify_calib_end_date",
+            end,
+            f"is not after certify_calib_begin_date, {begin}",
+            "write a later end or an earlier beginning",
+        )
+
+
+def _check_flat_counts(parsed: ParsedConfig, findings: Findings) -> None:
+    low, high = parsed.values["flat_counts_min"], parsed.values["flat_counts_max"]
+    if low is not None and high is not None and low >= high:
+        findings.report(
+            "flat_counts_max", high, f"is not above flat_counts_min, {low:g}", "write a larger number"
+        )
+
+
+def _check_image_types(parsed: ParsedConfig, frames: Frames, findings: Findings) -> None:
+    """Check that defects and photon transfer curves have all frames."""
+    others = "script_mode: BIAS_DARK_FLAT, or "
+    if parsed.values["exposures"] is not None:
+        others = "ids of the other types too, or "
+    if parsed.is_resume:
+        others = ""
+    for key in ("do_defects", "do_ptc"):
+        if findings.usable(key) and parsed.values[key] and len(frames.image_types) < len(ImageType):
+            findings.report(
+                key,
+                True,
+                f"needs biases, darks and flats, script_mode is {parsed.values['script_mode']}",
+                f"write {others}{key}: False",
+            )
+
+
+def _check_pairs(parsed: ParsedConfig, frames: Frames, findings: Findings) -> None:
+    """Check that a photon transfer curve has pairs of flats."""
+    flats = frames.flats
+    if not flats or any(series.may_have_pairs for series in flats):
+        return
+    first = flats[0]
+    if parsed.is_resume:
+        findings.report("do_ptc", True, "needs pairs of flats, that run has none", "write do_ptc: False")
+    elif first.exposures is not None:
+        findings.report(
+            "exposures.FLAT",
+            list(first.exposures),
+            "do_ptc needs pairs of flats",
+            "write 2 ids or more, or do_ptc: False",
+        )
+    elif frames.flat_sets:
+        findings.report(
+            "flat_sets",
+            None,
+            "do_ptc needs pairs of flats, no set has two flats of the same exposure time",
+            "write every time of a set twice, for example [5, 5, 10, 10], or do_ptc: False",
+        )
+    elif first.n < 2:
+        findings.report("n_flat", first.n, "do_ptc needs pairs of flats", "write 2 or more, or do_ptc: False")
+    else:
+        findings.report(
+            "exp_times_flat",
+            list(first.kept_exp_times),
+            "do_ptc needs pairs of flats, no two have the same exposure time",
+            "write every time twice, for example [5, 5, 10, 10], or do_ptc: False",
+        )
+
+
+def _check_duration(parsed: ParsedConfig, frames: Frames, findings: Findings) -> None:
+    """Refuse a run that would not end within a day."""
+    wait = "wait_between_exposures"
+    totals: dict[str, float] = {wait: 0.0}
+    for image_type, of_type in frames.series.items():
+        names = SERIES_PARAMETERS[image_type]
+        has_sets = image_type is ImageType.FLAT and bool(frames.flat_sets)
+        if not findings.usable(*(["flat_sets"] if has_sets else names.names)):
+            continue
+        key = "flat_sets" if has_sets else names.exp_times
+        if key is not None:
+            totals[key] = sum(sum(series.exp_times) for series in of_type)
+        totals[wait] += sum(series.n_frames for series in of_type) * parsed.values[wait]
+    total, largest = sum(totals.values()), max(totals, key=lambda key: totals[key])
+    if parsed.is_resume:
+        # The frames are those of the earlier run.
+        largest = wait
+    if total > MAX_TOTAL_TIME:
+        findings.report(
+            largest,
+            None if largest == "flat_sets" else parsed.given.get(largest),
+            f"all exposures and waits together last {total / 3600:.1f} h",
+            f"write less, the limit is {MAX_TOTAL_TIME / 3600:.0f} h",
+        )

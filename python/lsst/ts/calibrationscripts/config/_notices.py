@@ -1,0 +1,120 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the observer should know though it is not an error."""
+
+from __future__ import annotations
+
+__all__ = ["notices"]
+
+from collections.abc import Iterator
+
+from ..instruments import ImageType
+from ..products import Product
+from ..thresholds import detectors_to_fail
+from ._camera import count_amplifiers, threshold_limit
+from ._frames import Frames
+from ._parameters import CAMERA_PARAMETERS, PRODUCT_PARAMETERS
+from ._values import ParsedConfig
+
+_BEGIN, _END = "certify_calib_begin_date", "certify_calib_end_date"
+
+
+def notices(parsed: ParsedConfig, frames: Frames) -> Iterator[str]:
+    """Yield what is worth knowing about a configuration without problems.
+
+    Parameters
+    ----------
+    parsed : `ParsedConfig`
+        Its values.
+    frames : `Frames`
+        The frames that they come to.
+
+    Yields
+    ------
+    notice : `str`
+        A sentence or two.
+    """
+    if parsed.is_complete:
+        yield from _idle_camera(parsed)
+        yield from _pairs(parsed, frames)
+        yield from _processing(parsed, frames)
+        yield from _certification(parsed)
+    else:
+        yield (
+            f"resume: the configuration of run {parsed.values['resume']} is not read here; what is shown "
+            "of frames and stages is that of the defaults."
+        )
+    yield from _thresholds(parsed, frames)
+    if parsed.values["background_task_timeout"] is not None:
+        yield "background_task_timeout is deprecated and unused: job_timeout limits each OCPS job."
+
+
+def _idle_camera(parsed: ParsedConfig) -> Iterator[str]:
+    idle = [key for key in CAMERA_PARAMETERS if parsed.changed(key)]
+    if idle and parsed.values["exposures"] is not None:
+        yield (
+            f"{', '.join(idle)} {'has' if len(idle) == 1 else 'have'} no effect: exposures names frames "
+            "taken earlier, no others are taken."
+        )
+
+
+def _pairs(parsed: ParsedConfig, frames: Frames) -> Iterator[str]:
+    """Yield what becomes of gains and the photon transfer curve."""
+    key = "do_gain_from_flat_pairs"
+    if ImageType.FLAT not in frames.image_types:
+        if parsed.given.get(key):
+            yield f"{key} has no effect: no flats are taken in script_mode {parsed.values['script_mode']}."
+        return
+    flats = frames.flats
+    paired = [series for series in flats if series.may_have_pairs]
+    if parsed.values[key]:
+        for series in flats:
+            which = f" for {series.name}" if len(flats) > 1 else ""
+            if series not in paired:
+                yield f"No gain can be measured{which}: no two flats have the same exposure time."
+    if parsed.values["do_ptc"]:
+        if len(flats) > 1:
+            yield f"The photon transfer curve is made from {paired[0].name}, the first set with a pair."
+        if paired[0].exposures is None and len(set(paired[0].kept_exp_times)) == 1:
+            yield "The photon transfer curve has one exposure time only: write exp_times_flat with several."
+
+
+def _processing(parsed: ParsedConfig, frames: Frames) -> Iterator[str]:
+    values = parsed.values
+    gains = values["do_gain_from_flat_pairs"] and any(series.may_have_pairs for series in frames.flats)
+    wanted = ("generate_calibrations", "do_verify", "do_defects", "do_ptc")
+    if not gains and not any(values[key] for key in wanted):
+        yield "Nothing is processed: generate_calibrations and do_verify are both False."
+
+
+def _certification(parsed: ParsedConfig) -> Iterator[str]:
+    values = parsed.values
+    if values["generate_calibrations"] or values["do_defects"] or values["do_ptc"]:
+        if not parsed.changed(_BEGIN) and not parsed.changed(_END):
+            yield (
+                f"New calibrations are certified for {values[_BEGIN]} to {values[_END]}: no others can be "
+                f"certified into {values['calib_collection']} after them. For daily calibrations write "
+                f"{_BEGIN} and {_END}."
+            )
+    elif any(parsed.changed(key) for key in ("calib_collection", _BEGIN, _END)):
+        yield (
+            "Nothing is certified: calib_collection and the certify dates have no effect while "
+            "generate_calibrations is False."
+        )
+
+
+def _thresholds(parsed: ParsedConfig, frames: Frames) -> Iterator[str]:
+    """Yield the thresholds that no number of failures can reach."""
+    instrument, selected = parsed.instrument, parsed.values["detectors"]
+    n_detectors = len(instrument.detector_ids(selected))
+    for image_type in frames.image_types if parsed.values["do_verify"] else ():
+        key = PRODUCT_PARAMETERS[Product(image_type.value)].threshold
+        assert key is not None, "every image type has a threshold"
+        threshold: int = parsed.values[key]
+        if threshold <= threshold_limit(instrument, selected):
+            continue
+        why = f"{instrument.name} has {count_amplifiers(instrument, selected)} amplifiers"
+        if n_detectors > 1:
+            needed = threshold * detectors_to_fail(n_detectors)
+            why = f"that needs {needed} failures, {why} in {n_detectors} detectors"
+        yield f"{key} is {threshold}: no {image_type.lower()} can fail, {why}."
