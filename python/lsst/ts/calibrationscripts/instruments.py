@@ -162,7 +162,7 @@ class Instrument:
         Returns
         -------
         detector : `Detector` or `None`
-            `None` if the instrument has no such detector.
+            `None` if the instrument does not have this detector.
         """
         if not raft and not sensor and len(self.detectors) == 1:
             return self.detectors[0]

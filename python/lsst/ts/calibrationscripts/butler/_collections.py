@@ -41,14 +41,14 @@ def run_of(butler: Butler, collection: str) -> str:
     Raises
     ------
     lsst.daf.butler.MissingCollectionError
-        If there is no such collection.
+        If the collection does not exist.
     """
     children = butler.collections.get_info(collection).children
     return children[0] if children else collection
 
 
 def datasets(butler: Butler, dataset_type: str, run: str) -> list[DatasetRef]:
-    """Return the datasets of a run; none if there is no such run or type."""
+    """Return the datasets of a run; none if run or type do not exist."""
     from lsst.daf.butler import MissingCollectionError, MissingDatasetTypeError
 
     try:

@@ -334,7 +334,7 @@ class CalibrationRepository(Protocol):
         """Return the gains (e-/ADU) that are certified for an exposure.
 
         They are taken from the first ``ptc`` in the collections, by detector
-        and amplifier; none if there is no such dataset.
+        and amplifier; none if they have no ``ptc``.
 
         Raises
         ------
