@@ -1,9 +1,10 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The commands, as somebody in a shell meets them."""
+"""The commands, as they are used in a shell."""
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import json
 import os
@@ -17,8 +18,11 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 from lsst.ts.calibrationscripts.cli import main
+from lsst.ts.calibrationscripts.cli._display import access_hint
 from lsst.ts.calibrationscripts.config import load_schema
-from lsst.ts.calibrationscripts.instruments import LATISS
+from lsst.ts.calibrationscripts.instruments import LATISS, Detector
+from lsst.ts.calibrationscripts.outcomes import Certification
+from lsst.ts.calibrationscripts.report import RunReport
 from test_config import FAILING as FAILING_EXAMPLE
 
 
@@ -49,7 +53,7 @@ def test_a_valid_configuration_is_called_so(write: Any) -> None:
     assert result.stdout.endswith("config.yaml: valid\n")
 
 
-def test_all_problems_are_told_at_once_on_stderr(write: Any) -> None:
+def test_all_problems_are_listed_at_once_on_stderr(write: Any) -> None:
     result = calibscripts("validate", write("exp_times_flats: 30\nn_dark: 5\noods_timeout: -1\n"))
     assert result.exit_code == 2
     assert result.stdout == ""
@@ -59,7 +63,7 @@ def test_all_problems_are_told_at_once_on_stderr(write: Any) -> None:
 
 
 @pytest.mark.parametrize("command", ["validate", "simulate", "run"])
-def test_a_file_that_is_not_there_is_no_traceback(command: str, tmp_path: Path) -> None:
+def test_a_file_that_does_not_exist_gives_no_traceback(command: str, tmp_path: Path) -> None:
     result = calibscripts(command, tmp_path / "nothing.yaml")
     assert result.exit_code == 2
     assert "nothing.yaml: cannot be read" in result.stderr
@@ -79,6 +83,35 @@ def test_the_plan_of_an_invalid_configuration_is_its_problems(write: Any) -> Non
 
 def test_the_schema_is_printed_as_it_is_written() -> None:
     assert yaml.safe_load(calibscripts("schema").stdout) == load_schema(LATISS)
+
+
+@pytest.mark.parametrize("command", ["validate", "plan", "schema", "run", "simulate"])
+@pytest.mark.parametrize(
+    ("name", "what"), [("LSSTCam", "there is no script for it yet"), ("Elsewhere", "unknown")]
+)
+def test_an_instrument_without_a_script_is_refused(command: str, name: str, what: str, write: Any) -> None:
+    arguments = [] if command == "schema" else [write("n_bias: 3")]
+    result = calibscripts(command, "--instrument", name, *arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == f"--instrument {name}: {what}; write one of LATISS\n"
+
+
+def test_the_hint_opens_what_was_certified_of_the_instrument() -> None:
+    # Given a run of the second detector of a camera
+    camera = dataclasses.replace(
+        LATISS, name="Duo", detectors=(Detector(0, "R00_S00"), Detector(1, "R00_S01"))
+    )
+    report = RunReport(
+        "DONE",
+        config={"detectors": [1]},
+        exposures={"BIAS": (2026112500001, 2026112500002), "DARK": ()},
+        certifications=(Certification("bias", "u/ocps/1", "Duo/calib/daily", "2026-11-23", "2026-11-24"),),
+    )
+    # Then the command that is shown asks for it
+    hint = access_hint(report, Path("repo"), camera)
+    assert hint is not None
+    assert "get('bias', instrument='Duo', detector=1, exposure=2026112500002)" in hint
+    assert access_hint(RunReport("DONE"), Path("repo"), camera) is None
 
 
 FAILING_STATISTICS = {i: {"FAILURES": [f"RXX_S00 C{k:02o} NOISE" for k in range(16)]} for i in (1, 2, 3)}
@@ -142,7 +175,7 @@ def test_quick_commands_import_nothing_heavy(args: list[str], write: Any) -> Non
 
 
 def interrupted(config: Path, folder: Path, at: str, *signals: int) -> tuple[int, str, Any]:
-    """Simulate; send signals as a terminal does, once something is said."""
+    """Simulate; send signals as a terminal does, once a text is printed."""
     out = folder / "run.json"
     command = [sys.executable, "-c", "from lsst.ts.calibrationscripts.cli import main; main()"]
     arguments = ["simulate", str(config), "--workdir", str(folder / "w"), "--json", str(out)]
@@ -215,7 +248,7 @@ def test_the_procedures_failing_example(write: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_twenty_of_each_type_are_certified_and_can_be_had(write: Any, tmp_path: Path) -> None:
+def test_twenty_of_each_type_are_certified_and_found(write: Any, tmp_path: Path) -> None:
     # Given the same with 20 of each type, and flats
     out = tmp_path / "run.json"
     text = yaml.safe_load(FAILING_EXAMPLE) | {"script_mode": "BIAS_DARK_FLAT", "n_bias": 20, "n_dark": 20}

@@ -40,8 +40,8 @@ from lsst.ts.calibrationscripts.butler.repository import ButlerRepository
 from lsst.ts.calibrationscripts.config import parse
 from lsst.ts.calibrationscripts.files.journal import load_record, newest_run
 from lsst.ts.calibrationscripts.instruments import LATISS
-from lsst.ts.calibrationscripts.observatory import make_latiss_calibrations
-from lsst.ts.calibrationscripts.observatory.camera import CalibrationLatiss
+from lsst.ts.calibrationscripts.observatory import script
+from lsst.ts.calibrationscripts.observatory.camera import SalCamera
 from lsst.ts.calibrationscripts.observatory.make_latiss_calibrations import MakeLatissCalibrations
 from lsst.ts.calibrationscripts.observatory.ocps import OcpsJobs
 from lsst.ts.calibrationscripts.observatory.queue import QueuedScript, ScriptResult
@@ -262,19 +262,19 @@ async def runner() -> AsyncIterator[PipetaskRunner]:
 @pytest.fixture(scope="module")
 def new_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("new") / "repo"
-    create_repository(folder, scale=16, seed=DEFAULT_SEED, generation="procedure")
+    create_repository(folder, LATISS, scale=16, seed=DEFAULT_SEED, generation="procedure")
     return folder
 
 
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait for seconds where the script would for minutes."""
-    monkeypatch.setattr(CalibrationLatiss, "READOUT_TIMEOUT", 5.0)
+    monkeypatch.setattr(SalCamera, "READOUT_TIMEOUT", 5.0)
     monkeypatch.setattr(OcpsJobs, "SUBMIT_TIMEOUT", 5.0)
     monkeypatch.setattr(OcpsJobs, "RESULT_GRACE", 2.0)
     monkeypatch.setattr(_jobs, "_READY_TIMEOUT", 2.0)
     watch = functools.partial(ComponentWatch, heartbeat_timeout=5.0)
-    monkeypatch.setattr(make_latiss_calibrations, "ComponentWatch", watch)
+    monkeypatch.setattr(script, "ComponentWatch", watch)
 
 
 class Site:
@@ -299,7 +299,7 @@ class Site:
 
     @contextlib.asynccontextmanager
     async def observatory(self, *faults: Fault) -> AsyncIterator[SimulatedObservatory]:
-        observatory = SimulatedObservatory(self.folder, day_obs=DAY_OBS, faults=faults)
+        observatory = SimulatedObservatory(self.folder, instrument=LATISS, day_obs=DAY_OBS, faults=faults)
         observatory.runner = BorrowedRunner(self._runner)  # type: ignore[assignment]
         async with no_tasks_left(), observatory:
             yield observatory
@@ -427,7 +427,7 @@ def ids_of(record: RunRecord) -> set[int]:
 
 def tasks_of_the_product() -> list[asyncio.Task[Any]]:
     """Return tasks of the script and its procedure that still run."""
-    ours = ("/procedure/", "/observatory/")
+    ours = ("/calibrationscripts/procedure/", "/calibrationscripts/observatory/")
     return [
         task
         for task in asyncio.all_tasks()

@@ -45,12 +45,10 @@ from lsst.ts.calibrationscripts.report import (
     products,
 )
 from lsst.ts.calibrationscripts.simulation.products import PhotonTransferCurve
+from lsst.ts.calibrationscripts.simulation.raws import RawHeader, ingest_raw, write_raw
 from lsst.ts.calibrationscripts.simulation.repository import (
-    RawHeader,
     create_repository,
-    ingest_raw,
-    read_ccd,
-    write_raw,
+    read_focal_plane,
 )
 from lsst.ts.calibrationscripts.trend import BIAS_LEVEL, GAIN, READ_NOISE, Key
 from lsst.ts.calibrationscripts.verification import judge
@@ -385,15 +383,15 @@ class VerifiedRun:
         from lsst.ts.calibrationscripts.simulation.tasks.verify import VerifyReadNoiseTask
 
         self.repo = str(folder / "repo")
-        create_repository(folder / "repo", scale=16)
-        ccd = read_ccd(folder / "repo")
+        create_repository(folder / "repo", LATISS, scale=16)
+        ccd = read_focal_plane(folder / "repo", LATISS).ccds[0]
         self.exposures = []
         for i in range(FAILED_FRAMES):
             begin = Time(datetime.datetime(2026, 11, 23, 18, 0, 10 * i), scale="tai")
-            header = RawHeader(f"AT_O_20261123_{i + 1:06d}", "BIAS", 0.0, begin, begin)
+            header = RawHeader(LATISS, f"AT_O_20261123_{i + 1:06d}", "BIAS", 0.0, begin, begin)
             path = folder / f"{i}.fits"
             write_raw(path, ccd.expose("BIAS", 0.0, FIRST + i, "empty_1~empty_1"), header, ccd)
-            self.exposures.append(ingest_raw(folder / "repo", path))
+            self.exposures.append(ingest_raw(folder / "repo", path, LATISS))
         with Butler.from_config(self.repo, writeable=True) as butler:
             bias = butler.get("bias", instrument="LATISS", detector=0, collections="LATISS/calib/reference")
             isr = IsrTask(config=_only_bias(IsrTask.ConfigClass()))

@@ -22,11 +22,12 @@ import lsst.daf.butler as dB
 import numpy as np
 import pytest
 from astropy.time import Time
+from lsst.ts.calibrationscripts.instruments import LATISS
 from lsst.ts.calibrationscripts.simulation.ccd import CcdTruth
 from lsst.ts.calibrationscripts.simulation.repository import (
     certify_references,
     create_repository,
-    read_ccd,
+    read_focal_plane,
 )
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
@@ -152,7 +153,7 @@ class Run:
 
     @property
     def truth(self) -> CcdTruth:
-        return read_ccd(Path(self.repo)).truth
+        return read_focal_plane(Path(self.repo), LATISS).ccds[0].truth
 
     def collection(self, stage: str) -> str:
         """Return where a stage left its datasets."""
@@ -251,10 +252,11 @@ def with_ptc(folder: Path) -> list[Run]:
 def another_ptc(folder: Path) -> list[Run]:
     # Given a colleague's calibrations of that summer
     repo = folder / "observatory/repo"
-    create_repository(repo)
+    create_repository(repo, LATISS)
     summer = dB.Timespan(Time("2021-07-01", scale="tai"), Time("2021-09-01", scale="tai"))
     with dB.Butler.from_config(str(repo), writeable=True) as butler:
-        certify_references(butler, read_ccd(repo), f"{EXPERT_COLLECTION}/run", EXPERT_COLLECTION, summer)
+        focal_plane = read_focal_plane(repo, LATISS)
+        certify_references(butler, focal_plane, f"{EXPERT_COLLECTION}/run", EXPERT_COLLECTION, summer)
     return [simulate(folder, ANOTHER_PTC)]
 
 

@@ -1,6 +1,6 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A domain for remotes, and a Butler that holds what it is told to."""
+"""A domain for remotes, and a Butler with the content that a test needs."""
 
 from __future__ import annotations
 

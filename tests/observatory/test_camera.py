@@ -15,14 +15,16 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from lsst.ts.calibrationscripts.config import Series, parse
-from lsst.ts.calibrationscripts.instruments import LATISS, ImageType
-from lsst.ts.calibrationscripts.observatory.camera import CalibrationLatiss, CalibrationUsages, LatissCamera
+from lsst.ts.calibrationscripts.instruments import LATISS, ImageType, Instrument
+from lsst.ts.calibrationscripts.observatory.camera import SalCamera
+from lsst.ts.calibrationscripts.observatory.latiss import CalibrationLatiss, CalibrationUsages
 from lsst.ts.calibrationscripts.observatory.sal import salobj
 from lsst.ts.calibrationscripts.observatory.watch import ComponentWatch
 from lsst.ts.calibrationscripts.plan import PlannedExposure
 from lsst.ts.calibrationscripts.ports import CameraError
-from lsst.ts.calibrationscripts.simulation.ccd import CcdModel
-from lsst.ts.calibrationscripts.simulation.cscs import AtCameraCsc, AtSpectrographCsc, SimulatedCsc
+from lsst.ts.calibrationscripts.simulation.ccd import FocalPlane
+from lsst.ts.calibrationscripts.simulation.cscs import CameraCsc, ObservingDay, SimulatedCsc, SpectrographCsc
+from lsst.ts.calibrationscripts.simulation.raws import RawFiles
 
 TIMEOUT = 60.0
 """What a test waits for at most (s)."""
@@ -36,8 +38,8 @@ DARK = PlannedExposure(ImageType.DARK, "DARK", 5.0, False, 2, 3)
 FLAT = PlannedExposure(ImageType.FLAT, "FLAT", 0.5, False, 1, 1)
 
 
-class Camera(AtCameraCsc):
-    """A camera that notes what it is told, and can be kept from doing it."""
+class Camera(CameraCsc):
+    """A camera that notes its commands, and can be kept from obeying them."""
 
     def __init__(self, staging: Path) -> None:
         self.commands: list[Any] = []
@@ -45,9 +47,9 @@ class Camera(AtCameraCsc):
         self.readout_may_end = threading.Event()
         self.readout_may_end.set()
         super().__init__(
-            ccd=CcdModel(32),
-            staging=staging,
-            day_obs=datetime.date(2022, 9, 29),
+            focal_plane=FocalPlane(LATISS, 32),
+            files=RawFiles(staging, LATISS),
+            day=ObservingDay(datetime.date(2022, 9, 29)),
             time_scale=TIME_SCALE,
         )
 
@@ -85,16 +87,16 @@ class Camera(AtCameraCsc):
         await super().close_tasks()
 
 
-class Spectrograph(AtSpectrographCsc):
-    """A spectrograph that notes its moves and may jam or be slow to tell."""
+class Spectrograph(SpectrographCsc):
+    """A spectrograph that notes its moves and may jam or report late."""
 
     def __init__(self) -> None:
         self.moves: list[tuple[str, int, str]] = []
         self.jammed = False
         self.breaks = False
-        self.tells_late = False
+        self.reports_late = False
         self._reports: set[asyncio.Task[None]] = set()
-        super().__init__(time_scale=TIME_SCALE)
+        super().__init__(LATISS, time_scale=TIME_SCALE)
 
     async def do_changeFilter(self, data: Any) -> None:
         self.moves.append(("filter", data.filter, data.name))
@@ -112,7 +114,7 @@ class Spectrograph(AtSpectrographCsc):
             await super().turn(wheel, slot)
 
     async def _report(self, *args: Any) -> None:
-        if not self.tells_late:
+        if not self.reports_late:
             await super()._report(*args)
             return
         report = asyncio.create_task(self._report_late(*args))
@@ -133,9 +135,10 @@ class Observatory:
     header_service: SimulatedCsc
     latiss: CalibrationLatiss
     watch: ComponentWatch
+    instrument: Instrument = LATISS
 
-    def make_camera(self, config: str = "") -> LatissCamera:
-        return LatissCamera(self.latiss, parse(config, LATISS), self.watch)
+    def make_camera(self, config: str = "") -> SalCamera:
+        return SalCamera(self.latiss, self.instrument, parse(config, LATISS), self.watch)
 
     async def set_up(self, config: str) -> None:
         await self.make_camera(config).set_up(flats(config))
@@ -228,7 +231,7 @@ async def test_a_frame_is_taken_once_it_is_read_out(observatory: Observatory) ->
 async def test_a_readout_that_does_not_end_is_a_camera_error(
     observatory: Observatory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(CalibrationLatiss, "READOUT_TIMEOUT", SHORT)
+    monkeypatch.setattr(SalCamera, "READOUT_TIMEOUT", SHORT)
     observatory.camera.readout_may_end.clear()
     with pytest.raises(CameraError, match=r"DARK 2/3, 5 s: exposure 2022092900001 was not read out within"):
         await observatory.make_camera().take(DARK, GROUP_ID)
@@ -241,7 +244,7 @@ async def test_a_readout_that_does_not_end_is_a_camera_error(
         ("takes nothing", "Timeout waiting for endReadout event. Expected 1 got 0"),
     ],
 )
-async def test_a_camera_that_fails_is_told_with_the_frame(
+async def test_a_camera_that_fails_is_reported_with_the_frame(
     observatory: Observatory, trouble: str, words: str
 ) -> None:
     observatory.camera.trouble = trouble
@@ -254,7 +257,7 @@ async def test_a_camera_that_fails_is_told_with_the_frame(
 async def test_a_camera_that_hangs_is_given_up(
     observatory: Observatory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(LatissCamera, "EXPOSURE_MARGIN", SHORT - DARK.exp_time)
+    monkeypatch.setattr(SalCamera, "EXPOSURE_MARGIN", SHORT - DARK.exp_time)
     observatory.camera.trouble = "hangs"
     with pytest.raises(CameraError) as error:
         await observatory.make_camera().take(DARK, GROUP_ID)
@@ -262,7 +265,7 @@ async def test_a_camera_that_hangs_is_given_up(
 
 
 @pytest.mark.parametrize("trouble", ["goes to FAULT", "hangs, then goes to FAULT"])
-async def test_a_camera_that_goes_to_fault_is_told_at_once(observatory: Observatory, trouble: str) -> None:
+async def test_a_camera_in_fault_is_reported_at_once(observatory: Observatory, trouble: str) -> None:
     observatory.camera.trouble = trouble
     camera = observatory.make_camera()
     async with asyncio.timeout(TIMEOUT):
@@ -277,7 +280,7 @@ async def test_a_camera_that_goes_to_fault_is_told_at_once(observatory: Observat
     assert len(observatory.camera.commands) == 1
 
 
-async def test_a_camera_that_dies_is_told_before_its_time_is_up(observatory: Observatory) -> None:
+async def test_a_camera_that_dies_is_reported_before_its_time_is_up(observatory: Observatory) -> None:
     observatory.watch = ComponentWatch(vars(observatory.latiss.rem).values(), heartbeat_timeout=2.5)
     observatory.camera.trouble = "dies"
     async with asyncio.timeout(TIMEOUT):
@@ -298,7 +301,7 @@ async def test_no_frame_is_taken_that_would_have_no_header(observatory: Observat
 async def test_a_frame_is_not_lost_with_its_acknowledgement(
     observatory: Observatory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(LatissCamera, "EXPOSURE_MARGIN", 2 - DARK.exp_time)
+    monkeypatch.setattr(SalCamera, "EXPOSURE_MARGIN", 2 - DARK.exp_time)
     observatory.camera.trouble = "never acknowledges"
     assert await observatory.make_camera().take(DARK, GROUP_ID) == 2022092900001
 
@@ -331,7 +334,7 @@ async def test_a_frame_that_was_begun_can_be_had_after_a_stop(observatory: Obser
 async def test_an_image_that_was_never_read_out_does_not_hold_up_the_next(
     observatory: Observatory, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(CalibrationLatiss, "READOUT_TIMEOUT", 1.0)
+    monkeypatch.setattr(SalCamera, "READOUT_TIMEOUT", 1.0)
     camera = observatory.make_camera()
     # Given a camera that has begun an image before, and failed.
     await observatory.camera.evt_startIntegration.set_write(
@@ -378,10 +381,10 @@ async def test_the_filter_in_the_beam_counts_where_none_is_wanted(observatory: O
 
 
 async def test_a_position_may_be_reported_after_the_acknowledgement(observatory: Observatory) -> None:
-    # Given a wheel that was elsewhere before, as the queue of events tells.
+    # Given a wheel that was elsewhere before, as is in the queue of events.
     await observatory.set_up("filter: SDSSr_65mm")
     await observatory.set_up("filter: SDSSg_65mm")
-    observatory.spectrograph.tells_late = True
+    observatory.spectrograph.reports_late = True
     await observatory.set_up("{filter: SDSSr_65mm, grating: 1}")
     assert await positions(observatory) == ("SDSSr_65mm", "holo4_003")
 
@@ -395,19 +398,33 @@ async def test_a_position_may_be_reported_after_the_acknowledgement(observatory:
         ("grating", 9, "blue300lpmm_qn1 (slot 3)"),
     ],
 )
-async def test_an_unknown_filter_is_told_before_anything_moves(
+async def test_an_unknown_filter_is_reported_before_anything_moves(
     observatory: Observatory, key: str, value: int | str, known: str
 ) -> None:
     config = dataclasses.replace(parse("", LATISS), **{key: value})
-    camera = LatissCamera(observatory.latiss, config, observatory.watch)
+    camera = SalCamera(observatory.latiss, LATISS, config, observatory.watch)
     (problem,) = await camera.check()
-    assert problem.startswith(f"{key}: {value}: the spectrograph has no such {key}")
+    assert problem.startswith(f"{key}: {value}: ATSpectrograph does not have this {key}")
     assert known in problem
-    # Whoever asks for the Butler's name of it is told the same.
+    # The question for the Butler's name of it gets the same answer.
     with pytest.raises(CameraError) as error:
         await camera.physical_filter(config.series[-1])
     assert str(error.value) == problem
     assert observatory.spectrograph.moves == []
+
+
+@pytest.mark.parametrize(("wheels", "expected"), [((), ""), (("filter",), "SDSSr_65mm")])
+async def test_the_wheels_are_those_of_the_instrument(
+    observatory: Observatory, wheels: tuple[str, ...], expected: str
+) -> None:
+    # Given a camera with a grating selected that it does not have
+    observatory.instrument = dataclasses.replace(LATISS, wheels=wheels)
+    config = "{filter: SDSSr_65mm, grating: holo}"
+    # Then only its own wheels are checked, turned and named
+    assert await observatory.make_camera(config).check() == ()
+    assert await observatory.physical_filter(config) == expected
+    await observatory.set_up(config)
+    assert [wheel for wheel, *_ in observatory.spectrograph.moves] == list(wheels)
 
 
 async def test_two_unknown_names_are_two_problems(observatory: Observatory) -> None:
@@ -430,7 +447,7 @@ async def test_a_move_that_is_refused_is_a_camera_error(observatory: Observatory
         await observatory.set_up("filter: SDSSz")
 
 
-async def test_a_spectrograph_that_breaks_down_is_told_at_once(observatory: Observatory) -> None:
+async def test_a_spectrograph_that_breaks_down_is_reported_at_once(observatory: Observatory) -> None:
     observatory.spectrograph.breaks = True
     async with asyncio.timeout(TIMEOUT):
         with pytest.raises(CameraError) as error:
@@ -441,8 +458,8 @@ async def test_a_spectrograph_that_breaks_down_is_told_at_once(observatory: Obse
     )
 
 
-async def test_a_component_that_died_unheard_is_named(observatory: Observatory) -> None:
-    # Given one whose last word was that it is ENABLED.
+async def test_a_component_that_died_in_silence_is_named(observatory: Observatory) -> None:
+    # Given one that is ENABLED as far as was reported.
     observatory.watch = ComponentWatch(vars(observatory.latiss.rem).values(), heartbeat_timeout=1.5)
     observatory.header_service.heartbeat_interval = TIMEOUT
     problems: tuple[str, ...] = ()
@@ -474,8 +491,8 @@ async def test_components_that_are_not_enabled_are_named(observatory: Observator
 async def test_without_latiss_each_question_says_what_is_silent(own_topics: None, domain: Any) -> None:
     async with CalibrationLatiss(domain=domain, intended_usage=CalibrationUsages.Calibrations) as latiss:
         latiss.fast_timeout = SHORT
-        camera = LatissCamera(latiss, parse("", LATISS), ComponentWatch(vars(latiss.rem).values()))
+        camera = SalCamera(latiss, LATISS, parse("", LATISS), ComponentWatch(vars(latiss.rem).values()))
         (problem,) = await camera.check()
         assert "summary state for at" in problem
-        with pytest.raises(CameraError, match="ATSpectrograph does not tell which filter and grating it has"):
+        with pytest.raises(CameraError, match="ATSpectrograph does not report its filter and grating"):
             await camera.physical_filter(flats())

@@ -35,7 +35,7 @@ SHORT = 0.3
 class MockOcps(salobj.BaseCsc):
     """An OCPS whose jobs are called like their pipelines.
 
-    A command goes on until the test says how it is to `end`; results are
+    A command runs until the test sets how it `end`s; results are
     published by the test.
     """
 
@@ -77,7 +77,7 @@ class MockOcps(salobj.BaseCsc):
 
     async def do_abort_job(self, data: Any) -> None:
         if data.job_id == "gone":
-            raise salobj.ExpectedError("No such job")
+            raise salobj.ExpectedError("Job is unknown")
         self.aborted.append(data.job_id)
         await self.publish(data.job_id, 255)
 
@@ -143,7 +143,7 @@ async def test_a_result_may_come_before_its_jobs_acknowledgement(jobs: OcpsJobs)
 
 
 async def test_of_two_results_of_a_job_the_first_counts(jobs: OcpsJobs, ocps: MockOcps) -> None:
-    # Given that an aborted job is heard of twice: by its abortion, its end.
+    # Given that an aborted job has two results: of the abort, and of its end.
     await submit(jobs, "mine", "next")
     await ocps.publish("mine", 255)
     await ocps.publish("mine", 0)
@@ -199,7 +199,7 @@ async def test_a_job_that_the_ocps_loses_is_an_error_at_once(jobs: OcpsJobs, ocp
     async with asyncio.timeout(TIMEOUT):
         with pytest.raises(JobLostError, match=r"lost job lost: .*404 from the execution service"):
             await result
-    # The other job goes on.
+    # The other job runs on.
     await ocps.publish("other")
     assert (await jobs.result("other")).exit_code == 0
 
@@ -302,7 +302,7 @@ async def test_an_aborted_job_ends_with_its_own_exit_code(jobs: OcpsJobs, ocps: 
 
 
 async def test_an_abortion_that_is_refused_says_why(jobs: OcpsJobs) -> None:
-    with pytest.raises(ObservatoryError, match="No such job"):
+    with pytest.raises(ObservatoryError, match="Job is unknown"):
         await jobs.abort("gone")
 
 

@@ -28,12 +28,12 @@ DAY = 20220929
 FIRST, SECOND, THIRD = (DAY * 100_000 + i for i in (1, 2, 3))
 
 
-def obsid(exposure: int) -> str:
-    return f"AT_O_{DAY}_{exposure % 100_000:06d}"
+def obsid(exposure: int, prefix: str = LATISS.image_prefix) -> str:
+    return f"{prefix}_O_{DAY}_{exposure % 100_000:06d}"
 
 
 class MockOods(salobj.BaseCsc):
-    """An OODS that says what the test wants it to."""
+    """An OODS that publishes what the test wants."""
 
     version = "test"
     valid_simulation_modes = (0,)
@@ -83,12 +83,13 @@ def expect(ingest: OodsIngest, *exposures: int) -> None:
         ingest.expect(exposure)
 
 
-async def heard(remote: Any, exposure: int, sensor: str = "S00") -> None:
+async def received(remote: Any, image: int | str, sensor: str = "S00") -> None:
     """Wait until what was published of a frame has come through."""
+    name = image if isinstance(image, str) else obsid(image)
     async with asyncio.timeout(TIMEOUT):
         while True:
             data = remote.evt_imageInOODS.get()
-            if data is not None and (data.obsid, data.sensor) == (obsid(exposure), sensor):
+            if data is not None and (data.obsid, data.sensor) == (name, sensor):
                 return
             await asyncio.sleep(0.01)
 
@@ -126,7 +127,7 @@ async def test_images_of_others_are_not_taken_for_ours(remote: Any, oods: MockOo
     await oods.publish("")
     await oods.publish("../AT_O_20220929_000001.fits")
     await oods.publish(SECOND)
-    await heard(remote, SECOND)
+    await received(remote, SECOND)
     expect(ingest, FIRST, SECOND)
     assert await ingest.wait([FIRST, SECOND]) == IngestReport(missing=(FIRST,))
     assert raws.asked == [frozenset({FIRST})]
@@ -145,11 +146,12 @@ async def test_the_one_detector_goes_by_several_names(
 async def test_a_frame_is_ingested_once_all_its_detectors_are(remote: Any, oods: MockOods, raws: Any) -> None:
     # Given a run that processes two of a raft's nine detectors.
     ingest = make_ingest(remote, raws, SHORT, LSSTCOMCAM, (0, 4))
+    first, second = (obsid(exposure, LSSTCOMCAM.image_prefix) for exposure in (FIRST, SECOND))
     for sensor in ("S00", "S11"):
-        await oods.publish(FIRST, raft="R22", sensor=sensor)
+        await oods.publish(first, raft="R22", sensor=sensor)
     for sensor in ("S00", "S22"):
-        await oods.publish(SECOND, raft="R22", sensor=sensor)
-    await heard(remote, SECOND, "S22")
+        await oods.publish(second, raft="R22", sensor=sensor)
+    await received(remote, second, "S22")
     expect(ingest, FIRST, SECOND)
     assert await ingest.wait([FIRST, SECOND]) == IngestReport(missing=(SECOND,))
 
@@ -180,7 +182,7 @@ async def test_overdue_frames_are_looked_for_before_they_are_given_up(
     raws.present.add((SECOND, 0))
     ingest = make_ingest(remote, raws, timeout=SHORT)
     await oods.publish(THIRD)
-    await heard(remote, THIRD)
+    await received(remote, THIRD)
     expect(ingest, FIRST, SECOND, THIRD)
     report = await ingest.wait([FIRST, SECOND, THIRD])
     assert report == IngestReport(missing=(FIRST,), late=(SECOND,))
@@ -242,7 +244,7 @@ def test_each_frame_is_overdue_by_its_own_readout(raws: Any) -> None:
         remote = SimpleNamespace(salinfo=SimpleNamespace(name_index="ATOODS"), evt_imageInOODS=event)
         ingest = make_ingest(remote, raws, timeout=120, watch=Untroubled())
 
-        async def hear(exposure: int) -> None:
+        async def receive(exposure: int) -> None:
             await event.callback(
                 SimpleNamespace(obsid=obsid(exposure), raft="", sensor="", statusCode=0, description="")
             )
@@ -254,7 +256,7 @@ def test_each_frame_is_overdue_by_its_own_readout(raws: Any) -> None:
         report = asyncio.create_task(ingest.wait([FIRST, SECOND]))
         # When the second one comes 119 s after its readout, the first never.
         await asyncio.sleep(119)
-        await hear(SECOND)
+        await receive(SECOND)
         # Then each has had its own time, and no more.
         assert await report == IngestReport(missing=(FIRST,))
         assert loop.time() == 219
@@ -272,6 +274,8 @@ def test_each_frame_is_overdue_by_its_own_readout(raws: Any) -> None:
     ("name", "expected"),
     [
         ("AT_O_20220406_000007", 2022040600007),
+        # Another camera's image, as of the same time.
+        ("MC_O_20220406_000007", None),
         # Another controller's image, and a number that is no longer unique.
         ("AT_C_20220406_000007", None),
         ("AT_O_20220406_123456", None),
@@ -281,4 +285,4 @@ def test_each_frame_is_overdue_by_its_own_readout(raws: Any) -> None:
     ],
 )
 def test_exposure_ids_come_from_image_names(name: str, expected: int | None) -> None:
-    assert exposure_id(name) == expected
+    assert exposure_id(name, LATISS.image_prefix) == expected

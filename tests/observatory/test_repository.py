@@ -29,12 +29,10 @@ from lsst.ts.calibrationscripts.outcomes import Certification, Gain
 from lsst.ts.calibrationscripts.ports import ExposureRecord, ObservatoryError
 from lsst.ts.calibrationscripts.simulation.ccd import CcdModel
 from lsst.ts.calibrationscripts.simulation.products import PhotonTransferCurve
+from lsst.ts.calibrationscripts.simulation.raws import RawHeader, ingest_raw, write_raw
 from lsst.ts.calibrationscripts.simulation.repository import (
-    RawHeader,
     create_repository,
-    ingest_raw,
-    read_ccd,
-    write_raw,
+    read_focal_plane,
 )
 
 DAY = datetime.date(2022, 9, 29)
@@ -49,10 +47,10 @@ def repo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make a repository with two raws, which no test changes but by adding."""
     folder = tmp_path_factory.mktemp("repository")
     repo = folder / "repo"
-    create_repository(repo, scale=16)
-    ccd = read_ccd(repo)
+    create_repository(repo, LATISS, scale=16)
+    ccd = read_focal_plane(repo, LATISS).ccds[0]
     for i, exposure in enumerate(EXPOSURES):
-        ingest_raw(repo, make_raw(folder, ccd, exposure, 10 * i))
+        ingest_raw(repo, make_raw(folder, ccd, exposure, 10 * i), LATISS)
     return repo
 
 
@@ -63,7 +61,7 @@ def group_of(exposure: int) -> str:
 def make_raw(folder: Path, ccd: CcdModel, exposure: int, second: int) -> Path:
     begin = Time(datetime.datetime(DAY.year, DAY.month, DAY.day, 14, 0, second), scale="tai")
     obs_id = f"AT_O_{DAY:%Y%m%d}_{exposure % 100_000:06d}"
-    header = RawHeader(obs_id, "FLAT", 5.0, begin, begin, group_id=group_of(exposure))
+    header = RawHeader(LATISS, obs_id, "FLAT", 5.0, begin, begin, group_id=group_of(exposure))
     path = folder / f"{header.obs_id}.fits"
     write_raw(path, ccd.expose("FLAT", 5.0, exposure, "empty_1~empty_1"), header, ccd)
     return path

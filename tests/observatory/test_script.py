@@ -11,8 +11,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime
+import functools
 import logging
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,15 +23,24 @@ import yaml
 from leaks import no_tasks_left
 from lsst.daf.butler import Butler
 from lsst.ts.calibrationscripts.config import parse
+from lsst.ts.calibrationscripts.files.journal import FileJournal
 from lsst.ts.calibrationscripts.instruments import LATISS
-from lsst.ts.calibrationscripts.observatory import make_latiss_calibrations
+from lsst.ts.calibrationscripts.observatory import connection, script
 from lsst.ts.calibrationscripts.observatory.make_latiss_calibrations import MakeLatissCalibrations
-from lsst.ts.calibrationscripts.observatory.queue import LogMessage, QueuedScript, ScriptResult, run_script
+from lsst.ts.calibrationscripts.observatory.queue import (
+    LogMessage,
+    QueuedScript,
+    QueueHooks,
+    QueueOptions,
+    ScriptResult,
+    run_script,
+)
 from lsst.ts.calibrationscripts.observatory.sal import salobj
 from lsst.ts.calibrationscripts.outcomes import Outcome
 from lsst.ts.calibrationscripts.plan import make_plan
+from lsst.ts.calibrationscripts.record import RunRecord
 from lsst.ts.calibrationscripts.report import RunReport
-from lsst.ts.calibrationscripts.simulation.observatory import SimulatedObservatory
+from lsst.ts.calibrationscripts.simulation.observatory import SimulatedObservatory, SimulationSettings
 from named import BIAS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -51,7 +62,8 @@ async def observatory(
         no_tasks_left(),
         SimulatedObservatory(
             tmp_path_factory.mktemp("observatory"),
-            scale=32,
+            instrument=LATISS,
+            settings=SimulationSettings(scale=32),
             time_scale=0.005,
             day_obs=datetime.date(2022, 9, 29),
         ) as observatory,
@@ -60,7 +72,7 @@ async def observatory(
 
 
 class Run:
-    """A run of the script, and the talk with it."""
+    """A run of the script, and what it publishes."""
 
     def __init__(self, observatory: SimulatedObservatory, **config: Any) -> None:
         here = {"repo": str(observatory.repo), "ocps_log_path": observatory.ocps_log_path}
@@ -81,18 +93,18 @@ class Run:
         self.script = MakeLatissCalibrations(index=index)
         return self.script
 
-    def hear(self, message: LogMessage) -> None:
+    def on_message(self, message: LogMessage) -> None:
         if ": job " in message.text:
             self.job_has_started.set()
 
-    async def to_its_end(self, **kwargs: Any) -> ScriptResult:
+    async def to_its_end(self, on_paused: Any = None, **options: Any) -> ScriptResult:
         return await run_script(
             self.make_script,
             self.config,
             group_id=GROUP_ID,
             timeout=TIMEOUT,
-            on_message=self.hear,
-            **kwargs,
+            options=QueueOptions(**options),
+            hooks=QueueHooks(on_message=self.on_message, on_paused=on_paused),
         )
 
 
@@ -103,7 +115,7 @@ def texts(result: ScriptResult, level: int = logging.WARNING) -> str:
 # Configuration
 
 
-async def test_the_queue_is_told_what_is_planned(observatory: SimulatedObservatory) -> None:
+async def test_the_queue_learns_what_is_planned(observatory: SimulatedObservatory) -> None:
     run = Run(observatory, script_mode="FLAT", n_flat=3, exp_times_flat=15, filter="SDSSr_65mm")
     plan = make_plan(parse(run.config, LATISS), LATISS)
     async with QueuedScript(run.make_script) as queued:
@@ -118,7 +130,7 @@ async def test_the_queue_is_told_what_is_planned(observatory: SimulatedObservato
     assert run.script.report is None
 
 
-async def test_what_the_plan_has_to_say_is_in_the_log(observatory: SimulatedObservatory) -> None:
+async def test_the_notices_of_the_plan_are_in_the_log(observatory: SimulatedObservatory) -> None:
     run = Run(observatory, script_mode="FLAT", n_flat=2, exp_times_flat=[1, 2], background_task_timeout=5)
     async with QueuedScript(run.make_script) as queued:
         await queued.configure(run.config)
@@ -127,8 +139,32 @@ async def test_what_the_plan_has_to_say_is_in_the_log(observatory: SimulatedObse
                 await asyncio.sleep(0.01)
     notices = make_plan(parse(run.config, LATISS), LATISS).notices
     assert notices
-    (told,) = [message.text for message in queued.result().messages if "Expected end:" in message.text]
-    assert all(f"Note: {notice}" in told for notice in notices)
+    (logged,) = [message.text for message in queued.result().messages if "Expected end:" in message.text]
+    assert all(f"Note: {notice}" in logged for notice in notices)
+
+
+async def test_a_resumed_run_is_parsed_and_planned_once(
+    observatory: SimulatedObservatory, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # Given the journal of an earlier run in a folder of its own
+    earlier = RunRecord("20220929T140000-1", parse("script_mode: BIAS", LATISS).to_dict())
+    FileJournal(tmp_path, earlier.run_id).write(earlier)
+    calls: list[str] = []
+    for name, original in (("parse", parse), ("make_plan", make_plan)):
+        noted = functools.partial(noting, calls, original)
+        monkeypatch.setattr(script, name, noted)
+    # When the script is configured to resume it
+    run = Run(observatory)
+    run.config = yaml.safe_dump({"resume": earlier.run_id, "journal_dir": str(tmp_path)})
+    async with QueuedScript(run.make_script) as queued:
+        await queued.configure(run.config)
+        assert queued.result().metadata.nimages == 21
+    assert calls == ["parse", "make_plan"]
+
+
+def noting(calls: list[str], original: Any, *args: Any) -> Any:
+    calls.append(original.__name__)
+    return original(*args)
 
 
 async def test_a_bad_configuration_is_refused_with_every_problem(observatory: SimulatedObservatory) -> None:
@@ -138,12 +174,12 @@ async def test_a_bad_configuration_is_refused_with_every_problem(observatory: Si
     assert result.metadata is None
     for words in ("BIASES", "n_bias", "exp_time_dark", "did you mean exp_times_dark", "n_dark"):
         assert words in result.reason
-    # It is for the observer to mend: no traceback.
+    # It is for the observer to fix: no traceback.
     assert result.reason in texts(result, logging.ERROR)
     assert "".join(message.traceback for message in result.messages) == ""
 
 
-async def test_a_text_that_is_no_mapping_is_refused(observatory: SimulatedObservatory) -> None:
+async def test_a_text_that_is_not_a_mapping_is_refused(observatory: SimulatedObservatory) -> None:
     run = Run(observatory)
     run.config = "n_bias=3"
     result = await run.to_its_end()
@@ -151,10 +187,10 @@ async def test_a_text_that_is_no_mapping_is_refused(observatory: SimulatedObserv
     assert "n_bias: 3" in result.reason
 
 
-async def test_remotes_that_do_not_start_are_told(
+async def test_remotes_that_do_not_start_are_reported(
     observatory: SimulatedObservatory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(make_latiss_calibrations, "_START_TIMEOUT", 0.0)
+    monkeypatch.setattr(connection, "_START_TIMEOUT", 0.0)
     result = await Run(observatory).to_its_end()
     assert result.state == "CONFIGURE_FAILED"
     assert "SAL" in result.reason and "0 s" in result.reason
@@ -180,11 +216,11 @@ async def disabled(*cscs: Any) -> AsyncIterator[None]:
                 await remote.cmd_enable.start(timeout=TIMEOUT)
 
 
-async def test_all_that_is_in_the_way_is_told_before_the_first_exposure(
+async def test_every_problem_is_reported_before_the_first_exposure(
     observatory: SimulatedObservatory,
 ) -> None:
-    # Given two components that are DISABLED and a collection that is not
-    # there.
+    # Given two components that are DISABLED and a collection that does not
+    # exist.
     run = Run(observatory, script_mode="BIAS", input_collections_verify_bias="LATISS/calib/weekly")
     async with disabled(observatory.ocps, observatory.header_service):
         result = await run.to_its_end()
@@ -202,8 +238,8 @@ async def test_an_unknown_filter_is_refused_before_the_first_exposure(
     run = Run(observatory, script_mode="FLAT", filter="SDSSz")
     result = await run.to_its_end()
     assert result.state == "FAILED"
-    # Once, though two who ask for it are told.
-    assert "filter: SDSSz: the spectrograph has no such filter; write one of empty_1" in result.reason
+    # Once, though it is found in two places.
+    assert "filter: SDSSz: ATSpectrograph does not have this filter; write one of empty_1" in result.reason
     assert result.reason.count("filter: SDSSz") == 1
     assert run.report.exposures == {"FLAT": ()}
 
@@ -220,7 +256,7 @@ async def test_without_a_repository_nothing_begins(observatory: SimulatedObserva
 
 
 @pytest.mark.slow
-async def test_a_run_pauses_goes_on_and_ends_done(observatory: SimulatedObservatory) -> None:
+async def test_a_run_pauses_is_resumed_and_ends_done(observatory: SimulatedObservatory) -> None:
     run = Run(observatory, script_mode="BIAS", n_bias=4, program="BLOCK-T60", reason="daily", n_processes=1)
     at_pause: list[tuple[str, ...]] = []
 
@@ -229,7 +265,7 @@ async def test_a_run_pauses_goes_on_and_ends_done(observatory: SimulatedObservat
         await queued.resume()
 
     result = await run.to_its_end(pause_checkpoint="BIAS [23]/.*", on_paused=resume, block_id="BLOCK-T60")
-    # Then the operator has seen how far it was, and how it ended.
+    # Then the operator sees how far the run is, and how it ends.
     assert result.states == (
         *("UNCONFIGURED", "CONFIGURED", "RUNNING", "PAUSED", "RUNNING", "PAUSED"),
         *("RUNNING", "ENDING", "DONE"),
@@ -239,7 +275,7 @@ async def test_a_run_pauses_goes_on_and_ends_done(observatory: SimulatedObservat
     assert result.checkpoints[:5] == frames
     assert all(name.startswith("Processing, ") for name in result.checkpoints[5:])
 
-    # And the report tells what there is in the Butler.
+    # And the report has what is in the Butler.
     report = run.report
     assert report.state == "DONE" and report.complete, report
     assert len(report.exposures["BIAS"]) == 5 and report.discarded["BIAS"] == report.exposures["BIAS"][:1]
@@ -277,7 +313,7 @@ async def test_certifying_again_is_refused_before_the_first_exposure(
     # When the same is asked for again.
     second = Run(observatory, **config)
     result = await second.to_its_end()
-    # Then it says what to write instead, before anything is done.
+    # Then the message says what to write instead, before anything is done.
     assert result.state == "FAILED"
     for words in ("LATISS/calib/again has calibrations already (bias", "Write another calib_collection"):
         assert words in result.reason
@@ -306,7 +342,7 @@ async def test_a_stop_at_a_checkpoint_aborts_the_job_beside_it(observatory: Simu
 
     # When it is to stop at the second dark.
     result = await run.to_its_end(pause_checkpoint="DARK 1/.*", stop_checkpoint="DARK 2/.*", on_paused=resume)
-    # Then no job goes on, and the report says what has become of each stage.
+    # Then no job runs on, and the report has the outcome of each stage.
     assert result.states[-2:] == ("STOPPING", "STOPPED")
     assert run.report.state == "STOPPED"
     assert len(run.report.exposures["DARK"]) == 1
@@ -318,7 +354,7 @@ async def test_a_stop_at_a_checkpoint_aborts_the_job_beside_it(observatory: Simu
 @pytest.mark.slow
 async def test_a_stop_command_ends_a_run_within_seconds(observatory: SimulatedObservatory) -> None:
     run = Run(observatory, script_mode="BIAS", n_bias=2)
-    async with QueuedScript(run.make_script, on_message=run.hear) as queued:
+    async with QueuedScript(run.make_script, QueueHooks(on_message=run.on_message)) as queued:
         await queued.configure(run.config)
         running = asyncio.create_task(queued.run(GROUP_ID, timeout=TIMEOUT))
         await asyncio.wait_for(run.job_has_started.wait(), TIMEOUT)

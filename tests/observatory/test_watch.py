@@ -1,6 +1,6 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who waits for a component learns at once when it is lost."""
+"""The loss of a component ends the wait for it at once."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def remote(domain: Any, csc: SimulatedCsc) -> AsyncIterator[Any]:
 
 
 class Work:
-    """Something to wait for, which tells how it ended."""
+    """Something to wait for, which notes how it ended."""
 
     def __init__(self) -> None:
         self.begun = asyncio.Event()
@@ -109,7 +109,7 @@ async def test_who_is_lost_already_is_not_asked_for_work(csc: SimulatedCsc, remo
 
 
 async def test_silence_ends_the_wait_and_the_work(csc: SimulatedCsc, remote: Any) -> None:
-    # Given a component that dies without a word: its last state is ENABLED.
+    # Given a component that dies in silence: its last state is ENABLED.
     fall_silent(csc)
     await remote.evt_heartbeat.next(flush=True, timeout=TIMEOUT)
     watch = ComponentWatch([remote], heartbeat_timeout=SHORT)
@@ -163,7 +163,7 @@ async def test_a_component_may_come_back(csc: SimulatedCsc, remote: Any) -> None
 
 
 async def test_only_a_new_heartbeat_shows_that_it_is_back(csc: SimulatedCsc, remote: Any) -> None:
-    # Given one that was heard a moment ago, and is heard no more.
+    # Given one whose heartbeat came a moment ago, and stops.
     fall_silent(csc)
     await remote.evt_heartbeat.next(flush=True, timeout=TIMEOUT)
     watch = ComponentWatch([remote])

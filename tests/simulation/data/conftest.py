@@ -10,28 +10,28 @@ from pathlib import Path
 import pytest
 from astropy.time import Time, TimeDelta
 from lsst.daf.butler import Butler
-from lsst.ts.calibrationscripts.simulation.ccd import CcdModel
-from lsst.ts.calibrationscripts.simulation.instrument import physical_filter
+from lsst.ts.calibrationscripts.instruments import LATISS, Instrument
 from lsst.ts.calibrationscripts.simulation.observatory import PIPELINE_ENVIRONMENTS
-from lsst.ts.calibrationscripts.simulation.repository import (
-    RawHeader,
-    create_repository,
-    exposure_id_of,
-    ingest_raw,
-    read_ccd,
-    write_raw,
-)
+from lsst.ts.calibrationscripts.simulation.raws import RawHeader, ingest_raw, write_raw
+from lsst.ts.calibrationscripts.simulation.repository import create_repository, read_focal_plane
 
 DAY = "20261123"
 
 
 class Observatory:
-    """A repository, a CCD, and `pipetask` as the OCPS runs it."""
+    """A repository, CCDs, and `pipetask` as the OCPS runs it.
 
-    def __init__(self, root: Path, generation: str) -> None:
-        create_repository(root, generation=generation)
+    But for the list of installed packages, which takes long.
+    """
+
+    def __init__(
+        self, root: Path, generation: str, *, instrument: Instrument = LATISS, scale: int = 8
+    ) -> None:
+        create_repository(root, instrument, generation=generation, scale=scale)
         self.root = root
-        self.ccd: CcdModel = read_ccd(root)
+        self.instrument = instrument
+        self.ccds = read_focal_plane(root, instrument).ccds
+        self.ccd = self.ccds[0]
         self.butler = Butler.from_config(str(root), writeable=True)
         self._environment = PIPELINE_ENVIRONMENTS[generation]
         self._sequence = 0
@@ -48,23 +48,21 @@ class Observatory:
             self._sequence += 1
             begin = Time("2026-11-23T18:00:00", scale="tai") + TimeDelta(40.0 * self._sequence, format="sec")
             header = RawHeader(
+                instrument=self.instrument,
                 obs_id=f"AT_O_{DAY}_{self._sequence:06d}",
                 image_type=image_type,
                 exp_time=exp_time,
                 begin=begin,
                 end=begin + TimeDelta(exp_time, format="sec"),
-                filter_name=filter_name,
+                in_beam={"filter": filter_name},
                 reason="daily",
             )
-            raw = self.ccd.expose(
-                image_type,
-                exp_time * lamp,
-                exposure_id_of(header.obs_id),
-                physical_filter(filter_name, "empty_1"),
-            )
-            path = self.root.parent / f"{header.obs_id}.fits"
-            write_raw(path, raw, header, self.ccd)
-            ids.append(ingest_raw(self.butler, path))
+            for ccd in self.ccds.values():
+                raw = ccd.expose(image_type, exp_time * lamp, header.exposure_id, header.physical_filter)
+                path = self.root.parent / f"{header.obs_id}.fits"
+                write_raw(path, raw, header, ccd)
+                ingest_raw(self.butler, path, self.instrument)
+            ids.append(header.exposure_id)
         return ids
 
     def pipetask(
@@ -74,9 +72,21 @@ class Observatory:
         from lsst.ctrl.mpexec.cli.pipetask import cli
         from lsst.daf.butler.cli.utils import LogCliRunner
 
-        query = f"instrument='LATISS' AND detector IN (0) AND exposure IN ({', '.join(map(str, exposures))})"
+        detectors, ids = (", ".join(map(str, ids)) for ids in (self.ccds, exposures))
+        name = self.instrument.name
+        query = f"instrument='{name}' AND detector IN ({detectors}) AND exposure IN ({ids})"
         arguments = ["run", "-p", pipeline, "-b", str(self.root), "-o", f"u/ocps/{job}"]
-        arguments += ["-i", "LATISS/raw/all", "-j", "1", "-i", inputs, "--register-dataset-types", *options]
+        arguments += [
+            "-i",
+            self.instrument.raw_collection,
+            "-j",
+            "1",
+            "-i",
+            inputs,
+            "--register-dataset-types",
+            "--no-versions",
+            *options,
+        ]
         arguments += ["--output-run", f"u/ocps/{job}/run", "-d", query]
         result = LogCliRunner().invoke(cli, arguments, env=self._environment)
         return result.exit_code, f"{result.output}\n{result.exception!r}"

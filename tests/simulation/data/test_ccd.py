@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from lsst.ts.calibrationscripts.instruments import LATISS
 from lsst.ts.calibrationscripts.simulation.ccd import ADC_MAX, CcdModel
-from lsst.ts.calibrationscripts.simulation.exposure import AMP_NAMES
 
 
 @pytest.fixture(scope="module")
 def ccd() -> CcdModel:
-    return CcdModel(scale=8, seed=1)
+    return CcdModel(LATISS.detectors[0], scale=8, seed=1)
 
 
 def segments(ccd: CcdModel, raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -22,9 +22,9 @@ def segments(ccd: CcdModel, raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_the_full_detector_has_the_geometry_of_an_itl_ccd() -> None:
-    detector = CcdModel(scale=1).detector
+    detector = CcdModel(LATISS.detectors[0], scale=1).detector
     assert detector.shape == (4000, 4072)
-    assert [amplifier.name for amplifier in detector] == list(AMP_NAMES)
+    assert [amplifier.name for amplifier in detector] == list(LATISS.detectors[0].amplifiers)
     assert len(detector) == 16
     assert detector.name == "RXX_S00"
 
@@ -40,15 +40,19 @@ def test_a_smaller_detector_keeps_its_amplifiers(ccd: CcdModel) -> None:
 @pytest.mark.parametrize("scale", [0, 65])
 def test_a_scale_without_pixels_is_refused(scale: int) -> None:
     with pytest.raises(ValueError, match="scale"):
-        CcdModel(scale=scale)
+        CcdModel(LATISS.detectors[0], scale=scale)
 
 
 def test_the_same_exposure_gives_the_same_image_again(ccd: CcdModel) -> None:
     first = ccd.expose("FLAT", 5, 2026112300007)
     assert first.dtype == np.int32
-    assert np.array_equal(first, CcdModel(scale=8, seed=1).expose("flat", 5, 2026112300007))
+    assert np.array_equal(
+        first, CcdModel(LATISS.detectors[0], scale=8, seed=1).expose("flat", 5, 2026112300007)
+    )
     assert not np.array_equal(first, ccd.expose("FLAT", 5, 2026112300008))
-    assert not np.array_equal(first, CcdModel(scale=8, seed=2).expose("FLAT", 5, 2026112300007))
+    assert not np.array_equal(
+        first, CcdModel(LATISS.detectors[0], scale=8, seed=2).expose("FLAT", 5, 2026112300007)
+    )
 
 
 def test_a_bias_shows_levels_and_read_noise(ccd: CcdModel) -> None:

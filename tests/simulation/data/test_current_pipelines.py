@@ -57,7 +57,7 @@ def test_three_exposures_of_each_type_make_calibrations_that_pass(current_observ
     inputs = f"LATISS/calib/few,{REFERENCES}"
 
     # Given few biases and darks, when they are combined and certified, then
-    # they pass: noise that is too low is no failure any more.
+    # they pass: noise that is too low is not a failure.
     for product, times in ((Product.BIAS, [0.0] * 3), (Product.DARK, [1.0] * 3)):
         exposures = observatory.take(product, times)
         made = generate(observatory, product, exposures, inputs)

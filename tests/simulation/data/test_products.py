@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from lsst.ts.calibrationscripts.instruments import LATISS
 from lsst.ts.calibrationscripts.simulation.ccd import CcdModel
 from lsst.ts.calibrationscripts.simulation.exposure import Exposure
 from lsst.ts.calibrationscripts.simulation.products import Box, Defects, PhotonTransferCurve
@@ -15,7 +16,7 @@ from lsst.ts.calibrationscripts.simulation.products import Box, Defects, PhotonT
 
 @pytest.fixture
 def exposure() -> Exposure:
-    detector = CcdModel(scale=32).detector
+    detector = CcdModel(LATISS.detectors[0], scale=32).detector
     array = np.arange(np.prod(detector.shape), dtype=np.float32).reshape(detector.shape)
     return Exposure(array, detector.to_metadata() | {"EXPTIME": 5.0, "OBSNOTE": ""})
 

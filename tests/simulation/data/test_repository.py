@@ -11,16 +11,19 @@ import pytest
 from astropy.time import Time
 from lsst.daf.butler import Butler
 from lsst.daf.butler.registry import ConflictingDefinitionError
-from lsst.ts.calibrationscripts.simulation.observatory import SimulatedObservatory, WorkFolderError
+from lsst.ts.calibrationscripts.instruments import LATISS
+from lsst.ts.calibrationscripts.simulation.observatory import (
+    SimulatedObservatory,
+    SimulationSettings,
+    WorkFolderError,
+)
+from lsst.ts.calibrationscripts.simulation.raws import RawHeader, exposure_id_of, ingest_raw, write_raw
 from lsst.ts.calibrationscripts.simulation.repository import (
-    RawHeader,
+    RepositoryKind,
     create_repository,
-    exposure_id_of,
-    ingest_raw,
     is_repository,
-    read_ccd,
-    read_generation,
-    write_raw,
+    read_focal_plane,
+    read_kind,
 )
 
 from .conftest import Observatory
@@ -30,40 +33,45 @@ NOW = Time("2026-11-23T18:00:00", scale="tai")
 
 def write(observatory: Observatory, path: Path, obs_id: str) -> Path:
     ccd = observatory.ccd
-    write_raw(path, ccd.expose("BIAS", 0, 1), RawHeader(obs_id, "BIAS", 0.0, NOW, NOW), ccd)
+    write_raw(path, ccd.expose("BIAS", 0, 1), RawHeader(LATISS, obs_id, "BIAS", 0.0, NOW, NOW), ccd)
     return path
 
 
 def test_an_image_name_stands_for_an_exposure_id() -> None:
-    assert exposure_id_of("AT_O_20220406_000007") == 2022040600007
+    assert exposure_id_of("AT_O_20220406_000007", LATISS) == 2022040600007
 
 
 @pytest.mark.parametrize("obs_id", ["AT_O_20220406_7", "MC_O_20220406_000007", "AT_O_20220406_100000", ""])
-def test_what_is_no_image_name_is_refused(obs_id: str) -> None:
-    with pytest.raises(ValueError, match="no image name"):
-        exposure_id_of(obs_id)
+def test_other_image_names_are_refused(obs_id: str) -> None:
+    with pytest.raises(ValueError, match="not an image name"):
+        exposure_id_of(obs_id, LATISS)
 
 
 def test_a_repository_remembers_what_it_is_for(tmp_path: Path) -> None:
     root = tmp_path / "repo"
     assert not is_repository(root)
-    create_repository(root, scale=32, seed=5, generation="current", reference_collection="LATISS/calib/other")
+    create_repository(
+        root, LATISS, scale=32, seed=5, generation="current", reference_collection="LATISS/calib/other"
+    )
     assert is_repository(root)
-    assert (read_ccd(root).scale, read_ccd(root).seed) == (32, 5)
-    assert read_generation(root) == "current"
+    assert read_kind(root) == RepositoryKind("LATISS", 32, 5, "current")
+    focal_plane = read_focal_plane(root, LATISS)
+    assert (focal_plane.scale, focal_plane.seed) == (32, 5)
     with Butler.from_config(str(root)) as butler:
         assert butler.query_datasets("bias", collections="LATISS/calib/other", find_first=False)
     with pytest.raises(FileExistsError):
-        create_repository(root)
+        create_repository(root, LATISS)
 
 
 @pytest.mark.parametrize(("made", "wanted"), [("procedure", "current"), ("current", "procedure")])
 async def test_a_work_folder_belongs_to_one_generation(
     topics: None, tmp_path: Path, made: str, wanted: str
 ) -> None:
-    create_repository(tmp_path / "repo", scale=32, generation=made)
+    create_repository(tmp_path / "repo", LATISS, scale=32, generation=made)
     with pytest.raises(WorkFolderError) as refusal:
-        async with SimulatedObservatory(tmp_path, generation=wanted):
+        async with SimulatedObservatory(
+            tmp_path, instrument=LATISS, settings=SimulationSettings(generation=wanted)
+        ):
             pass
     for part in (
         f"pipeline_generation: {wanted}",
@@ -73,9 +81,9 @@ async def test_a_work_folder_belongs_to_one_generation(
         assert part in str(refusal.value)
 
 
-def test_an_unknown_generation_is_refused(tmp_path: Path) -> None:
+def test_an_unknown_generation_is_refused() -> None:
     with pytest.raises(ValueError, match="'2022' is none of procedure, current"):
-        SimulatedObservatory(tmp_path, generation="2022")
+        SimulationSettings(generation="2022")
 
 
 def test_every_product_has_a_reference_for_a_new_exposure(observatory: Observatory) -> None:
@@ -112,21 +120,21 @@ def test_an_ingested_exposure_is_known_with_its_header(observatory: Observatory)
 
 def test_ingest_moves_the_file_and_needs_no_butler(observatory: Observatory, tmp_path: Path) -> None:
     path = write(observatory, tmp_path / "raw.fits", "AT_O_20261122_000001")
-    assert ingest_raw(observatory.root, path) == 2026112200001
+    assert ingest_raw(observatory.root, path, LATISS) == 2026112200001
     assert not path.exists()
 
 
 def test_an_exposure_is_ingested_once(observatory: Observatory, tmp_path: Path) -> None:
-    ingest_raw(observatory.butler, write(observatory, tmp_path / "a.fits", "AT_O_20261122_000002"))
+    ingest_raw(observatory.butler, write(observatory, tmp_path / "a.fits", "AT_O_20261122_000002"), LATISS)
     again = write(observatory, tmp_path / "b.fits", "AT_O_20261122_000002")
     with pytest.raises(ConflictingDefinitionError):
-        ingest_raw(observatory.butler, again)
+        ingest_raw(observatory.butler, again, LATISS)
     assert again.exists()
 
 
-def test_what_is_no_raw_is_not_ingested(observatory: Observatory, tmp_path: Path) -> None:
+def test_other_files_are_not_ingested(observatory: Observatory, tmp_path: Path) -> None:
     from astropy.io import fits
 
     fits.PrimaryHDU(np.zeros((2, 2), np.int32)).writeto(tmp_path / "other.fits")
-    with pytest.raises(ValueError, match="no raw image"):
-        ingest_raw(observatory.butler, tmp_path / "other.fits")
+    with pytest.raises(ValueError, match="not a raw image"):
+        ingest_raw(observatory.butler, tmp_path / "other.fits", LATISS)

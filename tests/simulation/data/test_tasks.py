@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from lsst.pex.config import FieldValidationError
+from lsst.ts.calibrationscripts.instruments import LATISS
 from lsst.ts.calibrationscripts.simulation.ccd import CcdModel
 from lsst.ts.calibrationscripts.simulation.exposure import Exposure
 from lsst.ts.calibrationscripts.simulation.products import Box, Defects, PhotonTransferCurve
@@ -24,7 +25,7 @@ from lsst.ts.calibrationscripts.simulation.tasks.verify import (
 
 @pytest.fixture(scope="module")
 def ccd() -> CcdModel:
-    return CcdModel(scale=8, seed=3)
+    return CcdModel(LATISS.detectors[0], scale=8, seed=3)
 
 
 def raw(ccd: CcdModel, image_type: str, exp_time: float, exposure_id: int = 1) -> Exposure:
@@ -108,7 +109,7 @@ def test_nominal_read_noise_passes(ccd: CcdModel) -> None:
     (np.sqrt(2 / 3), False, set()),
     (np.sqrt(19 / 20), True, set()),
 ])  # fmt: skip
-def test_noise_is_held_against_the_nominal_one(
+def test_noise_is_compared_with_the_nominal_one(
     ccd: CcdModel, noise: float, two_sided: bool, failed: set[str]
 ) -> None:
     config = VerifyReadNoiseConfig()
@@ -138,7 +139,7 @@ def test_an_amplifier_without_pixels_fails_processing(ccd: CcdModel) -> None:
     assert outcome["C00"]["SUCCESS"]
 
 
-def test_a_flat_is_held_against_poisson_noise_and_its_scatter(ccd: CcdModel) -> None:
+def test_a_flat_is_compared_with_poisson_noise_and_its_scatter(ccd: CcdModel) -> None:
     rng = np.random.default_rng(6)
     metadata = ccd.detector.to_metadata() | {"OVERSCAN": 0}
     array = rng.normal(20_000.0, 0.9 * np.sqrt(20_000.0), ccd.detector.shape)

@@ -1,6 +1,6 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The trees of pipelines, against what the product expects of each."""
+"""The trees of pipelines have what the product expects."""
 
 from __future__ import annotations
 

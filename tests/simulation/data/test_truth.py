@@ -1,6 +1,6 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What both generations of pipelines measure, against the CCD's truth."""
+"""Measurements of both generations of pipelines, and the CCD's truth."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_a_photon_transfer_curve_is_true(
     assert abs(np.median(errors(curve.noise, truth.read_noise))) < 0.02
     assert curve.rawExpTimes["C00"] == list(times)
     assert curve.inputExpIdPairs["C00"] == list(zip(exposures[::2], exposures[1::2], strict=True))
-    # Pairs that saturate lie beyond the turn-off, and only they.
+    # Only pairs that saturate are above the turn-off.
     assert curve.expIdMask["C00"] == [FLAT_FLUX * time < truth.full_well for time in times]
     assert curve.ptcTurnoff["C00"] * truth.gain["C00"] < truth.full_well
 

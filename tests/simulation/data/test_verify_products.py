@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from lsst.ts.calibrationscripts.instruments import LATISS
 from lsst.ts.calibrationscripts.simulation.ccd import CcdModel
 from lsst.ts.calibrationscripts.simulation.exposure import Exposure
 from lsst.ts.calibrationscripts.simulation.products import PhotonTransferCurve
@@ -31,7 +32,7 @@ class Raw:
 
 @pytest.fixture(scope="module")
 def ccd() -> CcdModel:
-    return CcdModel(scale=8, seed=3)
+    return CcdModel(LATISS.detectors[0], scale=8, seed=3)
 
 
 @pytest.fixture

@@ -1,11 +1,10 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Exposures travel from takeImages to the Butler through SAL."""
+"""Exposures from takeImages to the Butler, through SAL."""
 
 from __future__ import annotations
 
 import asyncio
-import datetime
 import itertools
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -14,15 +13,17 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from lsst.daf.butler import Butler
+from lsst.ts.calibrationscripts.instruments import LATISS as CAMERA
 from lsst.ts.calibrationscripts.observatory.sal import LATISS, salobj
-from lsst.ts.calibrationscripts.simulation.ccd import CcdModel
-from lsst.ts.calibrationscripts.simulation.cscs import AtCameraCsc, AtOodsCsc, AtSpectrographCsc
-from lsst.ts.calibrationscripts.simulation.cscs.atcamera import CameraErrorCode
-from lsst.ts.calibrationscripts.simulation.observatory import SimulatedObservatory
-from lsst.ts.calibrationscripts.simulation.repository import create_repository
+from lsst.ts.calibrationscripts.simulation.ccd import FocalPlane
+from lsst.ts.calibrationscripts.simulation.cscs import CameraCsc, ObservingDay, OodsCsc, SpectrographCsc
+from lsst.ts.calibrationscripts.simulation.cscs.camera import CameraErrorCode
+from lsst.ts.calibrationscripts.simulation.observatory import SimulatedObservatory, SimulationSettings
+from lsst.ts.calibrationscripts.simulation.raws import RawFiles
 from reports import reported
 
-DAY_OBS = datetime.date(2022, 9, 29)
+from .conftest import DAY_OBS, NoRunner
+
 TIMEOUT = 30.0
 GROUP = "2022-09-29T14:00:00.721#1"
 
@@ -35,7 +36,7 @@ async def refuse(command: Any, says: str, **fields: Any) -> None:
 
 
 class TestObservatory:
-    """What a client sees of all CSCs together."""
+    """All CSCs together, as a client sees them."""
 
     pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -55,7 +56,7 @@ class TestObservatory:
     async def test_all_components_are_enabled(self, latiss: Any) -> None:
         await latiss.assert_all_enabled("all of LATISS")
 
-    async def test_exposures_arrive_in_the_butler_with_what_is_known_of_them(
+    async def test_exposures_are_in_the_butler_with_their_records(
         self, observatory: SimulatedObservatory, latiss: Any, oods: Any
     ) -> None:
         # Given a filter and a grating.
@@ -64,11 +65,11 @@ class TestObservatory:
         await reported(latiss.rem.atspectrograph.evt_reportedDisperserPosition, name="holo4_003")
 
         # When a flat and two darks are taken.
-        told = {"group_id": GROUP, "reason": "daily", "program": "CALIB", "note": "a note"}
-        ids = await latiss.take_imgtype("FLAT", 5.0, 1, **told)
-        ids += await latiss.take_imgtype("DARK", 30.0, 2, **told)
+        fields = {"group_id": GROUP, "reason": "daily", "program": "CALIB", "note": "a note"}
+        ids = await latiss.take_imgtype("FLAT", 5.0, 1, **fields)
+        ids += await latiss.take_imgtype("DARK", 30.0, 2, **fields)
 
-        # Then they follow each other, and the OODS says that it has them.
+        # Then their ids are consecutive, and the OODS announces each.
         assert [exposure - ids[0] for exposure in ids] == [0, 1, 2]
         assert ids[0] // 100_000 == 20220929
         for exposure in ids:
@@ -77,7 +78,7 @@ class TestObservatory:
             assert (data.camera, data.raft, data.sensor) == ("LATISS", "RXX", "S00")
             assert (data.statusCode, data.description) == (0, "file ingested")
 
-        # And the Butler knows them as they were taken.
+        # And the Butler has them as they were taken.
         with Butler.from_config(str(observatory.repo)) as butler:
             records = [self.record(butler, exposure) for exposure in ids]
             raw = butler.get(
@@ -90,7 +91,7 @@ class TestObservatory:
         assert {record.observation_reason for record in records} == {"daily"}
         assert {record.science_program for record in records} == {"CALIB"}
         assert raw.metadata["OBSNOTE"] == "a note"
-        # In simulated time: each begins when the one before is read out.
+        # In simulated time, each begins when the one before is read out.
         spans = [record.timespan for record in records]
         assert [round((s.end - s.begin).sec, 6) for s in spans] == [5.0, 30.0, 30.0]
         gaps = [(b.begin - a.end).sec for a, b in itertools.pairwise(spans)]
@@ -101,7 +102,7 @@ class TestObservatory:
     def record(butler: Butler, exposure: int) -> Any:
         return butler.registry.expandDataId(instrument="LATISS", exposure=exposure).records["exposure"]
 
-    async def test_oods_speaks_only_when_the_butler_has_the_image(
+    async def test_oods_announces_an_image_only_when_the_butler_has_it(
         self, observatory: SimulatedObservatory, latiss: Any, oods: Any
     ) -> None:
         found: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
@@ -153,7 +154,7 @@ class TestObservatory:
         ):
             await refuse(camera.cmd_takeImages, says, **{"numImages": 1, "expTime": 0.0, **fields})
 
-    async def test_last_image_and_idle_camera_are_known_to_who_comes_late(
+    async def test_late_client_gets_the_last_image_and_the_idle_camera(
         self, observatory: SimulatedObservatory
     ) -> None:
         topics = ["startIntegration", "endReadout", "ccsCommandState"]
@@ -170,7 +171,7 @@ class TestSpectrograph:
     @pytest_asyncio.fixture
     async def spectrograph(self, topics: None) -> AsyncIterator[Any]:
         async with (
-            AtSpectrographCsc(time_scale=0.0),
+            SpectrographCsc(CAMERA, time_scale=0.0),
             salobj.Domain() as domain,
             salobj.Remote(domain, "ATSpectrograph") as remote,
         ):
@@ -191,7 +192,7 @@ class TestSpectrograph:
         assert "SDSSr_65mm" in [name.strip() for name in settings.filterNames.split(",")]
         assert "holo4_003" in [name.strip() for name in settings.gratingNames.split(",")]
 
-    async def test_what_is_not_there_is_refused(self, spectrograph: Any) -> None:
+    async def test_unknown_slots_are_refused(self, spectrograph: Any) -> None:
         await refuse(spectrograph.cmd_changeFilter, "Invalid filter name 'SDSSz'", filter=0, name="SDSSz")
         await refuse(spectrograph.cmd_changeFilter, "Invalid filter id 9", filter=9, name="")
         await refuse(spectrograph.cmd_changeDisperser, "give one", disperser=1, name="holo4_003")
@@ -203,13 +204,14 @@ class TestSpectrograph:
 
 
 class TestOods:
-    async def test_image_that_cannot_be_ingested_is_told(self, topics: None, tmp_path: Path) -> None:
-        # Given a file that is no image, announced by the header service.
-        await asyncio.to_thread(create_repository, tmp_path / "repo", scale=32)
+    async def test_image_that_cannot_be_ingested_is_reported(
+        self, topics: None, workdir: Path, tmp_path: Path
+    ) -> None:
+        # Given a file that is not an image, announced by the header service.
         path = tmp_path / "AT_O_20220929_000001.fits"
-        path.write_text("no FITS file")
+        path.write_text("not a FITS file")
         async with (
-            AtOodsCsc(repo=tmp_path / "repo"),
+            OodsCsc(repo=workdir / "repo", files=RawFiles(tmp_path / "staging", CAMERA)),
             salobj.Controller("ATHeaderService") as header_service,
             salobj.Domain() as domain,
             salobj.Remote(domain, "ATOODS", include=["imageInOODS"]) as remote,
@@ -224,8 +226,13 @@ class TestOods:
 
 class TestCamera:
     @staticmethod
-    def camera(staging: Path, time_scale: float) -> AtCameraCsc:
-        return AtCameraCsc(ccd=CcdModel(scale=32), staging=staging, day_obs=DAY_OBS, time_scale=time_scale)
+    def camera(staging: Path, time_scale: float) -> CameraCsc:
+        return CameraCsc(
+            focal_plane=FocalPlane(CAMERA, scale=32),
+            files=RawFiles(staging, CAMERA),
+            day=ObservingDay(DAY_OBS),
+            time_scale=time_scale,
+        )
 
     async def test_image_that_cannot_be_written_is_a_fault(self, topics: None, tmp_path: Path) -> None:
         async with (
@@ -245,7 +252,7 @@ class TestCamera:
         assert "AT_O_20220929_000001 could not be written" in error.errorReport
         assert state.summaryState == salobj.State.FAULT
 
-    async def test_camera_can_be_closed_in_the_midst_of_a_readout(self, topics: None, tmp_path: Path) -> None:
+    async def test_camera_can_be_closed_during_a_readout(self, topics: None, tmp_path: Path) -> None:
         # Given a camera that would need two seconds to read out.
         async with (
             self.camera(tmp_path, 1.0),
@@ -255,21 +262,25 @@ class TestCamera:
             await remote.cmd_takeImages.set_start(numImages=1, keyValueMap="imageType: BIAS", timeout=TIMEOUT)
             last = await remote.evt_endReadout.aget(timeout=TIMEOUT)
 
-        # Then the command is done before the readout, which is given up.
+        # Then the command is done before the readout, which is cancelled.
         assert last.imageNumber == 0
 
 
-async def test_observatory_goes_on_where_it_stopped(topics: None, tmp_path: Path) -> None:
-    async def expose(**kwargs: Any) -> tuple[int, Any]:
+async def test_observatory_continues_where_it_stopped(topics: None, tmp_path: Path) -> None:
+    async def expose(scale: int | None = None) -> tuple[int, Any]:
+        observatory = SimulatedObservatory(
+            tmp_path, instrument=CAMERA, settings=SimulationSettings(scale), day_obs=DAY_OBS
+        )
+        observatory.runner = NoRunner()  # type: ignore[assignment]
         async with (
-            SimulatedObservatory(tmp_path, day_obs=DAY_OBS, **kwargs) as observatory,
+            observatory,
             salobj.Domain() as domain,
             LATISS(domain) as latiss,
             salobj.Remote(domain, "ATOODS", include=["imageInOODS"], evt_max_history=0) as oods,
         ):
             (exposure,) = await latiss.take_imgtype("DARK", 20.0, 1)
             await oods.evt_imageInOODS.next(flush=False, timeout=TIMEOUT)
-            assert observatory.ccd.scale == 32
+            assert observatory.focal_plane.scale == 32
         with Butler.from_config(str(tmp_path / "repo")) as butler:
             return exposure, TestObservatory.record(butler, exposure).timespan
 
@@ -279,7 +290,7 @@ async def test_observatory_goes_on_where_it_stopped(topics: None, tmp_path: Path
     # When the same folder is used again, its own scale is taken.
     second, second_span = await expose()
 
-    # Then counter and clock go on; another scale is refused.
+    # Then counter and clock continue; another scale is refused.
     assert (first, second) == (2022092900001, 2022092900002)
     assert (second_span.begin - first_span.end).sec == pytest.approx(2.0)
     with pytest.raises(ValueError, match="was made with 32"):

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime
 import json
 import signal
 import sqlite3
@@ -22,6 +21,7 @@ import pytest_asyncio
 from click.testing import CliRunner
 from lsst.daf.butler import Butler, CollectionType, MissingCollectionError, Timespan
 from lsst.ts.calibrationscripts.cli import main
+from lsst.ts.calibrationscripts.instruments import LATISS
 from lsst.ts.calibrationscripts.observatory.sal import salobj
 from lsst.ts.calibrationscripts.simulation.faults import FAULTS, Fault, parse_fault
 from lsst.ts.calibrationscripts.simulation.faults.ocps import OcpsReorders
@@ -31,17 +31,18 @@ from lsst.ts.calibrationscripts.simulation.instrument import FILTERS
 from lsst.ts.calibrationscripts.simulation.observatory import SimulatedObservatory
 from reports import reported
 
-DAY_OBS = datetime.date(2022, 9, 29)
+from .conftest import DAY_OBS, NoRunner
+
 TIMEOUT = 60.0
-"""Longest wait for what comes (s)."""
+"""Longest wait for an event (s)."""
 
 MOMENT = 0.3
-"""Wait for what must not come (s)."""
+"""Wait for an event that must not come (s)."""
 
 CALIB = "LATISS/calib/daily"
 BIAS = "${CP_PIPE_DIR}/pipelines/LATISS/cpBias.yaml"
 EMPTY = "description: no task\ntasks: {}\n"
-"""A pipeline that `pipetask` gives up within a moment, with exit code 1."""
+"""A pipeline that `pipetask` refuses immediately, with exit code 1."""
 
 
 def image(number: int) -> str:
@@ -49,7 +50,7 @@ def image(number: int) -> str:
 
 
 class Client:
-    """Takes images and submits jobs, and writes down all that it hears."""
+    """Takes images, submits jobs, and records all events."""
 
     def __init__(self, observatory: SimulatedObservatory, remotes: Any) -> None:
         self.observatory = observatory
@@ -63,6 +64,14 @@ class Client:
     @property
     def staged(self) -> list[str]:
         return sorted(path.stem for path in self.observatory.staging.glob("*.fits"))
+
+    async def stages(self, images: list[str]) -> None:
+        """Wait for images in the staging folder."""
+        for _ in range(1000):
+            if self.staged == images:
+                return
+            await asyncio.sleep(TIMEOUT / 1000)
+        raise AssertionError(f"{self.staged} are staged, not {images}")
 
     def ingested(self) -> list[str]:
         with Butler.from_config(str(self.observatory.repo)) as butler:
@@ -127,15 +136,14 @@ def make(faults: tuple[str | Fault, ...]) -> list[Fault]:
 
 
 @pytest.fixture
-def sky(topics: None, tmp_path: Path) -> Sky:
-    """Make observatories in one folder, with faults."""
+def sky(topics: None, workdir: Path) -> Sky:
+    """Make observatories in one folder, with faults, that get no jobs."""
 
     @contextlib.asynccontextmanager
     async def sky(*faults: str | Fault) -> AsyncIterator[Client]:
-        async with (
-            SimulatedObservatory(tmp_path, scale=32, day_obs=DAY_OBS, faults=make(faults)) as observatory,
-            connect(observatory) as client,
-        ):
+        observatory = SimulatedObservatory(workdir, instrument=LATISS, day_obs=DAY_OBS, faults=make(faults))
+        observatory.runner = NoRunner()  # type: ignore[assignment]
+        async with observatory, connect(observatory) as client:
             yield client
 
     return sky
@@ -143,7 +151,7 @@ def sky(topics: None, tmp_path: Path) -> Sky:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def shared_sky(observatory: SimulatedObservatory) -> Sky:
-    """Give the module's observatory faults for a time, which is faster."""
+    """Give the module's observatory faults, which is faster."""
 
     @contextlib.asynccontextmanager
     async def sky(*faults: str | Fault) -> AsyncIterator[Client]:
@@ -185,7 +193,7 @@ class TestNames:
             ("job-fails:second", "the job it strikes"),
         ],
     )
-    def test_what_is_no_fault_is_refused(self, text: str, says: str) -> None:
+    def test_unknown_faults_are_refused(self, text: str, says: str) -> None:
         with pytest.raises(ValueError, match=text) as caught:
             parse_fault(text)
         assert says in str(caught.value)
@@ -202,7 +210,7 @@ class TestCommandLine:
             )
 
     @pytest.mark.parametrize("text", ["camera-falt", "camera-fault:never"])
-    def test_what_is_no_fault_is_told_on_stderr(self, text: str, tmp_path: Path) -> None:
+    def test_unknown_faults_are_reported_on_stderr(self, text: str, tmp_path: Path) -> None:
         result = CliRunner().invoke(main, ["simulate", "--fault", text, "--workdir", str(tmp_path / "w")])
         assert result.exit_code == 2
         assert result.stderr.startswith(f"--fault '{text}': ")
@@ -222,7 +230,7 @@ class TestCamera:
             await client.hear(lambda: client.images == [(image(1), 0)])
             assert client.staged == []
 
-        # And another observatory in the same folder has a sound camera.
+        # And another observatory in the same folder works.
         async with sky() as client:
             await client.take()
             await client.hear(lambda: client.images == [(image(2), 0)])
@@ -241,7 +249,7 @@ class TestCamera:
             with pytest.raises(TimeoutError):
                 await client.camera.evt_heartbeat.next(flush=True, timeout=MOMENT)
 
-    async def test_readout_that_never_ends_keeps_the_next_image_waiting(self, sky: Sky) -> None:
+    async def test_readout_that_never_ends_delays_the_next_image(self, sky: Sky) -> None:
         async with sky("readout-never-ends:2") as client:
             await client.take(2)
             ack = await client.camera.cmd_takeImages.set_start(
@@ -261,7 +269,7 @@ class TestCamera:
 class TestSpectrograph:
     pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-    async def test_wheel_gives_up_once(self, shared_sky: Sky) -> None:
+    async def test_wheel_fails_once(self, shared_sky: Sky) -> None:
         async with shared_sky("wheel-timeout:2") as client:
             await client.spectrograph.cmd_changeFilter.set_start(filter=0, name="SDSSg_65mm", timeout=TIMEOUT)
             with pytest.raises(salobj.AckError) as caught:
@@ -279,7 +287,7 @@ class TestSpectrograph:
 
 
 class TestOods:
-    async def test_late_image_does_not_keep_others(self, sky: Sky) -> None:
+    async def test_late_image_does_not_delay_others(self, sky: Sky) -> None:
         async with sky(OodsLate(when=1, delay=100.0)) as client:
             await client.take(2)
             await client.hear(lambda: len(client.images) == 2)
@@ -294,7 +302,7 @@ class TestOods:
             assert client.ingested() == [image(1), image(3)]
         async with sky() as client:
             await client.take()
-            # The camera goes on after it; how it was ingested is past here.
+            # The camera continues after it, which was ingested at the start.
             await client.hear(lambda: (image(4), 0) in client.images)
             assert client.ingested() == [image(n) for n in (1, 2, 3, 4)]
             assert client.staged == []
@@ -302,8 +310,7 @@ class TestOods:
     async def test_last_image_counts_though_it_was_never_ingested(self, sky: Sky) -> None:
         async with sky("oods-missing") as client:
             await client.take()
-            await asyncio.sleep(MOMENT)
-            assert client.staged == [image(1)]
+            await client.stages([image(1)])
         async with sky() as client:
             await client.take(exp_time=1.0)
             await client.hear(lambda: (image(2), 0) in client.images)
@@ -319,7 +326,7 @@ class TestOods:
             await client.hear(lambda: client.images == [(image(2), 0)])
             assert client.ingested() == [image(1), image(2)]
 
-    async def test_failed_ingest_is_told_and_made_good_later(self, sky: Sky) -> None:
+    async def test_failed_ingest_is_announced_and_repeated_later(self, sky: Sky) -> None:
         async with sky("oods-failed-ingest:2") as client:
             await client.take(2)
             await client.hear(lambda: client.images == [(image(1), 0), (image(2), 1)])
@@ -330,7 +337,7 @@ class TestOods:
             await client.hear(lambda: (image(3), 0) in client.images)
             assert client.ingested() == [image(1), image(2), image(3)]
 
-    async def test_images_of_others_are_announced_before_ours(self, sky: Sky) -> None:
+    async def test_images_of_other_clients_are_announced_before_ours(self, sky: Sky) -> None:
         async with sky("oods-foreign-images:2") as client:
             await client.take(3)
             await client.hear(lambda: (image(3), 0) in client.images)
@@ -348,8 +355,8 @@ class TestOods:
         async with sky("oods-missing:1", "oods-failed-ingest:1", "oods-unannounced:2") as client:
             await client.take(4)
             await client.hear(lambda: (image(4), 0) in client.images)
-            # The second is the first to be stored, the third the second
-            # that there is something to tell of.
+            # The second is the first to be stored, and the third is the
+            # second to be announced.
             assert client.images == [(image(2), 1), (image(4), 0)]
             assert client.ingested() == [image(3), image(4)]
 
@@ -360,7 +367,7 @@ def refused_by(caught: pytest.ExceptionInfo[Any]) -> str:
 
 
 class TestOcps:
-    """With jobs that end within a moment, as what they do is no matter."""
+    """With jobs that end immediately; what they do does not matter."""
 
     pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -393,7 +400,7 @@ class TestOcps:
             await asyncio.sleep(MOMENT)
             assert not command.done()
             command.cancel()
-            # And those that come after are answered.
+            # And later ones are answered.
             job_id, end = await client.run(empty)
             assert end.ack == salobj.SalRetCode.CMD_COMPLETE
             await client.hear(lambda: client.results[1:] == [(job_id, 1)])
@@ -447,7 +454,7 @@ class TestOcps:
             with pytest.raises(salobj.AckError) as caught:
                 await client.ocps.cmd_abort_job.set_start(job_id=job_id, timeout=TIMEOUT)
             assert "Fault state" in refused_by(caught)
-            # It is sound once it is enabled again.
+            # It works when it is enabled again.
             await self.enable(client)
             assert (await client.run(empty))[1].ack == salobj.SalRetCode.CMD_COMPLETE
 
@@ -471,7 +478,9 @@ def query(*numbers: int) -> str:
 
 
 class TestJobs:
-    """With real biases: what becomes of a job and of its product."""
+    """With real biases: the end of a job and its product."""
+
+    pytestmark = pytest.mark.asyncio(loop_scope="module")
 
     @staticmethod
     def products(client: Client, job_id: str, dataset_type: str) -> int:
@@ -479,9 +488,9 @@ class TestJobs:
             return len(butler.query_datasets(dataset_type, collections=f"u/ocps/{job_id}/run", explain=False))
 
     @pytest.mark.slow
-    async def test_what_befalls_jobs(self, sky: Sky) -> None:
+    async def test_jobs_fail_as_their_fault_says(self, shared_sky: Sky) -> None:
         faults = ("job-fails:1", "job-killed:2", "job-drops-exposure:3", "disk-full:4")
-        async with sky(*faults) as client:
+        async with shared_sky(*faults) as client:
             await client.take(2)
             await client.hear(lambda: len(client.images) == 2)
             ids = [(await client.run(BIAS, query(1, 2)))[0] for _ in range(5)]
@@ -534,7 +543,7 @@ class TestRepository:
                 pytest.raises(sqlite3.OperationalError, match="locked"),
             ):
                 connection.execute("SELECT * FROM instrument")
-            # Who waits gets it, as long as the event loop is not kept waiting.
+            # Who waits gets it, if the event loop is not blocked.
             await asyncio.to_thread(self.type_of, client.observatory.repo)
             with contextlib.closing(sqlite3.connect(database, timeout=0.0)) as connection:
                 assert connection.execute("SELECT name FROM instrument").fetchall() == [("LATISS",)]
@@ -561,7 +570,7 @@ class TestRepository:
             assert self.type_of(repo) is CollectionType.RUN
         assert self.type_of(repo) is None
 
-    async def test_somebody_else_certifies_and_takes_it_back(self, shared_sky: Sky, empty: Path) -> None:
+    async def test_another_client_certifies_and_it_is_undone(self, shared_sky: Sky, empty: Path) -> None:
         async with shared_sky("certification-conflict") as client:
             repo = client.observatory.repo
             await client.run(empty)
@@ -579,19 +588,18 @@ class TestRepository:
 KILLED = """\
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 from lsst.ts.calibrationscripts.observatory import sal
 
 sal.use(sal.SalProvider.LOCAL)
 
-from lsst.ts.calibrationscripts.files.journal import FileJournal
+from lsst.ts.calibrationscripts.record import RunRecord
 from lsst.ts.calibrationscripts.simulation.faults import parse_fault
+from lsst.ts.calibrationscripts.simulation.faults.process import journal_maker
 
-parse_fault("killed:2").attach(None)
-journal = FileJournal(Path(sys.argv[1]), "run")
+journal = journal_maker([parse_fault("killed:2")])(Path(sys.argv[1]), "run")
 for count in (1, 2, 3):
-    journal.write(SimpleNamespace(to_dict=lambda: {"count": count}))
+    journal.write(RunRecord("run", {"count": count}))
 """
 
 
@@ -605,4 +613,4 @@ def test_process_is_killed_before_a_journal_write_takes_effect(tmp_path: Path) -
     )
     assert ended.returncode == -signal.SIGKILL, ended.stderr
     (journal,) = tmp_path.glob("run*.json")
-    assert json.loads(journal.read_text()) == {"count": 1}
+    assert json.loads(journal.read_text())["config"] == {"count": 1}

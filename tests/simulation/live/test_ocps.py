@@ -1,6 +1,6 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The OCPS runs real pipetask jobs and tells how they ended."""
+"""The OCPS runs real pipetask jobs and reports how they ended."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from lsst.daf.butler import Butler
+from lsst.ts.calibrationscripts.instruments import LATISS as CAMERA
 from lsst.ts.calibrationscripts.observatory.sal import LATISS, salobj
 from lsst.ts.calibrationscripts.simulation.cscs import ocps as ocps_module
 from lsst.ts.calibrationscripts.simulation.cscs.ocps import cap_processes, log_path
@@ -26,7 +27,7 @@ OPTIONS = "-j 8 -i LATISS/calib --register-dataset-types"
 
 
 class Client:
-    """Submits jobs and files their results by id."""
+    """Submits jobs and keeps their results by id."""
 
     def __init__(self, remote: Any) -> None:
         self.remote = remote
@@ -95,10 +96,10 @@ class TestJobs:
         assert (result.exit_code, done.ack) == (0, salobj.SalRetCode.CMD_COMPLETE)
         with Butler.from_config(str(observatory.repo), collections=f"u/ocps/{job_id}/run") as butler:
             assert butler.exists("bias", instrument="LATISS", detector=0)
-        # And the log tells what was run, with no more processes than pay.
+        # And the log has the command, with as many processes as are useful.
         log = log_path(observatory.uws, job_id).read_text()
         assert f"pipetask --long-log run -p '{BIAS}'" in log
-        assert "8 processes asked for" in log
+        assert "8 processes requested" in log
         assert "Executed 3 quanta successfully" in log
         # And the job's record is complete.
         record = json.loads((observatory.uws / job_id / "job.json").read_text())
@@ -114,12 +115,12 @@ class TestJobs:
         result = await client.result(job_id)
         done = await client.ends[job_id]
 
-        # Then the command is complete all the same, and the log says why.
+        # Then the command is complete nevertheless, and the log says why.
         assert (result.exit_code, done.ack) == (1, salobj.SalRetCode.CMD_COMPLETE)
         assert "QuantumGraph was empty" in log_path(observatory.uws, job_id).read_text()
         assert json.loads((observatory.uws / job_id / "job.json").read_text())["phase"] == "error"
 
-    async def test_jobs_run_side_by_side(self, client: Client, gates: Any) -> None:
+    async def test_jobs_run_at_the_same_time(self, client: Client, gates: Any) -> None:
         # Given two jobs that have both begun.
         both = [gates.make(), gates.make()]
         ids = [await client.submit(gate.path) for gate in both]
@@ -147,14 +148,12 @@ class TestJobs:
         with pytest.raises(salobj.AckError, match="is running"):
             await client.remote.cmd_abort_job.set_start(job_id=job_id, timeout=TIMEOUT)
 
-    async def test_job_waits_for_those_it_needs(self, client: Client, gates: Any) -> None:
+    async def test_job_waits_for_its_prerequisites(self, client: Client, gates: Any) -> None:
         gate = gates.make()
         first = await client.submit(gate.path)
         await gate.reached()
 
-        second = asyncio.create_task(
-            client.submit("/no/such/pipeline.yaml", prereq_jobs=f"{first},no-such-job")
-        )
+        second = asyncio.create_task(client.submit("/missing/pipeline.yaml", prereq_jobs=f"{first},unknown"))
         gate.open()
 
         # Even though the first one fails: nothing is in its pipeline.
@@ -181,10 +180,10 @@ class TestJobs:
         assert "No closing quotation" in caught.value.ackcmd.result
 
 
-async def test_death_of_the_runner_is_a_failed_job(topics: None, tmp_path: Path, gates: Any) -> None:
+async def test_death_of_the_runner_is_a_failed_job(topics: None, workdir: Path, gates: Any) -> None:
     gate = gates.make()
     async with (
-        SimulatedObservatory(tmp_path / "observatory", scale=32) as observatory,
+        SimulatedObservatory(workdir, instrument=CAMERA) as observatory,
         salobj.Domain() as domain,
         salobj.Remote(domain, "OCPS", 1) as remote,
     ):
@@ -196,17 +195,17 @@ async def test_death_of_the_runner_is_a_failed_job(topics: None, tmp_path: Path,
 
         assert (await client.result(job_id)).exit_code == 1
         assert "OCPS: The pipetask runner" in log_path(observatory.uws, job_id).read_text()
-        # And so are those that come after.
+        # And so are later jobs.
         job_id = await client.submit(BIAS)
         assert (await client.result(job_id)).exit_code == 1
 
 
-async def test_closing_aborts_running_jobs(topics: None, tmp_path: Path, gates: Any) -> None:
+async def test_closing_aborts_running_jobs(topics: None, workdir: Path, gates: Any) -> None:
     gate = gates.make()
     async with (
         salobj.Domain() as domain,
         salobj.Remote(domain, "OCPS", 1, evt_max_history=0) as remote,
-        SimulatedObservatory(tmp_path / "observatory", scale=32) as observatory,
+        SimulatedObservatory(workdir, instrument=CAMERA) as observatory,
     ):
         job_id = await Client(remote).submit(gate.path)
         await gate.reached()

@@ -1,6 +1,6 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Jobs in forked children end as they would from a shell, or say why not."""
+"""Jobs in forked children end as they would in a shell."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def behind(gate: Any) -> list[str]:
 
 async def is_gone(pid: int) -> bool:
     for _ in range(200):
-        # Where nothing reaps orphans, a dead one stays on as a zombie.
+        # If nothing reaps orphans, a dead one remains as a zombie.
         with contextlib.suppress(psutil.NoSuchProcess):
             if psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
                 await asyncio.sleep(0.05)
@@ -77,26 +77,26 @@ class TestJobs:
         assert await job.wait(TIMEOUT) == 0, (tmp_path / "ocps.log").read_text()
         assert "description: mine" in (tmp_path / "ocps.log").read_text()
 
-    async def test_jobs_run_side_by_side_and_one_is_killed(
+    async def test_jobs_run_at_the_same_time_and_one_is_killed(
         self, runner: PipetaskRunner, tmp_path: Path, gates: Any
     ) -> None:
-        # Given two jobs that both wait in the midst of their work.
+        # Given two jobs that both wait while they run.
         both = [gates.make(), gates.make()]
         jobs = [await runner.start(behind(gate), log=tmp_path / "ocps.log") for gate in both]
         for gate in both:
             await gate.reached()
 
-        # When one is killed and the other may go on.
+        # When one is killed and the other may continue.
         await jobs[0].kill()
         assert await jobs[0].wait(TIMEOUT) == -signal.SIGKILL
         assert not jobs[1].done
         both[1].open()
 
-        # Then the other ends as if nothing had been.
+        # Then the other ends normally.
         assert await jobs[1].wait(TIMEOUT) == 0
         await jobs[0].kill()
 
-    async def test_wait_has_a_limit_and_the_job_goes_on(
+    async def test_wait_has_a_limit_that_does_not_end_the_job(
         self, runner: PipetaskRunner, tmp_path: Path, gates: Any
     ) -> None:
         gate = gates.make()
@@ -118,7 +118,7 @@ class TestJobs:
 
 
 async def test_death_of_the_runner_fails_its_jobs(tmp_path: Path, gates: Any) -> None:
-    # Given a runner in the midst of a job.
+    # Given a runner with a running job.
     gate = gates.make()
     async with PipetaskRunner() as runner:
         job = await runner.start(behind(gate), log=tmp_path / "ocps.log")
@@ -159,7 +159,7 @@ async def test_closing_before_the_imports_are_done_is_clean() -> None:
     assert await is_gone(zygote)
 
 
-async def test_import_that_fails_is_told(tmp_path: Path) -> None:
+async def test_import_that_fails_is_reported(tmp_path: Path) -> None:
     (tmp_path / "click.py").write_text("raise ImportError('no click today')")
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
     async with PipetaskRunner(env={"PYTHONPATH": path}) as runner:

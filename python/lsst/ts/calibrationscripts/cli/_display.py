@@ -24,40 +24,58 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from ..instruments import Instrument
 from ..outcomes import Outcome
 from ..plan import PlannedExposure, RunPlan, Stage
-from ..products import StageKind
+from ..products import StageId, StageKind
 from ..report import RunReport
 
 _STYLES = {Outcome.PASSED: "green", Outcome.CERTIFIED: "bold green", Outcome.SKIPPED: "yellow"}
 
 
-def access_hint(report: RunReport, repo: Path) -> str | None:
-    """Return a command that opens a calibration that was certified."""
+def access_hint(report: RunReport, repo: Path, instrument: Instrument) -> str | None:
+    """Return a command that opens a calibration that was certified.
+
+    Parameters
+    ----------
+    report : `RunReport`
+        The run.
+    repo : `pathlib.Path`
+        Its Butler repository.
+    instrument : `Instrument`
+        Its instrument.
+
+    Returns
+    -------
+    text : `str` or `None`
+        `None` if nothing was certified.
+    """
     if not report.certifications:
         return None
     certification = report.certifications[0]
     exposure = [ids for ids in report.exposures.values() if ids][-1][-1]
+    detector = instrument.detector_ids(tuple(report.config["detectors"]))[0]
+    data_id = f"instrument='{instrument.name}', detector={detector}, exposure={exposure}"
     return (
         f"Open the certified {certification.dataset_type}:\n"
         f'  {shlex.quote(sys.executable)} -c "from lsst.daf.butler import Butler; '
         f"print(Butler('{repo}', collections='{certification.collection}').get("
-        f"'{certification.dataset_type}', instrument='LATISS', detector=0, exposure={exposure}))\""
+        f"'{certification.dataset_type}', {data_id}))\""
     )
 
 
 class ProgressWatcher:
-    """A line a series and a stage, while they run; none off a terminal.
+    """Shows a line for each series and stage that runs, in a terminal only.
 
     Parameters
     ----------
     plan : `RunPlan`
-        What is watched.
+        Plan of the run that is watched.
     """
 
     def __init__(self, plan: RunPlan) -> None:
         self._plan = plan
-        self._lines: dict[str, TaskID] = {}
+        self._lines: dict[StageId, TaskID] = {}
         console = Console(stderr=True)
         self._progress = Progress(
             TextColumn("{task.description:14}"),
@@ -94,19 +112,19 @@ class ProgressWatcher:
     def started(self, stage: Stage) -> None:
         """Show that a stage has begun."""
         total = len(self._plan.exposures_of(stage.subject)) if stage.kind is StageKind.EXPOSE else None
-        self._lines[stage.name] = self._progress.add_task(stage.name, total=total, outcome="")
+        self._lines[stage.id] = self._progress.add_task(stage.name, total=total, outcome="")
 
     def taken(self, exposure: PlannedExposure) -> None:
         """Show that a frame has been taken."""
-        self._progress.advance(self._lines[f"{StageKind.EXPOSE} {exposure.series}"])
+        self._progress.advance(self._lines[StageId(StageKind.EXPOSE, exposure.series)])
 
     def ended(self, stage: Stage, outcome: Outcome) -> None:
         """Show how a stage ended."""
-        line = self._lines.get(stage.name)
+        line = self._lines.get(stage.id)
         style = _STYLES.get(outcome, "red")
         shown = f"[{style}]{outcome}[/]"
         if line is None:
-            self._lines[stage.name] = self._progress.add_task(stage.name, total=1, outcome=shown)
+            self._lines[stage.id] = self._progress.add_task(stage.name, total=1, outcome=shown)
         elif stage.kind is StageKind.EXPOSE:
             self._progress.update(line, outcome=shown)
         else:

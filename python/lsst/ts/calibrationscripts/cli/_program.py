@@ -21,15 +21,16 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class ProgramLoop(asyncio.SelectorEventLoop):
-    """An event loop whose program alone says what ends it.
+    """An event loop in which the program alone handles signals.
 
-    Every SAL component takes SIGINT and SIGTERM for its own, to end without
-    a word to the others. Here components are parts of one program, which
-    may have jobs to abort first.
+    Every SAL component installs handlers of SIGINT and SIGTERM that end it at
+    once. Here components are parts of one program, which may have jobs to
+    abort first.
     """
 
     script: BaseMakeCalibrations | None = None
-    """What is to be stopped; before it runs, the main task is cancelled."""
+    """The script that a signal stops; before it runs, a signal cancels the
+    main task."""
 
     def stop_on_signals(self) -> None:
         """Let the signals stop the script, or else the running task."""
@@ -40,35 +41,35 @@ class ProgramLoop(asyncio.SelectorEventLoop):
             if self.script is not None and self.script.report is not None:
                 self.script.signal_handler()
             elif not task.cancelling():
-                # A second time would interrupt the cleaning up.
+                # A second cancellation would interrupt the clean-up.
                 task.cancel()
 
         for number in _SIGNALS:
             super().add_signal_handler(number, stop)
 
     def add_signal_handler(self, sig: int, callback: Callable[..., object], *args: object) -> None:
-        """Ignore what components want."""
+        """Ignore the handlers of components."""
 
     def remove_signal_handler(self, sig: int) -> bool:
-        """Ignore what components want."""
+        """Ignore the handlers of components."""
         return False
 
     def close(self) -> None:
-        """Close the loop; the signals do what they did before."""
+        """Close the loop and restore the signals."""
         for number in _SIGNALS:
             super().remove_signal_handler(number)
         super().close()
 
 
 def program_loop() -> ProgramLoop:
-    """Return the loop of `run_program`, which is running."""
+    """Return the running loop, which is that of `run_program`."""
     loop = asyncio.get_running_loop()
     assert isinstance(loop, ProgramLoop), "run_program runs this"
     return loop
 
 
 def run_program(work: Coroutine[Any, Any, RunReport]) -> RunReport:
-    """Run to the end, which SIGINT and SIGTERM bring on in good order.
+    """Run to the end; SIGINT and SIGTERM stop it in good order.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Pages made again, and of many runs."""
+"""Make the page of a run again, and that of many runs."""
 
 from __future__ import annotations
 

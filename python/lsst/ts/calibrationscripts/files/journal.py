@@ -4,37 +4,55 @@
 
 from __future__ import annotations
 
-__all__ = ["FileJournal", "default_journal_dir", "load_record", "newest_run"]
+__all__ = ["FileJournal", "journal_folder", "load_record", "newest_run"]
 
 import json
 import os
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar
 
 from ..codec import read_record, to_json
 from ..ports import ObservatoryError
 from ..record import RunRecord
+from .atomic import replace_file
 
 _SUFFIX = ".journal.json"
 _MAX_NAMED_RUNS = 5
 
 
-def default_journal_dir() -> Path:
-    """Return the folder for journals in the user's state directory.
+def journal_folder(journal_dir: str | None = None) -> Path:
+    """Return the folder of journals.
+
+    Parameters
+    ----------
+    journal_dir : `str`, optional
+        The configuration's key of that name. By default the folder is in the
+        user's state directory, as defined by the XDG Base Directory
+        Specification.
 
     Returns
     -------
     folder : `pathlib.Path`
-        As the XDG Base Directory Specification has it.
     """
+    if journal_dir is not None:
+        return Path(journal_dir).expanduser()
     state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return Path(state) / "ts_calibrationscripts"
 
 
 def newest_run(folder: Path) -> str | None:
-    """Return the id of the run that was written last, if there is one."""
+    """Return the id of the run whose journal was written last.
+
+    Parameters
+    ----------
+    folder : `pathlib.Path`
+        Where the journals are.
+
+    Returns
+    -------
+    run_id : `str` or `None`
+        `None` if there is no journal.
+    """
     runs = _runs(folder)
     return runs[0] if runs else None
 
@@ -56,8 +74,8 @@ def load_record(folder: Path, run_id: str) -> RunRecord:
     Raises
     ------
     LookupError
-        If there is no such journal, or it cannot be read; says which there
-        are.
+        If the journal does not exist or cannot be read. The message names
+        the newest ones that exist.
     """
     try:
         return read_record((folder / f"{run_id}{_SUFFIX}").read_text(encoding="utf-8"))
@@ -80,25 +98,21 @@ class FileJournal:
     Parameters
     ----------
     folder : `pathlib.Path`
-        Where journals are kept; made when absent.
+        Where journals are kept; it is made if it does not exist.
     run_id : `str`
-        The run.
+        Id of the run.
     """
-
-    on_write: ClassVar[Callable[[int], None] | None] = None
-    """Called before each write takes effect, with its number from 1."""
 
     def __init__(self, folder: Path, run_id: str) -> None:
         self._file = folder / f"{run_id}{_SUFFIX}"
-        self._n_writes = 0
 
     @property
     def path(self) -> str:
-        """Where a person finds it."""
+        """Path of the file."""
         return str(self._file)
 
     def check(self) -> tuple[str, ...]:
-        """Return what keeps it from being written, if anything."""
+        """Return why it cannot be written, if so."""
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self._file.parent):
@@ -108,16 +122,19 @@ class FileJournal:
             return (f"the journal cannot be written in {where}: {error.strerror}. Write another journal_dir",)
 
     def write(self, record: RunRecord) -> None:
-        """Replace what was written before; all of it or nothing."""
-        self._n_writes += 1
-        new = self._file.with_name(f"{self._file.name}.new")
+        """Replace the record that was written before, as a whole.
+
+        Parameters
+        ----------
+        record : `RunRecord`
+            The record.
+
+        Raises
+        ------
+        ObservatoryError
+            If it cannot be written; the file is then as it was.
+        """
         try:
-            with new.open("w", encoding="utf-8") as stream:
-                json.dump(to_json(record), stream, indent=1)
-                stream.flush()
-                os.fsync(stream.fileno())
-            if FileJournal.on_write is not None:
-                FileJournal.on_write(self._n_writes)
-            new.replace(self._file)
+            replace_file(self._file, json.dumps(to_json(record), indent=1))
         except OSError as error:
             raise ObservatoryError(f"the journal {self._file} cannot be written: {error.strerror}") from error

@@ -101,7 +101,9 @@ class RemoteGroup:
         remotes = {attr: self._make_remote(attr, intended_usage) for attr in self._components}
         self.rem: Any = types.SimpleNamespace(**remotes)
         self._remotes = {attr: remote for attr, remote in remotes.items() if remote is not None}
-        self.start_task = asyncio.gather(*(remote.start_task for remote in self._remotes.values()))
+        self.start_task: asyncio.Future[Any] = asyncio.gather(
+            *(remote.start_task for remote in self._remotes.values())
+        )
 
     @property
     def components_attr(self) -> list[str]:

@@ -30,20 +30,20 @@ _FORGET_AFTER = 1000
 class OcpsJobs:
     """A `JobService` that files every job's result by its id.
 
-    One callback, set before the first submission, hears every result: those
-    that come before their job's acknowledgement, twice, in any order, or
-    for another client's job.
+    One callback, set before the first submission, gets every result: also
+    those that come before their job's acknowledgement, twice, in any order,
+    or for another client's job.
 
     Parameters
     ----------
     remote : `salobj.Remote`
         The OCPS, with the events job_result and summaryState.
     watch : `ComponentWatch`
-        Knows the OCPS.
+        Watches the OCPS.
     job_timeout : `float`
         Longest that a job may take (s).
     log_path : `str`
-        Where a job's log lies, with ``{job_id}`` for its id.
+        Path of a job's log, with ``{job_id}`` for its id.
     """
 
     STATE_TIMEOUT = 5.0
@@ -54,14 +54,13 @@ class OcpsJobs:
     execution service behind it has answered (s)."""
 
     ABORT_TIMEOUT = 5.0
-    """Longest wait until an abortion is acknowledged; a stop waits for it
-    (s)."""
+    """Longest wait until an abort is acknowledged; a stop waits for it (s)."""
 
     RESULT_GRACE = 10.0
-    """How long a result may stay out once the command has ended (s).
+    """How long after the end of the command a result may come (s).
 
-    The OCPS publishes it before it acknowledges the end, so only what
-    overtakes on the way to here counts, which is less than a second.
+    The OCPS publishes it before it acknowledges the end, so the result can be
+    late only by the time of its transport, which is less than a second.
     """
 
     def __init__(
@@ -87,7 +86,7 @@ class OcpsJobs:
         return await self._watch.check([self._name])
 
     async def wait_ready(self, timeout: float) -> bool:
-        """Wait until jobs can be submitted; say whether they can."""
+        """Wait until jobs can be submitted; return whether they can."""
         return await self._watch.wait_enabled(self._name, timeout)
 
     async def submit(self, request: JobRequest) -> str:
@@ -110,8 +109,8 @@ class OcpsJobs:
             job_id = str(json.loads(ack.result)["job_id"])
         except (ValueError, TypeError, KeyError) as error:
             raise JobRefusedError(f"the OCPS accepted a job without its id: {ack.result!r}") from error
-        # From now on, as salobj forgets commands that have ended. Whoever is
-        # not asked for a result any more ends with the remote.
+        # Awaited from now on, as salobj forgets commands that have ended. If
+        # nobody asks for the result any more, the task ends with the remote.
         self._ends[job_id] = asyncio.create_task(self._command_end(ack))
         return job_id
 
@@ -148,12 +147,12 @@ class OcpsJobs:
     async def _command_end(self, ack: Any) -> str:
         """Return why the command ``execute`` failed, or "" if it did not."""
         try:
-            # Whoever waits for the job gives up first.
+            # The wait for the job's result ends first.
             await self._remote.cmd_execute.next_ackcmd(ack, timeout=2 * self._job_timeout)
         except salobj.AckError as error:
             return explain(error)
         except RuntimeError:
-            # It had ended before anyone could wait for it.
+            # It had ended before this began to wait for it.
             return ""
         return ""
 
@@ -176,7 +175,7 @@ class OcpsJobs:
         return f"{self.collection(job_id)}/run"
 
     def log_path(self, job_id: str) -> str:
-        """Return where the log of a job lies."""
+        """Return the path of a job's log."""
         return self._log_path.format(job_id=job_id)
 
     def _filed(self, job_id: str) -> asyncio.Future[JobResult]:

@@ -1,6 +1,6 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The OODS as the procedure's way of frames into the Butler."""
+"""The OODS, which ingests the procedure's frames into the Butler."""
 
 from __future__ import annotations
 
@@ -18,47 +18,49 @@ from .watch import ComponentWatch
 
 # Controller O is the observatory's; the Butler gives the images of others,
 # such as those taken at the camera's own console, ids of other ranges.
-_OBSID = re.compile(r"[A-Z]{2}_O_(\d{8})_0(\d{5})")
+_NUMBERS = re.compile(r"_O_(\d{8})_0(\d{5})")
 
 
-def exposure_id(obsid: str) -> int | None:
+def exposure_id(obsid: str, prefix: str) -> int | None:
     """Return the Butler's exposure id of an image.
 
     Parameters
     ----------
     obsid : `str`
         The camera's name of it, such as ``AT_O_20220406_000007``.
+    prefix : `str`
+        What the names of the instrument's images begin with, such as ``AT``.
 
     Returns
     -------
     exposure_id : `int` or `None`
-        Such as 2022040600007; `None` if the name is of another form or the
-        image was not taken for the observatory.
+        Such as 2022040600007; `None` if the image is another instrument's,
+        was not taken for the observatory or has a name of another form.
     """
-    match = _OBSID.fullmatch(obsid)
+    match = _NUMBERS.fullmatch(obsid.removeprefix(prefix))
     return int(match[1]) * 100_000 + int(match[2]) if match else None
 
 
 class OodsIngest:
     """An `Ingest` that listens to the OODS.
 
-    Every image that is heard of is kept, since events can come before the
-    exposure is known to be this run's; those of others are never asked for.
+    The event of every image is kept, since it can come before the exposure is
+    known to be this run's. Those of other runs are never asked for.
 
     Parameters
     ----------
     remote : `salobj.Remote`
-        ATOODS, with the event imageInOODS.
+        The OODS, with the event imageInOODS.
     repository : `CalibrationRepository`
         Where overdue frames are looked for.
     instrument : `Instrument`
-        Whose frames are awaited.
+        The instrument that takes the frames.
     detectors : `tuple` [`int`, ...]
         Ids of the detectors that are processed.
     timeout : `float`
         Time from the end of readout until a frame is overdue (s).
     watch : `ComponentWatch`
-        Knows the OODS. It is waited for all the same when it is lost: it may
+        Watches the OODS. The wait goes on if the OODS is lost, as it may
         come back and ingest what it has missed.
     """
 
@@ -79,7 +81,7 @@ class OodsIngest:
         self._timeout = timeout
         self._deadlines: dict[int, float] = {}
         self._arrivals: dict[tuple[int, int], asyncio.Future[str]] = {}
-        remote.evt_imageInOODS.callback = self._hear
+        remote.evt_imageInOODS.callback = self._on_image
 
     def expect(self, exposure: int) -> None:
         """Start the clock of a frame that has been read out."""
@@ -104,7 +106,7 @@ class OodsIngest:
         return await asyncio.gather(*map(self._outcome, keys))
 
     async def _outcome(self, key: tuple[int, int]) -> str | None:
-        """Return "" if ingested, why not, or `None` if nothing was heard."""
+        """Return "" if ingested, why not, or `None` if no event came."""
         try:
             async with asyncio.timeout_at(self._deadlines[key[0]]):
                 return await asyncio.shield(self._arrival(key))
@@ -114,8 +116,8 @@ class OodsIngest:
     def _arrival(self, key: tuple[int, int]) -> asyncio.Future[str]:
         return self._arrivals.setdefault(key, asyncio.get_running_loop().create_future())
 
-    async def _hear(self, data: Any) -> None:
-        exposure = exposure_id(data.obsid)
+    async def _on_image(self, data: Any) -> None:
+        exposure = exposure_id(data.obsid, self._instrument.image_prefix)
         detector = self._instrument.find_detector(data.raft, data.sensor)
         if exposure is None or detector is None:
             return

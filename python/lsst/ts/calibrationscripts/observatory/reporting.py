@@ -1,6 +1,6 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a run leaves to be read: its JSON and its page."""
+"""The files of a run that people read: its JSON and its page."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ class WrittenReport(NamedTuple):
     json: Path
 
     warnings: tuple[str, ...]
-    """What is unlike earlier runs. It decides nothing."""
+    """What differs from earlier runs. It decides nothing."""
 
 
 def write_report(report: RunReport, repo: str, folder: Path) -> WrittenReport:
     """Write the JSON and the page of a run.
 
-    They are written at once with what the run itself knows, and again when
-    the Butler has been read: a repository that hangs costs the pictures, not
-    the report.
+    They are written at once with what the run itself knows, and again once
+    the Butler has been read: if the repository hangs, the report only lacks
+    the pictures.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def write_report(report: RunReport, repo: str, folder: Path) -> WrittenReport:
     repo : `str`
         URI or label of the Butler repository.
     folder : `pathlib.Path`
-        Where; earlier runs there are its history.
+        Where to write; earlier runs there are its history.
 
     Returns
     -------

@@ -1,6 +1,6 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The SAL script that all instruments' calibration scripts share."""
+"""The SAL script that the calibration scripts of all instruments share."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import abc
 import asyncio
 import contextlib
 import copy
-import dataclasses
 import datetime
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,52 +20,87 @@ import yaml
 
 from ..butler.repository import ButlerRepository
 from ..config import CalibrationConfig, ConfigurationError, load_schema, parse
-from ..files.journal import FileJournal, default_journal_dir, load_record
+from ..files.journal import FileJournal, journal_folder, load_record
 from ..instruments import Instrument
+from ..outcomes import RunState
 from ..plan import PlannedExposure, RunPlan, make_plan
-from ..ports import Camera, Ingest, JobService, ObservatoryError, Watcher, World
+from ..ports import Journal, ObservatoryError, Watcher, World
 from ..procedure import Procedure
 from ..record import RunRecord
 from ..report import RunReport, itinerary
 from ..threads import in_thread
+from .camera import SalCamera
+from .connection import Connection
+from .control import Control
 from .errors import explain
+from .ocps import OcpsJobs
+from .oods import OodsIngest
 from .reporting import write_report
 from .sal import ScriptState, salobj
+from .watch import ComponentWatch
 
 _REPORT_TIMEOUT = 90.0
 """Longest wait for the run's page: it reads the Butler for up to a minute,
 and an observer's next script waits (s)."""
 
-_REPORT_TIMEOUTS = {"STOPPED": 3.0}
+_REPORT_TIMEOUTS = {RunState.STOPPED: 3.0}
 """Where an observer is waiting for the end (s)."""
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What the queue asks for."""
+
+    config: CalibrationConfig
+
+    record: RunRecord
+    """What the run begins with."""
+
+    folder: Path
+    """Folder of the journals and reports."""
+
+
+@dataclass(frozen=True)
+class _Configured(_Request):
+    """What a script knows once it is configured."""
+
+    plan: RunPlan
+
+    connection: Connection
+    """The remotes, which are starting or have started."""
 
 
 class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
     """Take, process, verify and certify calibrations of an instrument.
 
-    Subclasses say which instrument, and how to reach it.
+    A subclass has the class attribute ``instrument`` and `make_control`.
 
     Parameters
     ----------
     index : `int`
         SAL index of the script.
-    descr : `str`
-        What it does, for the operator.
     """
 
     instrument: Instrument
     """The instrument; a class attribute of the subclass."""
 
     watcher: Watcher | None = None
-    """Who looks on, such as a progress display."""
+    """What follows the run, such as a progress display."""
 
-    def __init__(self, index: int, descr: str) -> None:
-        super().__init__(index=index, descr=descr)
-        self._config: CalibrationConfig | None = None
-        self._plan: RunPlan | None = None
+    make_journal: Callable[[Path, str], Journal] = FileJournal
+    """Makes the journal of a run from its folder and the run's id."""
+
+    _request: _Request
+    """Set by `do_configure` before salobj calls `configure`."""
+
+    def __init__(self, index: int) -> None:
+        super().__init__(
+            index=index,
+            descr=f"Take bias, dark and flat frames with {self.instrument.name}; verify them and, if asked "
+            "to, make combined calibrations of them and certify what passed.",
+        )
+        self._configured_as: _Configured | None = None
         self._procedure: Procedure | None = None
-        self._journal: FileJournal | None = None
-        self._record: RunRecord | None = None
         self._stopping: asyncio.Task[None] | None = None
 
     @classmethod
@@ -74,81 +109,76 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
         return load_schema(cls.instrument)
 
     @abc.abstractmethod
-    async def start_remotes(self) -> None:
-        """Connect to the components that the script commands."""
-
-    @abc.abstractmethod
-    def make_camera(self, config: CalibrationConfig) -> Camera:
-        """Return the instrument as the procedure's camera."""
-
-    @abc.abstractmethod
-    def make_ingest(self, config: CalibrationConfig, repository: ButlerRepository) -> Ingest:
-        """Return the way of the instrument's frames into the Butler."""
-
-    @abc.abstractmethod
-    def make_jobs(self, config: CalibrationConfig) -> JobService:
-        """Return what runs the instrument's pipelines."""
+    def make_control(self) -> Control:
+        """Return the instrument, with remotes in the script's domain."""
 
     @property
     def report(self) -> RunReport | None:
-        """What the run came to, once it has begun."""
+        """The report of the run; `None` before it begins."""
         return None if self._procedure is None else self._procedure.report
 
+    @property
+    def _configured(self) -> _Configured:
+        assert self._configured_as is not None, "configure comes first"
+        return self._configured_as
+
     async def do_configure(self, data: Any) -> None:
-        """Configure the script, or say all that is wrong at once.
+        """Configure the script, or report all that is wrong at once.
 
         The schema's validator, which would come first otherwise, stops at
         the first problem, and knows neither the text nor the remedy.
         """
         self.assert_state("configure", [ScriptState.UNCONFIGURED])
         try:
-            self._read(data.config)
+            self._request = self._read(data.config)
         except ConfigurationError as error:
             self.log.error(str(error))
             await self.set_state(ScriptState.CONFIGURE_FAILED, reason=str(error))
             await self._exit()
             raise salobj.ExpectedError(str(error)) from None
-        assert self._config is not None, "it has just been read"
         resolved = copy.copy(data)
-        resolved.config = yaml.safe_dump(self._config.to_dict())
+        resolved.config = yaml.safe_dump(self._request.config.to_dict())
         await super().do_configure(resolved)
 
-    def _read(self, text: str) -> None:
-        """Take the configuration, or that of the run to be resumed."""
-        found: dict[Path, RunRecord] = {}
+    def _read(self, text: str) -> _Request:
+        """Read the configuration, and the journal of a run to be resumed."""
+        found: list[tuple[Path, RunRecord]] = []
 
         def earlier(run_id: str, journal_dir: str | None) -> Mapping[str, Any]:
-            folder = _journal_folder(journal_dir)
-            found[folder] = load_record(folder, run_id)
-            return found[folder].config
+            folder = journal_folder(journal_dir)
+            found.append((folder, load_record(folder, run_id)))
+            return found[0][1].config
 
-        self._config = parse(text, self.instrument, earlier)
-        if self._config.resume is None:
-            folder = _journal_folder(self._config.journal_dir)
-            now = datetime.datetime.now(datetime.UTC)
-            self._record = RunRecord(f"{now:%Y%m%dT%H%M%S}-{self.salinfo.index}", {})
-        else:
-            ((folder, record),) = found.items()
-            self._record = dataclasses.replace(record, resumed=record.resumed + 1)
-        self._journal = FileJournal(folder, self._record.run_id)
+        config = parse(text, self.instrument, earlier)
+        if found:
+            folder, record = found[0]
+            return _Request(config, replace(record, resumed=record.resumed + 1), folder)
+        now = datetime.datetime.now(datetime.UTC)
+        record = RunRecord(f"{now:%Y%m%dT%H%M%S}-{self.salinfo.index}", {})
+        return _Request(config, record, journal_folder(config.journal_dir))
 
     async def configure(self, config: Any) -> None:
         """Plan the run and connect to the observatory."""
-        assert self._config is not None, "do_configure has parsed the configuration"
-        self._plan = make_plan(self._config, self.instrument)
-        assert self._record is not None, "do_configure has made it"
+        request = self._request
+        plan = make_plan(request.config, self.instrument)
         now = datetime.datetime.now().astimezone()
-        self.log.info(itinerary(self._config, self._plan, self.instrument, now))
-        self.log.info(
-            f"Run {self._record.run_id}. Should it end early, the configuration 'resume: "
-            f"{self._record.run_id}' carries it on."
-        )
-        await self.start_remotes()
+        self.log.info(itinerary(request.config, plan, self.instrument, now))
+        run_id = request.record.run_id
+        self.log.info(f"Run {run_id}. If it ends early, the configuration 'resume: {run_id}' resumes it.")
+        connection = Connection(self.make_control(), self.instrument, self.domain)
+        self._configured_as = _Configured(**vars(request), plan=plan, connection=connection)
+        await connection.start()
+
+    async def close_tasks(self) -> None:
+        """Let remotes that are still starting finish first."""
+        await super().close_tasks()
+        if self._configured_as is not None:
+            await self._configured_as.connection.wait_started()
 
     def signal_handler(self) -> None:
-        """Stop on SIGINT or SIGTERM as if told to, so that jobs are aborted.
+        """Stop on SIGINT or SIGTERM as by a command, so that jobs are aborted.
 
-        salobj's own handler leaves a run without a word to its jobs.
+        salobj's own handler ends the script without aborting its jobs.
         """
         if self._procedure is None:
             if not self.done_task.done():
@@ -158,54 +188,73 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
             self._stopping = asyncio.create_task(self.do_stop(None))
 
     def set_metadata(self, metadata: Any) -> None:
-        """Tell the script queue how long the run takes, and what with."""
-        assert self._config is not None and self._plan is not None, "configure comes first"
-        metadata.duration = self._plan.duration
-        metadata.nimages = len(self._plan.exposures)
+        """Set what the script queue shows: duration, images, filters."""
+        config, plan = self._configured.config, self._configured.plan
+        metadata.duration = plan.duration
+        metadata.nimages = len(plan.exposures)
         metadata.instrument = self.instrument.name
-        used = [series.filter for series in self._config.series if series.filter is not None]
+        used = [series.filter for series in config.series if series.filter is not None]
         metadata.filters = ",".join(map(str, dict.fromkeys(used)))
 
     def image_group_id(self, exposure: PlannedExposure) -> str:
         """Return the group id of a frame: the run's, and its place in it.
 
-        Those of a block carry the block's id, as with the observatory's
-        other scripts.
+        That of a frame in a block has the block's id, as with the
+        observatory's other scripts.
+
+        Parameters
+        ----------
+        exposure : `PlannedExposure`
+            The frame, one of the plan's.
+
+        Returns
+        -------
+        group_id : `str`
         """
-        assert self._plan is not None, "configure comes first"
         base = f"{self.obs_id}_{self.salinfo.index}" if self.obs_id else str(self.group_id)
-        return f"{base}#{self._plan.exposures.index(exposure) + 1}"
+        return f"{base}#{self._configured.plan.exposures.index(exposure) + 1}"
 
     async def run(self) -> None:
         """Run the procedure."""
-        assert self._config is not None and self._plan is not None, "configure comes first"
-        assert self._journal is not None and self._record is not None, "configure comes first"
-        repository = ButlerRepository(
-            self._config.repo, self.instrument, self.instrument.detector_ids(self._config.detectors)
-        )
+        self._procedure = self._make_procedure()
+        try:
+            await _finish(asyncio.create_task(self._procedure.run()))
+        except ObservatoryError as error:
+            raise salobj.ExpectedError(str(error)) from error
+        finally:
+            await self._write_report(self._procedure.report)
+
+    def _make_procedure(self) -> Procedure:
+        run, instrument = self._configured, self.instrument
+        config, connection = run.config, run.connection
+        detectors = instrument.detector_ids(config.detectors)
+        repository = ButlerRepository(config.repo, instrument, detectors)
+        watch = ComponentWatch(connection.remotes)
         world = World(
-            camera=self.make_camera(self._config),
-            ingest=self.make_ingest(self._config, repository),
-            jobs=self.make_jobs(self._config),
+            camera=SalCamera(connection.control, instrument, config, watch),
+            ingest=OodsIngest(
+                connection.remote(instrument.components.oods),
+                repository,
+                instrument,
+                detectors,
+                config.oods_timeout,
+                watch,
+            ),
+            jobs=OcpsJobs(
+                connection.ocps, watch, job_timeout=config.job_timeout, log_path=config.ocps_log_path
+            ),
             repository=repository,
             operator=_ScriptOperator(self),
-            journal=self._journal,
+            journal=self.make_journal(run.folder, run.record.run_id),
             group_id=self.image_group_id,
             clock=_now,
             watcher=self.watcher,
         )
-        self._procedure = Procedure(self._config, self._plan, self.instrument, world, self._record)
-        try:
-            await _see_through(asyncio.create_task(self._procedure.run()))
-        except ObservatoryError as error:
-            raise salobj.ExpectedError(str(error)) from error
-        finally:
-            await self._write_report(self._procedure.report, Path(self._journal.path).parent)
+        return Procedure(config, run.plan, instrument, world, run.record)
 
-    async def _write_report(self, report: RunReport, folder: Path) -> None:
-        """Leave the run's page and JSON beside its journal."""
-        assert self._config is not None, "configure comes first"
-        repo = self._config.repo
+    async def _write_report(self, report: RunReport) -> None:
+        """Write the run's page and JSON beside its journal."""
+        repo, folder = self._configured.config.repo, self._configured.folder
         timeout = _REPORT_TIMEOUTS.get(report.state, _REPORT_TIMEOUT)
         try:
             written = await asyncio.wait_for(in_thread(lambda: write_report(report, repo, folder)), timeout)
@@ -217,15 +266,10 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
         self.log.info(f"Report: {written.page}")
 
 
-def _journal_folder(journal_dir: str | None) -> Path:
-    return default_journal_dir() if journal_dir is None else Path(journal_dir)
-
-
-async def _see_through(work: asyncio.Task[None]) -> None:
+async def _finish(work: asyncio.Task[None]) -> None:
     """Await a task; cancel it once, however often this is cancelled.
 
-    Whoever presses stop again while jobs are being aborted must not keep the
-    first stop from aborting them.
+    A second stop must not keep the first one from aborting jobs.
     """
     try:
         await asyncio.shield(work)

@@ -1,6 +1,6 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether the components that a run depends on are still there."""
+"""Whether the components that a run depends on are alive."""
 
 from __future__ import annotations
 
@@ -36,19 +36,19 @@ T = TypeVar("T")
 class _Component:
     remote: salobj.Remote
     heard: float
-    """When the last heartbeat was heard, by the event loop's clock (s)."""
+    """When the last heartbeat came, by the event loop's clock (s)."""
 
     heartbeat: Any = None
 
 
 class ComponentWatch:
-    """Tells whether components are ENABLED and alive, and guards work.
+    """Reports whether components are ENABLED and alive, and guards work.
 
-    While work goes on, the newest message of each topic is looked at a few
-    times a second. Nothing of this can be left behind, as there is neither a
-    task nor a callback; and nobody else is kept from the topics: a callback
-    on summaryState would make the checks of observatory-control raise, and
-    those who wait for the next message of a topic disturb each other.
+    While work goes on, the newest message of each topic is read a few times a
+    second. With neither a task nor a callback, nothing of this can be left
+    over, and other readers of the topics are not disturbed: a callback on
+    summaryState would make the checks of observatory-control raise, and two
+    that wait for the next message of a topic disturb each other.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class ComponentWatch:
     """
 
     POLL_INTERVAL = 0.25
-    """Time between two looks (s)."""
+    """Time between two readings (s)."""
 
     def __init__(
         self, remotes: Iterable[salobj.Remote], heartbeat_timeout: float = HEARTBEAT_TIMEOUT
@@ -98,8 +98,8 @@ class ComponentWatch:
     async def check(self, components: Iterable[str]) -> tuple[str, ...]:
         """Return what is wrong with components.
 
-        One that seems to be silent has the time of a heartbeat to be heard:
-        what was known of it may be from before this process began.
+        A component that seems to be silent gets the time of a few heartbeats:
+        what is known of it may be from before this process began.
 
         Parameters
         ----------
@@ -117,7 +117,7 @@ class ComponentWatch:
         Parameters
         ----------
         component : `str`
-            Whom the work depends on.
+            The component that the work depends on.
         work : coroutine
             What to await; it is cancelled if this is, or on the loss.
 
@@ -129,7 +129,7 @@ class ComponentWatch:
         Raises
         ------
         ComponentLostError
-            If the component left ENABLED or is not heard of any more.
+            If the component left ENABLED or its heartbeat stopped.
         """
 
         def give_up(text: str) -> None:
@@ -157,12 +157,12 @@ class ComponentWatch:
         return self.describe(component)
 
     async def observe(self, component: str, work: Coroutine[Any, Any, T]) -> tuple[T, str]:
-        """Await work; tell what befell a component meanwhile.
+        """Await work; return the first trouble of a component meanwhile.
 
         Parameters
         ----------
         component : `str`
-            Who is looked at.
+            The component that is watched.
         work : coroutine
             What to await; it is cancelled if this is.
 
@@ -185,7 +185,7 @@ class ComponentWatch:
         return result, first
 
     async def wait_enabled(self, component: str, timeout: float) -> bool:
-        """Wait until a component is ENABLED and heard of again.
+        """Wait until a component is ENABLED and alive.
 
         Parameters
         ----------
@@ -197,8 +197,8 @@ class ComponentWatch:
         Returns
         -------
         enabled : `bool`
-            Whether it is. A heartbeat has come since the call, then: what
-            was heard before may be the last of a component that died.
+            Whether it is. If so, a heartbeat has come since the call: an
+            earlier one may be the last of a component that died.
         """
         heartbeat = self._components[component].remote.evt_heartbeat
         before = heartbeat.get()
@@ -225,7 +225,7 @@ class ComponentWatch:
                 task.cancel()
                 await asyncio.wait({task}, timeout=_CANCEL_TIMEOUT)
             if task.done() and not task.cancelled():
-                # Whatever it ended with, somebody has been told of the loss.
+                # The loss is reported; any other error follows from it.
                 task.exception()
 
     def _state(self, component: str) -> salobj.State | None:
@@ -234,7 +234,7 @@ class ComponentWatch:
         return None if event is None else salobj.State(event.summaryState)
 
     def _is_unexplained(self, component: str) -> bool:
-        """Return whether it is in FAULT and not known why."""
+        """Return whether it is in FAULT and has not reported why."""
         error = self._components[component].remote.evt_errorCode.get()
         return self._state(component) == salobj.State.FAULT and (error is None or error.errorCode == 0)
 

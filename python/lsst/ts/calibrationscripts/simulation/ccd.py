@@ -1,6 +1,6 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A model of the LATISS CCD that makes raw images."""
+"""A model of an ITL CCD that makes raw images, and a camera of them."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .exposure import AMP_NAMES, Detector
+from .. import instruments
+from .exposure import Detector
 
-__all__ = ["DEFAULT_FILTER", "DEFAULT_SCALE", "DEFAULT_SEED", "CcdModel", "CcdTruth"]
+__all__ = ["DEFAULT_SCALE", "DEFAULT_SEED", "CcdModel", "CcdTruth", "FocalPlane"]
 
 DEFAULT_SCALE = 8
 DEFAULT_SEED = 20220929
-DEFAULT_FILTER = "empty_1~empty_1"
 
 GAIN = 1.25
 """Typical gain (electron/ADU); the amplifiers scatter by 3 % about it."""
@@ -43,7 +43,8 @@ FILTER_TRANSMISSION = {
     "BG40_65mm_1": 0.8,
     "holo4_003": 0.8,
 }
-"""What a filter or grating leaves of the lamp's light; others, all of it."""
+"""Part of the lamp's light that a filter or grating transmits. All others
+transmit everything."""
 
 FULL_WELL = 180_000.0
 """Charge at which a pixel saturates (electron)."""
@@ -56,13 +57,13 @@ BRIGHTER_FATTER = -5e-8
 Poisson variance: the first term of Astier et al. 2019, eq. 16."""
 
 COSMIC_RAYS = 1.2
-"""Hits a second on the whole CCD, 36 square centimetres; a pixel of a
-coarser scale keeps its size, so a smaller CCD has fewer of them."""
+"""Hits per second on the whole CCD (36 square centimetres). The pixels of a
+smaller CCD have the same size, so it has fewer hits."""
 
 
 @dataclass(frozen=True)
 class CcdTruth:
-    """What the model knows and the pipelines have to find out.
+    """The true properties of a CCD, which the pipelines have to measure.
 
     Parameters
     ----------
@@ -73,7 +74,7 @@ class CcdTruth:
     bias_level : `dict` [`str`, `float`]
         Level of the overscan by amplifier (ADU).
     bias : `numpy.ndarray`, (ny, nx)
-        Bias structure that is left once the overscan is subtracted (ADU).
+        Bias structure that remains after the overscan is subtracted (ADU).
     dark : `numpy.ndarray`, (ny, nx)
         Dark current (electron/s), hot pixels included.
     response : `numpy.ndarray`, (ny, nx)
@@ -99,19 +100,21 @@ class CcdTruth:
 
 
 class CcdModel:
-    """A LATISS-like ITL CCD: one detector, 16 amplifiers.
+    """An ITL CCD, like that of LATISS.
 
     Parameters
     ----------
+    detector : `lsst.ts.calibrationscripts.instruments.Detector`
+        Id, name and amplifiers.
     scale : `int`
-        How much smaller than the real detector: 1 gives 4072 by 4000
-        pixels, 8 gives 512 by 500.
+        How much smaller than the real detector: with 16 amplifiers, 1 gives
+        4072 by 4000 pixels and 8 gives 512 by 500.
     seed : `int`
-        Everything about the detector and its images follows from it.
+        With the detector's id it determines the detector and its images.
 
     Attributes
     ----------
-    detector : `Detector`
+    detector : `lsst.ts.calibrationscripts.simulation.exposure.Detector`
         Geometry; nominal gains and read noises are the true ones.
     truth : `CcdTruth`
         What the images are made from.
@@ -119,18 +122,29 @@ class CcdModel:
     Raises
     ------
     ValueError
-        If the scale leaves an amplifier without pixels.
+        If the scale leaves an amplifier without pixels, or the amplifiers
+        do not fill a rectangle.
     """
 
-    def __init__(self, scale: int = DEFAULT_SCALE, seed: int = DEFAULT_SEED) -> None:
+    def __init__(
+        self, detector: instruments.Detector, scale: int = DEFAULT_SCALE, seed: int = DEFAULT_SEED
+    ) -> None:
         if not 1 <= scale <= 64:
             raise ValueError(f"scale: {scale} is not in 1 to 64.")
         self.scale = scale
         self.seed = seed
-        rng = np.random.default_rng([seed])
-        gains = _by_amp(GAIN * (1 + 0.03 * rng.standard_normal(len(AMP_NAMES)).clip(-2, 2)))
-        noises = _by_amp(READ_NOISE * (1 + 0.03 * rng.standard_normal(len(AMP_NAMES)).clip(-2, 2)))
+        self._id = detector.id
+        rng = self._random()
+        n = len(detector.amplifiers)
+
+        def by_amplifier(values: np.ndarray) -> dict[str, float]:
+            return dict(zip(detector.amplifiers, values.tolist(), strict=True))
+
+        gains = by_amplifier(GAIN * (1 + 0.03 * rng.standard_normal(n).clip(-2, 2)))
+        noises = by_amplifier(READ_NOISE * (1 + 0.03 * rng.standard_normal(n).clip(-2, 2)))
         self.detector = Detector(
+            id=detector.id,
+            name=detector.name,
             amp_width=math.ceil(509 / scale),
             amp_height=2000 // scale,
             overscan=max(16, 64 // scale),
@@ -145,13 +159,18 @@ class CcdModel:
         self.truth = CcdTruth(
             gain=gains,
             read_noise=noises,
-            bias_level=_by_amp(rng.uniform(1000.0, 3000.0, len(AMP_NAMES))),
+            bias_level=by_amplifier(rng.uniform(1000.0, 3000.0, n)),
             bias=self._bias_structure(rng),
             dark=dark,
             response=response,
             hot=hot,
             dead=dead,
         )
+
+    def _random(self, *key: int) -> np.random.Generator:
+        """Return random numbers of this detector."""
+        # numpy fills short keys with 0, so an id of 0 changes nothing.
+        return np.random.default_rng([self.seed, *key, self._id])
 
     def _defects(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         dead = rng.random(self.detector.shape) < DEAD_PIXELS
@@ -163,20 +182,21 @@ class CcdModel:
         return hot, dead
 
     def _illumination(self) -> np.ndarray:
-        """Vignette the lamp's light, by 8 % towards the corners."""
+        """Return the lamp's light, 8 % less of it in the corners."""
         y, x = (np.linspace(-1.0, 1.0, size, dtype=np.float32) for size in self.detector.shape)
         return np.asarray(1.0 - 0.04 * (y[:, None] ** 2 + x[None, :] ** 2), np.float32)
 
     def _bias_structure(self, rng: np.random.Generator) -> np.ndarray:
         """Add a slope that decays along the columns to a column pattern."""
         height, width = self.detector.amp_height, self.detector.amp_width
-        amplitude = rng.uniform(3.0, 10.0, (2, 1, 8, 1))
+        n_rows, n_columns = self.detector.grid
+        amplitude = rng.uniform(3.0, 10.0, (n_rows, 1, n_columns, 1))
         decay = np.exp(-np.linspace(0.0, 6.0, height))[None, :, None, None]
-        columns = rng.normal(0.0, 1.0, (2, 1, 8, width))
+        columns = rng.normal(0.0, 1.0, (n_rows, 1, n_columns, width))
         return np.asarray(amplitude * decay + columns, np.float32).reshape(self.detector.shape)
 
     def expose(
-        self, image_type: str, exp_time: float, exposure_id: int, physical_filter: str = DEFAULT_FILTER
+        self, image_type: str, exp_time: float, exposure_id: int, physical_filter: str = ""
     ) -> np.ndarray:
         """Take an exposure.
 
@@ -187,15 +207,17 @@ class CcdModel:
         exp_time : `float`
             Exposure time (s); a bias takes none.
         exposure_id : `int`
-            Exposure id; the same one gives the same image again.
+            Exposure id; the same one always gives the same image.
         physical_filter : `str`, optional
-            Filter and grating, joined by "~"; dims a flat.
+            Filter and grating, joined by "~", which dim a flat. By default
+            nothing is in the beam.
 
         Returns
         -------
-        raw : `numpy.ndarray`, (2 * amp_height, 8 * (amp_width + overscan))
+        raw : `numpy.ndarray`
             Raw image (ADU), int32, with each amplifier's serial overscan
-            on the right of its segment.
+            on the right of its segment: an array of rows * amp_height by
+            columns * (amp_width + overscan).
 
         Raises
         ------
@@ -213,18 +235,21 @@ class CcdModel:
             raise ValueError(f"image_type: {image_type!r} is not BIAS, DARK or FLAT.")
         if exp_time < 0:
             raise ValueError(f"exp_time: {exp_time} s is negative.")
-        detector, truth = self.detector, self.truth
         seconds = 0.0 if kind == "BIAS" else exp_time
-        rng = np.random.default_rng([self.seed, exposure_id])
+        rng = self._random(exposure_id)
 
-        signal = truth.dark * np.float32(seconds)
+        signal = self.truth.dark * np.float32(seconds)
         if kind == "FLAT":
             lamp = FLAT_FLUX * seconds * _transmission(physical_filter) * (1 + 5e-4 * rng.standard_normal())
-            signal += truth.response * np.float32(lamp)
+            signal += self.truth.response * np.float32(lamp)
         self._add_cosmic_rays(signal, rng, seconds)
+        return self._read_out(signal, rng)
 
-        shape = (detector.shape[0], 8 * (detector.amp_width + detector.overscan))
-        raw = rng.standard_normal(shape, dtype=np.float32)
+    def _read_out(self, signal: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Turn charge (electron) into a raw image (ADU), with its noise."""
+        detector, truth = self.detector, self.truth
+        n_columns = detector.grid[1] * (detector.amp_width + detector.overscan)
+        raw = rng.standard_normal((detector.shape[0], n_columns), dtype=np.float32)
         segments = detector.segments(raw)
         pixels, overscan = segments[..., : detector.amp_width], segments[..., detector.amp_width :]
         noise = detector.per_segment(truth.read_noise)
@@ -262,5 +287,26 @@ def _transmission(physical_filter: str) -> float:
     return math.prod(FILTER_TRANSMISSION.get(element, 1.0) for element in physical_filter.split("~"))
 
 
-def _by_amp(values: np.ndarray) -> dict[str, float]:
-    return dict(zip(AMP_NAMES, (float(value) for value in values), strict=True))
+class FocalPlane:
+    """The CCDs of a camera.
+
+    Parameters
+    ----------
+    instrument : `Instrument`
+        The camera.
+    scale, seed : `int`, optional
+        Of each CCD; see `CcdModel`.
+
+    Attributes
+    ----------
+    ccds : `dict` [`int`, `CcdModel`]
+        The model of each CCD, by detector id.
+    """
+
+    def __init__(
+        self, instrument: instruments.Instrument, scale: int = DEFAULT_SCALE, seed: int = DEFAULT_SEED
+    ) -> None:
+        self.instrument = instrument
+        self.scale = scale
+        self.seed = seed
+        self.ccds = {detector.id: CcdModel(detector, scale, seed) for detector in instrument.detectors}

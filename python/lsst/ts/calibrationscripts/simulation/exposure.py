@@ -1,9 +1,10 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Images of one detector, as the simulated pipelines pass them around."""
+"""Images of one detector, as the simulated pipelines pass them on."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,13 +13,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["AMP_NAMES", "DETECTOR_ID", "DETECTOR_NAME", "Amplifier", "Detector", "Exposure", "Image"]
-
-DETECTOR_ID = 0
-DETECTOR_NAME = "RXX_S00"
-
-AMP_NAMES = tuple(f"C{row}{column}" for row in (0, 1) for column in range(8))
-"""The 16 amplifiers of an ITL CCD; C10 to C17 read the lower half."""
+__all__ = ["Amplifier", "Detector", "Exposure", "Image"]
 
 
 @dataclass(frozen=True)
@@ -28,9 +23,9 @@ class Amplifier:
     Parameters
     ----------
     name : `str`
-        Name, such as "C07".
+        Name, such as "C07": row 0, column 7.
     index : `tuple` [`int`, `int`]
-        Row (0 is the lower half) and column of its segment.
+        Row, counted from the lowest one, and column of its segment.
     rows, columns : `slice`
         Its pixels in the assembled image.
     gain : `float`
@@ -66,10 +61,17 @@ class Amplifier:
 
 @dataclass(frozen=True)
 class Detector:
-    """Geometry and nominal properties of a CCD with 2 by 8 amplifiers.
+    """Geometry and nominal properties of a CCD.
+
+    Its amplifiers are named after row and column, such as C07. They fill a
+    rectangle whose row 0 is the highest one.
 
     Parameters
     ----------
+    id : `int`
+        Detector id in Butler data ids.
+    name : `str`
+        Raft and sensor, such as "RXX_S00".
     amp_width, amp_height : `int`
         Size of an amplifier's light-sensitive segment (pixel).
     overscan : `int`
@@ -78,22 +80,43 @@ class Detector:
         Nominal gain by amplifier name (electron/ADU).
     read_noises : `~collections.abc.Mapping` [`str`, `float`]
         Nominal read noise by amplifier name (electron).
+
+    Raises
+    ------
+    ValueError
+        If the amplifiers do not fill a rectangle.
     """
 
+    id: int
+    name: str
     amp_width: int
     amp_height: int
     overscan: int
     gains: Mapping[str, float]
     read_noises: Mapping[str, float]
-    id: int = DETECTOR_ID
-    name: str = DETECTOR_NAME
+
+    def __post_init__(self) -> None:
+        rows, columns = self.grid
+        if sorted(self.gains) != [f"C{row}{column}" for row in range(rows) for column in range(columns)]:
+            raise ValueError(
+                f"Detector {self.name}: amplifiers {', '.join(self.gains)} do not fill rows and columns, "
+                "such as C00 to C07."
+            )
+
+    @cached_property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of amplifiers."""
+        return (
+            1 + max(int(name[1]) for name in self.gains),
+            1 + max(int(name[2]) for name in self.gains),
+        )
 
     @cached_property
     def amplifiers(self) -> tuple[Amplifier, ...]:
-        """The amplifiers, in the order of `AMP_NAMES`."""
+        """The amplifiers, in the order of the gains."""
         amplifiers = []
-        for name in AMP_NAMES:
-            row, column = (1 if name[1] == "0" else 0), int(name[2])
+        for name in self.gains:
+            row, column = self.grid[0] - 1 - int(name[1]), int(name[2])
             amplifiers.append(
                 Amplifier(
                     name=name,
@@ -115,14 +138,15 @@ class Detector:
     @property
     def shape(self) -> tuple[int, int]:
         """Rows and columns of the assembled image."""
-        return 2 * self.amp_height, 8 * self.amp_width
+        rows, columns = self.grid
+        return rows * self.amp_height, columns * self.amp_width
 
     def getName(self) -> str:
         """Return the detector's name, as an LSST detector does."""
         return self.name
 
     def per_segment(self, values: Mapping[str, float]) -> np.ndarray:
-        """Arrange values by amplifier as the segments lie on the CCD.
+        """Arrange values by amplifier as the segments are on the CCD.
 
         Parameters
         ----------
@@ -131,10 +155,11 @@ class Detector:
 
         Returns
         -------
-        array : `numpy.ndarray`, (2, 1, 8, 1)
-            float32; broadcasts against what `segments` returns.
+        array : `numpy.ndarray`, (rows, 1, columns, 1)
+            float32; can be broadcast with what `segments` returns.
         """
-        array = np.empty((2, 1, 8, 1), np.float32)
+        rows, columns = self.grid
+        array = np.empty((rows, 1, columns, 1), np.float32)
         for amplifier in self:
             array[amplifier.index[0], 0, amplifier.index[1], 0] = values[amplifier.name]
         return array
@@ -144,18 +169,19 @@ class Detector:
 
         Parameters
         ----------
-        array : `numpy.ndarray`, (2 * amp_height, 8 * n)
+        array : `numpy.ndarray`, (rows * amp_height, columns * n)
             An assembled or a raw image, contiguous.
 
         Returns
         -------
-        view : `numpy.ndarray`, (2, amp_height, 8, n)
+        view : `numpy.ndarray`, (rows, amp_height, columns, n)
             The same memory.
         """
-        return array.reshape(2, self.amp_height, 8, -1)
+        rows, columns = self.grid
+        return array.reshape(rows, self.amp_height, columns, -1)
 
     def to_metadata(self) -> dict[str, Any]:
-        """Write the geometry down as FITS keywords."""
+        """Return the geometry as FITS keywords."""
         metadata: dict[str, Any] = {
             "DETECTOR": self.id,
             "DETNAME": self.name,
@@ -163,7 +189,7 @@ class Detector:
             "AMPHEIGH": self.amp_height,
             "OVERSCAN": self.overscan,
         }
-        for name in AMP_NAMES:
+        for name in self.gains:
             metadata[f"GAIN{name}"] = self.gains[name]
             metadata[f"RDNS{name}"] = self.read_noises[name]
         return metadata
@@ -171,14 +197,15 @@ class Detector:
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, Any]) -> Detector:
         """Read the geometry back from FITS keywords."""
+        names = [key.removeprefix("GAIN") for key in metadata if re.fullmatch(r"GAINC\d\d", key)]
         return cls(
+            id=metadata["DETECTOR"],
+            name=metadata["DETNAME"],
             amp_width=metadata["AMPWIDTH"],
             amp_height=metadata["AMPHEIGH"],
             overscan=metadata["OVERSCAN"],
-            gains={name: metadata[f"GAIN{name}"] for name in AMP_NAMES},
-            read_noises={name: metadata[f"RDNS{name}"] for name in AMP_NAMES},
-            id=metadata["DETECTOR"],
-            name=metadata["DETNAME"],
+            gains={name: metadata[f"GAIN{name}"] for name in names},
+            read_noises={name: metadata[f"RDNS{name}"] for name in names},
         )
 
 
@@ -225,13 +252,13 @@ class Exposure:
         return Detector.from_metadata(self.metadata)
 
     def getImage(self) -> Image:
-        """Return the image, without the gaps that its mask makes.
+        """Return the image with values in place of masked pixels.
 
         Returns
         -------
         image : `Image`
-            The image itself, or, where it has NaN, a copy that is
-            interpolated along the rows, as LSST's signature removal does.
+            The image itself. If it has NaN, a copy that is interpolated
+            along the rows, as LSST's signature removal does.
         """
         array = self.image.array
         bad = np.isnan(array)
@@ -264,7 +291,7 @@ class Exposure:
         path : `str` or `~pathlib.Path`
             The file.
         rows : `tuple` [`int`, `int`], optional
-            First row and the one after the last; all when omitted. Only
+            First row and the one after the last; by default all. Only
             these are read from the disk.
 
         Returns
@@ -281,5 +308,5 @@ class Exposure:
         return cls(pixels.astype(pixels.dtype.newbyteorder("="), copy=False), metadata)
 
 
-# What FITS itself needs to describe the array is written anew each time.
+# What FITS needs to describe the array; astropy writes it for each file.
 _STRUCTURE = frozenset({"SIMPLE", "BITPIX", "NAXIS", "NAXIS1", "NAXIS2", "EXTEND", "COMMENT", "HISTORY", ""})

@@ -4,7 +4,13 @@
 
 from __future__ import annotations
 
-__all__ = ["PIPELINE_ENVIRONMENTS", "SimulatedObservatory", "WorkFolderError", "current_day"]
+__all__ = [
+    "PIPELINE_ENVIRONMENTS",
+    "SimulatedObservatory",
+    "SimulationSettings",
+    "WorkFolderError",
+    "current_day",
+]
 
 import asyncio
 import contextlib
@@ -16,19 +22,27 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from .ccd import DEFAULT_SCALE, DEFAULT_SEED, CcdModel
-from .cscs import AtCameraCsc, AtHeaderServiceCsc, AtOodsCsc, AtSpectrographCsc, OcpsCsc, SimulatedCsc
-from .cscs.atcamera import DRAFT_SUFFIX, READ_OUT_TIME
+from ..instruments import Instrument
+from .ccd import DEFAULT_SCALE, DEFAULT_SEED, FocalPlane
+from .cscs import (
+    CameraCsc,
+    HeaderServiceCsc,
+    ObservingDay,
+    OcpsCsc,
+    OodsCsc,
+    SimulatedCsc,
+    SpectrographCsc,
+)
 from .cscs.ocps import log_path
+from .cscs.spectrograph import spectrograph_of
+from .raws import RawFiles, exposure_id_of, read_end
 from .repository import (
     DEFAULT_GENERATION,
-    INSTRUMENT,
+    RepositoryKind,
+    WorkFolderError,
     create_repository,
-    exposure_id_of,
     is_repository,
-    read_ccd,
-    read_end,
-    read_generation,
+    read_kind,
 )
 from .runner import PipetaskRunner
 
@@ -41,8 +55,7 @@ PIPELINE_ENVIRONMENTS = {
     generation: {"CP_PIPE_DIR": str(folder / "cp_pipe"), "CP_VERIFY_DIR": str(folder / "cp_verify")}
     for generation, folder in (("procedure", _HERE), ("current", _HERE / "current"))
 }
-"""Where the simulation's pipelines stand in for cp_pipe's and cp_verify's, by
-generation."""
+"""Where the simulation has its own cp_pipe and cp_verify, by generation."""
 
 TASK_MODULES = (
     "astropy.io.fits",
@@ -54,66 +67,80 @@ TASK_MODULES = (
 
 
 START_TIMEOUT = 30.0
-"""Longest that the end waits for CSCs that are still starting (second)."""
+"""Longest wait at the end for CSCs that are still starting (second)."""
 
 
-class WorkFolderError(ValueError):
-    """A work folder holds an observatory of another kind."""
+@dataclass(frozen=True)
+class SimulationSettings:
+    """What a new work folder is made for, and an old one must be made for.
 
+    Parameters
+    ----------
+    scale : `int`, optional
+        How much smaller than the real detectors the simulated ones are. By
+        default that of the repository, or 8 for a new one.
+    seed : `int`, optional
+        Seed of the CCD models. By default that of the repository, or a fixed
+        one.
+    generation : `str`, optional
+        Generation of pipelines: "procedure" or "current".
 
-@dataclass(frozen=True, order=True)
-class _History:
-    """What is known of a day's exposures."""
+    Raises
+    ------
+    ValueError
+        If the generation does not exist.
+    """
 
-    last_seq_num: int = 0
-    end: float = 0.0
+    scale: int | None = None
+    seed: int | None = None
+    generation: str = DEFAULT_GENERATION
+
+    def __post_init__(self) -> None:
+        if self.generation not in PIPELINE_ENVIRONMENTS:
+            known = ", ".join(PIPELINE_ENVIRONMENTS)
+            raise ValueError(f"generation: {self.generation!r} is none of {known}.")
 
 
 class SimulatedObservatory:
     """An observatory in a folder, as an asynchronous context manager.
 
-    Entering makes the repository where there is none, and returns with all
-    CSCs ENABLED; ``pipetask`` is still being imported then, and a job that
-    comes early waits for it. Leaving ends jobs, CSCs and processes.
+    Entering makes the repository if it does not exist, and returns when all
+    CSCs are ENABLED. ``pipetask`` may still be being imported then; a job
+    waits for it. Leaving ends jobs, CSCs and processes.
 
     Parameters
     ----------
     workdir : `pathlib.Path`
-        Folder of the observatory: ``repo``, ``uws`` and ``staging`` in it.
-    scale : `int`, optional
-        How much smaller than the real detector the simulated one is. By
-        default that of the repository, 8 where there is none.
-    seed : `int`, optional
-        Seed of the CCD model; by default that of the repository.
-    generation : `str`, optional
-        Which generation of pipelines there is: "procedure" or "current".
+        Folder of the observatory, with ``repo``, ``uws`` and ``staging``.
+    instrument : `Instrument`
+        The camera.
+    settings : `SimulationSettings`, optional
+        Size and noise of the images, and generation of the pipelines.
     time_scale : `float`, optional
-        What a simulated second lasts (second).
+        Duration of a simulated second (second).
     day_obs : `datetime.date`, optional
-        Observing day; by default today's. Exposures that the repository
-        already holds of it are continued.
-    max_processes : `int`, optional
-        The most processes that a job may use; see `OcpsCsc`.
+        Observing day; by default today's. Sequence numbers follow those that
+        the repository already has of it.
     faults : sequence of `Fault`, optional
-        What is to go wrong.
+        What will go wrong.
     calib_collection : `str`, optional
-        Collection that is certified into; the faults of the repository need
-        to know.
+        Collection that is certified into, for the faults of the repository.
+        By default ``daily`` below that of the camera.
 
     Raises
     ------
     ValueError
-        If there is no such generation.
+        If the camera has no spectrograph.
     WorkFolderError
-        On entering: if the repository was made with another scale or seed,
-        or for another generation.
+        On entering: if the repository was made for another camera, scale,
+        seed or generation.
 
     Attributes
     ----------
     repo, uws, staging : `pathlib.Path`
-        Butler repository, folder of the OCPS jobs, and the one between
-        camera and OODS.
-    ccd : `CcdModel`
+        Butler repository, folder of the OCPS jobs, and folder between camera
+        and OODS.
+    focal_plane : `FocalPlane`
         Makes the images.
     runner : `PipetaskRunner`
         Runs the jobs.
@@ -125,29 +152,24 @@ class SimulatedObservatory:
         self,
         workdir: Path,
         *,
-        scale: int | None = None,
-        seed: int | None = None,
-        generation: str = DEFAULT_GENERATION,
+        instrument: Instrument,
+        settings: SimulationSettings | None = None,
         time_scale: float = 0.01,
         day_obs: datetime.date | None = None,
-        max_processes: int | None = None,
         faults: Sequence[Fault] = (),
-        calib_collection: str = "LATISS/calib/daily",
+        calib_collection: str | None = None,
     ) -> None:
-        # Absolute, as the frames are announced by URL.
+        # Absolute, because the frames are announced by URL.
         self.workdir = workdir.absolute()
+        self.instrument = instrument
+        spectrograph_of(instrument)  # Refuse now what no CSC could do later.
         self.time_scale = time_scale
         self.day_obs = day_obs or current_day()
-        if generation not in PIPELINE_ENVIRONMENTS:
-            known = ", ".join(PIPELINE_ENVIRONMENTS)
-            raise ValueError(f"generation: {generation!r} is none of {known}.")
-        self.runner = PipetaskRunner(env=PIPELINE_ENVIRONMENTS[generation], preload=TASK_MODULES)
-        self._generation = generation
-        self._scale = scale
-        self._seed = seed
-        self._max_processes = max_processes
+        self._settings = settings or SimulationSettings()
+        environment = PIPELINE_ENVIRONMENTS[self._settings.generation]
+        self.runner = PipetaskRunner(env=environment, preload=TASK_MODULES)
         self.faults = tuple(faults)
-        self.calib_collection = calib_collection
+        self.calib_collection = calib_collection or f"{instrument.calib_collection}/daily"
         self._exit = contextlib.AsyncExitStack()
         self._cscs: list[SimulatedCsc] = []
 
@@ -182,27 +204,12 @@ class SimulatedObservatory:
             for fault in self.faults:
                 self._exit.push_async_callback(fault.detach)
             self._exit.push_async_callback(self._close_cscs)
-            history = await asyncio.to_thread(self._prepare)
-            self.spectrograph = self._own(AtSpectrographCsc(time_scale=self.time_scale))
-            self.camera = self._own(
-                AtCameraCsc(
-                    ccd=self.ccd,
-                    staging=self.staging,
-                    day_obs=self.day_obs,
-                    last_seq_num=history.last_seq_num,
-                    not_before=history.end + READ_OUT_TIME,
-                    time_scale=self.time_scale,
-                )
-            )
-            self.header_service = self._own(AtHeaderServiceCsc(staging=self.staging))
-            self.oods = self._own(AtOodsCsc(repo=self.repo, staging=self.staging))
-            self.ocps = self._own(
-                OcpsCsc(runner=self.runner, repo=self.repo, uws=self.uws, max_processes=self._max_processes)
-            )
+            day = await asyncio.to_thread(self._prepare)
+            self._make_cscs(day)
             for fault in self.faults:
                 fault.attach(self)
             await self._cscs_have_started()
-            # Everything stands: what is to be undone waits for the exit.
+            # Everything has started: it is undone only at the exit.
             self._exit = self._exit.pop_all()
         return self
 
@@ -214,81 +221,105 @@ class SimulatedObservatory:
     ) -> None:
         await self._exit.aclose()
 
+    def _make_cscs(self, day: ObservingDay) -> None:
+        files = self._files
+        self.spectrograph = self._own(SpectrographCsc(self.instrument, time_scale=self.time_scale))
+        self.camera = self._own(
+            CameraCsc(focal_plane=self.focal_plane, files=files, day=day, time_scale=self.time_scale)
+        )
+        self.header_service = self._own(HeaderServiceCsc(files=files))
+        self.oods = self._own(OodsCsc(repo=self.repo, files=files))
+        self.ocps = self._own(OcpsCsc(self.instrument, runner=self.runner, repo=self.repo, uws=self.uws))
+
     def _own(self, csc: Any) -> Any:
         self._cscs.append(csc)
         return csc
 
     async def _cscs_have_started(self) -> None:
         starts = [csc.start_task for csc in self._cscs]
-        # Not gathered, which would cancel them with this.
+        # Not gathered: that would cancel them together with this task.
         await asyncio.wait(starts)
         for start in starts:
             start.result()
 
     async def _close_cscs(self) -> None:
         if self._cscs:
-            # One that is starting cannot be closed in good order.
+            # A CSC cannot be closed while it is starting.
             await asyncio.wait([csc.start_task for csc in self._cscs], timeout=START_TIMEOUT)
         await asyncio.gather(*(csc.close() for csc in self._cscs))
 
-    def _prepare(self) -> _History:
-        """Make what is missing of the folder; learn what it holds."""
+    @property
+    def _files(self) -> RawFiles:
+        return RawFiles(self.staging, self.instrument)
+
+    def _prepare(self) -> ObservingDay:
+        """Make what the folder lacks; return what it has of the day."""
         self.uws.mkdir(parents=True, exist_ok=True)
         self.staging.mkdir(exist_ok=True)
-        for path in self.staging.glob(f"*{DRAFT_SUFFIX}"):
-            path.unlink()
-        if is_repository(self.repo):
-            self.ccd = read_ccd(self.repo)
-            for name in ("scale", "seed"):
-                wanted, present = getattr(self, f"_{name}"), getattr(self.ccd, name)
-                if wanted not in (None, present):
-                    raise WorkFolderError(
-                        f"{name}: {wanted}, but {self.repo} was made with {present}. "
-                        "Leave it out, or name another work folder."
-                    )
-            generation = read_generation(self.repo)
-            if generation != self._generation:
+        self._files.remove_drafts()
+        is_new = not is_repository(self.repo)
+        if is_new:
+            settings = self._settings
+            scale = DEFAULT_SCALE if settings.scale is None else settings.scale
+            seed = DEFAULT_SEED if settings.seed is None else settings.seed
+            create_repository(
+                self.repo, self.instrument, scale=scale, seed=seed, generation=settings.generation
+            )
+        kind = read_kind(self.repo)
+        self._check(kind)
+        self.focal_plane = FocalPlane(self.instrument, kind.scale, kind.seed)
+        return ObservingDay(self.day_obs) if is_new else _history(self.repo, self._files, self.day_obs)
+
+    def _check(self, kind: RepositoryKind) -> None:
+        """Refuse a repository of another kind."""
+        if kind.instrument != self.instrument.name:
+            raise WorkFolderError(
+                f"instrument: {self.instrument.name}, but {self.repo} was made for {kind.instrument}. "
+                "Name another work folder (--workdir)."
+            )
+        for name in ("scale", "seed"):
+            wanted, present = getattr(self._settings, name), getattr(kind, name)
+            if wanted not in (None, present):
                 raise WorkFolderError(
-                    f"pipeline_generation: {self._generation}, but {self.repo} was made for the pipelines of "
-                    f"generation {generation}, whose datasets differ. Name another work folder (--workdir), "
-                    f"or write pipeline_generation: {generation}."
+                    f"{name}: {wanted}, but {self.repo} was made with {present}. "
+                    "Leave it out, or name another work folder."
                 )
-            return _history(self.repo, self.staging, self.day_obs)
-        scale = DEFAULT_SCALE if self._scale is None else self._scale
-        seed = DEFAULT_SEED if self._seed is None else self._seed
-        create_repository(self.repo, scale=scale, seed=seed, generation=self._generation)
-        self.ccd = CcdModel(scale, seed)
-        return _History()
+        if kind.generation != self._settings.generation:
+            raise WorkFolderError(
+                f"pipeline_generation: {self._settings.generation}, but {self.repo} was made for the "
+                f"pipelines of generation {kind.generation}, whose datasets differ. Name another work folder "
+                f"(--workdir), or write pipeline_generation: {kind.generation}."
+            )
 
 
 def current_day() -> datetime.date:
-    """Return the observing day of this moment.
+    """Return the present observing day.
 
     Returns
     -------
     day : `datetime.date`
-        It changes at 12 h UTC.
+        It begins at 12 h UTC.
     """
     return (datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=12)).date()
 
 
-def _history(repo: Path, staging: Path, day_obs: datetime.date) -> _History:
-    """Learn of a day's exposures, ingested or not."""
+def _history(repo: Path, files: RawFiles, day_obs: datetime.date) -> ObservingDay:
+    """Return what there is of a day's exposures, ingested or not."""
     from lsst.daf.butler import Butler
 
-    # Only who may write can undo what a process that was killed left undone.
+    instrument = files.instrument
+    # Only a client that may write can undo what a killed process left.
     with Butler.from_config(str(repo), writeable=True) as butler:
         records = butler.query_dimension_records(
             "exposure",
             where="instrument = name AND exposure.day_obs = day",
-            bind={"name": INSTRUMENT, "day": int(f"{day_obs:%Y%m%d}")},
+            bind={"name": instrument.name, "day": int(f"{day_obs:%Y%m%d}")},
             order_by="-exposure.seq_num",
             limit=1,
             explain=False,
         )
-    history = [_History()]
-    for record in records:
-        history.append(_History(record.seq_num, float(record.timespan.end.tai.to_value("unix_tai"))))
-    for path in staging.glob(f"AT_O_{day_obs:%Y%m%d}_*.fits"):
-        history.append(_History(exposure_id_of(path.stem) % 100_000, read_end(path)))
-    return max(history)
+    last = [(record.seq_num, float(record.timespan.end.tai.to_value("unix_tai"))) for record in records]
+    for path in files.present(f"{instrument.image_prefix}_O_{day_obs:%Y%m%d}_*"):
+        image_name, _ = files.identify(path)
+        last.append((exposure_id_of(image_name, instrument) % 100_000, read_end(path)))
+    return ObservingDay(day_obs, *max(last, default=(0, 0.0)))

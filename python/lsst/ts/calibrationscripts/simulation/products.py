@@ -1,6 +1,6 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Calibration products that are no images."""
+"""Calibration products that are not images."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Defects(BaseModel):
 
     @classmethod
     def merge(cls, parts: Iterable[Defects]) -> Defects:
-        """Join the defects of a detector that several images show.
+        """Merge the defects that several images of a detector show.
 
         Parameters
         ----------
@@ -124,17 +124,17 @@ class Defects(BaseModel):
 
 
 class PhotonTransferCurve(BaseModel):
-    """Mean and variance of flat pairs, and what follows from them.
+    """Mean and variance of flat pairs, and the results from them.
 
-    The dictionaries have the amplifiers' names as keys. One dataset for
-    each exposure holds what one pair gives, and is empty for an exposure
-    that is not the first of a pair; the fitted curve holds all pairs.
+    The dictionaries have the amplifiers' names as keys. There is one dataset
+    for each exposure, with the results of one pair. It is empty for an
+    exposure that is not the first of a pair. The fitted curve has all pairs.
 
     Parameters
     ----------
     ptcFitType : `str`
         "FLATPAIR" for the values of one pair, "DUMMY" for an exposure
-        without one, otherwise the name of the fitted model.
+        without a pair, otherwise the name of the fitted model.
     gain : `dict` [`str`, `float`]
         Gain (electron/ADU).
     gainErr : `dict` [`str`, `float`]
@@ -152,8 +152,8 @@ class PhotonTransferCurve(BaseModel):
     expIdMask : `dict` [`str`, `list`]
         Whether the fit used the pair.
     ptcTurnoff : `dict` [`str`, `float`]
-        Largest mean signal of a pair before the variance falls with the
-        signal (ADU); a lower limit where no pair is brighter.
+        Largest mean signal of a pair before the variance decreases with
+        the signal (ADU). If no pair is brighter, it is a lower limit.
     a00 : `dict` [`str`, `float`]
         Non-linearity: relative change of the variance with the signal
         (1/electron).

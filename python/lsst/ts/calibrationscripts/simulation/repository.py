@@ -1,53 +1,38 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The simulated observatory's Butler repository: make it, ingest raws."""
+"""The simulated observatory's Butler repository, with its references."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
-import re
 import tempfile
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .ccd import DEFAULT_SCALE, DEFAULT_SEED, CcdModel
-from .exposure import DETECTOR_ID, Exposure
-from .instrument import FILTERS, GRATINGS, SimulatedLatiss, physical_filter
+from ..instruments import Instrument
+from .ccd import DEFAULT_SCALE, DEFAULT_SEED, CcdModel, FocalPlane
+from .exposure import Exposure
+from .instrument import physical_filters, register_instrument
 
 if TYPE_CHECKING:
     import numpy as np
-    from astropy.time import Time
-    from lsst.daf.butler import Butler, DatasetType
+    from lsst.daf.butler import Butler, DatasetRef, DatasetType
 
 __all__ = [
     "DEFAULT_GENERATION",
-    "RAW_RUN",
-    "REFERENCE_COLLECTION",
-    "RawHeader",
+    "RepositoryKind",
+    "WorkFolderError",
     "certify_references",
     "create_repository",
-    "exposure_id_of",
-    "has_raw",
-    "ingest_raw",
     "is_repository",
-    "read_ccd",
-    "read_end",
-    "read_generation",
-    "write_raw",
+    "read_focal_plane",
+    "read_kind",
 ]
 
-INSTRUMENT = "LATISS"
-
-RAW_RUN = "LATISS/raw/all"
-"""RUN collection of the raws."""
-
-REFERENCE_COLLECTION = "LATISS/calib"
-"""CALIBRATION collection of the reference calibrations; they lie in the RUN
-collection ``reference`` below it."""
-
-_SIMULATION_FILE = "simulation.json"
+_KIND_FILE = "simulation.json"
 
 DEFAULT_GENERATION = "procedure"
 
@@ -60,92 +45,47 @@ _CALIBRATIONS = {
 }
 
 
+class WorkFolderError(ValueError):
+    """A work folder has an observatory of another kind."""
+
+
 @dataclass(frozen=True)
-class RawHeader:
-    """What the header of a raw image says about its exposure.
+class RepositoryKind:
+    """What a repository was made for; only that fits into it.
 
     Parameters
     ----------
-    obs_id : `str`
-        Image name, such as "AT_O_20261123_000007".
-    image_type : `str`
-        "BIAS", "DARK" or "FLAT".
-    exp_time : `float`
-        Exposure time (s).
-    begin, end : `astropy.time.Time`
-        When the exposure began and ended.
-    filter_name, grating_name : `str`, optional
-        What was in the beam.
-    group_id : `str`, optional
-        Group of exposures; its image name when empty.
-    reason, program, note : `str`, optional
-        As given with the exposure.
+    instrument : `str`
+        Name of the camera.
+    scale, seed : `int`
+        Of the CCD models; see `CcdModel`.
+    generation : `str`
+        Of the pipelines.
     """
 
-    obs_id: str
-    image_type: str
-    exp_time: float
-    begin: Time
-    end: Time
-    filter_name: str = FILTERS[0]
-    grating_name: str = GRATINGS[0]
-    group_id: str = ""
-    reason: str = ""
-    program: str = ""
-    note: str = ""
-
-    def to_metadata(self) -> dict[str, Any]:
-        """Write the header as FITS keywords."""
-        return {
-            "INSTRUME": INSTRUMENT,
-            "OBSID": self.obs_id,
-            "IMGTYPE": self.image_type.upper(),
-            "EXPTIME": self.exp_time,
-            "DARKTIME": self.exp_time,
-            "TIMESYS": "TAI",
-            "DATE-BEG": self.begin.tai.isot,
-            "DATE-END": self.end.tai.isot,
-            "FILTER": self.filter_name,
-            "GRATING": self.grating_name,
-            "GROUPID": self.group_id or self.obs_id,
-            "REASON": self.reason,
-            "PROGRAM": self.program,
-            "OBSNOTE": self.note,
-            "EXPID": exposure_id_of(self.obs_id),
-        }
-
-
-def exposure_id_of(obs_id: str) -> int:
-    """Return the exposure id that an image name stands for.
-
-    Parameters
-    ----------
-    obs_id : `str`
-        Image name, such as "AT_O_20261123_000007".
-
-    Returns
-    -------
-    exposure_id : `int`
-        Day and five digits of the sequence number: 2026112300007.
-
-    Raises
-    ------
-    ValueError
-        If the name is not of that form.
-    """
-    match = re.fullmatch(r"AT_[A-Z]_(\d{8})_(\d{6})", obs_id)
-    if match is None or int(match[2]) > 99999:
-        raise ValueError(f"{obs_id!r} is no image name of LATISS such as AT_O_20261123_000007.")
-    return int(match[1]) * 100_000 + int(match[2])
+    instrument: str
+    scale: int
+    seed: int
+    generation: str
 
 
 def is_repository(root: Path) -> bool:
-    """Return whether a folder holds a simulated repository."""
-    return (root / _SIMULATION_FILE).is_file()
+    """Return whether a folder has a simulated repository.
+
+    Parameters
+    ----------
+    root : `~pathlib.Path`
+        The folder.
+
+    Returns
+    -------
+    exists : `bool`
+    """
+    return (root / _KIND_FILE).is_file()
 
 
-def read_ccd(root: Path) -> CcdModel:
-    """Return the CCD model that a repository was made for.
+def read_kind(root: Path) -> RepositoryKind:
+    """Return what a repository was made for.
 
     Parameters
     ----------
@@ -154,56 +94,66 @@ def read_ccd(root: Path) -> CcdModel:
 
     Returns
     -------
-    ccd : `CcdModel`
-        The same scale and seed, hence the same detector.
+    kind : `RepositoryKind`
+
+    Raises
+    ------
+    WorkFolderError
+        If another version of this program made the repository.
     """
-    settings = _settings(root)
-    return CcdModel(settings["scale"], settings["seed"])
+    try:
+        return RepositoryKind(**json.loads((root / _KIND_FILE).read_text()))
+    except TypeError as error:
+        raise WorkFolderError(
+            f"{root} was made by another version of this program. Name another work folder (--workdir)."
+        ) from error
 
 
-def read_generation(root: Path) -> str:
-    """Return the generation of pipelines that a repository was made for.
+def read_focal_plane(root: Path, instrument: Instrument) -> FocalPlane:
+    """Return the CCD models that a repository was made for.
 
     Parameters
     ----------
     root : `~pathlib.Path`
         Folder of the repository.
+    instrument : `Instrument`
+        Its camera.
 
     Returns
     -------
-    generation : `str`
-        Its name.
+    focal_plane : `FocalPlane`
+        The same scale and seed, hence the same CCDs.
     """
-    return str(_settings(root)["generation"])
-
-
-def _settings(root: Path) -> dict[str, Any]:
-    settings: dict[str, Any] = json.loads((root / _SIMULATION_FILE).read_text())
-    return settings
+    kind = read_kind(root)
+    return FocalPlane(instrument, kind.scale, kind.seed)
 
 
 def create_repository(
     root: Path,
+    instrument: Instrument,
     *,
     scale: int = DEFAULT_SCALE,
     seed: int = DEFAULT_SEED,
     generation: str = DEFAULT_GENERATION,
-    reference_collection: str = REFERENCE_COLLECTION,
+    reference_collection: str | None = None,
 ) -> None:
-    """Make a Butler repository with LATISS and reference calibrations.
+    """Make a Butler repository with a camera and reference calibrations.
 
     Parameters
     ----------
     root : `~pathlib.Path`
         Folder to make; it may exist if it is empty.
+    instrument : `Instrument`
+        The camera.
     scale, seed : `int`, optional
-        Of the CCD model that exposures are going to come from.
+        Of the CCD models that exposures will come from.
     generation : `str`, optional
-        Of the pipelines that are going to run; see `read_generation`. The
-        repository is the same for all, but holds the outputs of one.
+        Of the pipelines that will run. The repository is the same for all,
+        but has the outputs of one.
     reference_collection : `str`, optional
-        CALIBRATION collection for the references. They are free of noise,
-        made from what the model knows, and valid for all times.
+        CALIBRATION collection of the references, by default that of the
+        camera. They are made from the models' truth, without noise, and are
+        valid at all times.
 
     Raises
     ------
@@ -212,20 +162,19 @@ def create_repository(
     """
     from lsst.daf.butler import Butler, Config, Timespan
 
+    collection = reference_collection or instrument.calib_collection
     root.mkdir(parents=True, exist_ok=True)
-    ccd = CcdModel(scale, seed)
     with as_file(files(__package__).joinpath("butler.yaml")) as additions:
         config = Butler.makeRepo(str(root), config=Config(str(additions)))
     with Butler.from_config(config, writeable=True) as butler:
-        SimulatedLatiss().register(butler.registry)
+        register_instrument(butler.registry, instrument)
         butler.registry.registerDatasetType(_dataset_type(butler, "raw", "CcdExposure", ("exposure",), False))
-        butler.collections.register(RAW_RUN)
-        run = f"{reference_collection}/reference"
-        butler.collections.register(run)
-        certify_references(butler, ccd, run, reference_collection, Timespan(None, None))
-    # Written last: only a whole repository counts as one.
-    settings = {"scale": scale, "seed": seed, "generation": generation}
-    (root / _SIMULATION_FILE).write_text(json.dumps(settings))
+        butler.collections.register(instrument.raw_collection)
+        focal_plane = FocalPlane(instrument, scale, seed)
+        certify_references(butler, focal_plane, f"{collection}/reference", collection, Timespan(None, None))
+    # Written last: without it, the repository is not complete.
+    kind = RepositoryKind(instrument.name, scale, seed, generation)
+    (root / _KIND_FILE).write_text(json.dumps(dataclasses.asdict(kind)))
 
 
 def _dataset_type(
@@ -242,61 +191,70 @@ def _dataset_type(
     )
 
 
-def certify_references(butler: Butler, ccd: CcdModel, run: str, collection: str, timespan: Any) -> None:
-    """Store calibrations made from the CCD model's truth and certify them.
+def certify_references(
+    butler: Butler, focal_plane: FocalPlane, run: str, collection: str, timespan: Any
+) -> None:
+    """Store calibrations made from the models' truth and certify them.
 
     Parameters
     ----------
     butler : `lsst.daf.butler.Butler`
         A writeable Butler.
-    ccd : `CcdModel`
-        The model.
+    focal_plane : `FocalPlane`
+        The models; each detector has its calibrations.
     run : `str`
-        RUN collection to store them in; made if absent.
+        RUN collection to store them in. It is made if it does not exist.
     collection : `str`
-        CALIBRATION collection to certify them into; made if absent.
+        CALIBRATION collection to certify them into. It is made if it does
+        not exist.
     timespan : `lsst.daf.butler.Timespan`
         Their validity.
     """
-    from lsst.daf.butler import CollectionType, DatasetRef, FileDataset
-
-    from .formatters import ExposureFormatter
+    from lsst.daf.butler import CollectionType
 
     butler.collections.register(run)
     butler.collections.register(collection, CollectionType.CALIBRATION)
-    types = {}
     for name, (storage_class, dimensions) in _CALIBRATIONS.items():
-        types[name] = _dataset_type(butler, name, storage_class, dimensions, True)
-        butler.registry.registerDatasetType(types[name])
+        butler.registry.registerDatasetType(_dataset_type(butler, name, storage_class, dimensions, True))
+    filters = physical_filters(focal_plane.instrument)
+    for detector, ccd in focal_plane.ccds.items():
+        data_id = {"instrument": focal_plane.instrument.name, "detector": detector}
+        products = _references(ccd, focal_plane.instrument)
+        flat = products.pop("flat")
+        refs = [butler.put(product, name, data_id, run=run) for name, product in products.items()]
+        flat_refs = _put_flat(butler, flat, data_id, filters, run)
+        butler.registry.certify(collection, [*refs, *flat_refs], timespan)
 
-    data_id = {"instrument": INSTRUMENT, "detector": DETECTOR_ID}
-    products = _references(ccd)
-    flat = products.pop("flat")
-    refs = [butler.put(product, types[name], data_id, run=run) for name, product in products.items()]
 
-    # The lamp and the CCD look the same in all filters: one file serves all.
-    flat_refs = [
+def _put_flat(
+    butler: Butler, flat: Exposure, data_id: dict[str, Any], filters: list[str], run: str
+) -> list[DatasetRef]:
+    """Store one file as the flat of all filters, which all look the same."""
+    from lsst.daf.butler import DatasetRef, FileDataset
+
+    from .formatters import ExposureFormatter
+
+    refs = [
         DatasetRef(
-            types["flat"],
-            butler.registry.expandDataId(data_id, physical_filter=physical_filter(filter_name, grating_name)),
+            butler.get_dataset_type("flat"),
+            butler.registry.expandDataId(data_id, physical_filter=name),
             run=run,
         )
-        for filter_name in FILTERS
-        for grating_name in GRATINGS
+        for name in filters
     ]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "flat.fits"
         flat.write_fits(path)
-        butler.ingest(FileDataset(str(path), flat_refs, formatter=ExposureFormatter), transfer="copy")
-    butler.registry.certify(collection, [*refs, *flat_refs], timespan)
+        butler.ingest(FileDataset(str(path), refs, formatter=ExposureFormatter), transfer="copy")
+    return refs
 
 
-def _references(ccd: CcdModel) -> dict[str, Any]:
-    """Make bias, dark, flat, defects and ptc from the model's truth."""
+def _references(ccd: CcdModel, instrument: Instrument) -> dict[str, Any]:
+    """Make bias, dark, flat, defects and ptc from a model's truth."""
     from .products import Defects, PhotonTransferCurve
 
     detector, truth = ccd.detector, ccd.truth
-    trimmed = detector.to_metadata() | {"OVERSCAN": 0, "INSTRUME": INSTRUMENT}
+    trimmed = detector.to_metadata() | {"OVERSCAN": 0, "INSTRUME": instrument.name}
     gain = detector.per_segment(truth.gain)
 
     def in_adu(electrons: np.ndarray) -> np.ndarray:
@@ -315,152 +273,4 @@ def _references(ccd: CcdModel) -> dict[str, Any]:
             noise=truth.read_noise,
             a00=dict.fromkeys(truth.gain, truth.brighter_fatter),
         ),
-    }
-
-
-def write_raw(path: Path, raw: np.ndarray, header: RawHeader, ccd: CcdModel) -> None:
-    """Write a raw image as the camera's FITS file.
-
-    Parameters
-    ----------
-    path : `~pathlib.Path`
-        File to make.
-    raw : `numpy.ndarray`
-        What `CcdModel.expose` returned.
-    header : `RawHeader`
-        What there is to say about the exposure.
-    ccd : `CcdModel`
-        The model, for the geometry.
-    """
-    Exposure(raw, header.to_metadata() | ccd.detector.to_metadata()).write_fits(path)
-
-
-def read_end(path: Path) -> float:
-    """Return when the exposure of a raw image ended.
-
-    Parameters
-    ----------
-    path : `~pathlib.Path`
-        File that `write_raw` made.
-
-    Returns
-    -------
-    end : `float`
-        Its end (TAI, Unix second).
-    """
-    from astropy.io import fits
-    from astropy.time import Time
-
-    return float(Time(fits.getval(path, "DATE-END"), scale="tai").to_value("unix_tai"))
-
-
-def ingest_raw(butler_or_root: Butler | Path, path: Path) -> int:
-    """Move a raw image into the repository and register its exposure.
-
-    Parameters
-    ----------
-    butler_or_root : `lsst.daf.butler.Butler` or `~pathlib.Path`
-        A writeable Butler, which saves the time to open one; or the
-        repository's folder.
-    path : `~pathlib.Path`
-        File that `write_raw` made.
-
-    Returns
-    -------
-    exposure_id : `int`
-        Its exposure id.
-
-    Raises
-    ------
-    ValueError
-        If the header lacks a keyword or has an unusable image name.
-    lsst.daf.butler.registry.ConflictingDefinitionError
-        If an exposure of that id is registered already.
-    """
-    from lsst.daf.butler import Butler
-
-    if isinstance(butler_or_root, Butler):
-        return _ingest(butler_or_root, path)
-    with Butler.from_config(str(butler_or_root), writeable=True) as butler:
-        return _ingest(butler, path)
-
-
-def _ingest(butler: Butler, path: Path) -> int:
-    from astropy.io import fits
-    from lsst.daf.butler import DatasetRef, FileDataset
-
-    from .formatters import ExposureFormatter
-
-    header = fits.getheader(path)
-    try:
-        record = _exposure_record(header)
-        detector = header["DETECTOR"]
-    except KeyError as error:
-        raise ValueError(f"{path}: no raw image of the simulated LATISS: {error.args[0]}") from error
-    with butler.transaction():
-        for element, key, value in (
-            ("day_obs", "id", record["day_obs"]),
-            ("group", "name", record["group"]),
-        ):
-            butler.registry.insertDimensionData(
-                element, {"instrument": INSTRUMENT, key: value}, skip_existing=True
-            )
-        butler.registry.syncDimensionData("exposure", record)
-        data_id = butler.registry.expandDataId(
-            instrument=INSTRUMENT, exposure=record["id"], detector=detector
-        )
-        ref = DatasetRef(butler.get_dataset_type("raw"), data_id, run=RAW_RUN)
-        butler.ingest(FileDataset(str(path), [ref], formatter=ExposureFormatter), transfer="hardlink")
-    # A file that is moved before the registry knows of it could be lost.
-    path.unlink()
-    return int(record["id"])
-
-
-def has_raw(butler: Butler, obs_id: str) -> bool:
-    """Return whether a repository has the raw of an image.
-
-    Parameters
-    ----------
-    butler : `lsst.daf.butler.Butler`
-        Of the repository.
-    obs_id : `str`
-        Image name, such as "AT_O_20261123_000007".
-    """
-    refs = butler.query_datasets(
-        "raw",
-        collections=RAW_RUN,
-        where="instrument = name AND exposure.obs_id = obs",
-        bind={"name": INSTRUMENT, "obs": obs_id},
-        explain=False,
-    )
-    return bool(refs)
-
-
-def _exposure_record(header: Any) -> dict[str, Any]:
-    from astropy.time import Time
-    from lsst.daf.butler import Timespan
-
-    exposure_id = exposure_id_of(header["OBSID"])
-    day_obs, seq_num = divmod(exposure_id, 100_000)
-    begin, end = (Time(header[key], scale="tai") for key in ("DATE-BEG", "DATE-END"))
-    return {
-        "instrument": INSTRUMENT,
-        "id": exposure_id,
-        "obs_id": header["OBSID"],
-        "physical_filter": physical_filter(header["FILTER"], header["GRATING"]),
-        "group": header["GROUPID"],
-        "day_obs": day_obs,
-        "seq_num": seq_num,
-        "seq_start": seq_num,
-        "seq_end": seq_num,
-        "exposure_time": header["EXPTIME"],
-        "dark_time": header["DARKTIME"],
-        "observation_type": header["IMGTYPE"].lower(),
-        "observation_reason": header["REASON"] or "unknown",
-        "science_program": header["PROGRAM"] or "unknown",
-        "target_name": "unknown",
-        "has_simulated": True,
-        "can_see_sky": False,
-        # A calibration lookup needs a time: none has an empty one.
-        "timespan": Timespan(begin, max(begin, end)),
     }

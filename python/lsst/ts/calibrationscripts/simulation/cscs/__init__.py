@@ -2,25 +2,27 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Mock CSCs of the simulated observatory, written for salobj.
 
-They hear of each other through SAL alone, as the real ones do: the camera
-reads the spectrograph's positions, the header service the camera's
-``endReadout``, the OODS the header service's ``largeFileObjectAvailable``.
+They communicate only through SAL, as the real ones do: the camera reads the
+spectrograph's positions, the header service the camera's ``endReadout``, and
+the OODS the header service's ``largeFileObjectAvailable``. Their names are
+those of the camera's components, whose topics must be those of LATISS's.
 """
 
 from __future__ import annotations
 
 __all__ = [
-    "AtCameraCsc",
-    "AtHeaderServiceCsc",
-    "AtOodsCsc",
-    "AtSpectrographCsc",
+    "CameraCsc",
+    "HeaderServiceCsc",
+    "ObservingDay",
     "OcpsCsc",
+    "OodsCsc",
     "SimulatedCsc",
+    "SpectrographCsc",
 ]
 
-from .atcamera import AtCameraCsc
-from .atheaderservice import AtHeaderServiceCsc
-from .atoods import AtOodsCsc
-from .atspectrograph import AtSpectrographCsc
 from .base import SimulatedCsc
+from .camera import CameraCsc, ObservingDay
+from .headerservice import HeaderServiceCsc
 from .ocps import OcpsCsc
+from .oods import OodsCsc
+from .spectrograph import SpectrographCsc

@@ -15,8 +15,8 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from ...observatory.sal import salobj
 
 Interceptor = Callable[..., Awaitable[Any]]
-"""Stands in for a step: called with a callable ``proceed`` that takes the
-step after all, and with the arguments of the step."""
+"""Replaces a step: called with a callable ``proceed`` that takes the original
+step, and with the arguments of the step."""
 
 _Csc = TypeVar("_Csc", bound="SimulatedCsc")
 _P = ParamSpec("_P")
@@ -36,7 +36,7 @@ def step(
     Returns
     -------
     call : callable
-        The same, past the interceptors; see `SimulatedCsc.intercept`.
+        The same, through the interceptors; see `SimulatedCsc.intercept`.
     """
     name = method.__name__
 
@@ -51,14 +51,14 @@ def step(
 
 
 class SimulatedCsc(salobj.BaseCsc):
-    """A CSC that comes up ENABLED and knows only some of its commands.
+    """A CSC that starts ENABLED and has only some of its commands.
 
     Parameters
     ----------
     name : `str`
         SAL component name.
     index : `int`, optional
-        SAL index; 0 for a component that has none.
+        SAL index; 0 for a component without one.
     initial_state : `salobj.State`, optional
         Summary state to come up in; by default ENABLED.
     """
@@ -82,42 +82,42 @@ class SimulatedCsc(salobj.BaseCsc):
         return bool(self.summary_state == salobj.State.ENABLED)
 
     def intercept(self, name: str, interceptor: Interceptor) -> None:
-        """Have something happen in place of a step, or around it.
+        """Have something done in place of a step, or before or after it.
 
         Parameters
         ----------
         name : `str`
             Name of a method marked as `step`.
         interceptor : callable
-            Called instead; one that is added later is called earlier.
+            Called instead. The last one that was added is called first.
         """
         self.interceptors[name].append(interceptor)
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> None:
-        """Have something done beside; it is given up when the CSC closes."""
+        """Have something done in the background, until the CSC closes."""
         task = asyncio.create_task(work)
         self._later.add(task)
         task.add_done_callback(self._later.discard)
 
     async def fall_silent(self, command: str) -> None:
-        """Be as a CSC whose process has died: no heartbeat, no answer.
+        """Behave like a CSC whose process died: no heartbeat, no answer.
 
         Parameters
         ----------
         command : `str`
-            Name of the command that is being carried out. Neither it nor
-            this method returns.
+            Name of the command that is running. Neither it nor this method
+            returns.
         """
-        # The pause that the loop is in ends with one more heartbeat.
+        # The present pause of the loop ends with one more heartbeat.
         self.heartbeat_interval = float("inf")
         for name in self.salinfo.command_names:
-            # A new callback would abort, and answer, the command under way.
+            # A new callback would abort, and answer, the running command.
             if name != command:
                 getattr(self, f"cmd_{name}").callback = _never
         await _never(None)
 
     async def close_tasks(self) -> None:
-        """Give up what is being done beside."""
+        """Cancel what is being done in the background."""
         await super().close_tasks()
         for task in self._later:
             task.cancel()

@@ -19,8 +19,8 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+from ...instruments import Instrument
 from ...observatory.sal import salobj
-from ..repository import RAW_RUN
 from ..runner import PipetaskJob, PipetaskRunner, RunnerDiedError
 from .base import SimulatedCsc, step
 
@@ -37,44 +37,53 @@ _ACK_TIMEOUT = 600.0
 _KILL_TIMEOUT = 30.0
 
 _CORES_PER_PROCESS = 4
-"""A second process pays from here: each costs 2.6 CPU-seconds to start, when
-a quantum of a simulated frame takes a tenth of that."""
+"""Cores per process of a job. The start of a process costs 2.6 CPU-seconds,
+and a quantum of a simulated frame a tenth of that."""
 
 
 def log_path(uws: Path, job_id: str = "{job_id}") -> Path:
-    """Return where the log of a job lies.
+    """Return where the log of a job is.
 
     Parameters
     ----------
     uws : `pathlib.Path`
         Folder of all jobs.
     job_id : `str`, optional
-        The job; by default a placeholder to fill in.
+        The job; by default a placeholder.
+
+    Returns
+    -------
+    path : `pathlib.Path`
     """
     return uws / job_id / "outs" / "ocps.log"
 
 
 def processes_worth_using() -> int:
-    """Return how many processes a job may have on this machine."""
+    """Return how many processes are useful for a job on this machine.
+
+    Returns
+    -------
+    n_processes : `int`
+    """
     return max(1, (os.cpu_count() or 1) // _CORES_PER_PROCESS)
 
 
 def cap_processes(options: list[str], limit: int) -> tuple[list[str], int]:
-    """Limit the number of processes that ``pipetask run`` is told to use.
+    """Limit the number of processes that ``pipetask run`` uses.
 
     Parameters
     ----------
     options : `list` [`str`]
         Its options, of which ``-j`` or ``--processes`` may be one.
     limit : `int`
-        The most that it may use.
+        The largest number that is allowed.
 
     Returns
     -------
     capped : `list` [`str`]
-        The same options, with no number beyond the limit.
+        The same options, with no number above the limit.
     wanted : `int`
-        The largest number that was asked for, 0 if there was none.
+        The largest number that was requested, 0 if there was none.
     """
     capped = list(options)
     wanted = 0
@@ -101,13 +110,13 @@ class OcpsJob:
     folder : `pathlib.Path`
         Folder of the job, with ``job.json`` and ``outs/ocps.log``.
     environment : `dict` [`str`, `str`]
-        What the command asked for.
+        What the command requested.
     argv : `list` [`str`]
         Arguments of ``pipetask``.
     remark : `str`, optional
-        What the OCPS has to say about the arguments.
+        Note of the OCPS about the arguments.
     disk_full : `bool`, optional
-        Whether there is no space for the files that it writes.
+        Whether there is no space for the files that the job writes.
     """
 
     job_id: str
@@ -134,11 +143,11 @@ class OcpsJob:
 
     @property
     def scratch(self) -> Path:
-        """Folder for temporary files, gone with the job."""
+        """Folder for temporary files, removed when the job ends."""
         return self.folder / "tmp"
 
     def to_json(self) -> str:
-        """Write it as the UWS service does."""
+        """Return the job as JSON, in the form of the UWS service."""
         duration = None
         if self.started and self.ended:
             duration = (self.ended - self.started).total_seconds()
@@ -162,59 +171,57 @@ class OcpsJob:
         )
 
     def save(self) -> None:
-        """Write ``job.json``, whole at every moment."""
+        """Write ``job.json``, which is complete at all times."""
         draft = self.folder / "job.json.new"
         draft.write_text(self.to_json())
         draft.replace(self.folder / "job.json")
 
     def note(self, text: str) -> None:
-        """Add a line of the OCPS to the log."""
+        """Add a line to the log, as the OCPS."""
         with self.log.open("a") as log:
             log.write(f"OCPS: {text}\n")
 
 
 class OcpsCsc(SimulatedCsc):
-    """Executes pipelines as the OCPS does, several at once.
+    """Executes pipelines as the OCPS does, several at the same time.
 
     Parameters
     ----------
-    index : `int`
-        SAL index; 1 is that of LATISS.
+    instrument : `Instrument`
+        The camera, which has an index of the OCPS to itself.
     runner : `PipetaskRunner`
         Runs the commands.
     repo : `pathlib.Path`
         Butler repository.
     uws : `pathlib.Path`
         Folder of all jobs; see `log_path`.
-    max_processes : `int`, optional
-        The most that a job may use; by default `processes_worth_using`.
     initial_state : `salobj.State`, optional
         Summary state to come up in; by default ENABLED.
 
     Notes
     -----
     The real OCPS ends a job with ``butler retrieve-artifacts`` into the job's
-    folder. Nothing reads what it copies there, so it is left out.
+    folder. Nothing reads these copies, so this one leaves them out.
     """
 
     def __init__(
         self,
-        index: int = 1,
+        instrument: Instrument,
         *,
         runner: PipetaskRunner,
         repo: Path,
         uws: Path,
-        max_processes: int | None = None,
         initial_state: Any = None,
     ) -> None:
-        super().__init__("OCPS", index, initial_state=initial_state)
+        super().__init__("OCPS", instrument.ocps_index, initial_state=initial_state)
         self.cmd_execute.allow_multiple_callbacks = True
         self.jobs: dict[str, OcpsJob] = {}
         """Every job since the start, by id."""
+        self._raw_collection = instrument.raw_collection
         self._runner = runner
         self._repo = repo
         self._uws = uws
-        self._max_processes = processes_worth_using() if max_processes is None else max_processes
+        self._max_processes = processes_worth_using()
 
     async def close_tasks(self) -> None:
         """End the jobs that still run."""
@@ -222,7 +229,7 @@ class OcpsCsc(SimulatedCsc):
         await asyncio.gather(*(self._abort(job) for job in self.jobs.values() if not job.done.is_set()))
 
     async def do_execute(self, data: Any) -> None:
-        """Run a pipeline; complete when it has ended, well or not."""
+        """Run a pipeline; complete when it has ended, also if it failed."""
         self.assert_enabled("execute")
         await self.wait_for_jobs(filter(None, data.prereq_jobs.split(",")))
         job = await self.make_job(data)
@@ -246,7 +253,7 @@ class OcpsCsc(SimulatedCsc):
         await self.publish_result(job)
 
     async def wait_for_jobs(self, job_ids: Any) -> None:
-        """Wait until jobs have ended, well or not; unknown ones have."""
+        """Wait until jobs have ended, also if they failed."""
         for job_id in job_ids:
             if job_id not in self.jobs:
                 self.log.warning("Prerequisite job %s does not exist.", job_id)
@@ -271,7 +278,7 @@ class OcpsCsc(SimulatedCsc):
         Raises
         ------
         lsst.ts.salobj.ExpectedError
-            If ``config`` has an open quote.
+            If ``config`` has a quote that is not closed.
         """
         try:
             options = shlex.split(data.config)
@@ -280,10 +287,11 @@ class OcpsCsc(SimulatedCsc):
         remark = ""
         options, wanted = cap_processes(options, self._max_processes)
         if wanted > self._max_processes:
-            remark = f"{wanted} processes asked for, {self._max_processes} used: more do not pay here."
+            remark = f"{wanted} processes requested, {self._max_processes} used: more are not faster here."
         job_id = uuid.uuid4().hex
         output = f"u/ocps/{job_id}"
-        argv = ["--long-log", "run", "-p", data.pipeline, "-b", str(self._repo), "-o", output, "-i", RAW_RUN]
+        argv = ["--long-log", "run", "-p", data.pipeline, "-b", str(self._repo), "-o", output]
+        argv += ["-i", self._raw_collection]
         argv += [*options, "--output-run", f"{output}/run"]
         if data.data_query:
             argv += ["-d", data.data_query]
@@ -291,7 +299,7 @@ class OcpsCsc(SimulatedCsc):
             "IMAGE_TAG": data.version,
             "PIPELINE_URL": data.pipeline,
             "BUTLER_REPO": str(self._repo),
-            "RUN_OPTIONS": f"-i {RAW_RUN} {data.config}",
+            "RUN_OPTIONS": f"-i {self._raw_collection} {data.config}",
             "OUTPUT_GLOB": data.output_dataset_types or "*",
             "DATA_QUERY": data.data_query,
         }
@@ -299,13 +307,13 @@ class OcpsCsc(SimulatedCsc):
 
     @step
     async def acknowledge(self, data: Any, job: OcpsJob) -> None:
-        """Tell the client the id of its job."""
+        """Send the client the id of its job."""
         await self.cmd_execute.ack_in_progress(
             data, timeout=_ACK_TIMEOUT, result=json.dumps({"job_id": job.job_id})
         )
 
     async def run(self, job: OcpsJob) -> None:
-        """Run a job to its end and write down how it ended."""
+        """Run a job to its end and record how it ended."""
         job.phase = "executing"
         job.started = _now()
         await asyncio.to_thread(job.save)
@@ -338,7 +346,7 @@ class OcpsCsc(SimulatedCsc):
 
     @step
     async def attend(self, job: OcpsJob, process: PipetaskJob) -> int:
-        """Wait for a job that runs; return the exit code of ``pipetask``."""
+        """Wait for a running job; return the exit code of ``pipetask``."""
         return await process.wait(JOB_TIMEOUT)
 
     @step
@@ -346,7 +354,7 @@ class OcpsCsc(SimulatedCsc):
         """Publish ``job_result``.
 
         As in the real OCPS, ``result`` is the text of the submission, whose
-        phase is out of date: only the exit code tells.
+        phase is out of date: only the exit code says how the job ended.
         """
         await self.evt_job_result.set_write(
             job_id=job.job_id, exit_code=job.exit_code, result=job.submission, force_output=True
@@ -355,7 +363,7 @@ class OcpsCsc(SimulatedCsc):
     @staticmethod
     async def _kill(job: OcpsJob) -> None:
         if job.process is not None:
-            # A runner that died has taken the job with it.
+            # If the runner died, the job has ended with it.
             with contextlib.suppress(RunnerDiedError):
                 await job.process.kill()
                 await job.process.wait(_KILL_TIMEOUT)
@@ -379,7 +387,7 @@ class OcpsCsc(SimulatedCsc):
 
     @staticmethod
     def _close(job: OcpsJob, trouble: str) -> None:
-        # A job that was killed did not tidy up.
+        # A job that was killed did not remove its files.
         shutil.rmtree(job.scratch, ignore_errors=True)
         job.note(trouble)
         job.save()

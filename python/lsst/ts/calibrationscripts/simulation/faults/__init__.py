@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What can go wrong in the simulated observatory, by name.
 
-Faults are objects, made by `parse_fault` or by their classes, and given to a
-`SimulatedObservatory`, several at once. Each strikes on the occasion that it
-is made for, such as the third exposure, and is over with the observatory:
-another one in the same folder starts sound.
+Faults are objects, made by `parse_fault` or by their classes. A
+`SimulatedObservatory` takes any number of them. Each strikes on one occasion,
+such as the third exposure, and ends with the observatory: another one in the
+same folder starts without it.
 """
 
 from __future__ import annotations
@@ -85,15 +85,15 @@ def parse_fault(text: str) -> Fault:
     Raises
     ------
     ValueError
-        If there is no such fault, or its occasion is no number from 1.
+        If the fault does not exist, or its occasion is not a number from 1.
     """
     name, colon, when = text.partition(":")
     if name not in FAULTS:
         near = difflib.get_close_matches(name, FAULTS, n=1, cutoff=0.0)
-        raise ValueError(f"{name!r}: no such fault; did you mean {near[0]}?")
+        raise ValueError(f"{name!r}: is not a fault; did you mean {near[0]}?")
     fault = FAULTS[name]
     if not colon:
         return fault()
     if not (when.isascii() and when.isdigit() and int(when) > 0):
-        raise ValueError(f"{text!r}: after the colon comes the {fault.counts} it strikes, a number from 1.")
+        raise ValueError(f"{text!r}: write after the colon the {fault.counts} it strikes, a number from 1.")
     return fault(int(when))

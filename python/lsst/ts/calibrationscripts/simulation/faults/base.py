@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..observatory import SimulatedObservatory
 
 Proceed = Callable[..., Awaitable[Any]]
-"""Takes the step that a fault stands in for, after all."""
+"""Takes the step that a fault replaces."""
 
 
 @dataclass(eq=False)
@@ -30,7 +30,7 @@ class Fault(abc.ABC):
     Attributes
     ----------
     name, description : `str`
-        As people call it, and what happens, in a line.
+        Its name for people, and what happens, in one line.
     counts : `str`
         What its occasions are.
     struck : `int`
@@ -47,10 +47,10 @@ class Fault(abc.ABC):
 
     @abc.abstractmethod
     def attach(self, observatory: SimulatedObservatory) -> None:
-        """Lie in wait; called once the CSCs are made, before they start."""
+        """Prepare; called after the CSCs are made, before they start."""
 
     async def detach(self) -> None:
-        """Undo what would outlast the observatory; called when it closes."""
+        """Undo lasting changes; called when the observatory closes."""
         return
 
     def is_due(self) -> bool:
@@ -73,7 +73,7 @@ class StepFault(Fault):
     csc : `SimulatedCsc`
         The CSC.
     time_scale : `float`
-        What a simulated second lasts (second).
+        Duration of a simulated second (second).
     """
 
     component: ClassVar[str]
@@ -97,7 +97,7 @@ class StepFault(Fault):
         return True
 
     async def intercept(self, proceed: Proceed, *args: Any) -> Any:
-        """Strike if it is time, else let the step be taken."""
+        """Strike on the occasion; otherwise take the step."""
         if self.concerns(*args) and self.is_due():
             return await self._strike(proceed, *args)
         return await proceed(*args)

@@ -9,18 +9,18 @@ __all__ = ["CameraFault", "CameraSilent", "ReadoutNeverEnds"]
 import asyncio
 from typing import Any
 
-from ..cscs.atcamera import CameraErrorCode
+from ..cscs.camera import CameraErrorCode
 from .base import Proceed, StepFault
 
 
 class CameraFault(StepFault):
-    """The camera goes to FAULT in the midst of an exposure.
+    """The camera goes to FAULT during an exposure.
 
-    The exposure has begun and is lost; ``takeImages`` fails.
+    The exposure is lost, and ``takeImages`` fails.
     """
 
     name = "camera-fault"
-    description = "ATCamera goes to FAULT while it exposes; the image is lost"
+    description = "ATCamera goes to FAULT during an exposure; the image is lost"
     counts = "exposure"
     component = "camera"
     step = "integrate"
@@ -35,14 +35,14 @@ class CameraFault(StepFault):
 
 
 class CameraSilent(StepFault):
-    """The camera dies when it is told to take images.
+    """The camera dies when it gets the command to take images.
 
-    No command of its is acknowledged any more, and its heartbeats stop; its
-    summary state stays as it was last heard.
+    It acknowledges no more commands, and its heartbeats stop. Its summary
+    state does not change.
     """
 
     name = "camera-silent"
-    description = "ATCamera acknowledges nothing any more, and its heartbeats stop"
+    description = "ATCamera acknowledges no more commands, and its heartbeats stop"
     counts = "takeImages command"
     component = "camera"
     step = "do_takeImages"
@@ -52,14 +52,14 @@ class CameraSilent(StepFault):
 
 
 class ReadoutNeverEnds(StepFault):
-    """An exposure is taken and never read out.
+    """An exposure is taken, but its readout does not end.
 
     ``takeImages`` completes, without ``endReadout`` and without an image.
-    The next one is acknowledged as in progress, and waits for ever.
+    The next one is acknowledged as in progress and never ends.
     """
 
     name = "readout-never-ends"
-    description = "ATCamera never ends the readout of an image"
+    description = "the readout of an image by ATCamera does not end"
     counts = "image"
     component = "camera"
     step = "read_out"

@@ -1,6 +1,6 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Faults of the jobs themselves: what `pipetask` meets with."""
+"""Faults of the jobs: errors of `pipetask`."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _UNKNOWN_TASK = "simulatedFault:exitCode=1"
 _UNKNOWN_EXPOSURE = "2099123199999"
 
 _EXECUTING = "executing quantum"
-"""What a job's log says when its first task begins its work."""
+"""What a job's log says when its first task begins."""
 
 _POLL = 0.02
-"""Time between two looks at a job's log (s)."""
+"""Time between two readings of a job's log (s)."""
 
 
 class _JobFault(StepFault):
@@ -38,7 +38,7 @@ class JobFails(_JobFault):
     """`pipetask` refuses an option and ends with exit code 1."""
 
     name = "job-fails"
-    description = "a job ends with exit code 1: it is given an option that pipetask refuses"
+    description = "a job ends with exit code 1: pipetask refuses one of its options"
 
     async def _strike(self, proceed: Proceed, data: Any) -> OcpsJob:
         job: OcpsJob = await proceed(data)
@@ -47,10 +47,10 @@ class JobFails(_JobFault):
 
 
 class JobKilled(_JobFault):
-    """The process of a job is killed while its first task is at work."""
+    """The process of a job is killed while its first task runs."""
 
     name = "job-killed"
-    description = "a job is killed (SIGKILL) in the midst of its work"
+    description = "a job is killed (SIGKILL) while it runs"
     step = "attend"
 
     async def _strike(self, proceed: Proceed, job: OcpsJob, process: PipetaskJob) -> Any:
@@ -62,24 +62,25 @@ class JobKilled(_JobFault):
 
 
 class JobDropsExposure(_JobFault):
-    """A job is given another exposure id in place of its last one.
+    """A job gets another exposure id in place of its last one.
 
-    The Butler does not know that id, so `pipetask` drops it in silence.
+    The Butler does not have that id, so `pipetask` leaves it out without an
+    error.
     """
 
     name = "job-drops-exposure"
-    description = "a job leaves out its last exposure in silence, as pipetask does with unknown ids"
+    description = "a job leaves out its last exposure without an error, as pipetask does with unknown ids"
 
     async def _strike(self, proceed: Proceed, data: Any) -> OcpsJob:
         job: OcpsJob = await proceed(data)
         at = job.argv.index("-d") + 1
-        # The last id in the query is the one that no other follows.
+        # The last id in the query is the one without another after it.
         job.argv[at] = re.sub(r"\b\d{13}\b(?!.*\b\d{13}\b)", _UNKNOWN_EXPOSURE, job.argv[at])
         return job
 
 
 class DiskFull(_JobFault):
-    """A job finds no space for its files in the repository."""
+    """There is no space for the files of a job in the repository."""
 
     name = "disk-full"
     description = "a job cannot write its files into the repository: no space left on device"

@@ -1,6 +1,6 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Faults of the OCPS, in what it says of its jobs."""
+"""Faults of the OCPS, in what it reports about its jobs."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class OcpsLosesResult(_OcpsFault):
     """A job runs and the command completes, without a result."""
 
     name = "ocps-loses-result"
-    description = "the OCPS runs a job and never publishes its result"
+    description = "the OCPS runs a job and does not publish its result"
     counts = "result"
     step = "publish_result"
 
@@ -63,7 +63,7 @@ class OcpsLosesResult(_OcpsFault):
 
 
 class _AnswerFault(_OcpsFault):
-    """A fault in how the job of a command is answered for."""
+    """A fault in the answer to the command of a job."""
 
     step = "acknowledge"
 
@@ -74,7 +74,7 @@ class _AnswerFault(_OcpsFault):
         self.csc.intercept("publish_result", self._publish_result)
 
     async def _strike(self, proceed: Proceed, data: Any, job: OcpsJob) -> None:
-        """Leave the command without an answer for now."""
+        """Do not answer the command yet."""
         self.job = job
         self._late_acknowledgement = (proceed, data)
 
@@ -84,18 +84,18 @@ class _AnswerFault(_OcpsFault):
             await self.answer(job, *self._late_acknowledgement)
 
     async def answer(self, job: OcpsJob, acknowledge: Proceed, data: Any) -> None:
-        """Do what is left to do after the result of the job."""
+        """Do what remains to be done after the result of the job."""
         raise NotImplementedError
 
 
 class OcpsNeverAcknowledges(_AnswerFault):
-    """A job runs whose client never hears its id, nor of its end."""
+    """The client of a job never gets its id, nor the command's end."""
 
     name = "ocps-never-acknowledges"
-    description = "the OCPS runs a job without ever answering the command"
+    description = "the OCPS runs a job and never answers the command"
 
     async def answer(self, job: OcpsJob, acknowledge: Proceed, data: Any) -> None:
-        """Let the command have no end."""
+        """Never end the command."""
         await asyncio.Event().wait()
 
 
@@ -106,7 +106,7 @@ class OcpsResultFirst(_AnswerFault):
     description = "the OCPS publishes the result of a job before it acknowledges the command"
 
     async def answer(self, job: OcpsJob, acknowledge: Proceed, data: Any) -> None:
-        """Acknowledge the command at last."""
+        """Acknowledge the command."""
         await acknowledge(data, job)
 
 
@@ -125,20 +125,20 @@ class OcpsDuplicates(_OcpsFault):
 
 @dataclass(eq=False)
 class OcpsReorders(_OcpsFault):
-    """A result is held back until that of another job is out.
+    """A result is delayed until that of another job is published.
 
     Parameters
     ----------
     when : `int`, optional
         Number of the result.
     delay : `float`, optional
-        For how long at most, as there may be no other (simulated second).
+        Longest delay, if no other job ends (simulated second).
     """
 
     delay: float = 300.0
 
     name = "ocps-reorders"
-    description = "the OCPS holds a result back until another is out, at most 300 simulated seconds"
+    description = "the OCPS delays a result until another is published, at most 300 simulated seconds"
     counts = "result"
     step = "publish_result"
 
@@ -148,7 +148,7 @@ class OcpsReorders(_OcpsFault):
         self._other = asyncio.Event()
 
     async def intercept(self, proceed: Proceed, job: OcpsJob) -> None:
-        """Hold one back, and let it go after any other."""
+        """Delay one, and publish it after any other."""
         await super().intercept(proceed, job)
         if self.struck:
             self._other.set()
@@ -158,20 +158,20 @@ class OcpsReorders(_OcpsFault):
             async with asyncio.timeout(self.delay * self.time_scale):
                 await self._other.wait()
         except TimeoutError:
-            self.csc.log.debug("No other job has ended meanwhile.")
+            self.csc.log.debug("No other job has ended.")
         await proceed(job)
 
 
 class OcpsForeignResult(_OcpsFault):
-    """Before each result, those of somebody else's jobs are published."""
+    """Before each result, those of other clients' jobs are published."""
 
     name = "ocps-foreign-result"
-    description = "from then on, the OCPS publishes results of others' jobs, some failed, before each"
+    description = "from this one on, the OCPS publishes other clients' results, some failed, before each"
     counts = "result"
     step = "publish_result"
 
     async def intercept(self, proceed: Proceed, job: OcpsJob) -> None:
-        """Publish others' results first, once it is time."""
+        """Publish other clients' results first, from the occasion on."""
         if self.is_due() or self.struck:
             for exit_code in (FAILED, ABORTED, 0):
                 await self.csc.evt_job_result.set_write(
@@ -181,22 +181,22 @@ class OcpsForeignResult(_OcpsFault):
 
 
 class OcpsLeavesEnabled(_OcpsFault):
-    """The OCPS goes to FAULT while a job runs; the job and its result come.
+    """The OCPS goes to FAULT while a job runs, and publishes its result.
 
-    It takes no command any more, not even to abort the job.
+    It accepts no more commands, not even to abort the job.
     """
 
     name = "ocps-leaves-enabled"
-    description = "the OCPS goes to FAULT while a job runs; the job ends, and its result comes"
+    description = "the OCPS goes to FAULT while a job runs; the job ends, and its result is published"
     step = "attend"
 
     async def _strike(self, proceed: Proceed, job: OcpsJob, process: PipetaskJob) -> Any:
-        await self.csc.fault(code=OCPS_ERROR_CODE, report="The job service is out of reach (simulated).")
+        await self.csc.fault(code=OCPS_ERROR_CODE, report="The job service cannot be reached (simulated).")
         return await proceed(job, process)
 
 
 class OcpsLosesJob(_OcpsFault):
-    """The OCPS goes to FAULT while a job runs, which dies with it.
+    """The OCPS goes to FAULT while a job runs, and the job is killed.
 
     There is no result, and the command ``execute`` fails.
     """

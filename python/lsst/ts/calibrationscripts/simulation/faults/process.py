@@ -4,13 +4,17 @@
 
 from __future__ import annotations
 
-__all__ = ["Killed"]
+__all__ = ["Killed", "journal_maker"]
 
 import os
 import signal
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...files.journal import FileJournal
+from ...ports import Journal
+from ...record import RunRecord
 from .base import Fault
 
 if TYPE_CHECKING:
@@ -18,24 +22,64 @@ if TYPE_CHECKING:
 
 
 class Killed(Fault):
-    """The script's process is killed when it is about to write its journal.
+    """The script's process is killed immediately before a journal write.
 
-    The process is the observatory's too, so all jobs end with it.
+    The observatory is in the same process, so all jobs end with it.
     """
 
     name = "killed"
-    description = "this very process is killed (SIGKILL) before its journal is written"
+    description = "this process is killed (SIGKILL) before its journal is written"
     counts = "journal write"
 
     def attach(self, observatory: SimulatedObservatory) -> None:
-        """Wait for the journal."""
-        FileJournal.on_write = self._on_write
+        """Do nothing: the journal is the script's; see `journal_maker`."""
 
-    async def detach(self) -> None:
-        """Let the journal go."""
-        FileJournal.on_write = None
-
-    def _on_write(self, count: int) -> None:
-        # Counted here, as a process may keep more than one journal.
+    def before_write(self) -> None:
+        """Kill the process if it is time."""
         if self.is_due():
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+class _DeadlyJournal:
+    """A `Journal` that gives faults their turn before each write."""
+
+    def __init__(self, journal: Journal, faults: Sequence[Killed]) -> None:
+        self._journal = journal
+        self._faults = faults
+
+    @property
+    def path(self) -> str:
+        """Path of the file."""
+        return self._journal.path
+
+    def check(self) -> tuple[str, ...]:
+        """Return why it cannot be written, if so."""
+        return self._journal.check()
+
+    def write(self, record: RunRecord) -> None:
+        """Write, unless the process is killed before."""
+        for fault in self._faults:
+            fault.before_write()
+        self._journal.write(record)
+
+
+def journal_maker(faults: Sequence[Fault]) -> Callable[[Path, str], Journal]:
+    """Return what makes a script's journals, for ``make_journal``.
+
+    Parameters
+    ----------
+    faults : `~collections.abc.Sequence` [`Fault`]
+        The faults of the observatory. Those of the journal count its writes
+        through all journals that are made.
+
+    Returns
+    -------
+    make_journal : `~collections.abc.Callable`
+        Takes the folder and the run's id, as `FileJournal` does.
+    """
+    deadly = [fault for fault in faults if isinstance(fault, Killed)]
+
+    def make_journal(folder: Path, run_id: str) -> Journal:
+        return _DeadlyJournal(FileJournal(folder, run_id), deadly)
+
+    return make_journal

@@ -1,6 +1,6 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Faults of the Butler repository: what others do to it."""
+"""Faults of the Butler repository: what other clients do to it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..cscs.ocps import OcpsJob
-from ..repository import REFERENCE_COLLECTION
 from .base import Proceed, StepFault
 
 if TYPE_CHECKING:
@@ -24,14 +23,14 @@ if TYPE_CHECKING:
     from ..observatory import SimulatedObservatory
 
 _LOCK_TIMEOUT = 60.0
-"""Longest wait for a lock that others may hold (s)."""
+"""Longest wait for a lock that another client may have (s)."""
 
 
 class _RepositoryFault(StepFault):
     """Strikes between the end of a job and its result.
 
-    The procedure has then checked what it can check beforehand, and is about
-    to read or to certify what the job has made.
+    The procedure has then made its first checks, and will next read or
+    certify what the job has made.
     """
 
     component = "ocps"
@@ -43,19 +42,20 @@ class _RepositoryFault(StepFault):
         super().attach(observatory)
         self.repo = observatory.repo
         self.collection = observatory.calib_collection
+        self.references = f"{observatory.instrument.calib_collection}/reference"
 
 
 @dataclass(eq=False)
 class RepositoryLocked(_RepositoryFault):
-    """Another connection has the registry's database for itself.
+    """Another connection locks the registry's database.
 
     Parameters
     ----------
     when : `int`, optional
         Number of the result.
     duration : `float`, optional
-        For how long (second). Not simulated seconds: a Butler on SQLite waits
-        for up to 300 real ones.
+        Duration of the lock (second). Not simulated seconds: a Butler on
+        SQLite waits for up to 300 real ones.
     """
 
     duration: float = 5.0
@@ -71,7 +71,7 @@ class RepositoryLocked(_RepositoryFault):
         await proceed(job)
 
     async def detach(self) -> None:
-        """Release the lock, should it still be held."""
+        """Release the lock, if it is still held."""
         if self._connection is not None:
             self._connection.close()
 
@@ -81,26 +81,26 @@ class RepositoryLocked(_RepositoryFault):
 
 
 class _Intrusion(_RepositoryFault, abc.ABC):
-    """Somebody with a Butler changes the repository."""
+    """Another client changes the repository with a Butler."""
 
     async def _strike(self, proceed: Proceed, job: OcpsJob) -> None:
-        await asyncio.to_thread(self._visit, self.intrude)
+        await asyncio.to_thread(self._with_butler, self.intrude)
         await proceed(job)
 
     async def detach(self) -> None:
-        """Undo what would be in the way of another run."""
+        """Undo what would disturb another run."""
         if self.struck:
-            await asyncio.to_thread(self._visit, self.make_good)
+            await asyncio.to_thread(self._with_butler, self.undo)
 
     @abc.abstractmethod
     def intrude(self, butler: Butler) -> None:
-        """Do the damage."""
+        """Change the repository."""
 
     @abc.abstractmethod
-    def make_good(self, butler: Butler) -> None:
-        """Undo it, as far as another run needs that."""
+    def undo(self, butler: Butler) -> None:
+        """Undo the change, as far as another run needs that."""
 
-    def _visit(self, action: Callable[[Butler], None]) -> None:
+    def _with_butler(self, action: Callable[[Butler], None]) -> None:
         from lsst.daf.butler import Butler
 
         with Butler.from_config(str(self.repo), writeable=True) as butler:
@@ -108,48 +108,48 @@ class _Intrusion(_RepositoryFault, abc.ABC):
 
 
 class CollectionRemoved(_Intrusion):
-    """The collection to certify into is removed, with all that is in it.
+    """The collection to certify into is removed, with all its contents.
 
-    It stays away; a certification makes it anew.
+    It is not restored. A certification makes a new one.
     """
 
     name = "collection-removed"
-    description = "somebody removes calib_collection when a job has ended"
+    description = "another client removes calib_collection when a job has ended"
 
     def intrude(self, butler: Butler) -> None:
         """Remove the collection."""
         _remove(butler, self.collection)
 
-    def make_good(self, butler: Butler) -> None:
-        """Leave it at that."""
+    def undo(self, butler: Butler) -> None:
+        """Do nothing: the collection is not restored."""
 
 
 class CollectionChanged(_Intrusion):
     """The collection to certify into is replaced by a RUN of its name."""
 
     name = "collection-changed"
-    description = "somebody replaces calib_collection by a RUN collection when a job has ended"
+    description = "another client replaces calib_collection by a RUN collection when a job has ended"
 
     def intrude(self, butler: Butler) -> None:
         """Replace the collection."""
         _remove(butler, self.collection)
         butler.collections.register(self.collection)
 
-    def make_good(self, butler: Butler) -> None:
-        """Remove what replaced it."""
+    def undo(self, butler: Butler) -> None:
+        """Remove the RUN collection."""
         _remove(butler, self.collection)
 
 
 class CertificationConflict(_Intrusion):
-    """Somebody certifies other calibrations for all times.
+    """Another client certifies other calibrations for all times.
 
-    Bias, dark, flat, defects and ptc of the simulation's references; those
-    types left out that something is certified of already. It is undone when
-    the observatory closes.
+    These are bias, dark, flat, defects and ptc of the simulation's
+    references, but not the types of which something is certified already.
+    It is undone when the observatory closes.
     """
 
     name = "certification-conflict"
-    description = "somebody certifies into calib_collection, for all times, when a job has ended"
+    description = "another client certifies into calib_collection, for all times, when a job has ended"
 
     def attach(self, observatory: SimulatedObservatory) -> None:
         """Intercept the results."""
@@ -162,18 +162,17 @@ class CertificationConflict(_Intrusion):
         from lsst.daf.butler.registry import ConflictingDefinitionError
 
         butler.collections.register(self.collection, CollectionType.CALIBRATION)
-        run = f"{REFERENCE_COLLECTION}/reference"
-        (info,) = butler.collections.query_info(run, include_summary=True)
+        (info,) = butler.collections.query_info(self.references, include_summary=True)
         for dataset_type in sorted(info.dataset_types or ()):
-            refs = butler.query_datasets(dataset_type, collections=run, limit=None)
+            refs = butler.query_datasets(dataset_type, collections=self.references, limit=None)
             try:
                 butler.registry.certify(self.collection, refs, Timespan(None, None))
             except ConflictingDefinitionError:
                 continue
             self._certified[dataset_type] = [ref.dataId for ref in refs]
 
-    def make_good(self, butler: Butler) -> None:
-        """Take back what was certified."""
+    def undo(self, butler: Butler) -> None:
+        """Decertify what was certified."""
         from lsst.daf.butler import Timespan
 
         for dataset_type, data_ids in self._certified.items():
@@ -189,7 +188,7 @@ def _lock(repo: Path) -> sqlite3.Connection:
 
 
 def _remove(butler: Butler, collection: str) -> None:
-    """Remove a collection, if there is one, also from the chains it is in."""
+    """Remove a collection, if it exists, also from the chains it is in."""
     from lsst.daf.butler import MissingCollectionError
 
     try:

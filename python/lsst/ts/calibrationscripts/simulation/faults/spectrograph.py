@@ -6,15 +6,15 @@ from __future__ import annotations
 
 __all__ = ["WheelTimeout", "WrongFilter"]
 
-from ..cscs.atspectrograph import Wheel
+from ..cscs.spectrograph import Wheel
 from .base import Proceed, StepFault
 
 
 class WheelTimeout(StepFault):
-    """A wheel does not get to its slot: the command ends with CMD_TIMEOUT."""
+    """A wheel does not reach its slot: the command ends with CMD_TIMEOUT."""
 
     name = "wheel-timeout"
-    description = "ATSpectrograph gives up turning a wheel: the command ends in CMD_TIMEOUT"
+    description = "a wheel of ATSpectrograph does not reach its slot: the command ends with CMD_TIMEOUT"
     counts = "wheel move"
     component = "spectrograph"
     step = "turn"
@@ -24,16 +24,16 @@ class WheelTimeout(StepFault):
 
 
 class WrongFilter(StepFault):
-    """The filter wheel stops a slot too far, and reports where it is."""
+    """The filter wheel stops one slot too far, and reports that slot."""
 
     name = "wrong-filter"
-    description = "ATSpectrograph's filter wheel stops, and reports itself, at the next slot"
+    description = "the filter wheel of ATSpectrograph stops one slot too far, and reports that slot"
     counts = "filter wheel move"
     component = "spectrograph"
     step = "turn"
 
     def concerns(self, wheel: Wheel, slot: int) -> bool:
-        """Return whether it is the filter wheel that turns."""
+        """Return whether the filter wheel turns."""
         return wheel.kind == "filter"
 
     async def _strike(self, proceed: Proceed, wheel: Wheel, slot: int) -> None:

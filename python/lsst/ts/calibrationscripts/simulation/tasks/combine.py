@@ -6,59 +6,40 @@ from __future__ import annotations
 
 from typing import Any
 
-import lsst.pipe.base.connectionTypes as cT
 import numpy as np
 from lsst.daf.butler import DeferredDatasetHandle
 from lsst.pex.config import ChoiceField, Field
-from lsst.pipe.base import PipelineTask, PipelineTaskConfig, PipelineTaskConnections, Struct
+from lsst.pipe.base import PipelineTask, PipelineTaskConnections, Struct
 
 from ..exposure import Exposure
+from .base import DETECTOR, FILTER, TaskConfig, frames, product, read_header
 from .statistics import clipped_stack_mean, combine_rows
 
 __all__ = ["CombineByFilterConfig", "CombineByFilterTask", "CombineConfig", "CombineTask"]
 
 
-class CombineConnections(  # type: ignore[call-arg]
-    PipelineTaskConnections, dimensions=("instrument", "detector")
-):
+class CombineConnections(PipelineTaskConnections, dimensions=DETECTOR):  # type: ignore[call-arg]
     """Corrected images of one detector, and what they are combined to."""
 
-    inputExps = cT.Input(
-        name="cpProc",
-        doc="Corrected images.",
-        storageClass="CcdExposure",
-        dimensions=("instrument", "exposure", "detector"),
-        multiple=True,
-        deferLoad=True,
-    )
-    outputData = cT.Output(
-        name="combined",
-        doc="Combined image.",
-        storageClass="CcdExposure",
-        dimensions=("instrument", "detector"),
-        isCalibration=True,
-    )
+    inputExps = frames("cpProc", "Corrected images.")
+    outputData = product("combined", "Combined image.")
 
 
-class CombineConfig(PipelineTaskConfig, pipelineConnections=CombineConnections):  # type: ignore[call-arg]
+class CombineConfig(TaskConfig, pipelineConnections=CombineConnections):  # type: ignore[call-arg]
     """How images are scaled, weighted and clipped."""
 
     exposureScaling = ChoiceField[str](
         doc="What each image is divided by.",
         allowed={
-            "Unity": "Nothing; all images weigh the same.",
-            "DarkTime": "Its dark time; read noise makes it weigh as the square of that.",
-            "MeanStats": "Its mean; shot noise makes it weigh as much as that.",
+            "Unity": "1. All images have the same weight.",
+            "DarkTime": "Its dark time. Its weight is the square of that, because of read noise.",
+            "MeanStats": "Its mean, which is also its weight, because of shot noise.",
         },
         default="Unity",
     )
     sigmaClip = Field[float](doc="Rejection threshold, in standard deviations.", default=3.0)
     clipMaxIter = Field[int](doc="Clipping iterations.", default=3)
-    fillValue = Field[float](doc="Value of pixels that no image has.", default=0.0)
-
-    def setDefaults(self) -> None:
-        """Leave the log to the job, which has one file for all quanta."""
-        self.saveLogOutput = False
+    fillValue = Field[float](doc="Value of pixels that are masked in all images.", default=0.0)
 
 
 class CombineTask(PipelineTask):
@@ -73,8 +54,8 @@ class CombineTask(PipelineTask):
         Parameters
         ----------
         inputExps : `list` [`lsst.daf.butler.DeferredDatasetHandle`]
-            The images; never more than two images' worth of their rows,
-            or 32 MiB, are in memory together.
+            The images. At most as many of their rows are in memory as two
+            images have, or as fit into 32 MiB.
 
         Returns
         -------
@@ -86,7 +67,7 @@ class CombineTask(PipelineTask):
         ValueError
             If an image cannot be scaled, with its data id.
         """
-        headers = [handle.get(parameters={"rows": (0, 1)}).metadata for handle in inputExps]
+        headers = [read_header(handle) for handle in inputExps]
         scales = np.array([self._scale(header) for header in headers])
         for handle, scale in zip(inputExps, scales, strict=True):
             if not scale > 0:
@@ -108,7 +89,7 @@ class CombineTask(PipelineTask):
         self.log.info("Combined %d images.", len(inputExps))
         kept = ("INSTRUME", "IMGTYPE", "FILTER", "GRATING")
         metadata = Exposure(array, headers[0]).detector.to_metadata()
-        metadata |= {key: headers[0][key] for key in kept} | {"NCOMBINE": len(inputExps)}
+        metadata |= {key: headers[0][key] for key in kept if key in headers[0]} | {"NCOMBINE": len(inputExps)}
         return Struct(outputData=Exposure(array, metadata))
 
     def _scale(self, header: dict[str, Any]) -> float:
@@ -116,18 +97,10 @@ class CombineTask(PipelineTask):
         return 1.0 if keyword is None else float(header[keyword])
 
 
-class CombineByFilterConnections(  # type: ignore[call-arg]
-    CombineConnections, dimensions=("instrument", "physical_filter", "detector")
-):
-    """The same for each filter by itself."""
+class CombineByFilterConnections(CombineConnections, dimensions=FILTER):  # type: ignore[call-arg]
+    """The same for each filter."""
 
-    outputData = cT.Output(
-        name="combined",
-        doc="Combined image of one filter.",
-        storageClass="CcdExposure",
-        dimensions=("instrument", "physical_filter", "detector"),
-        isCalibration=True,
-    )
+    outputData = product("combined", "Combined image of one filter.", dimensions=FILTER)
 
 
 class CombineByFilterConfig(  # type: ignore[call-arg]
@@ -143,7 +116,7 @@ class CombineByFilterConfig(  # type: ignore[call-arg]
 
 
 class CombineByFilterTask(CombineTask):
-    """Combine the images of each filter by themselves."""
+    """Combine the images of each filter."""
 
     ConfigClass = CombineByFilterConfig
     _DefaultName = "cpCombineByFilter"

@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import lsst.pipe.base.connectionTypes as cT
 from lsst.pex.config import Field
-from lsst.pipe.base import PipelineTask, PipelineTaskConfig, PipelineTaskConnections, Struct
+from lsst.pipe.base import PipelineTask, PipelineTaskConnections, Struct
 
 from ..exposure import Exposure
 from ..products import Defects
+from .base import DETECTOR, FILTER, TaskConfig, product
 from .defects import dead_pixels, hot_pixels
 
 __all__ = [
@@ -22,28 +23,29 @@ __all__ = [
 ]
 
 
-class MeasureHotPixelsConnections(  # type: ignore[call-arg]
-    PipelineTaskConnections, dimensions=("instrument", "detector")
-):
-    """A combined bias or dark, and the defects that it shows."""
+def _combined(name: str, doc: str, dimensions: tuple[str, ...]) -> cT.Input:
+    return cT.Input(name=name, doc=doc, storageClass="CcdExposure", dimensions=dimensions, isCalibration=True)
 
-    inputExp = cT.Input(
-        name="darkBootstrap",
-        doc="Combined image.",
-        storageClass="CcdExposure",
-        dimensions=("instrument", "detector"),
-        isCalibration=True,
-    )
-    outputDefects = cT.Output(
-        name="cpDefectsFromDarkBootstrap",
-        doc="Hot pixels.",
-        storageClass="CcdDefects",
-        dimensions=("instrument", "detector"),
-    )
+
+def _found(name: str, doc: str, dimensions: tuple[str, ...]) -> cT.Output:
+    return cT.Output(name=name, doc=doc, storageClass="CcdDefects", dimensions=dimensions)
+
+
+def _found_before(
+    name: str, doc: str, dimensions: tuple[str, ...] = DETECTOR, multiple: bool = False
+) -> cT.Input:
+    return cT.Input(name=name, doc=doc, storageClass="CcdDefects", dimensions=dimensions, multiple=multiple)
+
+
+class MeasureHotPixelsConnections(PipelineTaskConnections, dimensions=DETECTOR):  # type: ignore[call-arg]
+    """A combined bias or dark, and the defects in it."""
+
+    inputExp = _combined("darkBootstrap", "Combined image.", DETECTOR)
+    outputDefects = _found("cpDefectsFromDarkBootstrap", "Hot pixels.", DETECTOR)
 
 
 class MeasureHotPixelsConfig(  # type: ignore[call-arg]
-    PipelineTaskConfig, pipelineConnections=MeasureHotPixelsConnections
+    TaskConfig, pipelineConnections=MeasureHotPixelsConnections
 ):
     """Which pixels are hot."""
 
@@ -51,13 +53,9 @@ class MeasureHotPixelsConfig(  # type: ignore[call-arg]
         doc="Excess of a hot pixel over its amplifier's median, in standard deviations.", default=5.0
     )
     minHot = Field[float](
-        doc="Least excess of a hot pixel, however low the noise: ADU of a bias, ADU/s of a dark.",
+        doc="Smallest excess of a hot pixel at any noise: ADU of a bias, ADU/s of a dark.",
         default=1.0,
     )
-
-    def setDefaults(self) -> None:
-        """Leave the log to the job, which has one file for all quanta."""
-        self.saveLogOutput = False
 
 
 class MeasureHotPixelsTask(PipelineTask):
@@ -85,38 +83,21 @@ class MeasureHotPixelsTask(PipelineTask):
         return Struct(outputDefects=Defects.from_mask(mask, detector.id))
 
 
-class MeasureDeadPixelsConnections(  # type: ignore[call-arg]
-    PipelineTaskConnections, dimensions=("instrument", "physical_filter", "detector")
-):
-    """A combined flat, and the defects that it shows."""
+class MeasureDeadPixelsConnections(PipelineTaskConnections, dimensions=FILTER):  # type: ignore[call-arg]
+    """A combined flat, and the defects in it."""
 
-    inputExp = cT.Input(
-        name="flatBootstrap",
-        doc="Combined flat.",
-        storageClass="CcdExposure",
-        dimensions=("instrument", "physical_filter", "detector"),
-        isCalibration=True,
-    )
-    outputDefects = cT.Output(
-        name="cpDefectsFromFlatBootstrap",
-        doc="Dead pixels.",
-        storageClass="CcdDefects",
-        dimensions=("instrument", "physical_filter", "detector"),
-    )
+    inputExp = _combined("flatBootstrap", "Combined flat.", FILTER)
+    outputDefects = _found("cpDefectsFromFlatBootstrap", "Dead pixels.", FILTER)
 
 
 class MeasureDeadPixelsConfig(  # type: ignore[call-arg]
-    PipelineTaskConfig, pipelineConnections=MeasureDeadPixelsConnections
+    TaskConfig, pipelineConnections=MeasureDeadPixelsConnections
 ):
     """Which pixels are dead."""
 
     maxDead = Field[float](
-        doc="Response of a dead pixel, at most, relative to its amplifier's median.", default=0.5
+        doc="Largest response of a dead pixel, relative to its amplifier's median.", default=0.5
     )
-
-    def setDefaults(self) -> None:
-        """Leave the log to the job, which has one file for all quanta."""
-        self.saveLogOutput = False
 
 
 class MeasureDeadPixelsTask(PipelineTask):
@@ -144,51 +125,23 @@ class MeasureDeadPixelsTask(PipelineTask):
         return Struct(outputDefects=Defects.from_mask(mask, detector.id))
 
 
-class MergeDefectsConnections(  # type: ignore[call-arg]
-    PipelineTaskConnections, dimensions=("instrument", "detector")
-):
-    """What the combined images show, and the defects of the detector."""
+class MergeDefectsConnections(PipelineTaskConnections, dimensions=DETECTOR):  # type: ignore[call-arg]
+    """The defects in the combined images, and those of the detector."""
 
-    inputBiasDefects = cT.Input(
-        name="cpDefectsFromBiasBootstrap",
-        doc="Hot pixels of the combined bias.",
-        storageClass="CcdDefects",
-        dimensions=("instrument", "detector"),
+    inputBiasDefects = _found_before("cpDefectsFromBiasBootstrap", "Hot pixels of the combined bias.")
+    inputDarkDefects = _found_before("cpDefectsFromDarkBootstrap", "Hot pixels of the combined dark.")
+    inputFlatDefects = _found_before(
+        "cpDefectsFromFlatBootstrap", "Dead pixels of the combined flat of each filter.", FILTER, True
     )
-    inputDarkDefects = cT.Input(
-        name="cpDefectsFromDarkBootstrap",
-        doc="Hot pixels of the combined dark.",
-        storageClass="CcdDefects",
-        dimensions=("instrument", "detector"),
-    )
-    inputFlatDefects = cT.Input(
-        name="cpDefectsFromFlatBootstrap",
-        doc="Dead pixels of the combined flat of each filter.",
-        storageClass="CcdDefects",
-        dimensions=("instrument", "physical_filter", "detector"),
-        multiple=True,
-    )
-    mergedDefects = cT.Output(
-        name="defects",
-        doc="Hot and dead pixels.",
-        storageClass="CcdDefects",
-        dimensions=("instrument", "detector"),
-        isCalibration=True,
-    )
+    mergedDefects = product("defects", "Hot and dead pixels.", "CcdDefects")
 
 
-class MergeDefectsConfig(  # type: ignore[call-arg]
-    PipelineTaskConfig, pipelineConnections=MergeDefectsConnections
-):
-    """There is nothing to choose."""
-
-    def setDefaults(self) -> None:
-        """Leave the log to the job, which has one file for all quanta."""
-        self.saveLogOutput = False
+class MergeDefectsConfig(TaskConfig, pipelineConnections=MergeDefectsConnections):  # type: ignore[call-arg]
+    """No options."""
 
 
 class MergeDefectsTask(PipelineTask):
-    """Join the defects that bias, dark and flats show."""
+    """Merge the defects in bias, dark and flats."""
 
     ConfigClass = MergeDefectsConfig
     _DefaultName = "cpMergeDefects"
@@ -203,7 +156,7 @@ class MergeDefectsTask(PipelineTask):
         inputBiasDefects, inputDarkDefects : `Defects`
             Hot pixels.
         inputFlatDefects : `list` [`Defects`]
-            Dead pixels, filter by filter.
+            Dead pixels, for each filter.
 
         Returns
         -------

@@ -6,66 +6,45 @@ from __future__ import annotations
 
 from typing import Any
 
-import lsst.pipe.base.connectionTypes as cT
 import numpy as np
 from lsst.daf.butler import DeferredDatasetHandle
 from lsst.pex.config import Field
-from lsst.pipe.base import PipelineTask, PipelineTaskConfig, PipelineTaskConnections, Struct
+from lsst.pipe.base import PipelineTask, PipelineTaskConnections, Struct
 
 from ..exposure import Detector
 from ..products import Defects
+from .base import DETECTOR, TaskConfig, frames, product, read_header
 from .statistics import combine_rows, mean_without_farthest
 
 __all__ = ["FindDefectsConfig", "FindDefectsTask", "dead_pixels", "hot_pixels"]
 
 
-class FindDefectsConnections(  # type: ignore[call-arg]
-    PipelineTaskConnections, dimensions=("instrument", "detector")
-):
+class FindDefectsConnections(PipelineTaskConnections, dimensions=DETECTOR):  # type: ignore[call-arg]
     """Corrected darks and flats of a detector, and its defects."""
 
-    inputExps = cT.Input(
-        name="cpDefectsProc",
-        doc="Darks and flats without bias; what they are is in their headers.",
-        storageClass="CcdExposure",
-        dimensions=("instrument", "exposure", "detector"),
-        multiple=True,
-        deferLoad=True,
-    )
-    outputDefects = cT.Output(
-        name="defects",
-        doc="Hot and dead pixels.",
-        storageClass="CcdDefects",
-        dimensions=("instrument", "detector"),
-        isCalibration=True,
-    )
+    inputExps = frames("cpDefectsProc", "Darks and flats without bias. Their headers say which they are.")
+    outputDefects = product("defects", "Hot and dead pixels.", "CcdDefects")
 
 
-class FindDefectsConfig(  # type: ignore[call-arg]
-    PipelineTaskConfig, pipelineConnections=FindDefectsConnections
-):
+class FindDefectsConfig(TaskConfig, pipelineConnections=FindDefectsConnections):  # type: ignore[call-arg]
     """Which pixels are defects."""
 
     nSigmaHot = Field[float](
         doc="Excess of a hot pixel over its amplifier's median dark rate, in standard deviations.",
         default=5.0,
     )
-    minHot = Field[float](doc="Least excess of a hot pixel (ADU/s), however low the noise.", default=1.0)
+    minHot = Field[float](doc="Smallest excess of a hot pixel (ADU/s), at any noise.", default=1.0)
     maxDead = Field[float](
-        doc="Response of a dead pixel, at most, relative to its amplifier's median.", default=0.5
+        doc="Largest response of a dead pixel, relative to its amplifier's median.", default=0.5
     )
-
-    def setDefaults(self) -> None:
-        """Leave the log to the job, which has one file for all quanta."""
-        self.saveLogOutput = False
 
 
 class FindDefectsTask(PipelineTask):
     """Find pixels that are hot in darks or dead in flats.
 
     The darks are averaged with the squares of their times as weights, the
-    flats with their means, each without a pixel's farthest value. A pixel
-    that is masked already stays a defect.
+    flats with their means. Each average leaves out a pixel's farthest value.
+    A pixel that is masked already remains a defect.
     """
 
     ConfigClass = FindDefectsConfig
@@ -87,13 +66,13 @@ class FindDefectsTask(PipelineTask):
         Raises
         ------
         ValueError
-            If there is neither a dark that lasted nor a flat.
+            If there is neither a dark with a dark time nor a flat.
         """
         darks: list[tuple[DeferredDatasetHandle, float]] = []
         flats: list[tuple[DeferredDatasetHandle, float]] = []
         header: dict[str, Any] = {}
         for handle in inputExps:
-            header = handle.get(parameters={"rows": (0, 1)}).metadata
+            header = read_header(handle)
             if header["IMGTYPE"] == "DARK" and header["DARKTIME"] > 0:
                 darks.append((handle, header["DARKTIME"]))
             elif header["IMGTYPE"] == "FLAT" and header["ISRMEAN"] > 0:
@@ -122,7 +101,7 @@ class FindDefectsTask(PipelineTask):
 
 
 def hot_pixels(array: np.ndarray, detector: Detector, n_sigma: float, least: float) -> np.ndarray:
-    """Find pixels that lie above the others of their amplifier.
+    """Find pixels that are above the others of their amplifier.
 
     Parameters
     ----------
@@ -131,9 +110,9 @@ def hot_pixels(array: np.ndarray, detector: Detector, n_sigma: float, least: flo
     detector : `Detector`
         Its geometry.
     n_sigma : `float`
-        Least excess over the amplifier's median, in standard deviations.
+        Smallest excess over the amplifier's median, in standard deviations.
     least : `float`
-        Least excess in the image's unit, however low the noise.
+        Smallest excess in the image's unit, at any noise.
 
     Returns
     -------
@@ -151,7 +130,7 @@ def hot_pixels(array: np.ndarray, detector: Detector, n_sigma: float, least: flo
 
 
 def dead_pixels(array: np.ndarray, detector: Detector, largest: float) -> np.ndarray:
-    """Find pixels that see too little of the light.
+    """Find pixels that record too little light.
 
     Parameters
     ----------
@@ -160,8 +139,7 @@ def dead_pixels(array: np.ndarray, detector: Detector, largest: float) -> np.nda
     detector : `Detector`
         Its geometry.
     largest : `float`
-        Response of a dead pixel, at most, relative to its amplifier's
-        median.
+        Largest response of a dead pixel, relative to its amplifier's median.
 
     Returns
     -------
@@ -176,7 +154,7 @@ def dead_pixels(array: np.ndarray, detector: Detector, largest: float) -> np.nda
 
 
 def _average(scaled: list[tuple[DeferredDatasetHandle, float]], detector: Detector, power: int) -> np.ndarray:
-    """Average images divided by their scales, weighted with a power of it."""
+    """Average images divided by their scales, whose power is the weight."""
     scales = np.array([scale for _, scale in scaled])
 
     def read(number: int, rows: tuple[int, int]) -> np.ndarray:

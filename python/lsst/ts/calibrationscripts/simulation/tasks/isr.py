@@ -9,61 +9,28 @@ from typing import Any
 import lsst.pipe.base.connectionTypes as cT
 import numpy as np
 from lsst.pex.config import Field, FieldValidationError
-from lsst.pipe.base import PipelineTask, PipelineTaskConfig, PipelineTaskConnections, Struct
+from lsst.pipe.base import PipelineTask, PipelineTaskConnections, Struct
 
-from ..exposure import AMP_NAMES, Exposure
+from ..exposure import Exposure
 from ..products import Defects
+from .base import FILTER, FRAME, TaskConfig, calibration, frame
 
 __all__ = ["IsrConfig", "IsrTask"]
 
 MIN_RESPONSE = 0.01
-"""A pixel whose flat is below is not corrected but masked."""
+"""A pixel with a smaller flat is masked, not corrected."""
 
 
-class IsrConnections(  # type: ignore[call-arg]
-    PipelineTaskConnections, dimensions=("instrument", "exposure", "detector")
-):
+class IsrConnections(PipelineTaskConnections, dimensions=FRAME):  # type: ignore[call-arg]
     """A raw image, the calibrations that its correction needs, the result."""
 
-    ccdExposure = cT.Input(
-        name="raw",
-        doc="Raw image.",
-        storageClass="CcdExposure",
-        dimensions=("instrument", "exposure", "detector"),
-    )
-    bias = cT.PrerequisiteInput(
-        name="bias",
-        doc="Combined bias.",
-        storageClass="CcdExposure",
-        dimensions=("instrument", "detector"),
-        isCalibration=True,
-    )
-    dark = cT.PrerequisiteInput(
-        name="dark",
-        doc="Combined dark, of one second.",
-        storageClass="CcdExposure",
-        dimensions=("instrument", "detector"),
-        isCalibration=True,
-    )
-    flat = cT.PrerequisiteInput(
-        name="flat",
-        doc="Combined flat, with a mean of one.",
-        storageClass="CcdExposure",
-        dimensions=("instrument", "physical_filter", "detector"),
-        isCalibration=True,
-    )
-    defects = cT.PrerequisiteInput(
-        name="defects",
-        doc="Pixels that are not to be used.",
-        storageClass="CcdDefects",
-        dimensions=("instrument", "detector"),
-        isCalibration=True,
-    )
+    ccdExposure = frame("raw", "Raw image.")
+    bias = calibration("bias", "Combined bias.")
+    dark = calibration("dark", "Combined dark, of one second.")
+    flat = calibration("flat", "Combined flat, with a mean of one.", dimensions=FILTER)
+    defects = calibration("defects", "Pixels that are not to be used.", "CcdDefects")
     outputExposure = cT.Output(
-        name="postISRCCD",
-        doc="Corrected image (ADU).",
-        storageClass="CcdExposure",
-        dimensions=("instrument", "exposure", "detector"),
+        name="postISRCCD", doc="Corrected image (ADU).", storageClass="CcdExposure", dimensions=FRAME
     )
 
     def __init__(self, *, config: IsrConfig | None = None) -> None:
@@ -79,7 +46,7 @@ class IsrConnections(  # type: ignore[call-arg]
                 delattr(self, name)
 
 
-class IsrConfig(PipelineTaskConfig, pipelineConnections=IsrConnections):  # type: ignore[call-arg]
+class IsrConfig(TaskConfig, pipelineConnections=IsrConnections):  # type: ignore[call-arg]
     """Which corrections are made."""
 
     doBias = Field[bool](doc="Subtract the combined bias?", default=True)
@@ -90,12 +57,8 @@ class IsrConfig(PipelineTaskConfig, pipelineConnections=IsrConnections):  # type
     doLinearize = Field[bool](doc="Must be False: the CCD model is linear.", default=False)
     doBrighterFatter = Field[bool](doc="Must be False: the CCD model's charges do not spread.", default=False)
 
-    def setDefaults(self) -> None:
-        """Leave the log to the job, which has one file for all quanta."""
-        self.saveLogOutput = False
-
     def validate(self) -> None:
-        """Refuse corrections of what the simulation does not have."""
+        """Refuse corrections of effects that the simulation lacks."""
         super().validate()
         for name in ("doCrosstalk", "doLinearize", "doBrighterFatter"):
             if getattr(self, name):
@@ -103,7 +66,7 @@ class IsrConfig(PipelineTaskConfig, pipelineConnections=IsrConnections):  # type
 
 
 class IsrTask(PipelineTask):
-    """Turn a raw image into one that holds only what the light left.
+    """Remove what the instrument adds to a raw image.
 
     Subtracts each amplifier's mean overscan, cuts the overscan off, and
     applies the calibrations that the configuration asks for. The level and
@@ -163,8 +126,9 @@ class IsrTask(PipelineTask):
             array[defects.mask(detector.shape)] = np.nan
 
         metadata: dict[str, Any] = ccdExposure.metadata | {"OVERSCAN": 0, "BUNIT": "adu"}
-        for name, amplifier in zip(AMP_NAMES, detector, strict=True):
-            metadata[f"OSLV{name}"] = float(levels[amplifier.index[0], 0, amplifier.index[1], 0])
-            metadata[f"OSNS{name}"] = float(noises[amplifier.index[0], 0, amplifier.index[1], 0])
+        for amplifier in detector:
+            row, column = amplifier.index
+            metadata[f"OSLV{amplifier.name}"] = float(levels[row, 0, column, 0])
+            metadata[f"OSNS{amplifier.name}"] = float(noises[row, 0, column, 0])
         metadata["ISRMEAN"] = float(np.nanmean(array, dtype=np.float64))
         return Struct(outputExposure=Exposure(array, metadata))

@@ -1,22 +1,22 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Collection of verification outcomes: by exposure, then of the run."""
+"""Merge of verification outcomes: of an exposure, then of the run."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import lsst.pipe.base.connectionTypes as cT
 from lsst.pex.config import Field
 from lsst.pipe.base import (
     InputQuantizedConnection,
     OutputQuantizedConnection,
     PipelineTask,
-    PipelineTaskConfig,
     PipelineTaskConnections,
     QuantumContext,
     Struct,
 )
+
+from .base import DETECTOR, EXPOSURE, FRAME, TaskConfig, outcome, outcomes
 
 __all__ = [
     "MergeDetectorsConfig",
@@ -30,34 +30,22 @@ __all__ = [
 ]
 
 
-class MergeExposureConnections(  # type: ignore[call-arg]
-    PipelineTaskConnections, dimensions=("instrument", "exposure")
-):
+RUN = ("instrument",)
+"""Dimensions of what exists once for a run."""
+
+RUN_OF_FILTER = ("instrument", "physical_filter")
+"""Dimensions of what exists once for a run and filter."""
+
+
+class MergeExposureConnections(PipelineTaskConnections, dimensions=EXPOSURE):  # type: ignore[call-arg]
     """Outcomes of an exposure's detectors, and of the exposure."""
 
-    inputStats = cT.Input(
-        name="verifyDetStats",
-        doc="Statistics of each detector.",
-        storageClass="StructuredDataDict",
-        dimensions=("instrument", "exposure", "detector"),
-        multiple=True,
-    )
-    outputStats = cT.Output(
-        name="verifyExpStats",
-        doc="Failed tests by detector.",
-        storageClass="StructuredDataDict",
-        dimensions=("instrument", "exposure"),
-    )
+    inputStats = outcomes("verifyDetStats", "Statistics of each detector.", FRAME)
+    outputStats = outcome("verifyExpStats", "Failed tests by detector.", EXPOSURE)
 
 
-class MergeExposureConfig(  # type: ignore[call-arg]
-    PipelineTaskConfig, pipelineConnections=MergeExposureConnections
-):
-    """There is nothing to choose."""
-
-    def setDefaults(self) -> None:
-        """Leave the log to the job, which has one file for all quanta."""
-        self.saveLogOutput = False
+class MergeExposureConfig(TaskConfig, pipelineConnections=MergeExposureConnections):  # type: ignore[call-arg]
+    """No options."""
 
 
 class MergeExposureTask(PipelineTask):
@@ -98,32 +86,21 @@ class MergeExposureTask(PipelineTask):
             merged[name] = {"SUCCESS": statistics["SUCCESS"]}
             if not statistics["SUCCESS"]:
                 merged[name]["FAILURES"] = _failures(statistics["VERIFY"])
-        success = all(outcome["SUCCESS"] for outcome in merged.values())
+        success = all(found["SUCCESS"] for found in merged.values())
         return Struct(outputStats=merged | {"SUCCESS": success})
 
 
-class MergeDetectorsConnections(PipelineTaskConnections, dimensions=("instrument",)):  # type: ignore[call-arg]
+class MergeDetectorsConnections(PipelineTaskConnections, dimensions=RUN):  # type: ignore[call-arg]
     """Outcomes of a product's detectors, and of the run."""
 
-    inputStats = cT.Input(
-        name="verifyDetStats",
-        doc="Statistics of each detector.",
-        storageClass="StructuredDataDict",
-        dimensions=("instrument", "detector"),
-        multiple=True,
-    )
-    outputStats = cT.Output(
-        name="verifyStats",
-        doc="Failed tests by detector.",
-        storageClass="StructuredDataDict",
-        dimensions=("instrument",),
-    )
+    inputStats = outcomes("verifyDetStats", "Statistics of each detector.", DETECTOR)
+    outputStats = outcome("verifyStats", "Failed tests by detector.", RUN)
 
 
 class MergeDetectorsConfig(  # type: ignore[call-arg]
     MergeExposureConfig, pipelineConnections=MergeDetectorsConnections
 ):
-    """There is nothing to choose."""
+    """No options."""
 
 
 class MergeDetectorsTask(MergeExposureTask):
@@ -133,46 +110,31 @@ class MergeDetectorsTask(MergeExposureTask):
     _DefaultName = "cpVerifyCalibMerge"
 
 
-def _failures(outcomes: dict[str, Any]) -> list[str]:
-    failures = _failed(outcomes.get("DET", {}))
-    for amplifier, outcome in outcomes["AMP"].items():
-        failures += [f"{amplifier} {test}" for test in _failed(outcome)]
+def _failures(verified: dict[str, Any]) -> list[str]:
+    failures = _failed(verified.get("DET", {}))
+    for amplifier, tests in verified["AMP"].items():
+        failures += [f"{amplifier} {test}" for test in _failed(tests)]
     return failures
 
 
-def _failed(outcome: dict[str, bool]) -> list[str]:
-    return [test for test, passed in outcome.items() if test != "SUCCESS" and not passed]
+def _failed(tests: dict[str, bool]) -> list[str]:
+    return [test for test, passed in tests.items() if test != "SUCCESS" and not passed]
 
 
-class MergeRunConnections(PipelineTaskConnections, dimensions=("instrument",)):  # type: ignore[call-arg]
+class MergeRunConnections(PipelineTaskConnections, dimensions=RUN):  # type: ignore[call-arg]
     """Outcomes of all exposures, and of the run."""
 
-    inputStats = cT.Input(
-        name="verifyExpStats",
-        doc="Failed tests of each exposure.",
-        storageClass="StructuredDataDict",
-        dimensions=("instrument", "exposure"),
-        multiple=True,
-    )
-    outputStats = cT.Output(
-        name="verifyStats",
-        doc="Failed tests by exposure.",
-        storageClass="StructuredDataDict",
-        dimensions=("instrument",),
-    )
+    inputStats = outcomes("verifyExpStats", "Failed tests of each exposure.", EXPOSURE)
+    outputStats = outcome("verifyStats", "Failed tests by exposure.", RUN)
 
 
-class MergeRunConfig(PipelineTaskConfig, pipelineConnections=MergeRunConnections):  # type: ignore[call-arg]
-    """Which of its shapes the statistics have."""
+class MergeRunConfig(TaskConfig, pipelineConnections=MergeRunConnections):  # type: ignore[call-arg]
+    """The form of the statistics."""
 
     failureHasSuccess = Field[bool](
-        doc="Does an exposure that failed say SUCCESS: False too? In 2022 it had FAILURES alone.",
+        doc="Does a failed exposure have SUCCESS: False too? In 2022 it had only FAILURES.",
         default=True,
     )
-
-    def setDefaults(self) -> None:
-        """Leave the log to the job, which has one file for all quanta."""
-        self.saveLogOutput = False
 
 
 class MergeRunTask(PipelineTask):
@@ -207,38 +169,31 @@ class MergeRunTask(PipelineTask):
             ``SUCCESS`` of the run.
         """
         merged: dict[int | str, Any] = {}
-        for exposure_id, outcome in sorted(by_exposure.items()):
-            if outcome["SUCCESS"]:
+        for exposure_id, merged_before in sorted(by_exposure.items()):
+            if merged_before["SUCCESS"]:
                 merged[exposure_id] = {"SUCCESS": True}
                 continue
             merged[exposure_id] = {"SUCCESS": False} if self.config.failureHasSuccess else {}
             merged[exposure_id]["FAILURES"] = [
                 f"{detector} {failure}"
-                for detector, found in outcome.items()
+                for detector, found in merged_before.items()
                 if detector != "SUCCESS"
                 for failure in found.get("FAILURES", ())
             ]
-        success = all(outcome["SUCCESS"] for outcome in by_exposure.values())
+        success = all(found["SUCCESS"] for found in by_exposure.values())
         return Struct(outputStats=merged | {"SUCCESS": success})
 
 
-class MergeRunByFilterConnections(  # type: ignore[call-arg]
-    MergeRunConnections, dimensions=("instrument", "physical_filter")
-):
-    """The same for each filter by itself."""
+class MergeRunByFilterConnections(MergeRunConnections, dimensions=RUN_OF_FILTER):  # type: ignore[call-arg]
+    """The same for each filter."""
 
-    outputStats = cT.Output(
-        name="verifyStats",
-        doc="Failed tests by exposure, of one filter.",
-        storageClass="StructuredDataDict",
-        dimensions=("instrument", "physical_filter"),
-    )
+    outputStats = outcome("verifyStats", "Failed tests by exposure, of one filter.", RUN_OF_FILTER)
 
 
 class MergeRunByFilterConfig(  # type: ignore[call-arg]
     MergeRunConfig, pipelineConnections=MergeRunByFilterConnections
 ):
-    """Which of its shapes the statistics have."""
+    """The form of the statistics."""
 
 
 class MergeRunByFilterTask(MergeRunTask):

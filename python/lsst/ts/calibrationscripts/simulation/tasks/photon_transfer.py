@@ -12,26 +12,26 @@ import numpy as np
 __all__ = ["AmpPair", "CurveFit", "fit_curve", "measure_pair", "pair_exposures"]
 
 CLIP_SIGMA = 5.0
-"""Differences of pixels farther out than this are cosmic rays."""
+"""Pixels with larger differences are cosmic rays (standard deviations)."""
 
 CLIP_ITERATIONS = 3
-"""How often they are looked for."""
+"""How often cosmic rays are searched for."""
 
 OUTLIER_SIGMA = 5.0
-"""A pair farther than this from the curve is left out of the fit."""
+"""A pair with a larger distance from the curve is not used for the fit."""
 
 TURNOFF = 0.7
-"""Above the turn-off, variance / mean is below this part of what it is for
-faint pairs: charge is lost or spread, and the variance falls."""
+"""Above the turn-off, variance / mean is below this fraction of its value for
+faint pairs: charge is lost or spreads, and the variance decreases."""
 
 NONLINEARITY_SIGMA = 2e-7
-"""Width of the prior on the non-linearity, about zero (1/electron): with
-faint pairs alone nothing else would hold it, and the gain with it."""
+"""Width of the prior on the non-linearity, about zero (1/electron). Faint
+pairs alone do not determine it, nor the gain without it."""
 
 
 @dataclass(frozen=True)
 class AmpPair:
-    """What an amplifier's pixels say in a pair of flats.
+    """The result of an amplifier in a pair of flats.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class AmpPair:
     variance : `float`
         Variance of the signal, half that of the difference (ADU^2).
     gain : `float`
-        Gain (electron/ADU); NaN when the noise is no shot noise, as in
+        Gain (electron/ADU); NaN if the noise is not shot noise, as in
         saturated flats.
     gain_error : `float`
         Its standard error (electron/ADU).
@@ -65,7 +65,7 @@ class CurveFit:
     nonlinearity : `float`
         Relative change of the variance with the signal (1/electron).
     turnoff : `float`
-        Largest mean below the turn-off (ADU), be it an outlier or not.
+        Largest mean below the turn-off (ADU), also if it is an outlier.
     used : `numpy.ndarray`, (n,)
         Which pairs the fit used.
     """
@@ -78,23 +78,23 @@ class CurveFit:
 
 
 def pair_exposures(exposures: Iterable[tuple[int, object]]) -> list[tuple[int, int]]:
-    """Pair exposures that were taken alike.
+    """Pair exposures that were taken in the same way.
 
     Parameters
     ----------
     exposures : `~collections.abc.Iterable` [`tuple` [`int`, `object`]]
-        Exposure id, and what has to be equal, such as the exposure time.
+        Exposure id, and what must be equal, such as the exposure time.
 
     Returns
     -------
     pairs : `list` [`tuple` [`int`, `int`]]
-        Ids of the first two exposures of each kind, in order. Further ones
-        are left out, as are kinds with a single exposure.
+        Ids of the first two exposures of each kind, in order. Others are
+        not used.
     """
-    alike: dict[object, list[int]] = {}
+    by_kind: dict[object, list[int]] = {}
     for exposure_id, kind in sorted(exposures, key=lambda exposure: exposure[0]):
-        alike.setdefault(kind, []).append(exposure_id)
-    return sorted((ids[0], ids[1]) for ids in alike.values() if len(ids) > 1)
+        by_kind.setdefault(kind, []).append(exposure_id)
+    return sorted((ids[0], ids[1]) for ids in by_kind.values() if len(ids) > 1)
 
 
 def measure_pair(first: np.ndarray, second: np.ndarray, read_noise: float) -> AmpPair:
@@ -116,8 +116,8 @@ def measure_pair(first: np.ndarray, second: np.ndarray, read_noise: float) -> Am
     -----
     For shot noise, (I1 - I2)^2 / (I1 + I2) has the expectation 1 / gain.
     Read noise of variance s^2 adds 2 s^2 / (I1 + I2), which is subtracted.
-    The second image is scaled to the first one's mean, since the lamp
-    changes and the difference is to hold nothing but noise.
+    The second image is scaled to the first one's mean, because the lamp
+    changes and the difference must contain only noise.
     """
     valid = np.isfinite(first) & np.isfinite(second)
     one, two = first[valid].astype(np.float64), second[valid].astype(np.float64)
@@ -167,8 +167,8 @@ def fit_curve(
     -----
     The model is variance = read_noise^2 + mean / gain + a mean^2, the first
     terms of Astier et al. 2019 (A&A 629, A36), eq. 16; a is the
-    non-linearity. A first fit with a loss that outliers hardly move finds
-    them; the second leaves them out.
+    non-linearity. A first fit with a robust loss finds the outliers. The
+    second one does not use them.
     """
     from scipy.optimize import least_squares
 
@@ -202,7 +202,7 @@ def fit_curve(
 
 
 def _below_turnoff(means: np.ndarray, variances: np.ndarray, usable: np.ndarray) -> np.ndarray:
-    """Cut the bright end off while variance / mean is too low: a mask."""
+    """Return which pairs are fainter than the turn-off."""
     below = np.ones_like(usable)
     by_mean = [int(i) for i in np.argsort(means) if usable[i]]
     if by_mean:

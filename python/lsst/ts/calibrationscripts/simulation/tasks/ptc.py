@@ -11,56 +11,41 @@ from lsst.pipe.base import (
     InputQuantizedConnection,
     OutputQuantizedConnection,
     PipelineTask,
-    PipelineTaskConfig,
     PipelineTaskConnections,
     QuantumContext,
     Struct,
 )
 
-from ..exposure import AMP_NAMES, Exposure
+from ..exposure import Exposure
 from ..products import PhotonTransferCurve
+from .base import DETECTOR, FRAME, TaskConfig, frames, product, read_header
 from .photon_transfer import fit_curve, measure_pair, pair_exposures
 
 __all__ = ["PtcExtractConfig", "PtcExtractTask", "PtcSolveConfig", "PtcSolveTask"]
 
 
-class PtcExtractConnections(  # type: ignore[call-arg]
-    PipelineTaskConnections, dimensions=("instrument", "detector")
-):
-    """Corrected flats of a detector, and what each pair of them gives."""
+class PtcExtractConnections(PipelineTaskConnections, dimensions=DETECTOR):  # type: ignore[call-arg]
+    """Corrected flats of a detector, and the result of each pair."""
 
-    inputExp = cT.Input(
-        name="cpPtcProc",
-        doc="Corrected flats.",
-        storageClass="CcdExposure",
-        dimensions=("instrument", "exposure", "detector"),
-        multiple=True,
-        deferLoad=True,
-    )
+    inputExp = frames("cpPtcProc", "Corrected flats.")
     outputCovariances = cT.Output(
         name="cpPtcExtract",
-        doc="Gain and noise of a pair, at its first exposure; empty at any other.",
+        doc="Gain and noise of a pair, for its first exposure; empty for any other.",
         storageClass="CcdPhotonTransferCurve",
-        dimensions=("instrument", "exposure", "detector"),
+        dimensions=FRAME,
         multiple=True,
     )
 
 
-class PtcExtractConfig(  # type: ignore[call-arg]
-    PipelineTaskConfig, pipelineConnections=PtcExtractConnections
-):
-    """There is nothing to choose."""
-
-    def setDefaults(self) -> None:
-        """Leave the log to the job, which has one file for all quanta."""
-        self.saveLogOutput = False
+class PtcExtractConfig(TaskConfig, pipelineConnections=PtcExtractConnections):  # type: ignore[call-arg]
+    """No options."""
 
 
 class PtcExtractTask(PipelineTask):
     """Estimate the gain of each amplifier from each pair of flats.
 
-    The first two exposures of each exposure time, and of each filter,
-    make a pair.
+    The first two exposures with the same exposure time and filter are a
+    pair.
     """
 
     ConfigClass = PtcExtractConfig
@@ -79,7 +64,7 @@ class PtcExtractTask(PipelineTask):
             butlerQC.put(curves[int(ref.dataId["exposure"])], ref)
 
     def run(self, handles: dict[int, DeferredDatasetHandle]) -> Struct:
-        """Measure all pairs, with no more than two images in memory.
+        """Measure all pairs, with at most two images in memory.
 
         Parameters
         ----------
@@ -94,8 +79,8 @@ class PtcExtractTask(PipelineTask):
         """
         kinds = []
         for exposure_id, handle in handles.items():
-            header = handle.get(parameters={"rows": (0, 1)}).metadata
-            kinds.append((exposure_id, (header["FILTER"], header["GRATING"], header["EXPTIME"])))
+            header = read_header(handle)
+            kinds.append((exposure_id, tuple(header.get(key) for key in ("FILTER", "GRATING", "EXPTIME"))))
         pairs = pair_exposures(kinds)
         self.log.info("Found %d flat pairs in %d exposures.", len(pairs), len(handles))
         curves = {exposure_id: PhotonTransferCurve(ptcFitType="DUMMY") for exposure_id in handles}
@@ -122,33 +107,21 @@ class PtcExtractTask(PipelineTask):
         return curve
 
 
-class PtcSolveConnections(  # type: ignore[call-arg]
-    PipelineTaskConnections, dimensions=("instrument", "detector")
-):
-    """What the pairs gave, and the curve through them."""
+class PtcSolveConnections(PipelineTaskConnections, dimensions=DETECTOR):  # type: ignore[call-arg]
+    """The results of the pairs, and the curve through them."""
 
     inputCovariances = cT.Input(
         name="cpPtcExtract",
         doc="Mean and variance of each pair.",
         storageClass="CcdPhotonTransferCurve",
-        dimensions=("instrument", "exposure", "detector"),
+        dimensions=FRAME,
         multiple=True,
     )
-    outputPtcDataset = cT.Output(
-        name="ptc",
-        doc="Photon transfer curve.",
-        storageClass="CcdPhotonTransferCurve",
-        dimensions=("instrument", "detector"),
-        isCalibration=True,
-    )
+    outputPtcDataset = product("ptc", "Photon transfer curve.", "CcdPhotonTransferCurve")
 
 
-class PtcSolveConfig(PipelineTaskConfig, pipelineConnections=PtcSolveConnections):  # type: ignore[call-arg]
-    """There is nothing to choose."""
-
-    def setDefaults(self) -> None:
-        """Leave the log to the job, which has one file for all quanta."""
-        self.saveLogOutput = False
+class PtcSolveConfig(TaskConfig, pipelineConnections=PtcSolveConnections):  # type: ignore[call-arg]
+    """No options."""
 
 
 class PtcSolveTask(PipelineTask):
@@ -168,8 +141,8 @@ class PtcSolveTask(PipelineTask):
         Returns
         -------
         result : `lsst.pipe.base.Struct`
-            ``outputPtcDataset`` (`PhotonTransferCurve`): pairs by rising
-            exposure time, and the fit.
+            ``outputPtcDataset`` (`PhotonTransferCurve`): the pairs in the
+            order of their exposure times, and the fit.
 
         Raises
         ------
@@ -179,9 +152,10 @@ class PtcSolveTask(PipelineTask):
         pairs = [curve for curve in inputCovariances if curve.gain]
         if not pairs:
             raise ValueError("No two flats have the same exposure time: there is no pair to fit.")
-        pairs.sort(key=lambda pair: (pair.rawExpTimes[AMP_NAMES[0]], pair.inputExpIdPairs[AMP_NAMES[0]]))
+        names = list(pairs[0].gain)
+        pairs.sort(key=lambda pair: (pair.rawExpTimes[names[0]], pair.inputExpIdPairs[names[0]]))
         curve = PhotonTransferCurve(ptcFitType="POLYNOMIAL")
-        for name in AMP_NAMES:
+        for name in names:
             for field in ("inputExpIdPairs", "rawExpTimes", "rawMeans", "rawVars"):
                 getattr(curve, field)[name] = [getattr(pair, field)[name][0] for pair in pairs]
             gains = np.array([pair.gain[name] for pair in pairs])

@@ -17,7 +17,7 @@ __all__ = [
 ]
 
 STACK_BYTES = 32 * 2**20
-"""Memory that a stack of rows may always take (byte)."""
+"""Memory that a stack of rows may always use (byte)."""
 
 
 def clipped_mean_and_stdev(pixels: np.ndarray, n_sigma: float, n_iterations: int) -> tuple[float, float]:
@@ -31,12 +31,12 @@ def clipped_mean_and_stdev(pixels: np.ndarray, n_sigma: float, n_iterations: int
         Pixels farther than this from the mean are outliers, in units of
         the standard deviation.
     n_iterations : `int`
-        How often outliers are looked for.
+        How often outliers are searched for.
 
     Returns
     -------
     mean, stdev : `float`
-        In the pixels' unit; NaN when no pixel is left.
+        In the pixels' unit; NaN if no pixel is left.
     """
     values = pixels[np.isfinite(pixels)].astype(np.float64)
     if not values.size:
@@ -65,7 +65,7 @@ def reject_cosmic_rays(
     n_sigma : `float`, optional
         Height over the median of a hit's brightest pixels, in noise.
     grow : `float`, optional
-        Height of the neighbours that belong to the hit, in noise.
+        Height of the neighbours that belong to a hit, in noise.
 
     Returns
     -------
@@ -92,7 +92,8 @@ def clipped_stack_mean(
     Parameters
     ----------
     stack : `numpy.ndarray`, (n, ny, nx)
-        float32 images; divided by their scales in place. NaN is left out.
+        float32 images, which are divided by their scales in place. NaN is
+        not used.
     scales : `numpy.ndarray`, (n,)
         What each image is divided by first.
     weights : `numpy.ndarray`, (n,)
@@ -100,7 +101,7 @@ def clipped_stack_mean(
         common factor.
     n_sigma : `float`
         A value farther than this from its pixel's mean is rejected, in
-        units of the standard deviation that its weight makes one expect.
+        units of the standard deviation that follows from its weight.
     n_iterations : `int`
         How often values are rejected.
 
@@ -111,9 +112,9 @@ def clipped_stack_mean(
 
     Notes
     -----
-    Most pixels reject nothing. So one pass goes over the stack image by
-    image, with no temporary array larger than an image, and only pixels
-    with something to reject are iterated upon.
+    Most pixels have no outliers. So one pass goes through the stack image
+    by image, without a temporary array larger than an image. Only pixels
+    with outliers are iterated.
     """
     n, *shape = stack.shape
     stack = stack.reshape(n, -1)
@@ -132,14 +133,14 @@ def clipped_stack_mean(
         scratch *= weight
         square_sum += scratch
         np.maximum(largest, scratch, out=largest)
-    # The comparison is written so that a mean of NaN is looked at, too.
+    # Written so that pixels with a mean of NaN are iterated, too.
     busy = np.flatnonzero(~(largest * (n - 1) <= n_sigma**2 * square_sum))
     mean[busy] = _iterate(stack[:, busy], weights[:, None], n_sigma, n_iterations)
     return mean.reshape(shape)
 
 
 def _iterate(values: np.ndarray, weights: np.ndarray, n_sigma: float, n_iterations: int) -> np.ndarray:
-    """Clip as `clipped_stack_mean` does, with a mask: (n, m) -> (m,)."""
+    """Clip like `clipped_stack_mean`, with a mask: (n, m) -> (m,)."""
     use = np.isfinite(values)
     values = np.where(use, values, 0)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -160,13 +161,13 @@ def _iterate(values: np.ndarray, weights: np.ndarray, n_sigma: float, n_iteratio
 def mean_without_farthest(stack: np.ndarray, scales: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Average a stack of images, without each pixel's farthest value.
 
-    With few images a hit by a cosmic ray is not far enough out to be
-    clipped; it is the farthest value all the same.
+    With few images, a cosmic ray is not far enough from the mean to be
+    clipped, but it is the farthest value.
 
     Parameters
     ----------
     stack : `numpy.ndarray`, (n, ny, nx)
-        float32 images; divided by their scales in place.
+        float32 images, which are divided by their scales in place.
     scales : `numpy.ndarray`, (n,)
         What each image is divided by first.
     weights : `numpy.ndarray`, (n,)
@@ -195,7 +196,7 @@ def mean_without_farthest(stack: np.ndarray, scales: np.ndarray, weights: np.nda
 
 
 def rows_per_block(shape: tuple[int, int], n_images: int) -> int:
-    """Return how many rows of a stack to have in memory at a time.
+    """Return how many rows of a stack to have in memory at one time.
 
     Parameters
     ----------
@@ -207,8 +208,8 @@ def rows_per_block(shape: tuple[int, int], n_images: int) -> int:
     Returns
     -------
     n_rows : `int`
-        So many that the stack takes no more than two float32 images, or
-        `STACK_BYTES` if that is more.
+        As many as two float32 images have, or as fit into `STACK_BYTES` if
+        that is more.
     """
     row = 4 * shape[1] * n_images
     return min(shape[0], max(1, max(2 * 4 * shape[0] * shape[1], STACK_BYTES) // row))
@@ -221,7 +222,7 @@ def combine_rows(
     combine: Callable[[np.ndarray, tuple[int, int]], np.ndarray],
     dtype: type = np.float32,
 ) -> np.ndarray:
-    """Combine images that need not fit into memory together.
+    """Combine images that may not fit into memory together.
 
     Parameters
     ----------
@@ -234,7 +235,7 @@ def combine_rows(
         Rows and columns of each.
     combine : `~collections.abc.Callable`
         Takes a stack of rows, (n, rows, nx), which it may overwrite, and
-        the pair of rows; returns them combined, (rows, nx).
+        the pair of rows; returns the combined rows, (rows, nx).
     dtype : `type`, optional
         Of the result.
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import lsst.pipe.base.connectionTypes as cT
 import numpy as np
 from lsst.pex.config import Field
-from lsst.pipe.base import PipelineTask, PipelineTaskConfig, PipelineTaskConnections, Struct
+from lsst.pipe.base import PipelineTask, PipelineTaskConnections, Struct
 
 from ..exposure import Amplifier, Detector, Exposure
+from .base import FRAME, TaskConfig, frame, outcome
 from .statistics import clipped_mean_and_stdev, reject_cosmic_rays
 
 __all__ = [
@@ -28,40 +28,24 @@ __all__ = [
 ]
 
 
-class VerifyConnections(  # type: ignore[call-arg]
-    PipelineTaskConnections, dimensions=("instrument", "exposure", "detector")
-):
-    """A corrected image, and what its verification found."""
+class VerifyConnections(PipelineTaskConnections, dimensions=FRAME):  # type: ignore[call-arg]
+    """A corrected image, and the result of its verification."""
 
-    inputExp = cT.Input(
-        name="verifyProc",
-        doc="Corrected image.",
-        storageClass="CcdExposure",
-        dimensions=("instrument", "exposure", "detector"),
-    )
-    outputStats = cT.Output(
-        name="verifyDetStats",
-        doc="Statistics of the image and the outcome of each test.",
-        storageClass="StructuredDataDict",
-        dimensions=("instrument", "exposure", "detector"),
-    )
+    inputExp = frame("verifyProc", "Corrected image.")
+    outputStats = outcome("verifyDetStats", "Statistics of the image and outcome of each test.", FRAME)
 
 
-class VerifyConfig(PipelineTaskConfig, pipelineConnections=VerifyConnections):  # type: ignore[call-arg]
+class VerifyConfig(TaskConfig, pipelineConnections=VerifyConnections):  # type: ignore[call-arg]
     """How statistics are clipped."""
 
     numSigmaClip = Field[float](doc="Clipping threshold, in standard deviations.", default=5.0)
     clipMaxIter = Field[int](doc="Clipping iterations.", default=3)
 
-    def setDefaults(self) -> None:
-        """Leave the log to the job, which has one file for all quanta."""
-        self.saveLogOutput = False
-
 
 class VerifyTask(PipelineTask):
-    """Measure each amplifier and hold it against the criteria.
+    """Measure each amplifier and compare it with the criteria.
 
-    A subclass says what is measured and which criteria apply.
+    A subclass defines what is measured and the criteria.
     """
 
     ConfigClass = VerifyConfig
@@ -101,7 +85,7 @@ class VerifyTask(PipelineTask):
         raise NotImplementedError
 
     def judge(self, measured: dict[str, float], amplifier: Amplifier) -> dict[str, bool]:
-        """Hold an amplifier's statistics against its criteria."""
+        """Compare an amplifier's statistics with the criteria."""
         raise NotImplementedError
 
     def measure_detector(self, measured: dict[str, dict[str, float]]) -> dict[str, float]:
@@ -109,7 +93,7 @@ class VerifyTask(PipelineTask):
         return {}
 
     def judge_detector(self, measured: dict[str, float]) -> dict[str, bool]:
-        """Hold the detector's statistics against its criteria."""
+        """Compare the detector's statistics with the criteria."""
         return {}
 
 
@@ -151,7 +135,7 @@ class VerifyReadNoiseConfig(VerifyConfig, pipelineConnections=VerifyConnections)
         doc="Largest relative difference of the noise to the nominal read noise.", default=0.05
     )
     noiseTwoSided = Field[bool](
-        doc="Does noise that is too low fail as well? cp_verify tested that until 2023.", default=True
+        doc="Does noise that is too low fail too? cp_verify tested that until 2023.", default=True
     )
     crNoiseTolerance = Field[float](
         doc="Largest relative difference of the clipped noise to that without cosmic rays.", default=0.05
@@ -159,11 +143,11 @@ class VerifyReadNoiseConfig(VerifyConfig, pipelineConnections=VerifyConnections)
 
 
 class VerifyReadNoiseTask(VerifyTask):
-    """Verify a bias or a dark: read noise is all that is left of it.
+    """Verify a bias or a dark: only read noise must be left in it.
 
     ``MEAN``: below the noise (DMTN-101 tests 4.2, 5.2). ``NOISE``: the
-    nominal read noise (4.3, 5.3). ``CR_NOISE``: the same with cosmic rays
-    removed as with pixels clipped (4.4, 5.4). ``PROCESSING``: there are
+    nominal read noise (4.3, 5.3). ``CR_NOISE``: equal with cosmic rays
+    removed and with pixels clipped (4.4, 5.4). ``PROCESSING``: there are
     pixels to measure.
     """
 
@@ -206,7 +190,7 @@ class VerifyFlatConfig(VerifyConfig, pipelineConnections=VerifyConnections):  # 
 
 
 class VerifyFlatTask(VerifyTask):
-    """Verify a flat: shot noise is all that is left of it.
+    """Verify a flat: only shot noise must be left in it.
 
     ``NOISE``: no more than Poisson noise (DMTN-101 test 10.X).
     ``SCATTER``, of the detector: the amplifiers' means agree (10.Y).

@@ -10,10 +10,11 @@ import lsst.pipe.base.connectionTypes as cT
 import numpy as np
 from lsst.daf.butler import DeferredDatasetHandle
 from lsst.pex.config import Field
-from lsst.pipe.base import PipelineTask, PipelineTaskConfig, PipelineTaskConnections, Struct
+from lsst.pipe.base import PipelineTask, PipelineTaskConnections, Struct
 
 from ..exposure import Amplifier, Detector, Exposure
 from ..products import PhotonTransferCurve
+from .base import DETECTOR, FRAME, TaskConfig, calibration, frame, frames, outcome, read_header
 from .statistics import clipped_mean_and_stdev
 from .verify import VerifyConfig, VerifyConnections, verify_amplifiers
 
@@ -27,36 +28,29 @@ __all__ = [
 ]
 
 
-class VerifyDefectsConnections(  # type: ignore[call-arg]
-    VerifyConnections, dimensions=("instrument", "exposure", "detector")
-):
-    """An image with and without its defects masked, and what that changes."""
+class VerifyDefectsConnections(VerifyConnections, dimensions=FRAME):  # type: ignore[call-arg]
+    """An image with and without its defects masked, and the difference."""
 
-    uncorrectedExp = cT.Input(
-        name="verifyUncorrectedDefectsIsrExp",
-        doc="The same image, with no defects masked.",
-        storageClass="CcdExposure",
-        dimensions=("instrument", "exposure", "detector"),
-    )
+    uncorrectedExp = frame("verifyUncorrectedDefectsIsrExp", "The same image without masked defects.")
 
 
 class VerifyDefectsConfig(VerifyConfig, pipelineConnections=VerifyDefectsConnections):  # type: ignore[call-arg]
     """Criteria of defects."""
 
     stdevTolerance = Field[float](
-        doc="Largest relative increase of the noise by the mask. Without one, chance would fail images "
-        "whose defects do not stand out, such as biases.",
+        doc="Largest relative increase of the noise by the mask. With 0, images without visible defects, "
+        "such as biases, would fail by chance.",
         default=0.01,
     )
 
 
 class VerifyDefectsTask(PipelineTask):
-    """Verify defects: an image is no worse for having them masked.
+    """Verify defects: an image must not be worse with masked defects.
 
     The tests are those of cp_verify, which DMTN-101 does not define yet.
     ``OUTLIERS`` and ``STDEV``: neither the number of outliers nor the
-    clipped noise grows. ``MIN`` and ``MAX``: nor do the extremes. Its
-    ``PROB_TEST``, which it calls bad itself, is left out.
+    clipped noise increases. ``MIN`` and ``MAX``: nor do the extremes. Its
+    ``PROB_TEST``, which its authors call bad, is left out.
     """
 
     ConfigClass = VerifyDefectsConfig
@@ -106,36 +100,15 @@ class VerifyDefectsTask(PipelineTask):
         }
 
 
-class VerifyPtcConnections(  # type: ignore[call-arg]
-    PipelineTaskConnections, dimensions=("instrument", "detector")
-):
-    """A photon transfer curve, and what its verification found."""
+class NominalConnections(PipelineTaskConnections, dimensions=DETECTOR):  # type: ignore[call-arg]
+    """Raw images with the nominal values, and the result."""
 
-    raws = cT.Input(
-        name="raw",
-        doc="Raw images, for which the curve is valid and whose headers have the nominal values.",
-        storageClass="CcdExposure",
-        dimensions=("instrument", "exposure", "detector"),
-        multiple=True,
-        deferLoad=True,
-    )
-    inputCalib = cT.PrerequisiteInput(
-        name="ptc",
-        doc="Photon transfer curve.",
-        storageClass="CcdPhotonTransferCurve",
-        dimensions=("instrument", "detector"),
-        isCalibration=True,
-    )
-    outputStats = cT.Output(
-        name="verifyPtcDetStats",
-        doc="Statistics of the detector and the outcome of each test.",
-        storageClass="StructuredDataDict",
-        dimensions=("instrument", "detector"),
-    )
+    raws = frames("raw", "Raw images. Their headers have the nominal values.")
+    outputStats = outcome("verifyDetStats", "Statistics of the detector and outcome of each test.", DETECTOR)
 
 
-class VerifyPtcConfig(PipelineTaskConfig, pipelineConnections=VerifyPtcConnections):  # type: ignore[call-arg]
-    """Criteria of photon transfer curves."""
+class NominalConfig(TaskConfig, pipelineConnections=NominalConnections):  # type: ignore[call-arg]
+    """How close to the nominal values measured ones must be."""
 
     gainTolerance = Field[float](
         doc="Largest relative difference of the gain to the nominal one.", default=0.05
@@ -143,20 +116,27 @@ class VerifyPtcConfig(PipelineTaskConfig, pipelineConnections=VerifyPtcConnectio
     noiseTolerance = Field[float](
         doc="Largest relative difference of the read noise to the nominal one.", default=0.05
     )
-    minTurnoff = Field[float](doc="Least signal at the turn-off (electron).", default=90_000.0)
 
-    def setDefaults(self) -> None:
-        """Leave the log to the job, which has one file for all quanta."""
-        self.saveLogOutput = False
+
+class VerifyPtcConnections(NominalConnections, dimensions=DETECTOR):  # type: ignore[call-arg]
+    """A photon transfer curve, and the result of its verification."""
+
+    inputCalib = calibration("ptc", "Photon transfer curve.", "CcdPhotonTransferCurve")
+
+
+class VerifyPtcConfig(NominalConfig, pipelineConnections=VerifyPtcConnections):  # type: ignore[call-arg]
+    """Criteria of photon transfer curves."""
+
+    minTurnoff = Field[float](doc="Smallest signal at the turn-off (electron).", default=90_000.0)
 
 
 class VerifyPtcTask(PipelineTask):
     """Verify a photon transfer curve against nominal values.
 
     ``PTC_GAIN`` and ``PTC_NOISE``: gain and read noise are the nominal
-    ones (DMTN-101 tests 16.1, 16.2). ``PTC_TURNOFF``: the turn-off lies
-    above the required full well (16.3). Flats that all stay below it do
-    not show where it lies; they pass.
+    ones (DMTN-101 tests 16.1, 16.2). ``PTC_TURNOFF``: the turn-off is
+    above the required full well (16.3). Flats that are all fainter do not
+    show where it is; they pass.
     """
 
     ConfigClass = VerifyPtcConfig
@@ -202,47 +182,20 @@ class VerifyPtcTask(PipelineTask):
         return Struct(outputStats=verify_amplifiers(_nominal_detector(raws), verify))
 
 
-class VerifyGainConnections(  # type: ignore[call-arg]
-    PipelineTaskConnections, dimensions=("instrument", "detector")
-):
-    """Gains of flat pairs, and what their verification found."""
+class VerifyGainConnections(NominalConnections, dimensions=DETECTOR):  # type: ignore[call-arg]
+    """Gains of flat pairs, and the result of their verification."""
 
-    raws = cT.Input(
-        name="raw",
-        doc="Raw images, whose headers have the nominal values.",
-        storageClass="CcdExposure",
-        dimensions=("instrument", "exposure", "detector"),
-        multiple=True,
-        deferLoad=True,
-    )
     inputCalibs = cT.Input(
         name="cpPtcPartial",
         doc="Gain and noise of each pair.",
         storageClass="CcdPhotonTransferCurve",
-        dimensions=("instrument", "exposure", "detector"),
+        dimensions=FRAME,
         multiple=True,
     )
-    outputStats = cT.Output(
-        name="verifyGainDetStats",
-        doc="Statistics of the detector and the outcome of each test.",
-        storageClass="StructuredDataDict",
-        dimensions=("instrument", "detector"),
-    )
 
 
-class VerifyGainConfig(PipelineTaskConfig, pipelineConnections=VerifyGainConnections):  # type: ignore[call-arg]
+class VerifyGainConfig(NominalConfig, pipelineConnections=VerifyGainConnections):  # type: ignore[call-arg]
     """Criteria of gains from flat pairs."""
-
-    gainTolerance = Field[float](
-        doc="Largest relative difference of the gain to the nominal one.", default=0.05
-    )
-    noiseTolerance = Field[float](
-        doc="Largest relative difference of the read noise to the nominal one.", default=0.05
-    )
-
-    def setDefaults(self) -> None:
-        """Leave the log to the job, which has one file for all quanta."""
-        self.saveLogOutput = False
 
 
 class VerifyGainTask(PipelineTask):
@@ -251,7 +204,7 @@ class VerifyGainTask(PipelineTask):
     ``GAIN_FROM_FLAT_PAIR`` and ``ISR_NOISE``: gain and read noise, medians
     over the pairs that have one, are the nominal ones (DMTN-101 tests 6.1,
     6.2). cp_verify's correction for the signal (DM-35790) is that of real
-    CCDs; the model's effect is a fortieth of it.
+    CCDs. The effect in the model is a fortieth of that.
     """
 
     ConfigClass = VerifyGainConfig
@@ -303,7 +256,7 @@ class VerifyGainTask(PipelineTask):
 
 def _nominal_detector(raws: list[DeferredDatasetHandle]) -> Detector:
     """Read a raw image's header for the amplifiers' nominal values."""
-    return Detector.from_metadata(raws[0].get(parameters={"rows": (0, 1)}).metadata)
+    return Detector.from_metadata(read_header(raws[0]))
 
 
 def _agree(value: float, nominal: float, tolerance: float) -> bool:

@@ -2,6 +2,7 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+from lsst.ts.calibrationscripts.instruments import LATISS
 from lsst.ts.calibrationscripts.launch import main
 
-main()
+main(LATISS)

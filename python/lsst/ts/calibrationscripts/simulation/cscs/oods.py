@@ -1,10 +1,10 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Mock ATOODS: ingests each image into the Butler, and says when."""
+"""Mock OODS: ingests each image into the Butler and announces it."""
 
 from __future__ import annotations
 
-__all__ = ["AtOodsCsc"]
+__all__ = ["OodsCsc"]
 
 import asyncio
 from collections.abc import Callable
@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from ...instruments import Detector
 from ...observatory.sal import salobj
-from ..exposure import DETECTOR_NAME
-from ..repository import INSTRUMENT, has_raw, ingest_raw
+from ..raws import RawFiles, has_raw, ingest_raw
 from .base import SimulatedCsc, step
 
 if TYPE_CHECKING:
@@ -31,32 +31,36 @@ INGEST_FAILED = 1
 """``imageInOODS.statusCode`` of an image that could not be ingested."""
 
 
-class AtOodsCsc(SimulatedCsc):
-    """Ingests announced images, one at a time, in a thread of its own.
+class OodsCsc(SimulatedCsc):
+    """Ingests announced images, one file at a time, in its own thread.
+
+    Files that are present at the start are ingested too. There is one
+    ``imageInOODS`` for each detector of an image.
 
     Parameters
     ----------
     repo : `pathlib.Path`
         Butler repository.
-    staging : `pathlib.Path`, optional
-        Folder whose images, left from before, are ingested at the start.
+    files : `RawFiles`
+        Where the camera writes its images.
     initial_state : `salobj.State`, optional
         Summary state to come up in; by default ENABLED.
     """
 
-    def __init__(self, *, repo: Path, staging: Path | None = None, initial_state: Any = None) -> None:
-        super().__init__("ATOODS", initial_state=initial_state)
+    def __init__(self, *, repo: Path, files: RawFiles, initial_state: Any = None) -> None:
+        self._instrument = files.instrument
+        super().__init__(self._instrument.components.oods, initial_state=initial_state)
         self._repo = repo
-        self._staging = staging
+        self._files = files
         self._butler: Butler | None = None
-        self._images: asyncio.Queue[tuple[str, Path]] = asyncio.Queue()
-        # One thread for all: a Butler on SQLite is best kept in the thread
-        # that opened it, and ingesting in turn needs no locks.
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ATOODS")
+        self._paths: asyncio.Queue[Path] = asyncio.Queue()
+        # One thread for all: a Butler on SQLite is best used in the thread
+        # that opened it, and ingesting one by one needs no locks.
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=self.salinfo.name)
         self._worker: asyncio.Task[None] | None = None
         self._header_service = salobj.Remote(
             self.domain,
-            "ATHeaderService",
+            self._instrument.components.header_service,
             readonly=True,
             include=["largeFileObjectAvailable"],
             evt_max_history=0,
@@ -64,15 +68,14 @@ class AtOodsCsc(SimulatedCsc):
         self._header_service.evt_largeFileObjectAvailable.callback = self._receive
 
     async def start(self) -> None:
-        """Begin to ingest, with what lies there from before."""
+        """Begin to ingest, first the files that are present already."""
         await super().start()
-        if self._staging is not None:
-            for path in await self._in_thread(self._find_leftovers, self._staging):
-                self._images.put_nowait((path.stem, path))
-        self._worker = asyncio.create_task(self._work(), name="ATOODS")
+        for path in await self._in_thread(self._find_leftovers):
+            self._paths.put_nowait(path)
+        self._worker = asyncio.create_task(self._work(), name=self.salinfo.name)
 
     async def close_tasks(self) -> None:
-        """Stop after the image at hand and close the Butler."""
+        """Stop after the present file and close the Butler."""
         await super().close_tasks()
         if self._worker is not None:
             self._worker.cancel()
@@ -81,44 +84,45 @@ class AtOodsCsc(SimulatedCsc):
         self._thread.shutdown()
 
     @step
-    async def ingest(self, image_name: str, path: Path) -> None:
-        """Ingest an image and publish ``imageInOODS``.
+    async def ingest(self, path: Path) -> None:
+        """Ingest a detector's part of an image; publish ``imageInOODS``.
 
         Parameters
         ----------
-        image_name : `str`
-            Such as AT_O_20220406_000007.
         path : `pathlib.Path`
-            Where it lies; it is moved into the repository.
+            The file; it is moved into the repository.
         """
+        image_name, detector = self._files.identify(path)
         try:
             await self.store(path)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is what clients must hear.
-            await self.publish(image_name, INGEST_FAILED, f"{type(error).__name__}: {error}")
+        except Exception as error:  # noqa: BLE001 - clients must hear of every error.
+            await self.publish(image_name, detector, INGEST_FAILED, f"{type(error).__name__}: {error}")
         else:
-            await self.publish(image_name, INGESTED, "file ingested")
+            await self.publish(image_name, detector, INGESTED, "file ingested")
 
     @step
     async def store(self, path: Path) -> None:
-        """Move an image into the Butler repository."""
+        """Move a file into the Butler repository."""
         await self._in_thread(self._ingest, path)
 
     @step
-    async def publish(self, image_name: str, status_code: int, description: str) -> None:
+    async def publish(self, image_name: str, detector: Detector, status_code: int, description: str) -> None:
         """Publish ``imageInOODS``.
 
         Parameters
         ----------
         image_name : `str`
             Such as AT_O_20220406_000007.
+        detector : `Detector`
+            The detector.
         status_code : `int`
-            `INGESTED`, or anything above for an error.
+            `INGESTED`, or a larger number for an error.
         description : `str`
             What the code means.
         """
-        raft, _, sensor = DETECTOR_NAME.partition("_")
+        raft, _, sensor = detector.name.partition("_")
         await self.evt_imageInOODS.set_write(
-            camera=INSTRUMENT,
+            camera=self._instrument.name,
             obsid=image_name,
             raft=raft,
             sensor=sensor,
@@ -129,24 +133,25 @@ class AtOodsCsc(SimulatedCsc):
 
     async def _receive(self, data: Any) -> None:
         if self.enabled:
-            self._images.put_nowait((data.id, Path(url2pathname(urlsplit(data.url).path))))
+            self._paths.put_nowait(Path(url2pathname(urlsplit(data.url).path)))
 
     async def _work(self) -> None:
         while True:
-            await self.ingest(*await self._images.get())
+            await self.ingest(await self._paths.get())
 
     async def _in_thread(self, action: Callable[..., _T], *args: Any) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, action, *args)
 
     def _ingest(self, path: Path) -> None:
-        ingest_raw(self._open_butler(), path)
+        ingest_raw(self._open_butler(), path, self._instrument)
 
-    def _find_leftovers(self, staging: Path) -> list[Path]:
-        """Return the images in a folder that the Butler does not have."""
+    def _find_leftovers(self) -> list[Path]:
+        """Return the files that the Butler does not have."""
         leftovers = []
-        for path in sorted(staging.glob("*.fits")):
-            if has_raw(self._open_butler(), path.stem):
-                # Ingested, but not yet removed when its process was killed.
+        for path in self._files.present():
+            image_name, detector = self._files.identify(path)
+            if has_raw(self._open_butler(), image_name, self._instrument, detector):
+                # The process was killed between ingesting and removing it.
                 path.unlink()
             else:
                 leftovers.append(path)

@@ -1,6 +1,6 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The queue's driver sees a script through, however it ends."""
+"""The queue's driver leads a script to its end, whatever that is."""
 
 from __future__ import annotations
 
@@ -9,9 +9,15 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from lsst.ts.calibrationscripts.observatory.queue import QueuedScript, ScriptResult, run_script
+from lsst.ts.calibrationscripts.observatory import queue
+from lsst.ts.calibrationscripts.observatory.queue import (
+    QueuedScript,
+    QueueHooks,
+    QueueOptions,
+    ScriptResult,
+    run_script,
+)
 from lsst.ts.calibrationscripts.observatory.sal import salobj
-from lsst.ts.calibrationscripts.simulation import queue
 
 pytestmark = pytest.mark.usefixtures("topics")
 
@@ -53,29 +59,36 @@ class ExampleScript(salobj.BaseScript):
                 await asyncio.wait_for(asyncio.Event().wait(), timeout=60)
 
 
-async def run_example(config: str = "", *, timeout: float = 30, **kwargs: Any) -> ScriptResult:
+async def run_example(
+    config: str = "", *, timeout: float = 30, hooks: QueueHooks | None = None, **options: Any
+) -> ScriptResult:
     return await run_script(
-        ExampleScript, config, group_id="2022-09-29T14:00:00.000", timeout=timeout, log_level=20, **kwargs
+        ExampleScript,
+        config,
+        group_id="2022-09-29T14:00:00.000",
+        timeout=timeout,
+        options=QueueOptions(log_level=20, **options),
+        hooks=hooks,
     )
 
 
 async def test_script_that_ends_well() -> None:
-    heard: list[str] = []
-    result = await run_example(on_checkpoint=heard.append)
+    published: list[str] = []
+    result = await run_example(hooks=QueueHooks(on_checkpoint=published.append))
 
     assert (result.state, result.reason) == ("DONE", "")
     assert result.states == ("UNCONFIGURED", "CONFIGURED", "RUNNING", "ENDING", "DONE")
-    assert result.checkpoints == ("STEP 1/3", "STEP 2/3", "STEP 3/3") == tuple(heard)
+    assert result.checkpoints == ("STEP 1/3", "STEP 2/3", "STEP 3/3") == tuple(published)
     assert result.duration == 12.5
     assert not result.timed_out
 
 
-async def test_log_messages_are_told_as_they_come() -> None:
-    heard: list[queue.LogMessage] = []
-    result = await run_example(on_message=heard.append)
+async def test_log_messages_are_reported_as_they_come() -> None:
+    published: list[queue.LogMessage] = []
+    result = await run_example(hooks=QueueHooks(on_message=published.append))
 
-    assert tuple(heard) == result.messages
-    assert ("INFO", "step 2, group 2022-09-29T14:00:00.000") in [(m.level_name, m.text) for m in heard]
+    assert tuple(published) == result.messages
+    assert ("INFO", "step 2, group 2022-09-29T14:00:00.000") in [(m.level_name, m.text) for m in published]
 
 
 async def test_script_that_fails_is_a_result() -> None:
@@ -96,14 +109,14 @@ async def test_configuration_that_is_refused_is_a_result() -> None:
     assert result.checkpoints == ()
 
 
-async def test_script_pauses_and_goes_on_when_it_is_resumed() -> None:
+async def test_script_pauses_until_it_is_resumed() -> None:
     paused: list[tuple[str, ...]] = []
 
     async def resume(script: QueuedScript) -> None:
         paused.append(script.result().checkpoints)
         await script.resume()
 
-    result = await run_example(pause_checkpoint="STEP [12].*", on_paused=resume)
+    result = await run_example(pause_checkpoint="STEP [12].*", hooks=QueueHooks(on_paused=resume))
 
     assert paused == [("STEP 1/3",), ("STEP 1/3", "STEP 2/3")]
     assert result.state == "DONE"
@@ -119,14 +132,14 @@ async def test_script_stops_at_a_checkpoint() -> None:
 
 
 async def test_paused_script_is_stopped() -> None:
-    result = await run_example(pause_checkpoint="STEP 1/3", on_paused=QueuedScript.stop)
+    result = await run_example(pause_checkpoint="STEP 1/3", hooks=QueueHooks(on_paused=QueuedScript.stop))
 
     assert result.states[-3:] == ("PAUSED", "STOPPING", "STOPPED")
 
 
 async def test_script_can_be_led_step_by_step() -> None:
     async with QueuedScript(ExampleScript) as script:
-        await script.configure("", pause_checkpoint="STEP 3/3", block_id="BLOCK-7")
+        await script.configure("", QueueOptions(pause_checkpoint="STEP 3/3", block_id="BLOCK-7"))
         run = asyncio.create_task(script.run("group", timeout=30))
         await script.wait_for("PAUSED", timeout=10)
         assert script.script.obs_id == "BLOCK-7"
@@ -155,7 +168,7 @@ async def test_error_of_a_hook_ends_the_script() -> None:
         raise LookupError("no such thing")
 
     with pytest.raises(LookupError, match="no such thing"):
-        await run_example(pause_checkpoint=".*", on_paused=fail)
+        await run_example(pause_checkpoint=".*", hooks=QueueHooks(on_paused=fail))
 
 
 async def test_script_that_cannot_be_loaded_leaves_nothing() -> None:

@@ -1,23 +1,47 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Mock ATSpectrograph: two wheels that turn when they are told to."""
+"""Mock spectrograph: two wheels and a linear stage."""
 
 from __future__ import annotations
 
-__all__ = ["AtSpectrographCsc", "Wheel"]
+__all__ = ["SpectrographCsc", "Wheel", "spectrograph_of"]
 
 import asyncio
 from typing import Any
 
+from ...instruments import Instrument
 from ...observatory.sal import salobj
 from ..instrument import FILTERS, GRATINGS
 from .base import SimulatedCsc, step
 
 SLOT_TIME = 4.0
-"""Time that a wheel takes from one slot to the next (second)."""
+"""Time of a wheel from one slot to the next (second)."""
 
 LINEAR_STAGE_RANGE = (0.0, 74.0)
 """Travel of the linear stage (mm)."""
+
+
+def spectrograph_of(instrument: Instrument) -> str:
+    """Return the name of the component that turns a camera's wheels.
+
+    Parameters
+    ----------
+    instrument : `Instrument`
+        The camera.
+
+    Returns
+    -------
+    name : `str`
+
+    Raises
+    ------
+    ValueError
+        If the camera does not have one.
+    """
+    name = instrument.components.spectrograph
+    if name is None:
+        raise ValueError(f"{instrument.name} has no spectrograph, which the simulation needs for its wheels.")
+    return name
 
 
 class Wheel:
@@ -42,7 +66,7 @@ class Wheel:
         Raises
         ------
         lsst.ts.salobj.ExpectedError
-            If both are given or there is no such slot.
+            If both are given or the slot does not exist.
         """
         if name and slot:
             raise salobj.ExpectedError(f"Both {self.kind} id {slot} and name {name!r} given: give one.")
@@ -57,20 +81,22 @@ class Wheel:
         return slot
 
 
-class AtSpectrographCsc(SimulatedCsc):
-    """Filter wheel, grating wheel and a linear stage that stays in place.
+class SpectrographCsc(SimulatedCsc):
+    """Filter wheel, grating wheel, and a linear stage that does not move.
 
     Parameters
     ----------
+    instrument : `Instrument`
+        The camera whose light it sees.
     time_scale : `float`, optional
-        What a simulated second lasts (second).
+        Duration of a simulated second (second).
     initial_state : `salobj.State`, optional
         Summary state to come up in; by default ENABLED.
     """
 
-    def __init__(self, *, time_scale: float = 1.0, initial_state: Any = None) -> None:
-        super().__init__("ATSpectrograph", initial_state=initial_state)
-        self.time_scale = time_scale
+    def __init__(self, instrument: Instrument, *, time_scale: float = 1.0, initial_state: Any = None) -> None:
+        super().__init__(spectrograph_of(instrument), initial_state=initial_state)
+        self._time_scale = time_scale
         self._filters = Wheel("filter", FILTERS)
         self._gratings = Wheel("disperser", GRATINGS)
 
@@ -106,9 +132,9 @@ class AtSpectrographCsc(SimulatedCsc):
 
     @step
     async def turn(self, wheel: Wheel, slot: int) -> None:
-        """Turn a wheel the shorter way round."""
+        """Turn a wheel in the shorter direction."""
         steps = abs(slot - wheel.slot)
-        await asyncio.sleep(min(steps, len(wheel.names) - steps) * SLOT_TIME * self.time_scale)
+        await asyncio.sleep(min(steps, len(wheel.names) - steps) * SLOT_TIME * self._time_scale)
         wheel.slot = slot
 
     async def _report(

@@ -1,0 +1,137 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What several groups of commands share.
+
+Every command imports what it needs when it runs, so that the quick ones
+stay quick.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "FILE",
+    "REQUIRED_FILE",
+    "ExitCode",
+    "fail",
+    "instrument_option",
+    "parse_config",
+    "read_text",
+]
+
+import enum
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+import click
+
+from ..instruments import INSTRUMENTS, LATISS, Instrument
+from ..observatory.scripts import SCRIPTS
+
+if TYPE_CHECKING:
+    from ..config import CalibrationConfig
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class ExitCode(enum.IntEnum):
+    """What the commands return to the shell."""
+
+    SUCCESS = 0
+    SCRIPT_FAILED = 1
+    INVALID = 2
+    INCOMPLETE = 3
+    """Something was held, failed or skipped."""
+
+
+FILE = click.argument("file", type=click.Path(path_type=Path), required=False)
+REQUIRED_FILE = click.argument("file", type=click.Path(path_type=Path))
+
+
+def fail(message: str, code: ExitCode) -> NoReturn:
+    """Print an error and exit.
+
+    Parameters
+    ----------
+    message : `str`
+        The error.
+    code : `ExitCode`
+        What the shell gets.
+    """
+    click.echo(message, err=True)
+    sys.exit(code)
+
+
+def instrument_option(*, with_script: bool) -> Callable[[Command], Command]:
+    """Return the option ``--instrument``, which becomes an `Instrument`.
+
+    Parameters
+    ----------
+    with_script : `bool`
+        Whether the command needs the instrument's script or its
+        configuration.
+    """
+    allowed = [name for name in INSTRUMENTS if name in SCRIPTS or not with_script]
+
+    def find(context: click.Context, parameter: click.Parameter, name: str) -> Instrument:
+        if name in allowed:
+            return INSTRUMENTS[name]
+        what = "there is no script for it yet" if name in INSTRUMENTS else "unknown"
+        fail(f"--instrument {name}: {what}; write one of {', '.join(allowed)}", ExitCode.INVALID)
+
+    return click.option(
+        "--instrument",
+        default=LATISS.name,
+        show_default=True,
+        callback=find,
+        help=f"The camera: one of {', '.join(allowed)}.",
+    )
+
+
+def read_text(file: Path | None) -> str:
+    """Return the text of a configuration or other file.
+
+    Parameters
+    ----------
+    file : `pathlib.Path` or `None`
+        The file; `None` for the daily default, whose text is empty.
+
+    Returns
+    -------
+    text : `str`
+    """
+    if file is None:
+        return ""
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        fail(f"{file}: cannot be read: {error}", ExitCode.INVALID)
+
+
+def parse_config(
+    text: str,
+    instrument: Instrument,
+    earlier: Callable[[str, str | None], Mapping[str, Any]] | None = None,
+) -> CalibrationConfig:
+    """Parse a configuration, or print its problems and exit.
+
+    Parameters
+    ----------
+    text : `str`
+        The configuration (YAML).
+    instrument : `Instrument`
+        The instrument that it is for.
+    earlier : `~collections.abc.Callable`, optional
+        Finds the configuration of a run to be resumed; see `config.parse`.
+
+    Returns
+    -------
+    config : `CalibrationConfig`
+    """
+    from ..config import ConfigurationError, parse
+
+    try:
+        return parse(text, instrument, earlier)
+    except ConfigurationError as error:
+        fail(str(error), ExitCode.INVALID)

@@ -1,0 +1,88 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Run an instrument's script and show it in a terminal.
+
+Imported once it is decided where SAL comes from.
+"""
+
+from __future__ import annotations
+
+__all__ = ["run_on_sal"]
+
+import datetime
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from ..config import CalibrationConfig
+from ..files.journal import FileJournal
+from ..instruments import Instrument
+from ..observatory.queue import LogMessage, QueueHooks, run_script
+from ..observatory.script import BaseMakeCalibrations
+from ..observatory.scripts import script_class
+from ..outcomes import RunState
+from ..plan import make_plan
+from ..ports import Journal
+from ..report import RunReport
+from ._display import ProgressWatcher
+from ._program import program_loop
+
+
+async def run_on_sal(
+    text: str,
+    config: CalibrationConfig,
+    instrument: Instrument,
+    make_journal: Callable[[Path, str], Journal] = FileJournal,
+) -> RunReport:
+    """Run a configuration as the script queue would.
+
+    Parameters
+    ----------
+    text : `str`
+        The configuration (YAML), known to be valid.
+    config : `CalibrationConfig`
+        The same, parsed, with that of the run that it resumes, if any.
+    instrument : `Instrument`
+        The instrument, which has a script.
+    make_journal : `~collections.abc.Callable`, optional
+        Makes the journal from its folder and the run's id.
+
+    Returns
+    -------
+    report : `RunReport`
+    """
+    plan = make_plan(config, instrument)
+    make = script_class(instrument)
+    scripts: list[BaseMakeCalibrations] = []
+
+    with ProgressWatcher(plan) as watcher:
+
+        def make_script(index: int) -> BaseMakeCalibrations:
+            script = make(index=index)
+            script.watcher = watcher
+            script.make_journal = make_journal
+            scripts.append(script)
+            program_loop().script = script
+            return script
+
+        def show(message: LogMessage) -> None:
+            if message.text.startswith("Setting final state"):
+                return  # salobj's own; the summary says the same
+            if watcher.shows_stages and message.level < logging.WARNING and "\n" not in message.text:
+                return
+            watcher.print(message.text, error=message.level >= logging.ERROR)
+
+        result = await run_script(
+            make_script,
+            text,
+            group_id=datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds"),
+            timeout=2 * plan.duration + config.job_timeout * len(plan.stages),
+            hooks=QueueHooks(on_message=show),
+        )
+    report = scripts[0].report
+    if report is None or report.state is RunState.UNSTARTED:
+        click.echo(f"The script ended {result.state}: {result.reason}", err=True)
+        return RunReport(state=RunState(result.state), reason=result.reason, config=config.to_dict())
+    return report

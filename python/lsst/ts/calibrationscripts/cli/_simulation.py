@@ -1,0 +1,95 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Run an instrument's script on the simulated observatory.
+
+``simulate`` alone imports this, and with it the simulation.
+"""
+
+from __future__ import annotations
+
+__all__ = ["observing_day", "run_simulated"]
+
+import datetime
+from pathlib import Path
+
+import click
+import yaml
+
+from ..config import CalibrationConfig
+from ..instruments import Instrument
+from ..observatory.sal import salobj
+from ..report import RunReport
+from ..simulation.cscs.camera import FIRST_EXPOSURE_HOUR
+from ..simulation.faults.process import journal_maker
+from ..simulation.observatory import SimulatedObservatory, current_day
+from ._script import run_on_sal
+
+
+async def run_simulated(
+    text: str,
+    config: CalibrationConfig,
+    instrument: Instrument,
+    observatory: SimulatedObservatory,
+    journals: Path,
+) -> RunReport:
+    """Run a configuration on the simulated observatory.
+
+    Parameters
+    ----------
+    text : `str`
+        The configuration (YAML), known to be valid.
+    config : `CalibrationConfig`
+        The same, parsed, with that of the run that it resumes, if any.
+    instrument : `Instrument`
+        The instrument, which has a script.
+    observatory : `SimulatedObservatory`
+        The observatory; it is started, and ended after the run.
+    journals : `pathlib.Path`
+        Folder of the journals of its runs.
+
+    Returns
+    -------
+    report : `RunReport`
+
+    Raises
+    ------
+    WorkFolderError
+        If the folder holds an observatory of another kind.
+    """
+    # Topics of its own, so that it cannot reach any other observatory.
+    salobj.set_test_topic_subname(randomize=True)
+    click.echo(f"Starting the simulated observatory in {observatory.workdir}.", err=True)
+    async with observatory:
+        here = {"ocps_log_path": observatory.ocps_log_path, "journal_dir": str(journals)}
+        if config.resume is None:
+            here["repo"] = str(observatory.repo)
+        text = yaml.safe_dump((yaml.safe_load(text) or {}) | here)
+        return await run_on_sal(text, config, instrument, journal_maker(observatory.faults))
+
+
+def observing_day(config: CalibrationConfig) -> datetime.date | None:
+    """Return a day whose frames will find what is certified.
+
+    The frames of an observing day begin at an hour of their own, which is
+    not that of the clock on the wall.
+
+    Parameters
+    ----------
+    config : `CalibrationConfig`
+        Dates that the calibrations are valid for.
+
+    Returns
+    -------
+    day : `datetime.date` or `None`
+        `None` for today.
+    """
+    begin = datetime.datetime.fromisoformat(config.certify_calib_begin_date)
+    end = datetime.datetime.fromisoformat(config.certify_calib_end_date)
+    first_exposure = datetime.time(FIRST_EXPOSURE_HOUR)
+    if begin <= datetime.datetime.combine(current_day(), first_exposure) < end:
+        return None
+    day = begin.date()
+    if datetime.datetime.combine(day, first_exposure) < begin:
+        day += datetime.timedelta(days=1)
+    click.echo(f"The simulated observatory is in {day}, when the calibrations are valid.")
+    return day

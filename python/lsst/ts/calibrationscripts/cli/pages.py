@@ -1,0 +1,69 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Commands that make pages of runs: report, trend."""
+
+from __future__ import annotations
+
+__all__ = ["report", "trend"]
+
+from pathlib import Path
+
+import click
+
+from ._common import ExitCode, fail, read_text
+
+
+@click.command()
+@click.argument("file", metavar="RUN.json", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The page (HTML).")
+@click.option("--repo", help="Butler repository to read statistics and images from, again.")
+def report(file: Path, output: Path, repo: str | None) -> None:
+    """Make the page of a run again, from its JSON."""
+    from ..codec import FormatError
+    from ._report import remake_page
+
+    try:
+        html = remake_page(read_text(file), repo)
+    except FormatError as error:
+        fail(f"{file}: {error}", ExitCode.INVALID)
+    _write_page(output, html)
+
+
+@click.command()
+@click.option("--repo", help="Butler repository whose runs are shown, those without JSON too.")
+@click.option(
+    "--journals",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of the runs' JSON.  [default: that of the user's state directory]",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default=Path("trend.html"),
+    show_default=True,
+    help="The page (HTML).",
+)
+def trend(repo: str | None, journals: Path | None, output: Path) -> None:
+    """Show read noise, bias level and gain of earlier runs over time."""
+    from ..files.journal import journal_folder
+    from ..ports import ObservatoryError
+    from ._report import show_trend
+
+    folder = journals or journal_folder()
+    try:
+        html, history = show_trend(folder, repo)
+    except ObservatoryError as error:
+        fail(str(error), ExitCode.INVALID)
+    if not history.runs:
+        where = f"{folder} or {repo}" if repo else f"{folder}; --repo REPO looks in a repository too"
+        fail(f"no run has left any values in {where}", ExitCode.INVALID)
+    _write_page(output, html)
+
+
+def _write_page(file: Path, html: str) -> None:
+    try:
+        file.write_text(html, encoding="utf-8")
+    except OSError as error:
+        fail(f"-o {file}: cannot be written: {error.strerror}", ExitCode.SCRIPT_FAILED)
+    click.echo(f"Written: {file}")

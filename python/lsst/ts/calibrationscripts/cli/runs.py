@@ -1,0 +1,231 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Commands that run a configuration: run, simulate."""
+
+from __future__ import annotations
+
+__all__ = ["run", "simulate"]
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from ..instruments import Instrument
+from ..outcomes import RunState
+from ._common import FILE, REQUIRED_FILE, ExitCode, fail, instrument_option, parse_config, read_text
+from ._installation import simulation_hint
+
+if TYPE_CHECKING:
+    from ..config import CalibrationConfig
+    from ..report import RunReport
+    from ..simulation.faults import Fault
+
+_NEWEST = "newest"
+
+_json_file = click.option(
+    "--json", "json_file", type=click.Path(path_type=Path), help="Write the run's JSON here."
+)
+
+
+@click.command()
+@REQUIRED_FILE
+@instrument_option(with_script=True)
+@_json_file
+def run(file: Path, instrument: Instrument, json_file: Path | None) -> None:
+    """Run a configuration on the SAL that is installed."""
+    from ..observatory import sal
+
+    text = read_text(file)
+    config = _parse_to_run(text, instrument)
+    sal.use(sal.SalProvider.SALOBJ)
+    try:
+        from ._program import run_program
+        from ._script import run_on_sal
+    except sal.SalNotInstalledError as error:
+        fail(str(error), ExitCode.SCRIPT_FAILED)
+    report = run_program(run_on_sal(text, config, instrument))
+    _write_json(json_file, report)
+    _exit(report)
+
+
+def _require_simulation() -> None:
+    """Exit with what to install, if the simulation cannot run."""
+    if hint := simulation_hint():
+        fail(hint, ExitCode.SCRIPT_FAILED)
+
+
+def _list_faults(context: click.Context, parameter: click.Parameter, wanted: bool) -> None:
+    """Print the names that ``--fault`` takes, and exit."""
+    if not wanted:
+        return
+    _require_simulation()
+    from rich.console import Console
+    from rich.table import Table
+
+    from ..observatory import sal
+
+    sal.use(sal.SalProvider.LOCAL)
+    from ..simulation.faults import FAULTS
+
+    table = Table("--fault", "WHEN counts", "what happens", box=None, header_style="bold")
+    for name, fault in FAULTS.items():
+        table.add_row(name, fault.counts, fault.description)
+    Console().print(table)
+    context.exit()
+
+
+@click.command()
+@FILE
+@instrument_option(with_script=True)
+@click.option(
+    "--workdir",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("simulated_observatory"),
+    show_default=True,
+    help="Folder of the repository, frames and jobs; it is made if it does not exist.",
+)
+@click.option(
+    "--scale",
+    type=click.IntRange(1, 16),
+    help="Frames are smaller by this; 1 for 4072x4000.  [default: that of the work folder, 8 in a new one]",
+)
+@click.option(
+    "--time-scale",
+    type=click.FloatRange(min=0, max=1),
+    default=0.01,
+    show_default=True,
+    help="Exposures and readout last this fraction of their time.",
+)
+@click.option(
+    "--seed", type=click.IntRange(min=0), help="Of all noise.  [default: that of the work folder, or fixed]"
+)
+@click.option(
+    "--resume",
+    is_flag=False,
+    flag_value=_NEWEST,
+    metavar="[RUN_ID]",
+    help="Resume an earlier run of this work folder; without RUN_ID, the newest.",
+)
+@click.option(
+    "--fault",
+    "fault_texts",
+    metavar="NAME[:WHEN]",
+    multiple=True,
+    help="Make something go wrong; may be repeated. See --list-faults.",
+)
+@click.option(
+    "--list-faults",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_list_faults,
+    help="Show what can go wrong, and exit.",
+)
+@_json_file
+def simulate(
+    file: Path | None,
+    instrument: Instrument,
+    workdir: Path,
+    resume: str | None,
+    fault_texts: tuple[str, ...],
+    json_file: Path | None,
+    *,
+    scale: int | None,
+    seed: int | None,
+    time_scale: float,
+) -> None:
+    """Run a configuration on a simulated observatory.
+
+    The frames, the Butler repository and `pipetask` are real. Without FILE,
+    the daily default is run.
+    """
+    _require_simulation()
+    from ..observatory import sal
+
+    text = read_text(file)
+    journals = workdir.absolute() / "journal"
+    if resume is not None:
+        text = _resuming(text, resume, journals)
+    config = _parse_to_run(text, instrument, journals)
+    sal.use(sal.SalProvider.LOCAL)
+    from ..simulation.observatory import SimulatedObservatory, SimulationSettings, WorkFolderError
+    from ._program import run_program
+    from ._simulation import observing_day, run_simulated
+
+    observatory = SimulatedObservatory(
+        workdir,
+        instrument=instrument,
+        settings=SimulationSettings(scale, seed, config.pipeline_generation),
+        time_scale=time_scale,
+        day_obs=observing_day(config),
+        faults=_parse_faults(fault_texts),
+        calib_collection=config.calib_collection,
+    )
+    try:
+        report = run_program(run_simulated(text, config, instrument, observatory, journals))
+    except WorkFolderError as error:
+        fail(str(error), ExitCode.INVALID)
+    _show_repository(report, workdir / "repo", instrument)
+    _write_json(json_file, report)
+    _exit(report)
+
+
+def _parse_to_run(text: str, instrument: Instrument, journals: Path | None = None) -> CalibrationConfig:
+    """Parse a configuration with that of the run that it resumes."""
+    from ..files.journal import journal_folder, load_record
+
+    def earlier(run_id: str, journal_dir: str | None) -> Mapping[str, Any]:
+        return load_record(journals or journal_folder(journal_dir), run_id).config
+
+    return parse_config(text, instrument, earlier)
+
+
+def _resuming(text: str, run_id: str, journals: Path) -> str:
+    """Return a configuration that resumes a run of a work folder."""
+    from ..files.journal import newest_run
+
+    if run_id == _NEWEST:
+        newest = newest_run(journals)
+        if newest is None:
+            fail(f"--resume: no run has left a journal in {journals}", ExitCode.INVALID)
+        run_id = newest
+    return f"{text}\nresume: {run_id}\n"
+
+
+def _parse_faults(texts: Sequence[str]) -> list[Fault]:
+    from ..simulation.faults import parse_fault
+
+    try:
+        return [parse_fault(text) for text in texts]
+    except ValueError as error:
+        fail(f"--fault {error}", ExitCode.INVALID)
+
+
+def _show_repository(report: RunReport, repo: Path, instrument: Instrument) -> None:
+    from ._display import access_hint
+
+    click.echo(f"Repository: {repo}")
+    if hint := access_hint(report, repo, instrument):
+        click.echo(hint)
+
+
+def _write_json(file: Path | None, report: RunReport) -> None:
+    if file is None:
+        return
+    from ..codec import to_json
+
+    try:
+        file.write_text(json.dumps(to_json(report), indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        fail(f"--json {file}: cannot be written: {error}", ExitCode.SCRIPT_FAILED)
+
+
+def _exit(report: RunReport) -> NoReturn:
+    """Exit with the code that stands for a run's end."""
+    if report.state is not RunState.DONE:
+        sys.exit(ExitCode.SCRIPT_FAILED)
+    sys.exit(ExitCode.SUCCESS if report.complete else ExitCode.INCOMPLETE)

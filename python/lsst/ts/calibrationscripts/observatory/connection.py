@@ -1,0 +1,98 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The remotes that a script commands the observatory with."""
+
+from __future__ import annotations
+
+__all__ = ["Connection"]
+
+import asyncio
+import logging
+from typing import Any
+
+from ..instruments import Instrument
+from .control import Control
+from .sal import salobj
+
+_START_TIMEOUT = 50.0
+"""Longest wait for remotes; the script queue allows 60 s to configure (s)."""
+
+_CLOSE_TIMEOUT = 30.0
+"""Longest wait for remotes that are starting when the script ends (s)."""
+
+
+class Connection:
+    """The components of an instrument and its OCPS.
+
+    Parameters
+    ----------
+    control : `Control`
+        The instrument.
+    instrument : `Instrument`
+        What it is.
+    domain : `salobj.Domain`
+        Domain of the script.
+
+    Attributes
+    ----------
+    control : `Control`
+        The instrument.
+    ocps : `salobj.Remote`
+        The OCPS, with the topics that jobs need.
+    """
+
+    def __init__(self, control: Control, instrument: Instrument, domain: salobj.Domain) -> None:
+        self.control = control
+        # observatory-control reports every step of every exposure.
+        control.log.setLevel(logging.WARNING)
+        self.ocps = salobj.Remote(
+            domain=domain,
+            name="OCPS",
+            index=instrument.ocps_index,
+            include=["summaryState", "errorCode", "heartbeat", "job_result"],
+        )
+        self._instrument = instrument
+        self._starts: set[asyncio.Future[Any]] = {control.start_task, self.ocps.start_task}
+
+    def remote(self, component: str) -> salobj.Remote:
+        """Return the remote of a component of the instrument.
+
+        Parameters
+        ----------
+        component : `str`
+            Its SAL name, such as "ATOODS".
+
+        Returns
+        -------
+        remote : `salobj.Remote`
+        """
+        remote: salobj.Remote = getattr(self.control.rem, component.lower())
+        return remote
+
+    @property
+    def remotes(self) -> tuple[salobj.Remote, ...]:
+        """The remotes of all components that a run depends on."""
+        return (*map(self.remote, self._instrument.components.names), self.ocps)
+
+    async def start(self) -> None:
+        """Wait until all remotes have started.
+
+        Raises
+        ------
+        salobj.ExpectedError
+            If that takes too long. They are not cancelled; see `wait_started`.
+        """
+        _, late = await asyncio.wait(self._starts, timeout=_START_TIMEOUT)
+        if late:
+            raise salobj.ExpectedError(
+                f"{self._instrument.name} and {self._instrument.ocps} could not be reached within "
+                f"{_START_TIMEOUT:g} s: the SAL network is slow or down. Try again."
+            )
+        await asyncio.gather(*self._starts)
+
+    async def wait_started(self) -> None:
+        """Let remotes that are still starting finish, within a limit.
+
+        Closing a remote that has not started never ends (salobj 8.2).
+        """
+        await asyncio.wait(self._starts, timeout=_CLOSE_TIMEOUT)
