@@ -43,20 +43,15 @@ PROSE = [
 
 ROOMS = {file.relative_to(CODE).parts[0].removesuffix(".py") for file in CODE.rglob("*.py")}
 
-NOT_YET = {
-    "cli",
-    "files",
-    "localsal",
-    "observatory",
-    "simulation",
-}
-"""Rooms whose words are still to be replaced."""
+OF_SALOBJ = "No such component"
+"""A message of salobj, which its stand-in has as well."""
 
 
 def found(file: Path) -> list[str]:
     """Return the replaced words in a file, except those in literals."""
     one_line = re.sub(r"\s+(# )?", " ", file.read_text())
-    return [match[0] for match in PATTERN.finditer(re.sub(r"``[^`]*``", "", one_line))]
+    text = re.sub(r"``[^`]*``", "", one_line).replace(OF_SALOBJ, "")
+    return [match[0] for match in PATTERN.finditer(text)]
 
 
 @pytest.mark.parametrize("file", PROSE, ids=lambda file: str(file.relative_to(ROOT)))
@@ -64,7 +59,7 @@ def test_prose_uses_the_words_of_the_glossary(file: Path) -> None:
     assert not found(file)
 
 
-@pytest.mark.parametrize("room", sorted(ROOMS - NOT_YET))
+@pytest.mark.parametrize("room", sorted(ROOMS))
 def test_code_uses_the_words_of_the_glossary(room: str) -> None:
     files = sorted(CODE.glob(f"{room}/**/*.py")) or [CODE / f"{room}.py"]
     assert not {str(file.relative_to(CODE)): words for file in files if (words := found(file))}
