@@ -109,8 +109,8 @@ class OcpsJobs:
             job_id = str(json.loads(ack.result)["job_id"])
         except (ValueError, TypeError, KeyError) as error:
             raise JobRefusedError(f"the OCPS accepted a job without its id: {ack.result!r}") from error
-        # Awaited from now on, as salobj forgets commands that have ended. If the
-        # result is not used any more, the task ends with the remote.
+        # Awaited from now on, as salobj forgets commands that have ended. If
+        # the result is not used any more, the task ends with the remote.
         self._ends[job_id] = asyncio.create_task(self._command_end(ack))
         return job_id
 
