@@ -194,7 +194,7 @@ def interrupted(config: Path, folder: Path, at: str, *signals: int) -> tuple[int
                 break
         for number in signals:
             os.killpg(program.pid, number)
-        text += program.communicate(timeout=60)[0]
+        text += program.communicate(timeout=280)[0]
     return program.returncode, text, json.loads(out.read_text())
 
 
@@ -217,6 +217,21 @@ def test_a_signal_before_the_run_ends_it_in_good_order(write: Any, tmp_path: Pat
     assert code == 1
     assert "Traceback" not in text
     assert (data["state"], data["reason"]) == ("STOPPED", "interrupted before the script ran")
+
+
+@pytest.mark.slow
+def test_a_run_outlives_the_pipe_that_it_prints_to(write: Any, tmp_path: Path) -> None:
+    # Given a run whose output is read by something that ends early, as head
+    config, out = write("{script_mode: BIAS, n_bias: 3, do_verify: false}"), tmp_path / "run.json"
+    command = [sys.executable, "-c", "from lsst.ts.calibrationscripts.cli import main; main()"]
+    arguments = ["simulate", str(config), "--workdir", str(tmp_path / "w"), "--json", str(out)]
+    with subprocess.Popen(command + arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as program:
+        assert program.stdout is not None
+        program.stdout.readline()
+        program.stdout.close()
+        # Then it ends as it would have
+        assert program.wait(timeout=280) == 0
+    assert json.loads(out.read_text())["state"] == "DONE"
 
 
 @pytest.mark.slow

@@ -91,6 +91,20 @@ async def test_log_messages_are_reported_as_they_come() -> None:
     assert ("INFO", "step 2, group 2022-09-29T14:00:00.000") in [(m.level_name, m.text) for m in published]
 
 
+async def test_a_hook_that_fails_is_called_once_and_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    called: list[queue.LogMessage] = []
+
+    def fail(message: queue.LogMessage) -> None:
+        called.append(message)
+        raise OSError("nothing reads this")
+
+    result = await run_example(hooks=QueueHooks(on_message=fail))
+
+    assert (result.state, len(called)) == ("DONE", 1)
+    assert len(result.messages) > 1
+    assert "are no longer passed on" in caplog.text
+
+
 async def test_script_that_fails_is_a_result() -> None:
     # Although its command run is acknowledged as complete.
     result = await run_example("end: badly")

@@ -162,7 +162,7 @@ class Instrument:
         Returns
         -------
         detector : `Detector` or `None`
-            `None` if the instrument does not have this detector.
+            `None` if it is not a detector of the instrument.
         """
         if not raft and not sensor and len(self.detectors) == 1:
             return self.detectors[0]

@@ -32,7 +32,7 @@ def main(instrument: Instrument) -> None:
         print(schema_text(instrument))
         return
     if arguments.index == 0:
-        parser.error("index 0 goes with --schema alone: it stands for every script")
+        parser.error("index 0 is for --schema only: it means every script")
 
     import asyncio
 

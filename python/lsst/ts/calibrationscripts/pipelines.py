@@ -4,7 +4,7 @@
 
 Their names have drifted between releases of cp_pipe and cp_verify, so they
 are data, once for each generation. A dataset type that holds one dataset per
-exposure tells, after a job, which exposures went in: `pipetask` drops
+exposure shows, after a job, which exposures went in: `pipetask` drops
 unknown ones in silence.
 """
 

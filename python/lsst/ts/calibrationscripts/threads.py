@@ -43,7 +43,7 @@ async def in_thread(action: Callable[[], T]) -> T:
             end = ended.set_result, action()
         except Exception as error:  # noqa: BLE001 - it is raised where it is awaited
             end = ended.set_exception, error
-        # If the loop is closed, nothing waits any more.
+        # If the loop is closed, the result is no longer waited for.
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(settle, *end)
 

@@ -63,7 +63,7 @@ class FailedTest:
         Raises
         ------
         StatisticsError
-            If there is no word in it.
+            If it is blank.
         """
         *place, test = text.split() or [""]
         if not test:
@@ -170,7 +170,7 @@ def judge(
     ----------
     statistics : `collections.abc.Mapping`
         ``verify<Type>Stats`` as the Butler returns it: by exposure id, the
-        failures of that exposure, beside keys that are no exposures.
+        failures of that exposure, beside keys that are not exposures.
     subject : `Subject`
         What was verified.
     n_detectors : `int`

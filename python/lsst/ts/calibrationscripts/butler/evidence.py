@@ -90,7 +90,7 @@ class _Reader:
     report : `RunReport`
         The run.
     notes : `list` [`str`]
-        Where to tell what is left out.
+        Gets what is left out.
     time_limit : `float`
         When to stop (s).
     """

@@ -16,9 +16,11 @@ __all__ = [
     "instrument_option",
     "parse_config",
     "read_text",
+    "show",
 ]
 
 import enum
+import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -61,6 +63,28 @@ def fail(message: str, code: ExitCode) -> NoReturn:
     """
     click.echo(message, err=True)
     sys.exit(code)
+
+
+def show(text: str, *, error: bool = False) -> None:
+    """Print a line of a run, unless nothing reads it any more.
+
+    A run must not end, nor end otherwise, because the terminal or the pipe
+    that it prints to has been closed.
+
+    Parameters
+    ----------
+    text : `str`
+        The line.
+    error : `bool`, optional
+        Whether it goes to stderr.
+    """
+    try:
+        click.echo(text, err=error)
+    except OSError:
+        # What is still buffered would fail again when the process ends.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, (sys.stderr if error else sys.stdout).fileno())
+        os.close(nowhere)
 
 
 def instrument_option(*, with_script: bool) -> Callable[[Command], Command]:

@@ -12,7 +12,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import click
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -29,6 +28,7 @@ from ..outcomes import Outcome
 from ..plan import PlannedExposure, RunPlan, Stage
 from ..products import StageId, StageKind
 from ..report import RunReport
+from ._common import show
 
 _STYLES = {Outcome.PASSED: "green", Outcome.CERTIFIED: "bold green", Outcome.SKIPPED: "yellow"}
 
@@ -107,7 +107,7 @@ class ProgressWatcher:
         if self.shows_stages:
             self._progress.console.print(text, highlight=False, markup=False)
         else:
-            click.echo(text, err=error)
+            show(text, error=error)
 
     def started(self, stage: Stage) -> None:
         """Show that a stage has begun."""

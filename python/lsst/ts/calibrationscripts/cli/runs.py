@@ -16,7 +16,7 @@ import click
 
 from ..instruments import Instrument
 from ..outcomes import RunState
-from ._common import FILE, REQUIRED_FILE, ExitCode, fail, instrument_option, parse_config, read_text
+from ._common import FILE, REQUIRED_FILE, ExitCode, fail, instrument_option, parse_config, read_text, show
 from ._installation import simulation_hint
 
 if TYPE_CHECKING:
@@ -208,9 +208,9 @@ def _parse_faults(texts: Sequence[str]) -> list[Fault]:
 def _show_repository(report: RunReport, repo: Path, instrument: Instrument) -> None:
     from ._display import access_hint
 
-    click.echo(f"Repository: {repo}")
+    show(f"Repository: {repo}")
     if hint := access_hint(report, repo, instrument):
-        click.echo(hint)
+        show(hint)
 
 
 def _write_json(file: Path | None, report: RunReport) -> None:
@@ -225,7 +225,7 @@ def _write_json(file: Path | None, report: RunReport) -> None:
 
 
 def _exit(report: RunReport) -> NoReturn:
-    """Exit with the code that stands for a run's end."""
+    """Exit with the code of a run's end."""
     if report.state is not RunState.DONE:
         sys.exit(ExitCode.SCRIPT_FAILED)
     sys.exit(ExitCode.SUCCESS if report.complete else ExitCode.INCOMPLETE)

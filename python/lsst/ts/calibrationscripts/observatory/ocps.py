@@ -110,7 +110,7 @@ class OcpsJobs:
         except (ValueError, TypeError, KeyError) as error:
             raise JobRefusedError(f"the OCPS accepted a job without its id: {ack.result!r}") from error
         # Awaited from now on, as salobj forgets commands that have ended. If
-        # the result is not used any more, the task ends with the remote.
+        # the result is no longer asked for, the task ends with the remote.
         self._ends[job_id] = asyncio.create_task(self._command_end(ack))
         return job_id
 

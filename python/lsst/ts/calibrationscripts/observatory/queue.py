@@ -18,11 +18,14 @@ import asyncio
 import itertools
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
 from .queue_types import FINAL_STATES, LogMessage, QueueHooks, QueueOptions, ScriptResult
 from .sal import ScriptState, salobj
+
+_log = logging.getLogger(__name__)
 
 CONFIGURE_TIMEOUT = 60.0
 """Time that the queue gives a script to be configured (s)."""
@@ -293,8 +296,15 @@ class QueuedScript:
     async def _hear_message(self, data: Any) -> None:
         message = LogMessage(data.level, data.message, data.traceback)
         self._messages.append(message)
-        if self._hooks.on_message is not None:
+        if self._hooks.on_message is None:
+            return
+        try:
             self._hooks.on_message(message)
+        except Exception:  # noqa: BLE001 - whatever a hook raises, the script goes its way
+            # salobj would log it in the script's name: the message of that
+            # would fail too, and so on without end.
+            self._hooks = replace(self._hooks, on_message=None)
+            _log.exception("Messages of script %d are no longer passed on", self.index)
 
 
 async def _end_of(start: asyncio.Future[None]) -> None:
@@ -367,5 +377,5 @@ async def _give_up(queued: QueuedScript) -> ScriptResult:
         await queued.stop()
         await queued.wait_for(*FINAL_STATES, timeout=STOP_TIMEOUT)
     except (salobj.AckError, TimeoutError):
-        logging.getLogger(__name__).warning("Script %d does not stop; it is ended.", queued.index)
+        _log.warning("Script %d does not stop; it is ended.", queued.index)
     return queued.result(timed_out=True)

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BLUE, VERMILION, ORANGE = "#0072b2", "#d55e00", "#e69f00"
-"""Of Okabe and Ito's palette, which colour-blind people can tell apart."""
+"""Of Okabe and Ito's palette, which colour-blind people can distinguish."""
 
 INK = "#010203"
-"""Stands for the colour of the page's text."""
+"""Replaced by the colour of the page's text."""
 
 MAX_VECTORS = 4000
 """Marks that are still drawn one by one; a picture of more is a raster."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _MAX_ROWS = 48
-"""Rows of a map that are still told apart."""
+"""Rows of a map that can still be distinguished."""
 
 _MAX_LABELS = 48
 

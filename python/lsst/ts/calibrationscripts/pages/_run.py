@@ -31,7 +31,7 @@ from ._plots import failure_map, gain_plot, panel_plot, timeline_plot
 from ._render import render
 
 _MARKS = {Kind.GOOD: "\u2713", Kind.HELD: "\u2717", Kind.FAILED: "\u2717", Kind.NOT_DONE: "\u2013"}
-"""What tells the kinds apart without colour."""
+"""What distinguishes the kinds without colour."""
 
 _MAX_GAIN_ROWS = 64
 

@@ -60,7 +60,7 @@ class PipetaskJob:
         """Process id and process group of the job, once it has started."""
         self._runner = runner
         self._exit: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        # The error of a job that nothing waits for must not be logged.
+        # A job that fails is not waited for.
         self._exit.add_done_callback(lambda future: future.cancelled() or future.exception())
 
     @property
