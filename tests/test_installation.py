@@ -27,7 +27,8 @@ import yaml
 from lsst.ts.calibrationscripts.cli import ExitCode, _installation, main
 from lsst.ts.calibrationscripts.cli._display import access_hint
 from lsst.ts.calibrationscripts.config import load_schema
-from lsst.ts.calibrationscripts.ports import Certification
+from lsst.ts.calibrationscripts.instruments import LATISS, ImageType
+from lsst.ts.calibrationscripts.outcomes import Certification, RunState
 from lsst.ts.calibrationscripts.report import RunReport
 
 ROOT = Path(__file__).parents[1]
@@ -279,8 +280,13 @@ def test_simulate_looks_for_all_of_its_extra() -> None:
 def test_what_opens_a_calibration_can_be_pasted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/my work/bin/python")
     certification = Certification("bias", "u/ocps/1", "LATISS/calib", "2026-11-01", "2026-12-01")
-    report = RunReport("DONE", certifications=(certification,), exposures={"BIAS": (2026112500001,)})
-    hint = access_hint(report, Path("/my work/repo"))
+    report = RunReport(
+        RunState.DONE,
+        certifications=(certification,),
+        exposures={ImageType.BIAS: (2026112500001,)},
+        config={"detectors": []},
+    )
+    hint = access_hint(report, Path("/my work/repo"), LATISS)
     assert hint is not None
     executable, option, code = shlex.split(hint.splitlines()[1])
     assert (executable, option) == ("/my work/bin/python", "-c")
@@ -354,7 +360,7 @@ def test_an_installed_script_prints_its_schema(installation: Installation, name:
     # Started as the queue does: by its own first line, with Python on PATH.
     path = f"{installation.bin}{os.pathsep}{os.environ['PATH']}"
     printed = succeed(installation.scripts / name, "0", "--schema", cwd=installation.folder, PATH=path)
-    assert yaml.safe_load(printed) == load_schema()
+    assert yaml.safe_load(printed) == load_schema(LATISS)
 
 
 @pytest.mark.slow

@@ -7,10 +7,9 @@ from __future__ import annotations
 import datetime
 
 import pytest
-from lsst.ts.calibrationscripts.cli import _run
+from lsst.ts.calibrationscripts.cli import _simulation
 from lsst.ts.calibrationscripts.config import parse
 from lsst.ts.calibrationscripts.instruments import LATISS
-from lsst.ts.calibrationscripts.simulation import observatory
 
 TODAY = datetime.date(2026, 11, 22)
 
@@ -26,9 +25,9 @@ TODAY = datetime.date(2026, 11, 22)
         ("2022-11-04T18:00:00", "2022-11-06", datetime.date(2022, 11, 5)),
     ],
 )
-def test_the_observing_day_lies_in_the_validity_range(
+def test_the_observing_day_is_in_the_validity_range(
     begin: str, end: str, day: datetime.date | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(observatory, "current_day", lambda: TODAY)
+    monkeypatch.setattr(_simulation, "current_day", lambda: TODAY)
     config = parse(f"{{certify_calib_begin_date: '{begin}', certify_calib_end_date: '{end}'}}", LATISS)
-    assert _run._observing_day(config) == day
+    assert _simulation.observing_day(config) == day

@@ -15,7 +15,6 @@ SIMULATION_EXTRA = {
     "lsst.pex.config": "lsst-pex-config",
     "lsst.pipe.base": "lsst-pipe-base",
     "lsst.resources": "lsst-resources",
-    "lsst.utils": "lsst-utils",
     "pydantic": "pydantic",
     "scipy": "scipy",
 }
