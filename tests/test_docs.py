@@ -7,9 +7,13 @@ That it builds without a warning is for ``make docs`` to see.
 
 from __future__ import annotations
 
+import datetime
 import importlib.util
 import re
+import sys
+import xml.etree.ElementTree as ET
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +25,16 @@ from lsst.ts.calibrationscripts.instruments import LATISS
 from lsst.ts.calibrationscripts.outcomes import Certification, Gain, Outcome, RunState, StageResult
 from lsst.ts.calibrationscripts.plan import make_plan
 from lsst.ts.calibrationscripts.record import RunRecord
-from lsst.ts.calibrationscripts.report import Evidence, RunReport, Span
-from lsst.ts.calibrationscripts.verification import judge
+from lsst.ts.calibrationscripts.report import (
+    Evidence,
+    RunReport,
+    Span,
+    held_reason,
+    itinerary,
+    summary_text,
+    verdict_text,
+)
+from lsst.ts.calibrationscripts.verification import Verdict, judge
 from named import BIAS, stage
 
 DOC = Path(__file__).parents[1] / "doc"
@@ -31,13 +43,19 @@ PAGES = [page for page in PAGES if not {"_build", "api", "news"} & set(page.rela
 EXAMPLES = sorted((DOC / "observers" / "examples").glob("*.yaml"))
 
 
-def reference(schema: dict[str, Any]) -> str:
-    """Return what the documentation makes of a schema."""
-    spec = importlib.util.spec_from_file_location("schema_to_rst", DOC / "_ext" / "schema_to_rst.py")
+def extension(name: str) -> Any:
+    """Return a module of the documentation."""
+    spec = importlib.util.spec_from_file_location(name, DOC / "_ext" / f"{name}.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
     spec.loader.exec_module(module)
-    return "\n".join(module.reference(schema))
+    return module
+
+
+def reference(schema: dict[str, Any]) -> str:
+    """Return what the documentation makes of a schema."""
+    return "\n".join(extension("schema_to_rst").reference(schema))
 
 
 def documented_fields(heading: str) -> set[str]:
@@ -94,6 +112,55 @@ def test_every_example_is_shown() -> None:
     assert {f"examples/{example.name}" for example in EXAMPLES} == set(
         re.findall(r"examples/\S+\.yaml", text)
     )
+
+
+def too_noisy() -> Verdict:
+    """Return the verdict on three biases whose amplifiers all fail NOISE."""
+    failures = [f"RXX_S00 {amplifier} NOISE" for amplifier in LATISS.detectors[0].amplifiers]
+    entry = {"SUCCESS": False, "FAILURES": failures}
+    return judge({2026112200002 + i: entry for i in range(3)}, BIAS, n_detectors=1)
+
+
+def test_example_of_a_plan_is_what_the_program_prints() -> None:
+    config = parse((DOC / "observers" / "examples" / "after-a-change.yaml").read_text(), LATISS)
+    begin = datetime.datetime(2026, 11, 23, 6, 15, tzinfo=datetime.UTC)
+    printed = itinerary(config, make_plan(config, LATISS), LATISS, begin)
+    assert (DOC / "observers" / "examples" / "plan.txt").read_text() == f"{printed}\n"
+
+
+def test_example_of_a_verdict_is_what_the_program_prints() -> None:
+    shown = (DOC / "observers" / "examples" / "verdict.txt").read_text()
+    made, verified = re.findall(r"collection: (\S+)", shown)
+    printed = verdict_text(too_noisy(), generation_collection=made, verification_collection=verified)
+    assert shown == f"{printed}\n"
+
+
+def test_example_of_a_summary_is_what_the_program_prints() -> None:
+    # Given a run whose biases are held
+    shown = (DOC / "observers" / "examples" / "summary.txt").read_text()
+    made, verified = re.findall(r"u/ocps/\w+", shown)
+    [log] = re.findall(r"/scratch/\S+", shown)
+    held = held_reason(too_noisy())
+    because = f"verify BIAS ended HELD: {held}"
+    stages = [
+        StageResult(stage("expose BIAS"), Outcome.PASSED, "4 frames"),
+        StageResult(stage("expose DARK"), Outcome.PASSED, "4 frames"),
+        StageResult(stage("generate BIAS"), Outcome.PASSED, "", "1", made, log),
+        StageResult(stage("verify BIAS"), Outcome.HELD, held, "2", verified, log),
+        *(
+            StageResult(stage(name), Outcome.SKIPPED, because)
+            for name in ("certify BIAS", "generate DARK", "verify DARK", "certify DARK")
+        ),
+    ]
+    report = RunReport(
+        RunState.DONE,
+        run_id="20261123T063036-100000",
+        journal=re.findall(r"Journal: (\S+)", shown)[0],
+        stages=tuple(stages),
+        config={"generate_calibrations": True},
+    )
+    # The script logs the last line itself.
+    assert shown.splitlines()[:-1] == summary_text(report).splitlines()
 
 
 def test_every_field_of_a_run_is_documented() -> None:
@@ -171,3 +238,30 @@ def test_news_fragments_are_of_known_types() -> None:
 
 def test_demo_configuration_is_valid() -> None:
     assert make_plan(parse((DOC / "demo.yaml").read_text(), LATISS), LATISS).stages
+
+
+def test_graph_of_the_rooms_leaves_out_what_follows() -> None:
+    graph = extension("module_graph")
+    edges = frozenset({("cli", "plan"), ("plan", "config"), ("cli", "config"), ("cli", "report")})
+    assert graph.reduced(edges) == edges - {("cli", "config")}
+
+
+def test_graph_of_the_rooms_is_that_of_the_code() -> None:
+    # Given the rooms as the code has them, when they are drawn
+    graph = extension("module_graph")
+    rooms = graph.read_rooms(DOC.parent)
+    drawing = ET.fromstring(graph.draw(rooms))  # noqa: S314 - made here
+
+    # Then each has a box, in the row of its layer, beside the others
+    svg = "{http://www.w3.org/2000/svg}"
+    boxes = {
+        group.find(f"{svg}text").text: group.find(f"{svg}rect").attrib for group in drawing.iter(f"{svg}g")
+    }
+    assert set(boxes) == {room for layer in rooms.layers for room in layer}
+    for layer in rooms.layers:
+        assert len({boxes[room]["y"] for room in layer}) == 1
+        places = sorted(float(boxes[room]["x"]) for room in layer)
+        assert all(right - left > float(boxes[layer[0]]["width"]) for left, right in pairwise(places))
+    # And what everything is built on is imported
+    assert ("procedure", "ports") in rooms.imports
+    assert ("observatory", "localsal") in rooms.imports

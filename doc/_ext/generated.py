@@ -4,18 +4,26 @@
 
 from __future__ import annotations
 
-__all__ = ["ConfigurationReference", "FaultList", "setup"]
+__all__ = ["ConfigurationReference", "FaultList", "ModuleGraph", "RoomList", "setup"]
 
 from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
 
 from docutils import nodes
 from lsst.ts.calibrationscripts.config import load_schema
 from lsst.ts.calibrationscripts.instruments import LATISS
 from lsst.ts.calibrationscripts.observatory import sal
+from module_graph import Rooms, draw, read_rooms
 from schema_to_rst import reference
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.typing import ExtensionMetadata
+
+
+@cache
+def _rooms() -> Rooms:
+    return read_rooms(Path(__file__).parents[2])
 
 
 class ConfigurationReference(SphinxDirective):
@@ -43,8 +51,33 @@ class FaultList(SphinxDirective):
             yield from (f"   * - ``{name}``", f"     - {fault.counts}", f"     - {fault.description}")
 
 
+class ModuleGraph(SphinxDirective):
+    """A drawing of what imports what."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return the drawing."""
+        return [nodes.raw("", draw(_rooms()), format="html")]
+
+
+class RoomList(SphinxDirective):
+    """A table of the rooms, layer by layer, with what each says of itself."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return the table."""
+        return self.parse_text_to_nodes("\n".join(self._lines()))
+
+    def _lines(self) -> Iterator[str]:
+        yield from (".. list-table::", "   :header-rows: 1", "   :widths: auto", "   :class: room-list", "")
+        yield from ("   * - Room", "     - What it is")
+        for layer in _rooms().layers:
+            for room in layer:
+                yield from (f"   * - ``{room}``", f"     - {_rooms().summaries[room]}")
+
+
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Register the directives with Sphinx."""
     app.add_directive("configuration-reference", ConfigurationReference)
     app.add_directive("fault-list", FaultList)
+    app.add_directive("module-graph", ModuleGraph)
+    app.add_directive("room-list", RoomList)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -62,7 +62,7 @@ class ExpectedError(Exception):
 
 
 def set_test_topic_subname(randomize: bool = False) -> None:
-    """Set ``LSST_TOPIC_SUBNAME`` so that nobody else uses the same topics.
+    """Set ``LSST_TOPIC_SUBNAME`` so that no other process has its topics.
 
     Parameters
     ----------
