@@ -246,7 +246,7 @@ async def test_a_repository_that_cannot_be_written_is_found_before_the_first_exp
     (problem,) = await repository.check({"LATISS/calib"}, [certification(daily)])
     assert problem.startswith(f"{repo}: could not write into the registry: ")
     assert "attempt to write a readonly database" in problem
-    assert problem.endswith("have the permissions of the repository mended")
+    assert problem.endswith("have the permissions of the repository fixed")
     # It is none where nothing is to be certified.
     assert await repository.check({"LATISS/calib"}, []) == ()
 
@@ -483,7 +483,7 @@ async def test_a_conflict_that_arises_in_mid_run_is_told_with_the_way_out(
         await repository.certify(wanted)
     for words in (
         f"{repo}: could not certify bias into {daily}",
-        "Somebody has certified for these dates meanwhile",
+        "Calibrations were certified for these dates meanwhile",
         f"butler certify-calibrations {repo} {job} {daily} bias "
         "--begin-date 2022-01-01 --end-date 2023-01-01",
     ):
@@ -550,7 +550,7 @@ async def test_a_certification_that_cannot_be_written_says_what_to_do(
         remedy = "The disk of the repository is full: make room there. To certify later: butler certify"
     else:
         request.getfixturevalue("read_only")
-        remedy = "have the permissions of the repository mended. To certify later: butler certify"
+        remedy = "have the permissions of the repository fixed. To certify later: butler certify"
     with pytest.raises(ObservatoryError, match=f"could not certify bias into .*{remedy}"):
         await repository.certify(certification(daily, source=job))
 

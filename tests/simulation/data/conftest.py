@@ -11,6 +11,7 @@ import pytest
 from astropy.time import Time, TimeDelta
 from lsst.daf.butler import Butler
 from lsst.ts.calibrationscripts.instruments import LATISS, Instrument
+from lsst.ts.calibrationscripts.pipelines import pipeline_uri
 from lsst.ts.calibrationscripts.simulation.observatory import PIPELINE_ENVIRONMENTS
 from lsst.ts.calibrationscripts.simulation.raws import RawHeader, ingest_raw, write_raw
 from lsst.ts.calibrationscripts.simulation.repository import create_repository, read_focal_plane
@@ -75,7 +76,8 @@ class Observatory:
         detectors, ids = (", ".join(map(str, ids)) for ids in (self.ccds, exposures))
         name = self.instrument.name
         query = f"instrument='{name}' AND detector IN ({detectors}) AND exposure IN ({ids})"
-        arguments = ["run", "-p", pipeline, "-b", str(self.root), "-o", f"u/ocps/{job}"]
+        uri = pipeline_uri(pipeline, self.instrument)
+        arguments = ["run", "-p", uri, "-b", str(self.root), "-o", f"u/ocps/{job}"]
         arguments += [
             "-i",
             self.instrument.raw_collection,

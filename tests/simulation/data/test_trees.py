@@ -12,7 +12,8 @@ from lsst.daf.butler import DimensionUniverse
 from lsst.pipe.base import Pipeline
 from lsst.pipe.base.pipeline_graph import PipelineGraph
 from lsst.ts.calibrationscripts import simulation
-from lsst.ts.calibrationscripts.pipelines import GENERATIONS, Generator, StatisticsKey, Verifier
+from lsst.ts.calibrationscripts.instruments import LATISS
+from lsst.ts.calibrationscripts.pipelines import GENERATIONS, Generator, StatisticsKey, Verifier, pipeline_uri
 from lsst.ts.calibrationscripts.simulation.observatory import PIPELINE_ENVIRONMENTS
 
 GENERATORS = [
@@ -61,7 +62,7 @@ def test_every_pipeline_can_be_read(path: Path) -> None:
 
 @pytest.mark.parametrize(("generation", "generator"), GENERATORS)
 def test_a_generator_makes_what_is_expected_of_it(read: Read, generation: str, generator: Generator) -> None:
-    graph = read(generation, generator.path)
+    graph = read(generation, pipeline_uri(generator.path, LATISS))
     product = graph.dataset_types[generator.dataset_type]
     needed = {"instrument", "detector"}
     if generator.dataset_type.startswith("flat"):
@@ -77,7 +78,7 @@ def test_a_generator_makes_what_is_expected_of_it(read: Read, generation: str, g
 
 @pytest.mark.parametrize(("generation", "verifier"), VERIFIERS)
 def test_a_verifier_makes_what_is_expected_of_it(read: Read, generation: str, verifier: Verifier) -> None:
-    graph = read(generation, verifier.path)
+    graph = read(generation, pipeline_uri(verifier.path, LATISS))
     by_filter = {"physical_filter"} if verifier.by_physical_filter else set()
     assert dimensions(graph, verifier.statistics) == {"instrument"} | by_filter
     if verifier.per_exposure:
