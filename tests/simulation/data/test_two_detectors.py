@@ -12,7 +12,7 @@ import pytest
 from lsst.daf.butler import CollectionType
 from lsst.ts.calibrationscripts.instruments import Detector
 from lsst.ts.calibrationscripts.pipelines import GENERATIONS
-from lsst.ts.calibrationscripts.products import Product
+from lsst.ts.calibrationscripts.products import Product, Subject
 from lsst.ts.calibrationscripts.simulation.ccd import CcdModel, FocalPlane
 from lsst.ts.calibrationscripts.simulation.tasks.isr import IsrTask
 from lsst.ts.calibrationscripts.verification import Verdict, judge
@@ -84,7 +84,7 @@ def verify(duo: Observatory, product: Product, exposures: list[int], inputs: str
     verifier = PIPELINES.verifiers[product]
     butler = duo.run(f"verify{product}{exposures[0]}", verifier.path, inputs, exposures)
     statistics = butler.get(verifier.statistics, of, instrument="Duo")
-    return judge(statistics, product, n_detectors=2, threshold=4, key=verifier.key)
+    return judge(statistics, Subject(product), n_detectors=2, threshold=4, key=verifier.key)
 
 
 @pytest.mark.slow
@@ -104,7 +104,7 @@ def test_biases_of_both_detectors_are_combined_verified_and_judged(duo: Observat
     # and passes.
     verdict = verify(duo, Product.BIAS, exposures, f"Duo/calib/daily,{REFERENCES}")
     assert verdict.passed
-    assert [result.exposure for result in verdict.exposures] == exposures
+    assert [result.exposure for result in verdict.results] == exposures
 
 
 @pytest.mark.slow
@@ -113,7 +113,7 @@ def test_failures_name_each_detector(duo: Observatory) -> None:
     exposures = duo.take("FLAT", [1])
     verdict = verify(duo, Product.BIAS, exposures, REFERENCES)
     assert not verdict.passed
-    (result,) = verdict.exposures
+    (result,) = verdict.results
     failed = {(test.detector, test.amplifier) for test in result.failures if test.test == "NOISE"}
     assert failed == {(name, amplifier) for name in NAMES for amplifier in EIGHT}
 
