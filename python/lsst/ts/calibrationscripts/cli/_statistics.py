@@ -82,7 +82,8 @@ def read_statistics(file: Path) -> object:
         mark = error.problem_mark or error.context_mark
         where = f"line {mark.line + 1}: " if mark else ""
         note = f"; {error.note}" if error.note else ""
-        raise StatisticsError(f"{where}{error.problem or error.context}{note}") from error
+        what = ", ".join(filter(None, (error.context, error.problem)))
+        raise StatisticsError(f"{where}{what}{note}") from error
     except (yaml.YAMLError, ValueError, OverflowError) as error:
         raise StatisticsError(f"not plain YAML: {str(error).splitlines()[0]}") from error
 

@@ -79,7 +79,8 @@ def verdict(
     if judged.unlisted:
         click.echo(
             f"{len(judged.unlisted)} exposure(s) count as failed since {file} does not list their tests. "
-            f"Save their {dataset_name(subject, FailureLevel.EXPOSURE)} too, and give it with --exposure-stats.",
+            f"Save their {dataset_name(subject, FailureLevel.EXPOSURE)} too, and give that with "
+            "--exposure-stats.",
             err=True,
         )
     sys.exit(ExitCode.SUCCESS if judged.passed else ExitCode.INCOMPLETE)

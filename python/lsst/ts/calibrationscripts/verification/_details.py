@@ -148,6 +148,11 @@ def _mapping(value: object, where: str) -> Mapping[object, object]:
 def _failed(tests: Mapping[object, object], where: str) -> list[str]:
     """Return the tests that failed, of some that belong together."""
     for test, passed in tests.items():
+        if not isinstance(test, str) or not test.split():
+            raise StatisticsError(f"{where}: {shown(test)} is not the name of a test")
         if not isinstance(passed, bool):
             raise StatisticsError(f"{where}: {test} is neither true nor false but {shown(passed)}")
-    return [str(test) for test, passed in tests.items() if test != "SUCCESS" and not passed]
+    failed = [str(test) for test, passed in tests.items() if test != "SUCCESS" and not passed]
+    if tests.get("SUCCESS") is False and not failed:
+        raise StatisticsError(f"{where}: SUCCESS is False, but no test failed: {shown(dict(tests))}")
+    return failed

@@ -95,6 +95,8 @@ def read_entry(name: object, entry: object) -> Entry:
             raise StatisticsError(f"entry {name}: SUCCESS is False, but no failure is listed in FAILURES")
     if not isinstance(failures, list) or not all(isinstance(text, str) for text in failures):
         raise StatisticsError(f"entry {name}: FAILURES is not a list of texts but {shown(failures)}")
+    if not all(text.split() for text in failures):
+        raise StatisticsError(f"entry {name}: a failure is blank; expected 'DETECTOR AMPLIFIER TEST'")
     if success is not _ABSENT and not isinstance(success, bool):
         raise StatisticsError(f"entry {name}: SUCCESS is neither true nor false but {shown(success)}")
     if success is True and failures:
@@ -160,7 +162,7 @@ def _level(statistics: Mapping[object, object]) -> FailureLevel | None:
     if "EXP" in statistics or any(
         isinstance(value, Mapping) and {"SUCCESS", "FAILURES"} & set(value)
         for key, value in statistics.items()
-        if key != "VERIFY"
+        if isinstance(key, str) and key.isidentifier() and key not in ("RUN", "VERIFY")
     ):
         return FailureLevel.EXPOSURE
     return None
