@@ -9,12 +9,13 @@ import json
 import re
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from click.testing import CliRunner, Result
 from cp_verify_forms import detector_level, exposure_level, run_level
-from lsst.ts.calibrationscripts.cli import main
+from lsst.ts.calibrationscripts.cli import _statistics, main
 from test_verification import AMPLIFIERS, failures
 
 FIRST = 2026112500061
@@ -107,6 +108,16 @@ def test_what_cannot_be_judged_is_refused_in_one_sentence(tmp_path: Path, text: 
     assert "\n" not in result_line and len(result_line) < 400 + len(str(tmp_path))
     assert re.search(complaint, result_line), result_line
     assert time.monotonic() - begin < 30
+
+
+def test_what_is_longer_than_any_statistics_is_refused(tmp_path: Path, monkeypatch: Any) -> None:
+    file = written(tmp_path / "stats.yaml", dict.fromkeys(range(1, 400), {"SUCCESS": True}))
+    assert verdict(file).exit_code == 0
+    monkeypatch.setattr(_statistics._StatisticsLoader, "max_values", 1000)
+    assert "too many aliases or values" in verdict(file).stderr
+    monkeypatch.setattr(_statistics._StatisticsLoader, "max_characters", 1000)
+    result = verdict(file)
+    assert result.exit_code == 2 and "more than 1000 characters" in result.stderr
 
 
 def test_a_file_without_the_list_names_the_dataset_to_give_as_well(tmp_path: Path) -> None:

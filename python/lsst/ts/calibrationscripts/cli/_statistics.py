@@ -22,11 +22,15 @@ _SUFFIXES = {".yaml", ".yml", ".json"}
 
 
 class _StatisticsLoader(PlainLoader):
-    """Statistics are longer than a configuration, but as plain."""
+    """Statistics are longer than a configuration, but as plain.
+
+    Twenty exposures of LSSTCam, all of whose amplifiers fail a test, have
+    60,000 values; as many as are allowed take less than a minute.
+    """
 
     max_aliases = 10_000
-    max_values = 2_000_000
-    max_characters = 20_000_000
+    max_values = 300_000
+    max_characters = 10_000_000
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         event: yaml.Event = self.peek_event()
@@ -113,11 +117,8 @@ def read_details(paths: Sequence[Path], exposures: Collection[int]) -> dict[int,
     """
     details: dict[int, ExposureDetail] = {}
     for path in paths:
-        files = (
-            sorted(each for each in path.iterdir() if each.suffix in _SUFFIXES) if path.is_dir() else [path]
-        )
         n_found = 0
-        for file in files:
+        for file in _files_of(path):
             for exposure, statistics in _statistics_in(file, exposures):
                 n_found += 1
                 if exposure in details:
@@ -129,6 +130,16 @@ def read_details(paths: Sequence[Path], exposures: Collection[int]) -> dict[int,
                 "exposure id, such as 2026112500061.yaml, or write a mapping from exposure id to them"
             )
     return details
+
+
+def _files_of(path: Path) -> list[Path]:
+    """Return a file, or the files with statistics in a folder."""
+    if not path.is_dir():
+        return [path]
+    try:
+        return sorted(each for each in path.iterdir() if each.suffix in _SUFFIXES)
+    except OSError as error:
+        raise StatisticsError(f"{path}: cannot be read: {error}") from error
 
 
 def _statistics_in(file: Path, exposures: Collection[int]) -> Iterator[tuple[int, object]]:

@@ -74,7 +74,7 @@ def verdict(
             details=details,
         )
     except StatisticsError as error:
-        fail(f"{file}: not usable as run statistics: {error}", ExitCode.INVALID)
+        fail(f"{file}: cannot be judged: {error}", ExitCode.INVALID)
     click.echo(json.dumps(to_json(judged), indent=2) if as_json else verdict_text(judged))
     if judged.unlisted:
         click.echo(
