@@ -111,7 +111,7 @@ def test_what_cannot_be_judged_is_refused_in_one_sentence(tmp_path: Path, text: 
 
 
 def test_what_is_longer_than_any_statistics_is_refused(tmp_path: Path, monkeypatch: Any) -> None:
-    file = written(tmp_path / "stats.yaml", dict.fromkeys(range(1, 400), {"SUCCESS": True}))
+    file = written(tmp_path / "stats.yaml", {i: {"SUCCESS": True} for i in range(1, 400)})
     assert verdict(file).exit_code == 0
     monkeypatch.setattr(_statistics._StatisticsLoader, "max_values", 1000)
     assert "too many aliases or values" in verdict(file).stderr
