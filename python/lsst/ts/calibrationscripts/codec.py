@@ -36,7 +36,7 @@ from .products import Product, StageId, StageKind, Subject
 from .record import Frame, JobRecord, RunRecord
 from .report import Evidence, Place, RunDocument, RunReport, Span, Statistics, Thumbnail
 from .thresholds import Thresholds
-from .verification import FailedTest, UnitResult, Verdict
+from .verification import FailedTest, FailureLevel, UnitResult, Verdict
 
 FORMAT = 1
 """Number of the format of journals and of the JSON of runs. It changes when a
@@ -261,7 +261,7 @@ def _make_converter() -> Converter:
     for kind in (bool, int, float, str):
         converter.register_structure_hook(kind, _strictly(kind))
     # They are subclasses of str, whose hook they would get.
-    for enumeration in (ImageType, Outcome, Product, RunState, StageKind, StatisticsKey):
+    for enumeration in (FailureLevel, ImageType, Outcome, Product, RunState, StageKind, StatisticsKey):
         converter.register_structure_hook(enumeration, lambda value, cls: cls(value))
     converter.register_structure_hook(
         Place, lambda data, _: Place(*converter.structure(data, tuple[int, str, str]))

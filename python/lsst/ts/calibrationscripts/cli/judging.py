@@ -15,7 +15,7 @@ import click
 from ..instruments import Instrument
 from ..products import Product, Subject
 from ..thresholds import DEFAULT_THRESHOLD
-from ._common import ExitCode, fail, instrument_option, read_text
+from ._common import ExitCode, fail, instrument_option
 
 
 @click.command()
@@ -35,23 +35,52 @@ from ._common import ExitCode, fail, instrument_option, read_text
     show_default=True,
     help="Failures per detector and test type that fail it.",
 )
+@click.option(
+    "--exposure-stats",
+    metavar="PATH",
+    type=click.Path(path_type=Path, exists=True),
+    multiple=True,
+    help="Statistics of single exposures, such as verifyFlatExpStats, for failures that those of the run do "
+    "not list: a file named by the exposure id, a folder of such files, or a mapping from exposure id.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def verdict(file: Path, image_type: str, instrument: Instrument, threshold: int, as_json: bool) -> None:
+def verdict(
+    file: Path,
+    image_type: str,
+    instrument: Instrument,
+    threshold: int,
+    exposure_stats: tuple[Path, ...],
+    as_json: bool,
+) -> None:
     """Judge a saved run-statistics file of cp_verify."""
-    import yaml
-
     from ..codec import to_json
     from ..report import verdict_text
-    from ..verification import StatisticsError, judge
+    from ..verification import FailureLevel, StatisticsError, dataset_name, hidden_exposures, judge
+    from ._statistics import read_details, read_statistics
 
+    subject = Subject(Product(image_type.upper()))
     try:
+        statistics = read_statistics(file)
+        hidden = hidden_exposures(statistics, subject)
+    except StatisticsError as error:
+        fail(f"{file}: not usable as run statistics: {error}", ExitCode.INVALID)
+    try:
+        details = read_details(exposure_stats, hidden) if hidden else {}
         judged = judge(
-            yaml.safe_load(read_text(file)),
-            Subject(Product(image_type.upper())),
+            statistics,
+            subject,
             n_detectors=len(instrument.detectors),
             threshold=threshold,
+            details=details,
         )
-    except (yaml.YAMLError, StatisticsError, ValueError, RecursionError) as error:
-        fail(f"{file}: not usable as run statistics: {error}", ExitCode.INVALID)
+    except StatisticsError as error:
+        fail(f"{file}: cannot be judged: {error}", ExitCode.INVALID)
     click.echo(json.dumps(to_json(judged), indent=2) if as_json else verdict_text(judged))
+    if judged.unlisted:
+        click.echo(
+            f"{len(judged.unlisted)} exposure(s) count as failed since {file} does not list their tests. "
+            f"Save their {dataset_name(subject, FailureLevel.EXPOSURE)} too, and give that with "
+            "--exposure-stats.",
+            err=True,
+        )
     sys.exit(ExitCode.SUCCESS if judged.passed else ExitCode.INCOMPLETE)

@@ -9,6 +9,7 @@ __all__ = [
     "CalibrationConfig",
     "ConfigurationError",
     "FlatSet",
+    "PlainLoader",
     "Problem",
     "ProductConfig",
     "Series",
@@ -27,6 +28,7 @@ from ._parameters import PRODUCT_PARAMETERS
 from ._problems import ConfigurationError, Problem
 from ._schema import load_schema, schema_text
 from ._series import FlatSet, Series, flat_pairs
+from ._text import PlainLoader, read
 
 
 def parse(
@@ -70,8 +72,7 @@ def parse(
     that runs it, a script, gives ``earlier``, so that the look-up of the run
     needs no parse before.
     """
-    # A schema is printed without these.
+    # A schema is printed without this.
     from ._checks import check
-    from ._text import read
 
     return check(read(text, instrument), instrument, earlier)

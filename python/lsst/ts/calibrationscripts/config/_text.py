@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-__all__ = ["WrittenConfig", "read"]
+__all__ = ["PlainLoader", "WrittenConfig", "read"]
 
 import re
 from collections.abc import Hashable, Iterator
@@ -58,8 +58,11 @@ class WrittenConfig:
         self.problems.append(Problem(key, None, what, remedy, line))
 
 
-class _Loader(yaml.SafeLoader):
+class PlainLoader(yaml.SafeLoader):
     """Plain YAML only: dates stay text, nothing grows without bound."""
+
+    max_aliases = MAX_ALIASES
+    max_values = MAX_VALUES
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -77,7 +80,7 @@ class _Loader(yaml.SafeLoader):
         else:
             self._n_values += 1
         fault = None
-        if self._depth > MAX_DEPTH or self._n_aliases > MAX_ALIASES or self._n_values > MAX_VALUES:
+        if self._depth > MAX_DEPTH or self._n_aliases > self.max_aliases or self._n_values > self.max_values:
             fault = "too deeply nested, or too many aliases or values"
         elif getattr(event, "tag", None) is not None:
             fault = "a word that begins with '!' outside quotes"
@@ -113,8 +116,8 @@ def _construct_text(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> str:
     return loader.construct_yaml_str(node)
 
 
-_Loader.add_constructor("tag:yaml.org,2002:int", _construct_integer)
-_Loader.add_constructor("tag:yaml.org,2002:timestamp", _construct_text)
+PlainLoader.add_constructor("tag:yaml.org,2002:int", _construct_integer)
+PlainLoader.add_constructor("tag:yaml.org,2002:timestamp", _construct_text)
 
 
 def read(text: str, instrument: Instrument) -> WrittenConfig:
@@ -141,7 +144,7 @@ def read(text: str, instrument: Instrument) -> WrittenConfig:
         return written
     text = _correct_lines(text, written, frozenset(parameter_names(instrument.wheels)))
     try:
-        loader = _Loader(text)
+        loader = PlainLoader(text)
         _read_mapping(loader, loader.get_single_node(), written)
     except yaml.YAMLError as error:
         written.report(WHOLE, *_explain_syntax(error))
@@ -178,7 +181,7 @@ def _is_content(line: str) -> bool:
     return bool(line) and not line.startswith(("#", "---", "%"))
 
 
-def _read_mapping(loader: _Loader, root: yaml.Node | None, written: WrittenConfig) -> None:
+def _read_mapping(loader: PlainLoader, root: yaml.Node | None, written: WrittenConfig) -> None:
     if root is None or root.tag == "tag:yaml.org,2002:null":
         return
     remedy = "write lines of the form n_bias: 20"
@@ -199,7 +202,7 @@ def _read_mapping(loader: _Loader, root: yaml.Node | None, written: WrittenConfi
 
 
 def _read_value(
-    loader: _Loader,
+    loader: PlainLoader,
     key_node: yaml.ScalarNode,
     value_node: yaml.Node,
     written: WrittenConfig,

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Kind", "ProductOutcome", "conclusion", "held_reason", "next_steps", "products"]
+__all__ = ["Kind", "ProductOutcome", "conclusion", "held_reason", "next_steps", "products", "without_list"]
 
 import enum
 import statistics
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from ..outcomes import Outcome, RunState, StageResult
 from ..products import Product, StageKind, Subject
-from ..verification import Verdict
+from ..verification import FailureLevel, Verdict, dataset_name
 from ._model import RunReport
 
 _FEW_FRAMES = 11
@@ -127,14 +127,42 @@ def held_reason(verdict: Verdict) -> str:
         How many exposures fail, by which tests, and how many may.
     """
     if not verdict.of_exposures:
-        counts = verdict.results[0].counts
-        return "amplifiers fail " + ", ".join(f"{test} ({count})" for test, count in counts.items())
-    (test, count), *others = verdict.failing_tests.items()
+        counts = ", ".join(f"{test} ({count})" for test, count in verdict.results[0].counts.items())
+        listed = f"amplifiers fail {counts}" if counts else ""
+        unlisted = f"it failed {without_list(verdict)}" if verdict.unlisted else ""
+        return "; ".join(filter(None, (listed, unlisted)))
     n_failed, limit = len(verdict.failed), verdict.thresholds.exposures_to_fail - 1
+    how = _how_exposures_fail(verdict)
+    return f"{n_failed} of {len(verdict.results)} exposures fail {how}; at most {limit} may fail"
+
+
+def _how_exposures_fail(verdict: Verdict) -> str:
+    """Return which tests fail how many of the exposures that fail."""
+    n_failed, n_unlisted = len(verdict.failed), len(verdict.unlisted)
+    if n_unlisted == n_failed:
+        return without_list(verdict)
+    (test, count), *others = verdict.failing_tests.items()
     how = test + "".join(f", {count} fail {test}" for test, count in others)
     if count < n_failed:
         how = "(" + ", ".join(f"{test}: {count}" for test, count in verdict.failing_tests.items()) + ")"
-    return f"{n_failed} of {len(verdict.results)} exposures fail {how}; at most {limit} may fail"
+    return f"{how}, {n_unlisted} of them {without_list(verdict)}" if n_unlisted else how
+
+
+def without_list(verdict: Verdict) -> str:
+    """Return in words that failures are not listed, and where they are.
+
+    Parameters
+    ----------
+    verdict : `Verdict`
+        One with such results.
+
+    Returns
+    -------
+    words : `str`
+    """
+    level = FailureLevel.EXPOSURE if verdict.of_exposures else FailureLevel.DETECTOR
+    extent = "full list" if any(result.failures for result in verdict.unlisted) else "list"
+    return f"without a {extent} of tests; see dataset {dataset_name(verdict.subject, level)}"
 
 
 def _blemishes(verdict: Verdict | None) -> str:
@@ -145,7 +173,8 @@ def _blemishes(verdict: Verdict | None) -> str:
     if not verdict.of_exposures:
         return f"{n_tests} test(s) failed, fewer than fail it"
     n = len(verdict.with_failures)
-    return f"{n_tests} test(s) on {n} of {len(verdict.results)} exposures failed, fewer than fail it"
+    found = f"{n_tests} test(s) on {n} of {len(verdict.results)} exposures failed, fewer than fail it"
+    return f"{found}; {len(verdict.unlisted)} failed {without_list(verdict)}" if verdict.unlisted else found
 
 
 def _all_passed(verdict: Verdict) -> str:

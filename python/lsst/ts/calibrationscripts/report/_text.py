@@ -10,14 +10,14 @@ import itertools
 import statistics
 import textwrap
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from ..config import PRODUCT_PARAMETERS
 from ..outcomes import AmplifierGain, Gain, by_amplifier
-from ..verification import FailedTest, UnitResult, Verdict
+from ..verification import FailedTest, FailureLevel, UnitResult, Verdict, dataset_name
 from ._model import RunReport
-from ._plain import conclusion
+from ._plain import conclusion, without_list
 
 _WIDTH = 100
 _MAX_LISTED_TESTS = 160
@@ -96,13 +96,25 @@ def _columns(items: Iterable[object], indent: int) -> str:
     return _wrap("  ".join(str(item) for item in items), indent)
 
 
-def _by(results: Iterable[UnitResult], what: str) -> Iterator[tuple[Any, list[int | None]]]:
-    """Group exposures that have the same counts, or the same failures."""
+def _by(
+    results: Iterable[UnitResult], what: Callable[[UnitResult], Any]
+) -> Iterator[tuple[Any, list[int | None]]]:
+    """Group exposures that have something in common."""
     groups: dict[Any, list[int | None]] = {}
     for result in results:
-        value = tuple(result.counts.items()) if what == "counts" else tuple(sorted(set(result.failures)))
-        groups.setdefault(value, []).append(result.exposure)
+        groups.setdefault(what(result), []).append(result.exposure)
     yield from groups.items()
+
+
+def _level_lines(verdict: Verdict) -> Iterator[str]:
+    """Say which statistics the failures were read from, if not the run's."""
+    levels = Counter(result.level for result in verdict.results)
+    for level in (FailureLevel.EXPOSURE, FailureLevel.DETECTOR):
+        if levels[level]:
+            yield (
+                f"The run statistics do not list the failures of {levels[level]} exposure(s); these were "
+                f"read from {dataset_name(verdict.subject, level)} ({level} level)."
+            )
 
 
 def _failure_lines(verdict: Verdict) -> Iterator[str]:
@@ -110,12 +122,17 @@ def _failure_lines(verdict: Verdict) -> Iterator[str]:
     if verdict.of_exposures:
         yield "Exposures with verification tests that failed:"
         yield _columns((result.exposure for result in failing), 4)
+    yield from _level_lines(verdict)
     yield "Number of tests that failed per test type:"
-    for counts, ids in _by(failing, "counts"):
+    for (counts, unlisted), ids in _by(failing, lambda each: (tuple(each.counts.items()), each.unlisted)):
         yield _exposures_line(ids)
         yield from (f"        {test}: {count}" for test, count in counts)
-    yield "Test types that failed verification per exposure, detector, and amplifier:"
-    groups = list(_by(failing, "failures"))
+        if unlisted:
+            yield f"        failed {without_list(verdict)}"
+    listing = [result for result in failing if result.failures]
+    if listing:
+        yield "Test types that failed verification per exposure, detector, and amplifier:"
+    groups = list(_by(listing, lambda each: tuple(sorted(set(each.failures)))))
     listed = sum(len(failures) for failures, _ in groups) <= _MAX_LISTED_TESTS
     for failures, ids in groups:
         yield _exposures_line(ids)

@@ -1,0 +1,24 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From the statistics of cp_verify to a verdict.
+
+The rule is that of the observers' procedure: an exposure fails if, for at
+least one type of test, the majority of tests fail in the majority of
+detectors; a calibration fails if the majority of exposures fail.
+"""
+
+__all__ = [
+    "ExposureDetail",
+    "FailedTest",
+    "FailureLevel",
+    "StatisticsError",
+    "UnitResult",
+    "Verdict",
+    "dataset_name",
+    "hidden_exposures",
+    "judge",
+]
+
+from ._details import ExposureDetail
+from ._judge import hidden_exposures, judge
+from ._records import FailedTest, FailureLevel, StatisticsError, UnitResult, Verdict, dataset_name
