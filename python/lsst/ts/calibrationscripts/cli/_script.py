@@ -18,6 +18,7 @@ import click
 
 from ..config import CalibrationConfig
 from ..files.journal import FileJournal
+from ..files.lock import Lock
 from ..instruments import Instrument
 from ..observatory.queue import LogMessage, QueueHooks, run_script
 from ..observatory.script import BaseMakeCalibrations
@@ -34,7 +35,7 @@ async def run_on_sal(
     text: str,
     config: CalibrationConfig,
     instrument: Instrument,
-    make_journal: Callable[[Path, str], Journal] = FileJournal,
+    make_journal: Callable[[Path, str, Lock], Journal] = FileJournal,
 ) -> RunReport:
     """Run a configuration as the script queue would.
 
@@ -47,7 +48,7 @@ async def run_on_sal(
     instrument : `Instrument`
         The instrument, which has a script.
     make_journal : `~collections.abc.Callable`, optional
-        Makes the journal from its folder and the run's id.
+        Makes the journal from its folder, the run's id and lock.
 
     Returns
     -------
