@@ -143,7 +143,7 @@ def run_lock(folder: Path, run_id: str) -> Lock:
     Returns
     -------
     lock : `Lock`
-        Whoever writes the journal holds it.
+        A process that writes the journal holds it.
     """
     return Lock(folder / f"{run_id}.lock")
 
@@ -166,7 +166,7 @@ def lock_earlier_run(folder: Path, run_id: str) -> Lock:
     Raises
     ------
     LookupError
-        If there is no such run, if it is running, or if it cannot be locked;
+        If the run does not exist, if it is running, or if it cannot be locked;
         says why and, as second argument, what to do.
     """
     if not os.path.lexists(_file_of(folder, run_id)):

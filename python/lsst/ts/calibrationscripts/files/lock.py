@@ -138,7 +138,7 @@ class Lock:
         if self._descriptor is None:
             return
         with contextlib.suppress(OSError):
-            # While it is locked, so that nobody loses a lock on it.
+            # While it is locked, so that no other owner loses its lock.
             if self._is_current(self._descriptor):
                 self._file.unlink()
         os.close(self._descriptor)

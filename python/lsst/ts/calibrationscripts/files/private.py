@@ -58,7 +58,7 @@ def file_mode(folder: Path) -> int:
 
 
 def read_text(file: Path, *, follow: bool = False, max_bytes: int = MAX_BYTES) -> str:
-    """Read a file of JSON, unless it is none that a run has left.
+    """Read a file of JSON, if it can be what a run has left.
 
     Parameters
     ----------
@@ -89,13 +89,16 @@ def read_text(file: Path, *, follow: bool = False, max_bytes: int = MAX_BYTES) -
         if error.errno == errno.ELOOP and not follow:
             raise ValueError("it is a symbolic link, which is not followed") from None
         raise
-    with open(descriptor, "rb") as stream:  # noqa: PTH123 - a descriptor has no path
+    try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
             raise ValueError("it is not a regular file")
-        content = b"" if found.st_size > max_bytes else stream.read(max_bytes + 1)
-    if max(found.st_size, len(content)) > max_bytes:
-        raise ValueError(f"it is larger than {max_bytes // 2**20} MB")
+        if found.st_size > max_bytes:
+            raise ValueError(f"it is larger than {max_bytes // 2**20} MB")
+        with open(descriptor, "rb", closefd=False) as stream:
+            content = stream.read(found.st_size)
+    finally:
+        os.close(descriptor)
     text = content.decode("utf-8")
     if _is_deep(text):
         raise ValueError(f"it has more than {_MAX_DEPTH} brackets in each other")

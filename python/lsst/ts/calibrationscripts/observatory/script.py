@@ -250,7 +250,7 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
             finally:
                 await self._write_report(self._procedure.report)
         finally:
-            # Before the final state, so that whoever waits for it can resume.
+            # Before the final state: then the run can be resumed at once.
             self._configured.lock.release()
 
     def _make_procedure(self) -> Procedure:
