@@ -205,6 +205,9 @@ class SimulatedObservatory:
 
     async def __aenter__(self) -> SimulatedObservatory:
         async with self._exit:
+            if is_repository(self.repo):
+                # First, as waiting for the end of its owner would not help.
+                self._check(read_kind(self.repo))
             self._lock_folder()
             await self._exit.enter_async_context(self.runner)
             for fault in self.faults:
