@@ -13,6 +13,7 @@ import contextlib
 import datetime
 import functools
 import logging
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -23,11 +24,12 @@ import yaml
 from leaks import no_tasks_left
 from lsst.daf.butler import Butler
 from lsst.ts.calibrationscripts.config import parse
-from lsst.ts.calibrationscripts.files.journal import FileJournal
+from lsst.ts.calibrationscripts.files.journal import FileJournal, lock_earlier_run
 from lsst.ts.calibrationscripts.instruments import LATISS
 from lsst.ts.calibrationscripts.observatory import connection, script
 from lsst.ts.calibrationscripts.observatory.make_latiss_calibrations import MakeLatissCalibrations
 from lsst.ts.calibrationscripts.observatory.queue import (
+    FINAL_STATES,
     LogMessage,
     QueuedScript,
     QueueHooks,
@@ -293,6 +295,38 @@ async def test_a_run_pauses_is_resumed_and_ends_done(observatory: SimulatedObser
         assert (record.science_program, record.observation_reason) == ("BLOCK-T60", "daily")
         # Each frame is a group of its own, by which it can be found again.
         assert record.group == f"BLOCK-T60_{run.script.salinfo.index}#{number}"
+
+
+@pytest.mark.parametrize("stopped", [False, True], ids=["fails", "stopped"])
+async def test_a_report_that_is_not_written_leaves_the_run_done(
+    stopped: bool, observatory: SimulatedObservatory, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # Given a run that has ended, whose report then fails or takes too long
+    reporting, may_end = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def write_report(*args: object) -> None:
+        loop.call_soon_threadsafe(reporting.set)
+        may_end.wait(TIMEOUT if stopped else 0.0)
+        raise RecursionError("the page is too deep")
+
+    monkeypatch.setattr(script, "write_report", write_report)
+    run = Run(observatory, script_mode="BIAS", n_bias=3, do_verify=False, journal_dir=str(tmp_path))
+    async with QueuedScript(run.make_script) as queued, asyncio.TaskGroup() as tasks:
+        await queued.configure(run.config)
+        tasks.create_task(queued.run(GROUP_ID, timeout=TIMEOUT))
+        async with asyncio.timeout(TIMEOUT):
+            await reporting.wait()
+        if stopped:
+            await queued.stop()
+        await queued.wait_for(*FINAL_STATES, timeout=TIMEOUT)
+    may_end.set()
+    # Then the run is what it was, and is free to be resumed
+    result = queued.result()
+    assert (result.state, run.report.state, run.report.complete) == ("DONE", "DONE", True)
+    why = "it was stopped" if stopped else "the page is too deep"
+    assert f"The run's report in {tmp_path} is not complete: {why}" in texts(result)
+    lock_earlier_run(tmp_path, run.report.run_id).release()
 
 
 @pytest.mark.slow

@@ -47,7 +47,7 @@ def remake_page(text: str, repo: str | None) -> str:
     return run_page(document)
 
 
-def show_trend(journals: Path, repo: str | None) -> tuple[str, History]:
+def show_trend(journals: Path, repo: str | None) -> tuple[str, History, tuple[str, ...]]:
     """Make the page of earlier runs.
 
     Parameters
@@ -64,16 +64,20 @@ def show_trend(journals: Path, repo: str | None) -> tuple[str, History]:
         The page.
     history : `History`
         What it shows.
+    skipped : `tuple` [`str`, ...]
+        JSON files of the folder that no run has left, and why.
 
     Raises
     ------
     ObservatoryError
         If the repository cannot be read.
     """
-    found = list(load_runs(journals))
+    skipped: list[str] = []
+    found = list(load_runs(journals, skipped.append))
     chosen = repo if repo is not None or not found else repository(found[0])
     same = [document for document in found if repository(document) == chosen]
     notes = [f"Runs on the repository {chosen}, from {journals}."] if same else []
+    notes += [f"Skipped, as no run has left it: {text}" for text in skipped]
     if len(same) < len(found):
         notes.append(f"{len(found) - len(same)} runs on other repositories are left out.")
     runs = list(History.of_documents(same).runs)
@@ -90,4 +94,4 @@ def show_trend(journals: Path, repo: str | None) -> tuple[str, History]:
             f"{len(read)} jobs are from the repository {repo} alone, named by their RUN collections."
         )
     history = History.of(run for run in runs if run.values)
-    return trend_page(history, notes), history
+    return trend_page(history, notes), history, tuple(skipped)

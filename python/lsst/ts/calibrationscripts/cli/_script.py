@@ -12,14 +12,16 @@ __all__ = ["run_on_sal"]
 import datetime
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from ..config import CalibrationConfig
 from ..files.journal import FileJournal
+from ..files.lock import Lock
 from ..instruments import Instrument
-from ..observatory.queue import LogMessage, QueueHooks, run_script
+from ..observatory.queue import FINAL_STATES, LogMessage, QueueHooks, run_script
 from ..observatory.script import BaseMakeCalibrations
 from ..observatory.scripts import script_class
 from ..outcomes import RunState
@@ -34,7 +36,7 @@ async def run_on_sal(
     text: str,
     config: CalibrationConfig,
     instrument: Instrument,
-    make_journal: Callable[[Path, str], Journal] = FileJournal,
+    make_journal: Callable[[Path, str, Lock], Journal] = FileJournal,
 ) -> RunReport:
     """Run a configuration as the script queue would.
 
@@ -47,7 +49,7 @@ async def run_on_sal(
     instrument : `Instrument`
         The instrument, which has a script.
     make_journal : `~collections.abc.Callable`, optional
-        Makes the journal from its folder and the run's id.
+        Makes the journal from its folder, the run's id and lock.
 
     Returns
     -------
@@ -85,4 +87,7 @@ async def run_on_sal(
     if report is None or report.state is RunState.UNSTARTED:
         click.echo(f"The script ended {result.state}: {result.reason}", err=True)
         return RunReport(state=RunState(result.state), reason=result.reason, config=config.to_dict())
+    if result.state in FINAL_STATES and result.state != report.state:
+        # What the shell gets is how the script ended, whatever it came to.
+        return replace(report, state=RunState(result.state), reason=result.reason)
     return report

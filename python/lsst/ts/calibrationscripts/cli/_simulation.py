@@ -54,12 +54,15 @@ async def run_simulated(
     Raises
     ------
     WorkFolderError
-        If the folder holds an observatory of another kind.
+        If the folder holds an observatory of another kind, or another
+        process uses it.
     """
     # Topics of its own, so that it cannot reach any other observatory.
     salobj.set_test_topic_subname(randomize=True)
     click.echo(f"Starting the simulated observatory in {observatory.workdir}.", err=True)
     async with observatory:
+        for note in observatory.notes:
+            click.echo(note, err=True)
         here = {"ocps_log_path": observatory.ocps_log_path, "journal_dir": str(journals)}
         if config.resume is None:
             here["repo"] = str(observatory.repo)

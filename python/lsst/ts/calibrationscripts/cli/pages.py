@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from ._common import ExitCode, fail, read_text
+from ._common import ExitCode, fail
 
 
 @click.command()
@@ -20,12 +20,18 @@ from ._common import ExitCode, fail, read_text
 def report(file: Path, output: Path, repo: str | None) -> None:
     """Make the page of a run again, from its JSON."""
     from ..codec import FormatError
+    from ..files.private import one_line, read_text
     from ._report import remake_page
 
     try:
-        html = remake_page(read_text(file), repo)
+        html = remake_page(read_text(file, follow=True), repo)
     except FormatError as error:
-        fail(f"{file}: {error}", ExitCode.INVALID)
+        fail(f"{file}: {one_line(str(error))}", ExitCode.INVALID)
+    except (OSError, ValueError) as error:
+        fail(f"{file}: cannot be read as a run's JSON: {one_line(str(error))}", ExitCode.INVALID)
+    except Exception as error:  # noqa: BLE001 - the JSON may hold anything
+        what = f"{type(error).__name__}: {one_line(str(error))}"
+        fail(f"{file}: no page can be made of this JSON: {what}", ExitCode.INVALID)
     _write_page(output, html)
 
 
@@ -52,9 +58,11 @@ def trend(repo: str | None, journals: Path | None, output: Path) -> None:
 
     folder = journals or journal_folder()
     try:
-        html, history = show_trend(folder, repo)
+        html, history, skipped = show_trend(folder, repo)
     except ObservatoryError as error:
         fail(str(error), ExitCode.INVALID)
+    for text in skipped:
+        click.echo(f"Skipped, as no run has left it: {text}", err=True)
     if not history.runs:
         where = f"{folder} or {repo}" if repo else f"{folder}; --repo REPO looks in a repository too"
         fail(f"no run has left any values in {where}", ExitCode.INVALID)

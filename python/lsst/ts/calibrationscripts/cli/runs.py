@@ -176,18 +176,29 @@ def simulate(
 
 def _parse_to_run(text: str, instrument: Instrument, journals: Path | None = None) -> CalibrationConfig:
     """Parse a configuration with that of the run that it resumes."""
-    from ..files.journal import journal_folder, load_record
+    from ..files.journal import journal_folder, load_record, lock_earlier_run
 
     def earlier(run_id: str, journal_dir: str | None) -> Mapping[str, Any]:
-        return load_record(journals or journal_folder(journal_dir), run_id).config
+        folder = journals or journal_folder(journal_dir)
+        # The script locks it again. This says at once if it is running.
+        lock_earlier_run(folder, run_id).release()
+        return load_record(folder, run_id).config
 
     return parse_config(text, instrument, earlier)
 
 
 def _resuming(text: str, run_id: str, journals: Path) -> str:
     """Return a configuration that resumes a run of a work folder."""
+    from ..files.contents import is_run_id
     from ..files.journal import newest_run
 
+    if not is_run_id(run_id):
+        known = newest_run(journals) or "none yet"
+        fail(
+            f"--resume {run_id!r}: not the id of a run. Write --resume alone for the newest run of the work "
+            f"folder ({known}), or --resume RUN_ID.",
+            ExitCode.INVALID,
+        )
     if run_id == _NEWEST:
         newest = newest_run(journals)
         if newest is None:
@@ -221,7 +232,8 @@ def _write_json(file: Path | None, report: RunReport) -> None:
     try:
         file.write_text(json.dumps(to_json(report), indent=2) + "\n", encoding="utf-8")
     except OSError as error:
-        fail(f"--json {file}: cannot be written: {error}", ExitCode.SCRIPT_FAILED)
+        # The exit code is that of the run, which has ended.
+        show(f"--json {file}: cannot be written: {error}", error=True)
 
 
 def _exit(report: RunReport) -> NoReturn:

@@ -49,8 +49,9 @@ def parse(
         Takes the id that the text gives as ``resume``, and its
         ``journal_dir`` or `None`, and returns the configuration of that run,
         as from `CalibrationConfig.to_dict`. It raises `LookupError`, with a
-        message for the observer, if there is none. It is called if a run is
-        resumed, at most once. Without it, what depends on that run is not
+        message for the observer and, if it is not to write another id, the
+        remedy, if there is none that can be resumed. It is called if a run
+        is resumed, at most once. Without it, what depends on that run is not
         checked.
 
     Returns

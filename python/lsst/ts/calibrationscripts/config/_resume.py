@@ -21,6 +21,9 @@ Check = Callable[[Mapping[str, Any]], CalibrationConfig]
 """Takes values by parameter and returns their configuration, or raises
 `ConfigurationError`."""
 
+_UNKNOWN = ("that run is not known", "write the id of a run that exists, or leave resume out")
+"""What is wrong with an id that nothing more is known of, and the remedy."""
+
 
 def find_earlier(
     run_id: str, journal_dir: str | None, earlier: Earlier, check: Check, findings: Findings
@@ -48,8 +51,8 @@ def find_earlier(
     try:
         values = dict(earlier(run_id, journal_dir))
     except LookupError as error:
-        what = str(error.args[0]) if error.args else "that run is not known"
-        findings.report("resume", run_id, what, "write the id of a run that exists, or leave resume out")
+        what, remedy = (*map(str, error.args), *_UNKNOWN[len(error.args) :])[:2]
+        findings.report("resume", run_id, what, remedy)
         return None
     # That run may itself have resumed another.
     values.pop("resume", None)

@@ -9,6 +9,8 @@ __all__ = ["replace_file"]
 import os
 from pathlib import Path
 
+from .private import file_mode
+
 
 def replace_file(file: Path, text: str) -> None:
     """Replace a file by a text, all of it or nothing.
@@ -16,9 +18,11 @@ def replace_file(file: Path, text: str) -> None:
     Parameters
     ----------
     file : `pathlib.Path`
-        What to replace; it need not exist, its folder must.
+        What to replace; it need not exist, its folder must. A symbolic link
+        is replaced, not followed.
     text : `str`
-        What it is to hold. It is on the disk when this returns.
+        What it is to hold. It is on the disk when this returns. Only the
+        user can read it, and the group if it may write into the folder.
 
     Raises
     ------
@@ -26,8 +30,17 @@ def replace_file(file: Path, text: str) -> None:
         If it cannot be written; the file is then as it was.
     """
     new = file.with_name(f"{file.name}.new")
-    with new.open("w", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    new.replace(file)
+    # Whatever has that name was left by a process that was killed.
+    new.unlink(missing_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(new, flags, 0o600)
+    try:
+        with open(descriptor, "w", encoding="utf-8") as stream:  # noqa: PTH123 - a descriptor has no path
+            os.fchmod(descriptor, file_mode(file.parent))
+            stream.write(text)
+            stream.flush()
+            os.fsync(descriptor)
+        new.replace(file)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise

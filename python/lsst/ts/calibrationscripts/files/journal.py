@@ -4,10 +4,22 @@
 
 from __future__ import annotations
 
-__all__ = ["FileJournal", "journal_folder", "load_record", "newest_run"]
+__all__ = [
+    "SUFFIX",
+    "FileJournal",
+    "claim_run",
+    "journal_folder",
+    "load_record",
+    "lock_earlier_run",
+    "newest_run",
+    "run_lock",
+]
 
+import contextlib
+import itertools
 import json
 import os
+import stat
 import tempfile
 from pathlib import Path
 
@@ -15,9 +27,15 @@ from ..codec import read_record, to_json
 from ..ports import ObservatoryError
 from ..record import RunRecord
 from .atomic import replace_file
+from .contents import check_record, is_run_id
+from .lock import Lock, LockedError
+from .private import make_folder, one_line, read_text
 
-_SUFFIX = ".journal.json"
+SUFFIX = ".journal.json"
+"""Of the names of journals."""
+
 _MAX_NAMED_RUNS = 5
+_MAX_BYTES = 16 * 2**20
 
 
 def journal_folder(journal_dir: str | None = None) -> Path:
@@ -77,19 +95,126 @@ def load_record(folder: Path, run_id: str) -> RunRecord:
         If the journal does not exist or cannot be read. The message names
         the newest ones that exist.
     """
+    file = _file_of(folder, run_id)
     try:
-        return read_record((folder / f"{run_id}{_SUFFIX}").read_text(encoding="utf-8"))
+        record = read_record(read_text(file, max_bytes=_MAX_BYTES))
+        check_record(record, run_id)
+        return record
     except FileNotFoundError:
-        known = ", ".join(_runs(folder)[:_MAX_NAMED_RUNS]) or "none"
-        raise LookupError(f"no journal of it in {folder}; the newest there: {known}") from None
+        raise _unknown(folder) from None
     except (OSError, ValueError) as error:
-        raise LookupError(f"its journal in {folder} cannot be read: {error}") from error
+        raise LookupError(f"its journal in {folder} cannot be read: {one_line(str(error))}") from error
+
+
+def _file_of(folder: Path, run_id: str) -> Path:
+    """Return the journal of a run, whose id may be any text."""
+    if not is_run_id(run_id):
+        raise LookupError(f"{one_line(run_id, 80)!r} is not the id of a run")
+    return folder / f"{run_id}{SUFFIX}"
+
+
+def _unknown(folder: Path) -> LookupError:
+    known = ", ".join(_runs(folder)[:_MAX_NAMED_RUNS]) or "none"
+    return LookupError(f"no journal of it in {folder}; the newest there: {known}")
 
 
 def _runs(folder: Path) -> list[str]:
     """Return the ids of the runs in a folder, the newest first."""
-    files = sorted(folder.glob(f"*{_SUFFIX}"), key=lambda file: file.stat().st_mtime, reverse=True)
-    return [file.name.removesuffix(_SUFFIX) for file in files]
+    found = []
+    for file in folder.glob(f"*{SUFFIX}"):
+        run_id = file.name.removesuffix(SUFFIX)
+        with contextlib.suppress(FileNotFoundError):
+            status = file.lstat()
+            if stat.S_ISREG(status.st_mode) and is_run_id(run_id):
+                found.append((status.st_mtime, run_id))
+    return [run_id for _, run_id in sorted(found, reverse=True)]
+
+
+def run_lock(folder: Path, run_id: str) -> Lock:
+    """Return the lock of a run, which is not held yet.
+
+    Parameters
+    ----------
+    folder : `pathlib.Path`
+        Where its journal is.
+    run_id : `str`
+        Which run.
+
+    Returns
+    -------
+    lock : `Lock`
+        A process that writes the journal holds it.
+    """
+    return Lock(folder / f"{run_id}.lock")
+
+
+def lock_earlier_run(folder: Path, run_id: str) -> Lock:
+    """Lock an earlier run, so that its journal stays as it will be read.
+
+    Parameters
+    ----------
+    folder : `pathlib.Path`
+        Where the journals are.
+    run_id : `str`
+        Which run.
+
+    Returns
+    -------
+    lock : `Lock`
+        The lock, held.
+
+    Raises
+    ------
+    LookupError
+        If the run does not exist, if it is running, or if it cannot be locked;
+        says why and, as second argument, what to do.
+    """
+    if not os.path.lexists(_file_of(folder, run_id)):
+        raise _unknown(folder)
+    lock = run_lock(folder, run_id)
+    try:
+        lock.acquire()
+    except LockedError as error:
+        raise LookupError(f"that run is running: {error}", "wait for its end, or stop it first") from None
+    except OSError as error:
+        raise LookupError(
+            f"that run cannot be locked in {folder}: {error.strerror}", "allow this user to write there"
+        ) from error
+    return lock
+
+
+def claim_run(folder: Path, run_id: str) -> tuple[str, Lock]:
+    """Find an id for a new run that no other run has, and lock the run.
+
+    Parameters
+    ----------
+    folder : `pathlib.Path`
+        Where the journals are.
+    run_id : `str`
+        The id that it is to have.
+
+    Returns
+    -------
+    run_id : `str`
+        That id or, if there is such a run already, with ``-2``, ``-3``...
+    lock : `Lock`
+        Its lock. It is held, unless nothing can be written into the folder:
+        then `FileJournal.check` says why.
+    """
+    for number in itertools.count(1):
+        own = run_id if number == 1 else f"{run_id}-{number}"
+        lock = run_lock(folder, own)
+        try:
+            make_folder(folder)
+            lock.acquire()
+        except LockedError:
+            continue
+        except OSError:
+            return own, lock
+        if not any(os.path.lexists(folder / f"{own}{suffix}") for suffix in (SUFFIX, ".json", ".html")):
+            return own, lock
+        lock.release()
+    raise AssertionError("numbers do not end")
 
 
 class FileJournal:
@@ -101,10 +226,14 @@ class FileJournal:
         Where journals are kept; it is made if it does not exist.
     run_id : `str`
         Id of the run.
+    lock : `Lock`, optional
+        The lock of the run, which the caller holds and releases. By default
+        it is taken for each write.
     """
 
-    def __init__(self, folder: Path, run_id: str) -> None:
-        self._file = folder / f"{run_id}{_SUFFIX}"
+    def __init__(self, folder: Path, run_id: str, lock: Lock | None = None) -> None:
+        self._file = folder / f"{run_id}{SUFFIX}"
+        self._lock = lock or run_lock(folder, run_id)
 
     @property
     def path(self) -> str:
@@ -113,12 +242,14 @@ class FileJournal:
 
     def check(self) -> tuple[str, ...]:
         """Return why it cannot be written, if so."""
+        where = self._file.parent
         try:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=self._file.parent):
+            make_folder(where)
+            with tempfile.TemporaryFile(dir=where), self._lock.taken():
                 return ()
+        except LockedError as error:
+            return (f"the journal {self._file} is written by {error}. Wait for its end, or stop it",)
         except OSError as error:
-            where = self._file.parent
             return (f"the journal cannot be written in {where}: {error.strerror}. Write another journal_dir",)
 
     def write(self, record: RunRecord) -> None:
@@ -135,6 +266,9 @@ class FileJournal:
             If it cannot be written; the file is then as it was.
         """
         try:
-            replace_file(self._file, json.dumps(to_json(record), indent=1))
+            with self._lock.taken():
+                replace_file(self._file, json.dumps(to_json(record), indent=1))
+        except LockedError as error:
+            raise ObservatoryError(f"the journal {self._file} is written by {error}") from error
         except OSError as error:
             raise ObservatoryError(f"the journal {self._file} cannot be written: {error.strerror}") from error

@@ -6,35 +6,55 @@ from __future__ import annotations
 
 __all__ = ["load_runs"]
 
-from collections.abc import Iterator
+import contextlib
+import stat
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ..codec import FormatError, read_document
+from ..codec import read_document
 from ..report import RunDocument
+from .contents import check_document
+from .journal import SUFFIX
+from .private import one_line, read_text
 
 _MAX_RUNS = 200
 """The newest runs of a folder, which make its history."""
 
 
-def load_runs(folder: Path) -> Iterator[RunDocument]:
+def load_runs(folder: Path, skipped: Callable[[str], None] | None = None) -> Iterator[RunDocument]:
     """Yield what runs have left in a folder; other files are skipped.
 
     Parameters
     ----------
     folder : `pathlib.Path`
         Where runs leave their files.
+    skipped : `~collections.abc.Callable`, optional
+        Takes the name of each file that is skipped, and why.
 
     Yields
     ------
     document : `RunDocument`
         The newest first.
     """
-    # A journal has two suffixes.
-    files = [file for file in folder.glob("*.json") if "." not in file.stem]
-    files.sort(key=lambda file: file.stat().st_mtime, reverse=True)
-    for file in files[:_MAX_RUNS]:
+    for file in _files(folder)[:_MAX_RUNS]:
         try:
-            yield read_document(file.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, FormatError):
+            document = read_document(read_text(file))
+            check_document(document)
+        except (OSError, ValueError) as error:
             # Not every JSON file in a folder is a run's, or whole.
+            if skipped is not None:
+                skipped(f"{one_line(file.name, 100)}: {one_line(str(error))}")
             continue
+        yield document
+
+
+def _files(folder: Path) -> list[Path]:
+    """Return the JSON files of a folder but for journals, the newest first."""
+    found = []
+    for file in folder.glob("*.json"):
+        # Another process may remove it meanwhile.
+        with contextlib.suppress(FileNotFoundError):
+            status = file.lstat()
+            if not file.name.endswith(SUFFIX) and not stat.S_ISDIR(status.st_mode):
+                found.append((status.st_mtime, file))
+    return [file for _, file in sorted(found, reverse=True)]

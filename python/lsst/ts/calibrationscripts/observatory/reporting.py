@@ -6,17 +6,23 @@ from __future__ import annotations
 
 __all__ = ["WrittenReport", "write_report"]
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from .. import trend
 from ..butler.evidence import gather
 from ..codec import write_document
 from ..files.atomic import replace_file
+from ..files.private import make_folder, one_line
 from ..files.runs import load_runs
 from ..pages import run_page
 from ..report import Evidence, RunDocument, RunReport
+
+T = TypeVar("T")
+
+_MAX_NAMED = 4
 
 
 class WrittenReport(NamedTuple):
@@ -27,6 +33,9 @@ class WrittenReport(NamedTuple):
 
     warnings: tuple[str, ...]
     """What differs from earlier runs. It decides nothing."""
+
+    problems: tuple[str, ...] = ()
+    """What could not be read or written, and why."""
 
 
 def write_report(report: RunReport, repo: str, folder: Path) -> WrittenReport:
@@ -48,22 +57,52 @@ def write_report(report: RunReport, repo: str, folder: Path) -> WrittenReport:
     Returns
     -------
     written : `WrittenReport`
-
-    Raises
-    ------
-    OSError
-        If the files cannot be written.
+        Whatever fails is among its problems, and keeps nothing else from
+        being written: the run itself has ended.
     """
     _write(report, Evidence(notes=("Statistics and images have not been read yet.",)), folder)
-    return _write(report, gather(report, repo), folder)
+    attempt = _Attempt()
+    evidence = attempt.make("statistics and images are not shown", lambda: gather(report, repo))
+    if evidence is None:
+        evidence = Evidence(notes=(f"{attempt.problems[0]}.",))
+    written = _write(report, evidence, folder)
+    return written._replace(problems=(*attempt.problems, *written.problems))
 
 
 def _write(report: RunReport, evidence: Evidence, folder: Path) -> WrittenReport:
+    attempt = _Attempt()
+    skipped: list[str] = []
     document = RunDocument(report, evidence)
-    warnings = trend.warnings(load_runs(folder), document)
-    document = replace(document, trend=warnings)
-    written = WrittenReport(folder / f"{report.run_id}.html", folder / f"{report.run_id}.json", warnings)
-    folder.mkdir(parents=True, exist_ok=True)
-    replace_file(written.json, write_document(document))
-    replace_file(written.page, run_page(document))
-    return written
+    warnings = attempt.make(
+        "the run is not compared with earlier ones",
+        lambda: trend.warnings(load_runs(folder, skipped.append), document),
+    )
+    document = replace(document, trend=warnings or ())
+    page, json = folder / f"{report.run_id}.html", folder / f"{report.run_id}.json"
+    attempt.make(f"{json} is not written", lambda: _replace(json, write_document(document)))
+    attempt.make(f"{page} is not written", lambda: _replace(page, run_page(document)))
+    if skipped:
+        more = [f"and {len(skipped) - _MAX_NAMED} more"] if len(skipped) > _MAX_NAMED else []
+        named = "; ".join(skipped[:_MAX_NAMED] + more)
+        attempt.problems.append(f"not compared with files in {folder} that runs have not left: {named}")
+    return WrittenReport(page, json, document.trend, tuple(attempt.problems))
+
+
+def _replace(file: Path, text: str) -> None:
+    make_folder(file.parent)
+    replace_file(file, text)
+
+
+class _Attempt:
+    """Makes one thing after another; what fails is noted."""
+
+    def __init__(self) -> None:
+        self.problems: list[str] = []
+
+    def make(self, what: str, action: Callable[[], T]) -> T | None:
+        """Return what an action makes; if it fails, note what is missing."""
+        try:
+            return action()
+        except Exception as error:  # noqa: BLE001 - a run that has ended stays as it is
+            self.problems.append(f"{what}: {one_line(str(error) or type(error).__name__)}")
+            return None

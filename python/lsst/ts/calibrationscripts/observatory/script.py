@@ -14,13 +14,14 @@ import datetime
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
 from ..butler.repository import ButlerRepository
 from ..config import CalibrationConfig, ConfigurationError, load_schema, parse
-from ..files.journal import FileJournal, journal_folder, load_record
+from ..files.journal import FileJournal, claim_run, journal_folder, load_record, lock_earlier_run
+from ..files.lock import Lock
 from ..instruments import Instrument
 from ..outcomes import RunState
 from ..plan import PlannedExposure, RunPlan, make_plan
@@ -59,6 +60,17 @@ class _Request:
     folder: Path
     """Folder of the journals and reports."""
 
+    lock: Lock
+    """That of the run, from before its journal is read."""
+
+
+class _Earlier(NamedTuple):
+    """A run that is resumed."""
+
+    folder: Path
+    record: RunRecord
+    lock: Lock
+
 
 @dataclass(frozen=True)
 class _Configured(_Request):
@@ -87,10 +99,10 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
     watcher: Watcher | None = None
     """What follows the run, such as a progress display."""
 
-    make_journal: Callable[[Path, str], Journal] = FileJournal
-    """Makes the journal of a run from its folder and the run's id."""
+    make_journal: Callable[[Path, str, Lock], Journal] = FileJournal
+    """Makes the journal of a run from its folder, the run's id and lock."""
 
-    _request: _Request
+    _request: _Request | None = None
     """Set by `do_configure` before salobj calls `configure`."""
 
     def __init__(self, index: int) -> None:
@@ -138,28 +150,38 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
             raise salobj.ExpectedError(str(error)) from None
         resolved = copy.copy(data)
         resolved.config = yaml.safe_dump(self._request.config.to_dict())
-        await super().do_configure(resolved)
+        try:
+            await super().do_configure(resolved)
+        except BaseException:
+            self._request.lock.release()
+            raise
 
     def _read(self, text: str) -> _Request:
-        """Read the configuration, and the journal of a run to be resumed."""
-        found: list[tuple[Path, RunRecord]] = []
+        """Read the configuration; lock the run, and read it if resumed."""
+        with contextlib.ExitStack() as unless_read:
+            found: list[_Earlier] = []
 
-        def earlier(run_id: str, journal_dir: str | None) -> Mapping[str, Any]:
-            folder = journal_folder(journal_dir)
-            found.append((folder, load_record(folder, run_id)))
-            return found[0][1].config
+            def earlier(run_id: str, journal_dir: str | None) -> Mapping[str, Any]:
+                folder = journal_folder(journal_dir)
+                lock = lock_earlier_run(folder, run_id)
+                unless_read.callback(lock.release)
+                found.append(_Earlier(folder, load_record(folder, run_id), lock))
+                return found[0].record.config
 
-        config = parse(text, self.instrument, earlier)
+            config = parse(text, self.instrument, earlier)
+            unless_read.pop_all()
         if found:
-            folder, record = found[0]
-            return _Request(config, replace(record, resumed=record.resumed + 1), folder)
+            folder, record, lock = found[0]
+            return _Request(config, replace(record, resumed=record.resumed + 1), folder, lock)
         now = datetime.datetime.now(datetime.UTC)
-        record = RunRecord(f"{now:%Y%m%dT%H%M%S}-{self.salinfo.index}", {})
-        return _Request(config, record, journal_folder(config.journal_dir))
+        folder = journal_folder(config.journal_dir)
+        run_id, lock = claim_run(folder, f"{now:%Y%m%dT%H%M%S}-{self.salinfo.index}")
+        return _Request(config, RunRecord(run_id, {}), folder, lock)
 
     async def configure(self, config: Any) -> None:
         """Plan the run and connect to the observatory."""
         request = self._request
+        assert request is not None, "do_configure comes first"
         plan = make_plan(request.config, self.instrument)
         now = datetime.datetime.now().astimezone()
         self.log.info(itinerary(request.config, plan, self.instrument, now))
@@ -174,6 +196,9 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
         await super().close_tasks()
         if self._configured_as is not None:
             await self._configured_as.connection.wait_started()
+        if self._request is not None and self._procedure is None:
+            # A run that has begun releases it when its jobs are aborted.
+            self._request.lock.release()
 
     def signal_handler(self) -> None:
         """Stop on SIGINT or SIGTERM as by a command, so that jobs are aborted.
@@ -216,13 +241,17 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
 
     async def run(self) -> None:
         """Run the procedure."""
-        self._procedure = self._make_procedure()
         try:
-            await _finish(asyncio.create_task(self._procedure.run()))
-        except ObservatoryError as error:
-            raise salobj.ExpectedError(str(error)) from error
+            self._procedure = self._make_procedure()
+            try:
+                await _finish(asyncio.create_task(self._procedure.run()))
+            except ObservatoryError as error:
+                raise salobj.ExpectedError(str(error)) from error
+            finally:
+                await self._write_report(self._procedure.report)
         finally:
-            await self._write_report(self._procedure.report)
+            # Before the final state: then the run can be resumed at once.
+            self._configured.lock.release()
 
     def _make_procedure(self) -> Procedure:
         run, instrument = self._configured, self.instrument
@@ -245,7 +274,7 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
             ),
             repository=repository,
             operator=_ScriptOperator(self),
-            journal=self.make_journal(run.folder, run.record.run_id),
+            journal=self.make_journal(run.folder, run.record.run_id, run.lock),
             group_id=self.image_group_id,
             clock=_now,
             watcher=self.watcher,
@@ -253,16 +282,22 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
         return Procedure(config, run.plan, instrument, world, run.record)
 
     async def _write_report(self, report: RunReport) -> None:
-        """Write the run's page and JSON beside its journal."""
+        """Write the run's page and JSON beside its journal.
+
+        The run has ended: nothing here changes how.
+        """
         repo, folder = self._configured.config.repo, self._configured.folder
         timeout = _REPORT_TIMEOUTS.get(report.state, _REPORT_TIMEOUT)
         try:
             written = await asyncio.wait_for(in_thread(lambda: write_report(report, repo, folder)), timeout)
-        except (TimeoutError, OSError) as error:
-            self.log.warning(f"The run's report in {folder} is not complete: {explain(error)}")
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - see above
+            what = "it was stopped" if isinstance(error, asyncio.CancelledError) else explain(error)
+            self.log.warning(f"The run's report in {folder} is not complete: {what}")
             return
         for warning in written.warnings:
             self.log.warning(warning)
+        for problem in written.problems:
+            self.log.warning(f"The run's report: {problem}")
         self.log.info(f"Report: {written.page}")
 
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from ..files.lock import Lock, LockedError
 from ..instruments import Instrument
 from .ccd import DEFAULT_SCALE, DEFAULT_SEED, FocalPlane
 from .cscs import (
@@ -43,6 +44,7 @@ from .repository import (
     create_repository,
     is_repository,
     read_kind,
+    remove_unfinished,
 )
 from .runner import PipetaskRunner
 
@@ -133,7 +135,7 @@ class SimulatedObservatory:
         If the camera has no spectrograph.
     WorkFolderError
         On entering: if the repository was made for another camera, scale,
-        seed or generation.
+        seed or generation, or if another observatory uses the folder.
 
     Attributes
     ----------
@@ -146,6 +148,8 @@ class SimulatedObservatory:
         Runs the jobs.
     camera, spectrograph, header_service, oods, ocps : `SimulatedCsc`
         The CSCs.
+    notes : `list` [`str`]
+        What was done to the folder that its user should know of.
     """
 
     def __init__(
@@ -170,6 +174,7 @@ class SimulatedObservatory:
         self.runner = PipetaskRunner(env=environment, preload=TASK_MODULES)
         self.faults = tuple(faults)
         self.calib_collection = calib_collection or f"{instrument.calib_collection}/daily"
+        self.notes: list[str] = []
         self._exit = contextlib.AsyncExitStack()
         self._cscs: list[SimulatedCsc] = []
 
@@ -200,6 +205,10 @@ class SimulatedObservatory:
 
     async def __aenter__(self) -> SimulatedObservatory:
         async with self._exit:
+            if is_repository(self.repo):
+                # First, as waiting for the end of its owner would not help.
+                self._check(read_kind(self.repo))
+            self._lock_folder()
             await self._exit.enter_async_context(self.runner)
             for fault in self.faults:
                 self._exit.push_async_callback(fault.detach)
@@ -220,6 +229,22 @@ class SimulatedObservatory:
         traceback: TracebackType | None,
     ) -> None:
         await self._exit.aclose()
+
+    def _lock_folder(self) -> None:
+        lock = Lock(self.workdir / "observatory.lock")
+        try:
+            self.workdir.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+        except LockedError as error:
+            raise WorkFolderError(
+                f"{self.workdir} is used by {error}. Wait for its end, or name another work folder "
+                "(--workdir)."
+            ) from None
+        except OSError as error:
+            raise WorkFolderError(
+                f"{self.workdir} cannot be used: {error.strerror}. Name another work folder (--workdir)."
+            ) from error
+        self._exit.callback(lock.release)
 
     def _make_cscs(self, day: ObservingDay) -> None:
         files = self._files
@@ -259,6 +284,11 @@ class SimulatedObservatory:
         self._files.remove_drafts()
         is_new = not is_repository(self.repo)
         if is_new:
+            if remove_unfinished(self.repo, self.instrument, self._leftovers()):
+                self.notes.append(
+                    f"{self.repo} was not finished when its process ended. It held nothing that was taken, "
+                    "and is made again."
+                )
             settings = self._settings
             scale = DEFAULT_SCALE if settings.scale is None else settings.scale
             seed = DEFAULT_SEED if settings.seed is None else settings.seed
@@ -269,6 +299,11 @@ class SimulatedObservatory:
         self._check(kind)
         self.focal_plane = FocalPlane(self.instrument, kind.scale, kind.seed)
         return ObservingDay(self.day_obs) if is_new else _history(self.repo, self._files, self.day_obs)
+
+    def _leftovers(self) -> list[Path]:
+        """Return what runs have left beside the repository."""
+        folders = {self.staging: "*", self.uws: "*", self.workdir / "journal": "*.journal.json"}
+        return [path for folder, pattern in folders.items() for path in sorted(folder.glob(pattern))]
 
     def _check(self, kind: RepositoryKind) -> None:
         """Refuse a repository of another kind."""

@@ -4,11 +4,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
+import shutil
+import sqlite3
 import tempfile
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import as_file, files
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +35,7 @@ __all__ = [
     "is_repository",
     "read_focal_plane",
     "read_kind",
+    "remove_unfinished",
 ]
 
 _KIND_FILE = "simulation.json"
@@ -46,7 +52,7 @@ _CALIBRATIONS = {
 
 
 class WorkFolderError(ValueError):
-    """A work folder has an observatory of another kind."""
+    """A work folder cannot be used: it is another's, or of another kind."""
 
 
 @dataclass(frozen=True)
@@ -103,10 +109,79 @@ def read_kind(root: Path) -> RepositoryKind:
     """
     try:
         return RepositoryKind(**json.loads((root / _KIND_FILE).read_text()))
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise WorkFolderError(
             f"{root} was made by another version of this program. Name another work folder (--workdir)."
         ) from error
+
+
+def remove_unfinished(root: Path, instrument: Instrument, leftovers: Sequence[Path]) -> bool:
+    """Remove a repository whose process ended before it was finished.
+
+    Parameters
+    ----------
+    root : `~pathlib.Path`
+        Folder of a repository that is not complete, or does not exist.
+    instrument : `Instrument`
+        Its camera.
+    leftovers : sequence of `~pathlib.Path`
+        What runs have left elsewhere, if anything.
+
+    Returns
+    -------
+    removed : `bool`
+        Whether there was something.
+
+    Raises
+    ------
+    WorkFolderError
+        If something has been taken that may belong to it, or if it is
+        something else. Nothing is removed then.
+    """
+    draft = _draft(root)
+    found = draft.exists()
+    shutil.rmtree(draft, ignore_errors=True)
+    if not root.exists() or not any(root.iterdir()):
+        return found
+    held = next(chain(leftovers, _foreign_files(root, instrument)), None)
+    if held is not None:
+        raise WorkFolderError(
+            f"{root} is not a finished simulated repository, and there is {held}, which may be of value. "
+            f"Name another work folder (--workdir), or remove {root.parent}."
+        )
+    shutil.rmtree(root)
+    return True
+
+
+def _foreign_files(root: Path, instrument: Instrument) -> Iterator[Path]:
+    """Yield what `create_repository` does not make, frames included."""
+    references = Path(instrument.calib_collection, "reference")
+    for path in sorted(root.rglob("*")):
+        inside = path.relative_to(root)
+        made = inside.name == "butler.yaml" or inside.name.startswith("gen3.sqlite3")
+        if not (path.is_dir() or (made and len(inside.parts) == 1) or inside.is_relative_to(references)):
+            yield path
+    database = root / "gen3.sqlite3"
+    if database.is_file() and _has_exposures(database):
+        yield database
+
+
+def _has_exposures(database: Path) -> bool:
+    """Return whether a registry knows of frames, wherever they are."""
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        try:
+            return bool(connection.execute("SELECT count(*) FROM exposure").fetchone()[0])
+        except sqlite3.OperationalError:
+            return False  # Not even its tables were made.
+        except sqlite3.DatabaseError:
+            return True  # It is something else.
+
+
+def _draft(root: Path) -> Path:
+    """Return where a repository is made before it has its name."""
+    # The Butler takes what follows a dot for a format.
+    place = root.resolve()
+    return place.with_name(f"unfinished_{place.name}")
 
 
 def read_focal_plane(root: Path, instrument: Instrument) -> FocalPlane:
@@ -142,7 +217,8 @@ def create_repository(
     Parameters
     ----------
     root : `~pathlib.Path`
-        Folder to make; it may exist if it is empty.
+        Folder to make; it may exist if it is empty. It appears when it is
+        complete.
     instrument : `Instrument`
         The camera.
     scale, seed : `int`, optional
@@ -163,18 +239,21 @@ def create_repository(
     from lsst.daf.butler import Butler, Config, Timespan
 
     collection = reference_collection or instrument.calib_collection
-    root.mkdir(parents=True, exist_ok=True)
+    if root.exists() and any(root.iterdir()):
+        raise FileExistsError(f"{root} is not empty.")
+    draft = _draft(root)
+    draft.mkdir(parents=True)
     with as_file(files(__package__).joinpath("butler.yaml")) as additions:
-        config = Butler.makeRepo(str(root), config=Config(str(additions)))
+        config = Butler.makeRepo(str(draft), config=Config(str(additions)))
     with Butler.from_config(config, writeable=True) as butler:
         register_instrument(butler.registry, instrument)
         butler.registry.registerDatasetType(_dataset_type(butler, "raw", "CcdExposure", ("exposure",), False))
         butler.collections.register(instrument.raw_collection)
         focal_plane = FocalPlane(instrument, scale, seed)
         certify_references(butler, focal_plane, f"{collection}/reference", collection, Timespan(None, None))
-    # Written last: without it, the repository is not complete.
     kind = RepositoryKind(instrument.name, scale, seed, generation)
-    (root / _KIND_FILE).write_text(json.dumps(dataclasses.asdict(kind)))
+    (draft / _KIND_FILE).write_text(json.dumps(dataclasses.asdict(kind)))
+    draft.replace(root.resolve())
 
 
 def _dataset_type(

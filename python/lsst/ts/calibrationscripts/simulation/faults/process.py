@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...files.journal import FileJournal
+from ...files.lock import Lock
 from ...ports import Journal
 from ...record import RunRecord
 from .base import Fault
@@ -63,7 +64,7 @@ class _DeadlyJournal:
         self._journal.write(record)
 
 
-def journal_maker(faults: Sequence[Fault]) -> Callable[[Path, str], Journal]:
+def journal_maker(faults: Sequence[Fault]) -> Callable[[Path, str, Lock], Journal]:
     """Return what makes a script's journals, for ``make_journal``.
 
     Parameters
@@ -75,11 +76,11 @@ def journal_maker(faults: Sequence[Fault]) -> Callable[[Path, str], Journal]:
     Returns
     -------
     make_journal : `~collections.abc.Callable`
-        Takes the folder and the run's id, as `FileJournal` does.
+        Takes the folder, the run's id and lock, as `FileJournal` does.
     """
     deadly = [fault for fault in faults if isinstance(fault, Killed)]
 
-    def make_journal(folder: Path, run_id: str) -> Journal:
-        return _DeadlyJournal(FileJournal(folder, run_id), deadly)
+    def make_journal(folder: Path, run_id: str, lock: Lock) -> Journal:
+        return _DeadlyJournal(FileJournal(folder, run_id, lock), deadly)
 
     return make_journal
