@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from ..instruments import Instrument
+from ._numbers import fix_number, number_parameters
 from ._problems import Problem
 from ._schema import parameter_names
 
@@ -35,6 +36,8 @@ _QUOTED_OR_COMMENT = re.compile(r"""'[^']*'?|"(?:\\.|[^"\\])*+"?|(?:^|\s)#.*""")
 _MISTYPED = re.compile(
     r"(?P<indent> *)(?P<key>[a-z]\w*) *(?P<separator>=|:(?=\S))\s*(?P<value>.*)", re.IGNORECASE | re.ASCII
 )
+_TAG = "tag:yaml.org,2002:"
+_SCALAR_TAGS = frozenset(f"{_TAG}{name}" for name in ("str", "int", "float", "bool", "null", "timestamp"))
 _BEGIN_DATE = "certify_calib_begin_date"
 _END_DATE = "certify_calib_end_date"
 
@@ -52,6 +55,9 @@ class WrittenConfig:
     problems: list[Problem] = field(default_factory=list)
     unreadable: set[str] = field(default_factory=set)
     """Keys whose value cannot be read and has been reported."""
+
+    empty: set[str] = field(default_factory=set)
+    """Keys after whose colon nothing is written."""
 
     def report(self, key: str, what: str, remedy: str, line: int | None) -> None:
         """Add a problem of typing."""
@@ -79,7 +85,7 @@ class _Loader(yaml.SafeLoader):
         fault = None
         if self._depth > MAX_DEPTH or self._n_aliases > MAX_ALIASES or self._n_values > MAX_VALUES:
             fault = "too deeply nested, or too many aliases or values"
-        elif getattr(event, "tag", None) is not None:
+        elif not _is_plain(event):
             fault = "a word that begins with '!' outside quotes"
         if fault:
             raise yaml.composer.ComposerError(problem=fault, problem_mark=event.start_mark)  # type: ignore[arg-type]
@@ -103,6 +109,21 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep=deep)
 
 
+def _is_plain(event: yaml.Event) -> bool:
+    """Return whether something has no tag, or a standard one that fits."""
+    tag = getattr(event, "tag", None)
+    if tag is None:
+        return True
+    if isinstance(event, yaml.ScalarEvent):
+        return tag in _SCALAR_TAGS
+    return bool(tag == f"{_TAG}{'map' if isinstance(event, yaml.MappingStartEvent) else 'seq'}")
+
+
+def _construct_null(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> None:
+    if node.value.lower() not in ("", "~", "null"):
+        raise yaml.constructor.ConstructorError(problem=f"{node.value} is not null")
+
+
 def _construct_integer(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
     if len(node.value) > MAX_DIGITS:
         raise yaml.constructor.ConstructorError(problem="the number is too long")
@@ -113,8 +134,9 @@ def _construct_text(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> str:
     return loader.construct_yaml_str(node)
 
 
-_Loader.add_constructor("tag:yaml.org,2002:int", _construct_integer)
-_Loader.add_constructor("tag:yaml.org,2002:timestamp", _construct_text)
+_Loader.add_constructor(f"{_TAG}null", _construct_null)
+_Loader.add_constructor(f"{_TAG}int", _construct_integer)
+_Loader.add_constructor(f"{_TAG}timestamp", _construct_text)
 
 
 def read(text: str, instrument: Instrument) -> WrittenConfig:
@@ -142,7 +164,7 @@ def read(text: str, instrument: Instrument) -> WrittenConfig:
     text = _correct_lines(text, written, frozenset(parameter_names(instrument.wheels)))
     try:
         loader = _Loader(text)
-        _read_mapping(loader, loader.get_single_node(), written)
+        _read_mapping(loader, loader.get_single_node(), written, number_parameters(instrument))
     except yaml.YAMLError as error:
         written.report(WHOLE, *_explain_syntax(error))
     except (ValueError, OverflowError):
@@ -178,8 +200,10 @@ def _is_content(line: str) -> bool:
     return bool(line) and not line.startswith(("#", "---", "%"))
 
 
-def _read_mapping(loader: _Loader, root: yaml.Node | None, written: WrittenConfig) -> None:
-    if root is None or root.tag == "tag:yaml.org,2002:null":
+def _read_mapping(
+    loader: _Loader, root: yaml.Node | None, written: WrittenConfig, numbers: frozenset[str]
+) -> None:
+    if root is None or root.tag == f"{_TAG}null":
         return
     remedy = "write lines of the form n_bias: 20"
     if not isinstance(root, yaml.MappingNode):
@@ -195,17 +219,14 @@ def _read_mapping(loader: _Loader, root: yaml.Node | None, written: WrittenConfi
             what = "a list or mapping is in the place of a parameter's name"
             written.report(WHOLE, what, remedy, _line(key_node))
         elif key_node.value != "metadata":
-            _read_value(loader, key_node, value_node, written, end_is_missing=_END_DATE not in names)
+            key = _name_value(key_node, written, end_is_missing=_END_DATE not in names)
+            if key is not None:
+                _read_value(loader, key, value_node, written, numbers)
 
 
-def _read_value(
-    loader: _Loader,
-    key_node: yaml.ScalarNode,
-    value_node: yaml.Node,
-    written: WrittenConfig,
-    end_is_missing: bool,
-) -> None:
-    key, line = key_node.value, _line(key_node)
+def _name_value(key_node: yaml.ScalarNode, written: WrittenConfig, end_is_missing: bool) -> str | None:
+    """Return the parameter whose value follows, `None` for one too many."""
+    key, line = str(key_node.value), _line(key_node)
     if key in written.lines:
         meant_as_end = end_is_missing and key == _BEGIN_DATE
         remedy = "leave one of them out"
@@ -213,18 +234,45 @@ def _read_value(
             remedy = f"write {_END_DATE} for the second, which was probably meant"
         written.report(key, f"is given twice, in lines {written.lines[key]} and {line}", remedy, line)
         if not meant_as_end or _END_DATE in written.lines:
-            return
+            return None
         key = _END_DATE
     written.lines[key] = line
+    return key
+
+
+def _read_value(
+    loader: _Loader, key: str, node: yaml.Node, written: WrittenConfig, numbers: frozenset[str]
+) -> None:
+    line = written.lines[key]
     try:
-        written.values[key] = loader.construct_object(value_node, deep=True)
-    except (yaml.YAMLError, ValueError, OverflowError) as error:
+        _fix_numbers(key, node, numbers)
+        written.values[key] = loader.construct_object(node, deep=True)
+    except (yaml.YAMLError, ValueError, LookupError, OverflowError) as error:
         what = getattr(error, "problem", None) or "is not a plain value"
         remedy = getattr(error, "note", None) or "write a plain number, text or list"
         written.unreadable.add(key)
         written.report(key, what, remedy, line)
     else:
-        written.lines.update(_lines_within(key, value_node))
+        written.lines.update(_lines_within(key, node))
+        if isinstance(node, yaml.ScalarNode) and node.value == "" and node.style is None:
+            written.empty.add(key)
+
+
+def _fix_numbers(key: str, node: yaml.Node, numbers: frozenset[str]) -> None:
+    """Refuse numbers that can be misread, whatever they are part of."""
+    todo, seen = [(key, node)], set()
+    while todo:
+        key, node = todo.pop()
+        if id(node) in seen:  # as in &a [*a]
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.ScalarNode):
+            fix_number(node, key in numbers)
+        elif isinstance(node, yaml.SequenceNode):
+            todo += [(key, item) for item in reversed(node.value)]
+        elif isinstance(node, yaml.MappingNode):
+            pairs = [pair for pair in node.value if isinstance(pair[0], yaml.ScalarNode)]
+            todo += [(key_node.value, value_node) for key_node, value_node in reversed(pairs)]
 
 
 def _lines_within(key: str, node: yaml.Node) -> Iterator[tuple[str, int]]:
