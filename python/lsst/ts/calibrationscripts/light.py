@@ -9,10 +9,12 @@ __all__ = ["DARK_COUNTS", "LightLevel"]
 import math
 from dataclasses import dataclass
 
-
 DARK_COUNTS = 100.0
 """Up to this level (ADU above bias) structure of the bias can be what is
 measured, and no light."""
+
+_TOO_BRIGHT = "Is the lamp too bright, stray light in the dome, the filter the right one?"
+_FIRST_SHORTER = "Take a flat of a much shorter exposure time first."
 
 _SHORTEST, _LONGEST = 0.1, 3600.0
 """Exposure times that a configuration can have (s)."""
@@ -103,12 +105,9 @@ class LightLevel:
         if self.is_ramp:
             found = f"{found} in {self.exp_time:g} s"
         if self.is_saturated:
+            found = f"{found}: it is saturated, the level is not a measure of the light"
             return (
-                f"{found}: it is saturated, so that the level is not a measure of the light."
-                if self.usable and self.acceptable
-                else f"{found}: it is saturated, and the level is not a measure of the light. Is the lamp too "
-                "bright, stray light in the dome, the filter the right one? Take a flat of a much shorter "
-                "exposure time first."
+                f"{found}." if self.usable and self.acceptable else f"{found}. {_TOO_BRIGHT} {_FIRST_SHORTER}"
             )
         if self.usable and self.acceptable:
             return f"{found}."
@@ -117,7 +116,7 @@ class LightLevel:
         cause = (
             "Is the dome screen in place, the lamp on, the filter the right one?"
             if self.counts < low
-            else "Is the lamp too bright, stray light in the dome, the filter the right one?"
+            else _TOO_BRIGHT
         )
         where = ", and none of the exposure times would give" if self.is_ramp else ", outside"
         return f"{found}{where} {low:,.0f} to {high:,.0f}. {cause}{self._advice(low, high)}"
@@ -130,4 +129,4 @@ class LightLevel:
         exp_time = self.exp_time * target / self.counts
         if not _SHORTEST <= exp_time <= _LONGEST:
             return f" No exposure time of {_SHORTEST:g} to {_LONGEST:g} s would give {target:,.0f}."
-        return f" An exposure time of {exp_time:.3g} s would give {target:,.0f}."
+        return f" An exposure time of {float(f'{exp_time:.3g}'):g} s would give {target:,.0f}."

@@ -35,6 +35,7 @@ async def run_on_sal(
     config: CalibrationConfig,
     instrument: Instrument,
     make_journal: Callable[[Path, str], Journal] = FileJournal,
+    frames_begin: datetime.datetime | None = None,
 ) -> RunReport:
     """Run a configuration as the script queue would.
 
@@ -48,6 +49,8 @@ async def run_on_sal(
         The instrument, which has a script.
     make_journal : `~collections.abc.Callable`, optional
         Makes the journal from its folder and the run's id.
+    frames_begin : `datetime.datetime`, optional
+        When the camera's next frame is, if not now.
 
     Returns
     -------
@@ -63,6 +66,7 @@ async def run_on_sal(
             script = make(index=index)
             script.watcher = watcher
             script.make_journal = make_journal
+            script.frames_begin = frames_begin
             scripts.append(script)
             program_loop().script = script
             return script

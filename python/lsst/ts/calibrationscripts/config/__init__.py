@@ -15,6 +15,7 @@ __all__ = [
     "flat_pairs",
     "load_schema",
     "parse",
+    "parse_date",
     "schema_text",
 ]
 
@@ -22,6 +23,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..instruments import Instrument
+from ._fields import parse_date
 from ._model import CalibrationConfig, ProductConfig
 from ._parameters import PRODUCT_PARAMETERS
 from ._problems import ConfigurationError, Problem

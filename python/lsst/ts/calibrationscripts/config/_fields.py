@@ -267,13 +267,15 @@ def meant_date(text: str) -> str | None:
     for pattern, form in _OTHER_DATES.items():
         if pattern.fullmatch(text):
             try:
-                return _iso(datetime.datetime.strptime(text, form))  # noqa: DTZ007
+                return _iso(datetime.datetime.strptime(text, form))
             except ValueError:
                 return None
     # As in "2022-11-04T12:00:00 (TAI)" and "2022-11-04 09:00 -03:00".
     text = re.sub(r"\s*(\(?TAI\)?)$", "", text, flags=re.IGNORECASE)
     try:
-        date = datetime.datetime.fromisoformat(re.sub(r"\s+(?=[+-]\d\d|Z$|UTC$)", "", text.replace("UTC", "Z")))
+        date = datetime.datetime.fromisoformat(
+            re.sub(r"\s+(?=[+-]\d\d|Z$|UTC$)", "", text.replace("UTC", "Z"))
+        )
         return _iso(date if date.tzinfo is None else date.astimezone(datetime.UTC))
     except (ValueError, OverflowError):
         return None

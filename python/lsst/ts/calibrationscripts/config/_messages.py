@@ -102,7 +102,10 @@ def explain(key: str, default: object, error: ValidationError, instrument: Instr
     value: Any = error.instance
     limit: Any = error.validator_value
     if isinstance(value, str) and PLACEHOLDER.search(value):
-        return "is a placeholder", f"replace the placeholder, for example by {example(key, default, instrument)}"
+        return (
+            "is a placeholder",
+            f"replace the placeholder, for example by {example(key, default, instrument)}",
+        )
     unit = " s" if key.rpartition("].")[2].startswith(_TIMES) else ""
     match error.validator:
         case "type":

@@ -82,7 +82,9 @@ def fix_number(node: yaml.ScalarNode, is_number: bool) -> None:
         return
     in_quotes = "" if is_number else f', or "{text}" in quotes for text'
     if zero := _LEADING_ZERO.fullmatch(text):
-        _refuse(f"{text}: the number begins with 0", f"{zero['sign'].strip('+')}{_plain(zero['rest'])}{in_quotes}")
+        _refuse(
+            f"{text}: the number begins with 0", f"{zero['sign'].strip('+')}{_plain(zero['rest'])}{in_quotes}"
+        )
     if _SEXAGESIMAL.fullmatch(text):
         # Minutes and seconds; hours, if there are three.
         total = functools.reduce(lambda sum_, part: 60 * sum_ + float(part), _parts(text), 0.0)

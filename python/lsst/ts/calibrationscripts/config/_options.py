@@ -30,7 +30,9 @@ _VALUES = {
 }
 """Options that take a value: what it must be, and an example."""
 
-_FLAGS = frozenset({"--fail-fast", "--no-versions", "--raise-on-partial-outputs", "--enable-implicit-threading"})
+_FLAGS = frozenset(
+    {"--fail-fast", "--no-versions", "--raise-on-partial-outputs", "--enable-implicit-threading"}
+)
 """Options without a value. They make a job stricter, or leave its products
 as they are."""
 
@@ -127,14 +129,16 @@ def _check_name(name: str, word: str) -> None:
             f"write -c before each label:field=value, for example {_EXAMPLE}",
         )
     allowed = ", ".join([*_VALUES, *sorted(_FLAGS)])
-    raise Unusable(f"{shown(name)} is not allowed", f"write options only of {allowed}, for example {_EXAMPLE}")
+    raise Unusable(
+        f"{shown(name)} is not allowed", f"write options only of {allowed}, for example {_EXAMPLE}"
+    )
 
 
 def _check_value(name: str, value: str) -> None:
     pattern, example = _VALUES[name]
     if pattern.fullmatch(value):
         return
-    fixed = re.sub("['\" ]", "", value)
+    fixed = re.sub(r" *([,=\[\]]) *", r"\1", re.sub("['\"]", "", value))
     remedy = f"write {name} {fixed}" if pattern.fullmatch(fixed) else f"write for example {example}"
     if " " in value:
         raise Unusable(f"{shown(value)} has a blank, where the OCPS splits it in two", remedy)

@@ -90,6 +90,9 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
     make_journal: Callable[[Path, str], Journal] = FileJournal
     """Makes the journal of a run from its folder and the run's id."""
 
+    frames_begin: datetime.datetime | None = None
+    """When the camera's next frame is, with a time zone; `None` for now."""
+
     _request: _Request
     """Set by `do_configure` before salobj calls `configure`."""
 
@@ -160,8 +163,8 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
     async def configure(self, config: Any) -> None:
         """Plan the run and connect to the observatory."""
         request = self._request
-        plan = make_plan(request.config, self.instrument)
         now = datetime.datetime.now().astimezone()
+        plan = make_plan(request.config, self.instrument, self.frames_begin or now)
         self.log.info(itinerary(request.config, plan, self.instrument, now))
         run_id = request.record.run_id
         self.log.info(f"Run {run_id}. If it ends early, the configuration 'resume: {run_id}' resumes it.")
