@@ -40,7 +40,7 @@ class LightLevel:
     """Counts of a usable flat (ADU above bias)."""
 
     saturated_counts: float = math.inf
-    """From here a level is clipped, and no measure of the light (ADU above
+    """From here a level is clipped, and not a measure of the light (ADU above
     bias)."""
 
     minimum: float | None = None
@@ -71,7 +71,7 @@ class LightLevel:
     def expected(self) -> tuple[float, float]:
         """Counts of the set's shortest and longest flats (ADU above bias).
 
-        Those of a level that is no measure are the widest that are possible.
+        Of a level that is not a measure, the widest that are possible.
         """
         if not self.is_ramp:
             return self.counts, self.counts
