@@ -536,14 +536,14 @@ def test_dates_may_stand_without_quotes(date: str) -> None:
 
 def test_texts_are_split_where_pipetask_splits_them() -> None:
     config = parse(
-        "config_options_bias: >\n  -c isr:doDefect=False\n  -c \"a:b='x y'\"\n"
+        "config_options_bias: >\n  -c isr:doDefect=False\n  --config='a:b=[1,2]'\n"
         "config_options_dark: ''\n"
         "input_collections_bias: ''\n"
         "input_collections_dark: a@b/c-1,LATISS/calib\n"
     )
 
     bias, dark = config.of(Product.BIAS), config.of(Product.DARK)
-    assert bias.options == ("-c", "isr:doDefect=False", "-c", "a:b='x y'")
+    assert bias.options == ("-c", "isr:doDefect=False", "-c", "a:b=[1,2]")
     assert dark.options == ()
     assert bias.inputs == ()
     assert dark.inputs == ("a@b/c-1", "LATISS/calib")

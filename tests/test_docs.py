@@ -123,8 +123,8 @@ def too_noisy() -> Verdict:
 
 def test_example_of_a_plan_is_what_the_program_prints() -> None:
     config = parse((DOC / "observers" / "examples" / "after-a-change.yaml").read_text(), LATISS)
-    begin = datetime.datetime(2026, 11, 23, 6, 15, tzinfo=datetime.UTC)
-    printed = itinerary(config, make_plan(config, LATISS), LATISS, begin)
+    begin = datetime.datetime(2026, 11, 23, 18, 15, tzinfo=datetime.UTC)
+    printed = itinerary(config, make_plan(config, LATISS, begin), LATISS, begin)
     assert (DOC / "observers" / "examples" / "plan.txt").read_text() == f"{printed}\n"
 
 

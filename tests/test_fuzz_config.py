@@ -61,6 +61,23 @@ TOKENS = (
     *"[]{}&*!|>%@`'\",:?-#=~\\;$()",
     *(": ", "- ", "\n", "\n  ", "\t", "\r\n", "\n---\n", "\n...\n", "? ", "<<: ", "&a ", "*a", "!!int "),
     *("!!python/object:os.system x", "|\n  ", ">-\n", '"\\ud800"', '"\\U00110000"', "\x00", "\u2028", "é"),
+    *("010", "08", "1e-1", "1:30", "!!str ", "!!int '010'", "!!null x", "!!map {}", "! x", "$program", "'1'"),
+    *(
+        "20261125",
+        "2026:329",
+        "2026-11-25T12:00:00Z",
+        "2026-11-25 09:00 -03:00",
+        "a~b",
+        "AT_O_20220929_000004",
+    ),
+    *(
+        "2022092900004..2022092900007",
+        "0.25, 0.25, 1",
+        "{job_id.__class__}",
+        "--config='a:b=c'",
+        "-o x",
+        "-C",
+    ),
     *("null", "True", "no", ".inf", "-.nan", "1e3", "0x1f", "0b_", "1:30.5", "1_000", "2022-11-04", "'20'"),
     *(
         "-1",
@@ -226,7 +243,14 @@ class Typist:
                 )
             case _ if key.startswith("config_options_"):
                 return self._random.choice(
-                    ("-c isr:doDefect=False", "-c a:b=c", "-c a:b='x y'", "", "isr:c=d")
+                    (
+                        "-c isr:doDefect=False",
+                        "--config=a:b=c",
+                        "-c a:b='x y'",
+                        "",
+                        "isr:c=d",
+                        "-c 'a:b=[1,2]'",
+                    )
                 )
             case _ if "collection" in key:
                 return self._random.choice(("LATISS/calib", "LATISS/calib", "a/b,LATISS/calib", "u/me/c.1"))

@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 import datetime
+import re
 
+import pytest
 from lsst.ts.calibrationscripts.config import parse
 from lsst.ts.calibrationscripts.instruments import LATISS
 from lsst.ts.calibrationscripts.plan import make_plan
@@ -59,3 +61,18 @@ def test_frames_that_come_quickly_are_told_of_together() -> None:
         "BIAS 1 to 3: exposures 2026112300001, 2026112300002, 2026112300003",
         "BIAS 4 to 6: exposures 2026112300004, 2026112300005, 2026112300006",
     ]
+
+
+@pytest.mark.parametrize("width", [80, 100, 132])
+def test_a_row_of_sixty_shuffled_times_is_no_wider_than_the_terminal(width: int) -> None:
+    # Given pairs of thirty times
+    times = [0.2 + 3.71 * ((7 * k) % 30) for k in range(30) for _ in range(2)]
+    config = parse(f"n_flat: 60\nexp_times_flat: {times}\nfilter: SDSSr_65mm\ngrating: empty_1", LATISS)
+
+    told = itinerary(config, make_plan(config, LATISS), LATISS, BEGIN, width).splitlines()
+
+    table = told[1 : next(i for i, line in enumerate(told) if line.startswith("Stages"))]
+    assert max(map(len, table)) <= width
+    assert len(table) < 16
+    shown = re.findall(r"2 x ([\d.]+) s", " ".join(table))
+    assert {float(time) for time in shown} >= {round(time, 3) for time in times[2:]}

@@ -107,6 +107,11 @@ class Instrument:
     is misaligned; above, the detector saturates. From operators' practice
     with SDSSr flats of LATISS."""
 
+    saturated_counts: float = 100_000.0
+    """Counts (ADU above bias) from which a level is clipped, and not a measure
+    of the light. obs_lsst masks pixels of LATISS from 120,000 ADU, of which
+    up to 20,000 are bias."""
+
     raw_size: float = 38e6
     """A raw frame of one detector (byte)."""
 

@@ -37,6 +37,7 @@ async def run_on_sal(
     config: CalibrationConfig,
     instrument: Instrument,
     make_journal: Callable[[Path, str, Lock], Journal] = FileJournal,
+    frames_begin: datetime.datetime | None = None,
 ) -> RunReport:
     """Run a configuration as the script queue would.
 
@@ -50,6 +51,8 @@ async def run_on_sal(
         The instrument, which has a script.
     make_journal : `~collections.abc.Callable`, optional
         Makes the journal from its folder, the run's id and lock.
+    frames_begin : `datetime.datetime`, optional
+        When the camera's next frame is, if not now.
 
     Returns
     -------
@@ -65,6 +68,7 @@ async def run_on_sal(
             script = make(index=index)
             script.watcher = watcher
             script.make_journal = make_journal
+            script.frames_begin = frames_begin
             scripts.append(script)
             program_loop().script = script
             return script

@@ -67,7 +67,9 @@ async def run_simulated(
         if config.resume is None:
             here["repo"] = str(observatory.repo)
         text = yaml.safe_dump((yaml.safe_load(text) or {}) | here)
-        return await run_on_sal(text, config, instrument, journal_maker(observatory.faults))
+        first = datetime.time(FIRST_EXPOSURE_HOUR, tzinfo=datetime.UTC)
+        frames_begin = datetime.datetime.combine(observatory.day_obs, first)
+        return await run_on_sal(text, config, instrument, journal_maker(observatory.faults), frames_begin)
 
 
 def observing_day(config: CalibrationConfig) -> datetime.date | None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from ..config import PlainLoader
+from ..plain_yaml import PlainLoader
 from ..verification import ExposureDetail, StatisticsError
 from ._common import read_text
 

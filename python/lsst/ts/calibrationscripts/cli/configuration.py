@@ -33,18 +33,21 @@ def validate(file: Path, instrument: Instrument) -> None:
 def plan(file: Path | None, instrument: Instrument, as_json: bool) -> None:
     """Show what a run would do; without FILE, the daily default."""
     import datetime
+    import shutil
 
     from ..plan import make_plan
-    from ..report import itinerary
+    from ..report import ROW_WIDTH, itinerary
 
     config = parse_config(read_text(file), instrument)
-    run_plan = make_plan(config, instrument)
+    now = datetime.datetime.now().astimezone()
+    run_plan = make_plan(config, instrument, now)
     if as_json:
         from ..codec import plan_json
 
         click.echo(json.dumps(plan_json(run_plan), indent=2))
         return
-    click.echo(itinerary(config, run_plan, instrument, datetime.datetime.now().astimezone()))
+    width = shutil.get_terminal_size((ROW_WIDTH, 0)).columns
+    click.echo(itinerary(config, run_plan, instrument, now, width))
 
 
 @click.command()

@@ -9,13 +9,13 @@ __all__ = [
     "CalibrationConfig",
     "ConfigurationError",
     "FlatSet",
-    "PlainLoader",
     "Problem",
     "ProductConfig",
     "Series",
     "flat_pairs",
     "load_schema",
     "parse",
+    "parse_date",
     "schema_text",
 ]
 
@@ -23,12 +23,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..instruments import Instrument
+from ._fields import parse_date
 from ._model import CalibrationConfig, ProductConfig
 from ._parameters import PRODUCT_PARAMETERS
 from ._problems import ConfigurationError, Problem
 from ._schema import load_schema, schema_text
 from ._series import FlatSet, Series, flat_pairs
-from ._text import PlainLoader, read
 
 
 def parse(
@@ -75,5 +75,6 @@ def parse(
     """
     # A schema is printed without this.
     from ._checks import check
+    from ._text import read
 
     return check(read(text, instrument), instrument, earlier)

@@ -17,6 +17,7 @@ from ..instruments import ImageType, Instrument
 from ._crosschecks import check_together, with_current_options
 from ._findings import Findings
 from ._frames import Frames, resolve_frames, with_script_mode
+from ._messages import NO_RUN_ID
 from ._model import CalibrationConfig, ProductConfig
 from ._notices import notices
 from ._parameters import FRAME_PARAMETERS, PRODUCT_PARAMETERS, SERIES_PARAMETERS, ProductParameters
@@ -50,6 +51,9 @@ def check(
     """
     findings = Findings(written)
     given = known_keys(written.values, instrument, findings)
+    if "resume" in written.empty:
+        # A new run would take all frames anew.
+        findings.report("resume", None, "is empty", NO_RUN_ID)
     if given.get("resume") is None:
         parsed = parse_values(given, instrument, findings)
     else:

@@ -4,60 +4,40 @@
 
 from __future__ import annotations
 
-__all__ = ["Unusable", "parse_date", "parse_field"]
+__all__ = ["PLACEHOLDER", "meant_date", "parse_date", "parse_field"]
 
 import datetime
 import re
-import shlex
+import string
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..instruments import ImageType, Instrument
-from ._parameters import PRODUCT_PARAMETERS
-from ._problems import shown
+from ._options import parse_options
+from ._parameters import PRODUCT_PARAMETERS, WHEEL_PARAMETERS
+from ._problems import Unusable, shown
 
-SHELL_CHARACTERS = ";|&$`<>()\\*?"
-"""The OCPS hands the options to a shell, which would act on these."""
-
-_OCPS_OPTIONS = {
-    "-b": "repo",
-    "--butler-config": "repo",
-    "-d": "detectors",
-    "--data-query": "detectors",
-    "-i": "input_collections_*",
-    "--input": "input_collections_*",
-    "-j": "n_processes",
-    "--processes": "n_processes",
-    "-o": None,
-    "--output": None,
-    "--output-run": None,
-    "-p": None,
-    "--pipeline": None,
-}
-"""Options of pipetask that a job sets already, and the parameter for each."""
+PLACEHOLDER = re.compile(r"\$\{|\$[A-Za-z_]")
+"""What an observing block, or an example, has for a value to be filled in."""
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?)?", re.ASCII)
+_OTHER_DATES = {
+    re.compile(pattern, re.ASCII): form
+    for pattern, form in {
+        r"\d{8}": "%Y%m%d",
+        r"\d{4}/\d\d?/\d\d?": "%Y/%m/%d",
+        r"\d{4}:\d{3}": "%Y:%j",
+        r"\d{4}:\d{3}:\d\d:\d\d": "%Y:%j:%H:%M",
+        r"\d{4}:\d{3}:\d\d:\d\d:\d\d": "%Y:%j:%H:%M:%S",
+    }.items()
+}
+"""Forms of dates that are in use elsewhere: days of observation, and days of
+the year."""
+
 _FIRST_DATE = datetime.datetime(1970, 1, 1)
 _LAST_DATE = datetime.datetime(2100, 1, 1)
 """The Butler cuts validity ranges to these (TAI)."""
-
-
-class Unusable(Exception):  # noqa: N818
-    """A value that cannot be used.
-
-    Parameters
-    ----------
-    what : `str`
-        What is wrong with it.
-    remedy : `str`
-        What to write instead.
-    """
-
-    def __init__(self, what: str, remedy: str) -> None:
-        super().__init__(what, remedy)
-        self.what = what
-        self.remedy = remedy
 
 
 def _text(value: str, placeholder_for: str = "its value") -> str:
@@ -67,7 +47,7 @@ def _text(value: str, placeholder_for: str = "its value") -> str:
         raise Unusable("has line breaks or control characters", "write one line of plain text")
     if not value.isascii():
         raise Unusable("has other than ASCII characters", "write it without accents and symbols")
-    if "${" in value:
+    if PLACEHOLDER.search(value):
         raise Unusable("is a placeholder", f"replace the placeholder by {placeholder_for}")
     return value
 
@@ -95,10 +75,15 @@ def _element(kind: str) -> Callable[[str | int | None], str | int | None]:
         name = _text(value, placeholder_for=f"a {kind} name or ID")
         if name.lower() in {"", "none"}:
             raise Unusable("is not a name", f"write null, or leave {kind} out")
-        if not re.fullmatch(r"[A-Za-z0-9_.~+-]+", name):
+        if re.fullmatch(r"\d{1,2}", name, re.ASCII):
             raise Unusable(
-                "is not a name", f"write one {kind} name or ID, letters, digits and _ . ~ + - only"
+                "is a name, because of the quotes", f"write {int(name)}, without quotes, for the ID"
             )
+        if re.fullmatch(r"[\w.+-]+(~[\w.+-]+)+", name, re.ASCII):
+            parts = ", ".join(map(": ".join, zip(WHEEL_PARAMETERS, name.split("~"), strict=False)))
+            raise Unusable("is a physical filter, the names of several wheels", f"write {parts}")
+        if not re.fullmatch(r"[A-Za-z0-9_.+-]+", name):
+            raise Unusable("is not a name", f"write one {kind} name or ID, letters, digits and _ . + - only")
         return name
 
     return parse
@@ -141,26 +126,7 @@ def _check_collection(name: str) -> None:
 
 
 def _options(value: str) -> tuple[str, ...]:
-    text = _text(value)
-    forbidden = sorted(set(text) & set(SHELL_CHARACTERS))
-    if forbidden:
-        raise Unusable(
-            f"has {' '.join(forbidden)}, which a shell would act on",
-            "write options only, for example -c isr:doDefect=False",
-        )
-    try:
-        tokens = tuple(shlex.split(text))
-    except ValueError:
-        raise Unusable("has a quote that does not close", "close the quote") from None
-    if tokens and not tokens[0].startswith("-"):
-        raise Unusable("does not begin with an option", f"write -c {text}")
-    for token in tokens:
-        name = token.split("=")[0] if token.startswith("--") else token[:2]
-        if name in _OCPS_OPTIONS:
-            parameter = _OCPS_OPTIONS[name]
-            remedy = f"leave it out and use {parameter}" if parameter else "leave it out"
-            raise Unusable(f"{name} is set for every job already", remedy)
-    return tokens
+    return parse_options(_text(value))
 
 
 def _is_path(text: str, character: str) -> bool:
@@ -181,12 +147,27 @@ def _repo(value: str, instrument: Instrument) -> str:
 def _journal_dir(value: str | None) -> str | None:
     if value is None:
         return None
-    folder = _text(value, placeholder_for="a folder")
+    folder = _text(value, placeholder_for="a folder, and write a path without variables")
     if not folder:
         raise Unusable("is empty", "write a folder, or null")
     if not _is_path(folder, r"[A-Za-z0-9_/.+@~-]"):
         raise Unusable("has blanks or special characters", "write a path without them")
     return folder
+
+
+def _ocps_log_path(value: str) -> str:
+    path = _text(value, placeholder_for="a path")
+    remedy = "write {job_id} for the id of the job, and no other braces"
+    try:
+        fields = [part[1:] for part in string.Formatter().parse(path) if part[1] is not None]
+    except ValueError:
+        raise Unusable("has a brace without the other", remedy) from None
+    for name, spec, conversion in fields:
+        if name != "job_id" or spec or conversion:
+            raise Unusable(f"has {shown(name)} in braces, which is not {{job_id}}", remedy)
+    if not fields:
+        raise Unusable("has no {job_id}", remedy)
+    return path
 
 
 def _fail_on(value: list[str]) -> tuple[str, ...]:
@@ -269,15 +250,55 @@ def parse_date(value: str) -> datetime.datetime:
     return datetime.datetime.fromisoformat(value)
 
 
+def meant_date(text: str) -> str | None:
+    """Return a date that is written in another of the forms in use.
+
+    Parameters
+    ----------
+    text : `str`
+        A day of observation, such as ``20221104``; a day of the year; or a
+        date with a time zone or scale.
+
+    Returns
+    -------
+    date : `str` or `None`
+        ISO 8601, of UTC if it had a time zone; `None` if it is not a date.
+    """
+    for pattern, form in _OTHER_DATES.items():
+        if pattern.fullmatch(text):
+            try:
+                return _iso(datetime.datetime.strptime(text, form))
+            except ValueError:
+                return None
+    # As in "2022-11-04T12:00:00 (TAI)" and "2022-11-04 09:00 -03:00".
+    text = re.sub(r"\s*(\(?TAI\)?)$", "", text, flags=re.IGNORECASE)
+    try:
+        date = datetime.datetime.fromisoformat(
+            re.sub(r"\s+(?=[+-]\d\d|Z$|UTC$)", "", text.replace("UTC", "Z"))
+        )
+        return _iso(date if date.tzinfo is None else date.astimezone(datetime.UTC))
+    except (ValueError, OverflowError):
+        return None
+
+
+def _iso(date: datetime.datetime) -> str:
+    if date.time() == datetime.time() and date.tzinfo is None:
+        return date.date().isoformat()
+    return date.replace(tzinfo=None).isoformat()
+
+
 def _date(value: str) -> str:
     text = _text(value)
     try:
         parse_date(text)
     except ValueError:
-        raise Unusable(
-            "is not a date (TAI, without a time zone)",
-            'write for example "2022-11-04" or "2022-11-04T12:00:00"',
-        ) from None
+        meant = meant_date(text)
+        if meant and re.search(r":.*([+-]\d\d(:?\d\d)?|Z|UTC)$", text):
+            raise Unusable(
+                "has a time zone, but dates are TAI", f'write for example "{meant}" (UTC, 37 s behind TAI)'
+            ) from None
+        remedy = f'write "{meant}"' if meant else 'write for example "2022-11-04" or "2022-11-04T12:00:00"'
+        raise Unusable("is not a date (TAI, without a time zone)", remedy) from None
     return text
 
 
@@ -312,6 +333,7 @@ _PARSERS: dict[str, Callable[[Any], object]] = {
     "resume": _run_id,
     "fail_on": _fail_on,
     "journal_dir": _journal_dir,
+    "ocps_log_path": _ocps_log_path,
     "certify_calib_begin_date": _begin_date,
     "certify_calib_end_date": _end_date,
     **{parameters.options: _options for parameters in PRODUCT_PARAMETERS.values()},

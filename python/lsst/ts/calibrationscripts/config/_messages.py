@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-__all__ = ["example", "explain"]
+__all__ = ["NO_RUN_ID", "example", "explain"]
 
 import difflib
 import math
@@ -13,10 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 from ..instruments import Instrument
 from ._camera import flat_examples, setting_text
+from ._fields import PLACEHOLDER, meant_date
+from ._parameters import WHEEL_PARAMETERS
 from ._problems import shown
 
 if TYPE_CHECKING:
     from jsonschema import ValidationError
+
+NO_RUN_ID = "write the id of the run that is to be resumed, or leave resume out"
+
+_EXPOSURE_RANGE = re.compile(r"\s*(\d{13})\s*(?:\.\.+|-|:|to)\s*(\d{13})\s*", re.ASCII)
+_IMAGE_NAME = re.compile(r"[A-Z]{2}_O_(\d{8})_0(\d{5})", re.ASCII)
+_MAX_RANGE = 100
+"""Longest range of ids that is written out."""
 
 _TIMES = ("exp_times_", "wait_", "oods_timeout", "job_timeout", "background_")
 _TYPES = {
@@ -92,6 +101,11 @@ def explain(key: str, default: object, error: ValidationError, instrument: Instr
     """
     value: Any = error.instance
     limit: Any = error.validator_value
+    if isinstance(value, str) and PLACEHOLDER.search(value):
+        return (
+            "is a placeholder",
+            f"replace the placeholder, for example by {example(key, default, instrument)}",
+        )
     unit = " s" if key.rpartition("].")[2].startswith(_TIMES) else ""
     match error.validator:
         case "type":
@@ -100,6 +114,8 @@ def explain(key: str, default: object, error: ValidationError, instrument: Instr
             choices = {choice.upper(): choice for choice in limit}
             near = difflib.get_close_matches(str(value).upper(), choices, n=1)
             return "is unknown", f"write {choices[near[0]] if near else ' or '.join(limit)}"
+        case "pattern" if key == "resume" and not value.strip():
+            return "is empty", NO_RUN_ID
         case "pattern":
             return "does not have the required form", f"write for example {example(key, default, instrument)}"
         case "minimum" | "maximum" if key.startswith("exposures."):
@@ -142,11 +158,21 @@ def _explain_type(
     if key == "fail_on" and value in schema["items"]["enum"]:
         return what, f"write [{value}]"
     if key.startswith("input_collections_") and isinstance(value, list):
-        return what, f"write {','.join(map(str, value))[:200]}"
+        return what, f"write {','.join(str(name).strip() for name in value)}"
+    if key.startswith("exposures.") and isinstance(value, str) and (ids := _meant_ids(value)):
+        one_of_a_list = types == ["integer"]
+        if len(ids) == 1:
+            return what, f"write for example [{ids[0]}], the 13 digits of each"
+        return what, f"write {'each id: ' if one_of_a_list else ''}[{', '.join(map(str, ids))}]"
+    if key.rpartition(".")[2] in WHEEL_PARAMETERS and isinstance(value, list) and len(value) > 1:
+        return what, _one_set_each(key, value)
     if "enum" in schema:
         return what, f"write {' or '.join(schema['enum'])}"
     if types[0] == "string" and isinstance(value, int | float):
-        return what, f'write it in quotes: "{value}"'
+        date = meant_date(str(value)) if key.endswith("_date") else None
+        return what, f'write it in quotes{", as a date" if date else ""}: "{date or value}"'
+    if "array" in types and isinstance(value, str) and (times := _meant_times(value)):
+        return what, f"write the list in brackets: [{times}]"
     if types[0] in ("integer", "number") and isinstance(value, str):
         try:
             number = float(value)
@@ -157,3 +183,34 @@ def _explain_type(
     if types[0] == "boolean":
         return what, f"write {key}: True or {key}: False"
     return what, f"write for example {example(key, default, instrument)}"
+
+
+def _meant_ids(text: str) -> list[int]:
+    """Return the exposure ids that a range or an image name stands for."""
+    if name := _IMAGE_NAME.fullmatch(text.strip()):
+        return [int(name[1] + name[2])]
+    if ends := _EXPOSURE_RANGE.fullmatch(text):
+        first, last = int(ends[1]), int(ends[2])
+        if first < last < first + _MAX_RANGE:
+            return list(range(first, last + 1))
+        return [first, last]
+    return []
+
+
+def _meant_times(text: str) -> str:
+    """Return the numbers of a list without brackets, as in a list."""
+    numbers = [word for word in re.split(r"[\s,;]+", text.strip(" ,;")) if word]
+    try:
+        finite = all(math.isfinite(float(number)) for number in numbers)
+    except ValueError:
+        return ""
+    return ", ".join(f"{float(number):.15g}" for number in numbers) if finite and len(numbers) > 1 else ""
+
+
+def _one_set_each(key: str, names: list[Any]) -> str:
+    """Return how to write flats through several filters or gratings."""
+    wheel = key.rpartition(".")[2]
+    sets = ", ".join(f"{{{wheel}: {name}}}" for name in names)
+    if key != wheel:
+        return f"write a set for each: {sets}"
+    return f"write one, or a set of flats for each: flat_sets: [{sets}]"

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ConfigurationError", "Problem", "shown"]
+__all__ = ["ConfigurationError", "Problem", "Unusable", "shown"]
 
 import math
 import reprlib
@@ -12,6 +12,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 _MAX_LENGTH = 240
+_MAX_REMEDY = 2_400
+"""A remedy is there to be copied: the longest list of collections fits."""
+
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = 70
 _SHORT.maxlist = 8
@@ -23,9 +26,9 @@ def shown(value: object) -> str:
     return _SHORT.repr(value)
 
 
-def _one_line(text: str) -> str:
+def _one_line(text: str, length: int = _MAX_LENGTH) -> str:
     """Return text short enough and fit to be shown."""
-    text = text if len(text) <= _MAX_LENGTH else f"{text[:_MAX_LENGTH]}..."
+    text = text if len(text) <= length else f"{text[:length]}..."
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
@@ -51,7 +54,25 @@ class Problem:
     def __str__(self) -> str:
         value = "" if self.value is None else f"{shown(self.value)}: "
         line = "" if self.line is None else f" (line {self.line})"
-        return f"{_one_line(self.key)}: {_one_line(value + self.what)}; {_one_line(self.remedy)}{line}"
+        remedy = _one_line(self.remedy, _MAX_REMEDY)
+        return f"{_one_line(self.key)}: {_one_line(value + self.what)}; {remedy}{line}"
+
+
+class Unusable(Exception):  # noqa: N818
+    """A value that cannot be used.
+
+    Parameters
+    ----------
+    what : `str`
+        What is wrong with it.
+    remedy : `str`
+        What to write instead.
+    """
+
+    def __init__(self, what: str, remedy: str) -> None:
+        super().__init__(what, remedy)
+        self.what = what
+        self.remedy = remedy
 
 
 class ConfigurationError(ValueError):

@@ -4,16 +4,18 @@
 
 from __future__ import annotations
 
-__all__ = ["PlainLoader", "WrittenConfig", "read"]
+__all__ = ["WrittenConfig", "read"]
 
 import re
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
 
 from ..instruments import Instrument
+from ..plain_yaml import YAML_TAG, PlainLoader
+from ._numbers import fix_number, number_parameters
 from ._problems import Problem
 from ._schema import parameter_names
 
@@ -24,12 +26,6 @@ MAX_CHARACTERS = 32_768
 """A full configuration has about 3,000."""
 
 MAX_KEYS = 200
-MAX_DEPTH = 8
-MAX_ALIASES = 20
-MAX_VALUES = 20_000
-"""An alias counts as the values that it repeats."""
-
-MAX_DIGITS = 40
 
 _QUOTED_OR_COMMENT = re.compile(r"""'[^']*'?|"(?:\\.|[^"\\])*+"?|(?:^|\s)#.*""")
 _MISTYPED = re.compile(
@@ -53,71 +49,12 @@ class WrittenConfig:
     unreadable: set[str] = field(default_factory=set)
     """Keys whose value cannot be read and has been reported."""
 
+    empty: set[str] = field(default_factory=set)
+    """Keys after whose colon nothing is written."""
+
     def report(self, key: str, what: str, remedy: str, line: int | None) -> None:
         """Add a problem of typing."""
         self.problems.append(Problem(key, None, what, remedy, line))
-
-
-class PlainLoader(yaml.SafeLoader):
-    """Plain YAML only: dates stay text, nothing grows without bound."""
-
-    max_aliases = MAX_ALIASES
-    max_values = MAX_VALUES
-
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
-        self._depth = 0
-        self._n_aliases = 0
-        self._n_values = 0
-        self._sizes: dict[str, int] = {}
-
-    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        event: yaml.Event = self.peek_event()  # type: ignore[no-untyped-call]
-        n_before = self._n_values
-        if isinstance(event, yaml.AliasEvent):
-            self._n_aliases += 1
-            self._n_values += self._sizes.get(str(event.anchor), 1)
-        else:
-            self._n_values += 1
-        fault = None
-        if self._depth > MAX_DEPTH or self._n_aliases > self.max_aliases or self._n_values > self.max_values:
-            fault = "too deeply nested, or too many aliases or values"
-        elif getattr(event, "tag", None) is not None:
-            fault = "a word that begins with '!' outside quotes"
-        if fault:
-            raise yaml.composer.ComposerError(problem=fault, problem_mark=event.start_mark)  # type: ignore[arg-type]
-        self._depth += 1
-        try:
-            node = super().compose_node(parent, index)
-        finally:
-            self._depth -= 1
-        if isinstance(event, yaml.NodeEvent) and event.anchor is not None:
-            self._sizes[event.anchor] = self._n_values - n_before
-        return node
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        names: set[str] = set()
-        for key_node, _ in node.value:
-            if isinstance(key_node, yaml.ScalarNode) and key_node.value in names:
-                raise yaml.constructor.ConstructorError(
-                    problem=f"{key_node.value} is given twice", note="leave one of them out"
-                )
-            names.add(str(key_node.value))
-        return super().construct_mapping(node, deep=deep)
-
-
-def _construct_integer(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
-    if len(node.value) > MAX_DIGITS:
-        raise yaml.constructor.ConstructorError(problem="the number is too long")
-    return loader.construct_yaml_int(node)
-
-
-def _construct_text(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> str:
-    return loader.construct_yaml_str(node)
-
-
-PlainLoader.add_constructor("tag:yaml.org,2002:int", _construct_integer)
-PlainLoader.add_constructor("tag:yaml.org,2002:timestamp", _construct_text)
 
 
 def read(text: str, instrument: Instrument) -> WrittenConfig:
@@ -145,7 +82,7 @@ def read(text: str, instrument: Instrument) -> WrittenConfig:
     text = _correct_lines(text, written, frozenset(parameter_names(instrument.wheels)))
     try:
         loader = PlainLoader(text)
-        _read_mapping(loader, loader.get_single_node(), written)
+        _read_mapping(loader, loader.get_single_node(), written, number_parameters(instrument))
     except yaml.YAMLError as error:
         written.report(WHOLE, *_explain_syntax(error))
     except (ValueError, OverflowError):
@@ -181,8 +118,10 @@ def _is_content(line: str) -> bool:
     return bool(line) and not line.startswith(("#", "---", "%"))
 
 
-def _read_mapping(loader: PlainLoader, root: yaml.Node | None, written: WrittenConfig) -> None:
-    if root is None or root.tag == "tag:yaml.org,2002:null":
+def _read_mapping(
+    loader: PlainLoader, root: yaml.Node | None, written: WrittenConfig, numbers: frozenset[str]
+) -> None:
+    if root is None or root.tag == f"{YAML_TAG}null":
         return
     remedy = "write lines of the form n_bias: 20"
     if not isinstance(root, yaml.MappingNode):
@@ -198,17 +137,14 @@ def _read_mapping(loader: PlainLoader, root: yaml.Node | None, written: WrittenC
             what = "a list or mapping is in the place of a parameter's name"
             written.report(WHOLE, what, remedy, _line(key_node))
         elif key_node.value != "metadata":
-            _read_value(loader, key_node, value_node, written, end_is_missing=_END_DATE not in names)
+            key = _name_value(key_node, written, end_is_missing=_END_DATE not in names)
+            if key is not None:
+                _read_value(loader, key, value_node, written, numbers)
 
 
-def _read_value(
-    loader: PlainLoader,
-    key_node: yaml.ScalarNode,
-    value_node: yaml.Node,
-    written: WrittenConfig,
-    end_is_missing: bool,
-) -> None:
-    key, line = key_node.value, _line(key_node)
+def _name_value(key_node: yaml.ScalarNode, written: WrittenConfig, end_is_missing: bool) -> str | None:
+    """Return the parameter whose value follows, `None` for one too many."""
+    key, line = str(key_node.value), _line(key_node)
     if key in written.lines:
         meant_as_end = end_is_missing and key == _BEGIN_DATE
         remedy = "leave one of them out"
@@ -216,18 +152,45 @@ def _read_value(
             remedy = f"write {_END_DATE} for the second, which was probably meant"
         written.report(key, f"is given twice, in lines {written.lines[key]} and {line}", remedy, line)
         if not meant_as_end or _END_DATE in written.lines:
-            return
+            return None
         key = _END_DATE
     written.lines[key] = line
+    return key
+
+
+def _read_value(
+    loader: PlainLoader, key: str, node: yaml.Node, written: WrittenConfig, numbers: frozenset[str]
+) -> None:
+    line = written.lines[key]
     try:
-        written.values[key] = loader.construct_object(value_node, deep=True)
-    except (yaml.YAMLError, ValueError, OverflowError) as error:
+        _fix_numbers(key, node, numbers)
+        written.values[key] = loader.construct_object(node, deep=True)
+    except (yaml.YAMLError, ValueError, LookupError, OverflowError) as error:
         what = getattr(error, "problem", None) or "is not a plain value"
         remedy = getattr(error, "note", None) or "write a plain number, text or list"
         written.unreadable.add(key)
         written.report(key, what, remedy, line)
     else:
-        written.lines.update(_lines_within(key, value_node))
+        written.lines.update(_lines_within(key, node))
+        if isinstance(node, yaml.ScalarNode) and node.value == "" and node.style is None:
+            written.empty.add(key)
+
+
+def _fix_numbers(key: str, node: yaml.Node, numbers: frozenset[str]) -> None:
+    """Refuse numbers that can be misread, whatever they are part of."""
+    todo, seen = [(key, node)], set()
+    while todo:
+        key, node = todo.pop()
+        if id(node) in seen:  # as in &a [*a]
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.ScalarNode):
+            fix_number(node, key in numbers)
+        elif isinstance(node, yaml.SequenceNode):
+            todo += [(key, item) for item in reversed(node.value)]
+        elif isinstance(node, yaml.MappingNode):
+            pairs = [pair for pair in node.value if isinstance(pair[0], yaml.ScalarNode)]
+            todo += [(key_node.value, value_node) for key_node, value_node in reversed(pairs)]
 
 
 def _lines_within(key: str, node: yaml.Node) -> Iterator[tuple[str, int]]:

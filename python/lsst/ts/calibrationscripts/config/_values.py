@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..instruments import Instrument
-from ._fields import Unusable, parse_field
+from ._fields import parse_field
 from ._findings import Findings
 from ._messages import example, explain
 from ._parameters import FRAME_PARAMETERS
+from ._problems import Unusable
 from ._schema import shared_schema
 
 if TYPE_CHECKING:

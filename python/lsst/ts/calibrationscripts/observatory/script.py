@@ -102,6 +102,9 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
     make_journal: Callable[[Path, str, Lock], Journal] = FileJournal
     """Makes the journal of a run from its folder, the run's id and lock."""
 
+    frames_begin: datetime.datetime | None = None
+    """When the camera's next frame is, with a time zone; `None` for now."""
+
     _request: _Request | None = None
     """Set by `do_configure` before salobj calls `configure`."""
 
@@ -182,8 +185,8 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
         """Plan the run and connect to the observatory."""
         request = self._request
         assert request is not None, "do_configure comes first"
-        plan = make_plan(request.config, self.instrument)
         now = datetime.datetime.now().astimezone()
+        plan = make_plan(request.config, self.instrument, self.frames_begin or now)
         self.log.info(itinerary(request.config, plan, self.instrument, now))
         run_id = request.record.run_id
         self.log.info(f"Run {run_id}. If it ends early, the configuration 'resume: {run_id}' resumes it.")

@@ -4,7 +4,18 @@
 
 from __future__ import annotations
 
-__all__ = ["JobPlan", "JobRequest", "PlannedExposure", "RunPlan", "Stage", "make_plan"]
+__all__ = [
+    "TAI_MINUS_UTC",
+    "JobPlan",
+    "JobRequest",
+    "PlannedExposure",
+    "RunPlan",
+    "Stage",
+    "make_plan",
+    "observing_day_of",
+    "validity_notices",
+]
 
 from ._planner import make_plan
 from ._records import JobPlan, JobRequest, PlannedExposure, RunPlan, Stage
+from ._validity import TAI_MINUS_UTC, observing_day_of, validity_notices

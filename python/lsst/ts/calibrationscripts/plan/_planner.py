@@ -6,6 +6,7 @@ from __future__ import annotations
 
 __all__ = ["make_plan"]
 
+import datetime
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -14,6 +15,7 @@ from ..instruments import ImageType, Instrument
 from ..pipelines import GENERATIONS, pipeline_uri
 from ..products import Product, StageId, StageKind, Subject
 from ._records import JobPlan, PlannedExposure, RunPlan, Stage
+from ._validity import validity_notices
 
 _JOB_OVERHEAD = 60.0
 _JOB_TIME_PER_EXPOSURE = 5.4
@@ -26,7 +28,9 @@ _INGEST_TIME = 5.0
 """From the end of readout to the frame being in the Butler (s)."""
 
 
-def make_plan(config: CalibrationConfig, instrument: Instrument) -> RunPlan:
+def make_plan(
+    config: CalibrationConfig, instrument: Instrument, begin: datetime.datetime | None = None
+) -> RunPlan:
     """Plan a run.
 
     Parameters
@@ -35,16 +39,21 @@ def make_plan(config: CalibrationConfig, instrument: Instrument) -> RunPlan:
         What the observer asked for.
     instrument : `Instrument`
         Whose frames are taken.
+    begin : `datetime.datetime`, optional
+        When the first frame would be taken, with a time zone. Without it,
+        nothing is known of validity ranges and frames to come.
 
     Returns
     -------
     plan : `RunPlan`
     """
     planner = _Planner(config, instrument)
+    stages = planner.stages()
+    exposing = sum(stage.duration for stage in stages if stage.kind is StageKind.EXPOSE)
     return RunPlan(
         exposures=tuple(exposure for series in config.series for exposure in _exposures(series)),
-        stages=planner.stages(),
-        notices=config.notices + tuple(planner.notices()),
+        stages=stages,
+        notices=(*config.notices, *planner.notices(), *validity_notices(config, begin, exposing)),
     )
 
 

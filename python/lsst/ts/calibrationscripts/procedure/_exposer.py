@@ -178,8 +178,10 @@ class Exposer:
             exp_time,
             counts,
             usable_range=self._context.instrument.usable_counts,
+            saturated_counts=self._context.instrument.saturated_counts,
             minimum=self._config.flat_counts_min,
             maximum=self._config.flat_counts_max,
+            exp_times=series.exp_times,
         )
         if level.acceptable:
             (operator.info if level.usable else operator.warning)(level.text)

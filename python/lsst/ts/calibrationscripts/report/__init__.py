@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 __all__ = [
+    "ROW_WIDTH",
     "SCATTER_TOLERANCE",
     "Evidence",
     "Kind",
@@ -28,7 +29,7 @@ __all__ = [
 ]
 
 from ._evidence import SCATTER_TOLERANCE, Evidence, Limits, Panel, Place, Statistics, Thumbnail
-from ._itinerary import itinerary
+from ._itinerary import ROW_WIDTH, itinerary
 from ._model import RunDocument, RunReport, Span
 from ._plain import Kind, ProductOutcome, conclusion, held_reason, next_steps, products
 from ._text import gains_text, summary_text, verdict_text

@@ -4,24 +4,29 @@
 
 from __future__ import annotations
 
-__all__ = ["itinerary"]
+__all__ = ["ROW_WIDTH", "itinerary"]
 
 import datetime
 import itertools
+import textwrap
 from collections.abc import Iterator
 
 from ..config import CalibrationConfig, Series
 from ..instruments import ImageType, Instrument
 from ..pipelines import GENERATIONS
-from ..plan import RunPlan, Stage
+from ..plan import TAI_MINUS_UTC, RunPlan, Stage
 from ..products import StageId, StageKind
 
-_TAI_MINUS_UTC = datetime.timedelta(seconds=37)
-"""Since 2017; IERS Bulletin C announces no other leap second."""
+ROW_WIDTH = 120
+"""Of a row where there is no terminal, such as in a log."""
 
 
 def itinerary(
-    config: CalibrationConfig, plan: RunPlan, instrument: Instrument, begin: datetime.datetime
+    config: CalibrationConfig,
+    plan: RunPlan,
+    instrument: Instrument,
+    begin: datetime.datetime,
+    width: int = ROW_WIDTH,
 ) -> str:
     """Return what a run will do, when, and what it leaves.
 
@@ -35,6 +40,8 @@ def itinerary(
         Whose frames are taken.
     begin : `datetime.datetime`
         When it would begin, with a time zone: that of the reader.
+    width : `int`, optional
+        Characters that a row of the table may have.
 
     Returns
     -------
@@ -44,11 +51,12 @@ def itinerary(
     lines += _table(
         ("series", "frames", "discarded", "exposure times", "exposed", "filter, grating"),
         [_series_row(series, plan) for series in config.series if plan.exposures_of(series.subject)],
+        width,
     )
     lines.append("Stages, each below the last one that it waits for, and when it can start (h:mm:ss):")
     lines += _tree(plan)
     end = begin + datetime.timedelta(seconds=plan.duration)
-    tai = end.astimezone(datetime.UTC) + _TAI_MINUS_UTC
+    tai = end.astimezone(datetime.UTC) + TAI_MINUS_UTC
     lines.append(f"Expected end: {end:%Y-%m-%d %H:%M %Z}, {tai:%Y-%m-%d %H:%M} TAI, if it begins now")
     lines.append(f"Disk needed: about {_disk(config, plan, instrument):.1f} GB")
     lines += _certified(config, plan)
@@ -78,13 +86,27 @@ def _series_row(series: Series, plan: RunPlan) -> tuple[str, ...]:
     )
 
 
-def _table(headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> Iterator[str]:
+def _table(headings: tuple[str, ...], rows: list[tuple[str, ...]], width: int) -> Iterator[str]:
+    """Yield the lines of a table; what makes it too wide is below its row."""
     if not rows:
         return
     widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
+    longest = widths.index(max(widths))
+    excess = len("    ") + sum(widths) + len("  ") * (len(widths) - 1) - width
+    widths[longest] = max(widths[longest] - max(excess, 0), len(headings[longest]))
     for row in (headings, *rows):
-        cells = (f"{cell:{width}}" for cell, width in zip(row, widths, strict=True))
+        below = row[longest] if len(row[longest]) > widths[longest] else ""
+        if below:
+            row = (*row[:longest], "as below", *row[longest + 1 :])
+        cells = (f"{cell:{size}}" for cell, size in zip(row, widths, strict=True))
         yield "    " + "  ".join(cells).rstrip()
+        yield from (f"        {line}" for line in _wrap(below, width - 8))
+
+
+def _wrap(text: str, width: int) -> list[str]:
+    """Wrap a list after its commas."""
+    joined = text.replace(" ", "\N{NO-BREAK SPACE}").replace(",\N{NO-BREAK SPACE}", ", ")
+    return [line.replace("\N{NO-BREAK SPACE}", " ") for line in textwrap.wrap(joined, width)]
 
 
 def _tree(plan: RunPlan) -> Iterator[str]:
