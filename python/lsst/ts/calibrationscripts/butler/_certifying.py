@@ -167,6 +167,8 @@ def proven_datasets(butler: Butler, proof: Proof) -> list[DatasetRef]:
         If the run holds others.
     """
     refs = products(butler, proof.certification)
+    if not refs:
+        raise LookupError(f"no {proof.certification.dataset_type} in {proof.certification.source}")
     if {str(ref.id) for ref in refs} != {dataset.id for dataset in proof.datasets}:
         raise LookupError(
             f"{proof.certification.source} has other {proof.certification.dataset_type} than those that were "
