@@ -83,7 +83,9 @@ def test_the_plan_tells_which_flats_give_gains() -> None:
 def test_a_ptc_takes_the_place_of_gains_and_defects_use_darks_and_flats() -> None:
     plan = plan_of("{do_ptc: true, do_defects: true}")
     assert needs(plan)["generate DEFECTS"] == ("expose DARK", "expose FLAT")
-    assert needs(plan)["certify PTC"] == ("generate PTC",)
+    # What is built on frames needs their verification.
+    assert needs(plan)["certify PTC"] == ("generate PTC", "verify FLAT")
+    assert needs(plan)["certify DEFECTS"] == ("generate DEFECTS", "verify DARK", "verify FLAT")
     assert "measure GAIN" not in needs(plan)
 
 
@@ -163,7 +165,9 @@ def test_current_defects_are_built_on_bootstrap_products_and_verified() -> None:
         "generate DARK_BOOTSTRAP",
         "generate FLAT_BOOTSTRAP",
     )
-    assert needs(plan)["certify DEFECTS"] == ("verify DEFECTS",)
+    assert needs(plan)["certify DEFECTS"] == (
+        *("verify DEFECTS", "verify BIAS", "verify DARK", "verify FLAT"),
+    )
     assert "certify BIAS_BOOTSTRAP" not in needs(plan)
     jobs = {stage.name: stage.job for stage in plan.stages if stage.job}
     assert jobs["generate DEFECTS"].pipeline == "${CP_PIPE_DIR}/pipelines/LATISS/cpDefects.yaml"

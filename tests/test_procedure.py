@@ -124,7 +124,7 @@ def test_a_job_that_drops_an_exposure_in_silence_is_found_out(job: str) -> None:
 def test_without_verification_the_report_says_so() -> None:
     report = run(World(), "{script_mode: BIAS, generate_calibrations: true, do_verify: false}")
     assert report.stages[-1].outcome is Outcome.CERTIFIED
-    assert report.stages[-1].reason == "certified without verification"
+    assert report.stages[-1].reason == "not verified: do_verify is False"
 
 
 def test_a_certification_that_fails_is_an_outcome() -> None:
@@ -266,7 +266,7 @@ def test_every_flat_set_is_taken_through_its_own_filter_and_grating() -> None:
 def test_a_ptc_is_certified_without_verification_where_there_is_none() -> None:
     report = run(World(), "{do_ptc: true, n_flat: 4, exp_times_flat: [1, 1, 2, 2]}")
     certified = next(result for result in report.stages if result.name == "certify PTC")
-    assert certified.reason == "certified without verification"
+    assert certified.reason == "not verified itself, only its frames"
     assert len(report.gains) == 2
 
 

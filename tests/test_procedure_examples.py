@@ -294,7 +294,7 @@ class TestIncludingAPhotonTransferCurve:
         }
         # These pipelines verify neither of the two, and the outcome says so.
         for product in ("DEFECTS", "PTC"):
-            assert run.stages[f"certify {product}"]["reason"] == "certified without verification"
+            assert run.stages[f"certify {product}"]["reason"] == "not verified itself, only its frames"
 
     def test_gains_and_defects_are_those_of_the_ccd(
         self, with_ptc: list[Run], record_property: Record

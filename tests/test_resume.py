@@ -29,7 +29,7 @@ from lsst.ts.calibrationscripts.ports import (
 )
 from lsst.ts.calibrationscripts.report import RunReport
 from virtual_time import virtually
-from world import Killed, World
+from world import FIRST_FRAME, Killed, World
 
 CHAIN = "{script_mode: BIAS_DARK, generate_calibrations: true, n_bias: 3, n_dark: 3, exp_times_dark: 15}"
 N_FRAMES = 8
@@ -193,7 +193,9 @@ def test_together_a_certification_that_fails_fails_for_all() -> None:
 
 def taken_earlier(world: World, image_type: str, ids: range, exp_time: float = 5.0) -> None:
     for i in ids:
-        record = ExposureRecord(image_type.lower(), exp_time, "empty_1~empty_1", "earlier")
+        record = ExposureRecord(
+            image_type.lower(), exp_time, "empty_1~empty_1", "earlier", FIRST_FRAME, FIRST_FRAME + exp_time
+        )
         world.exposures[i] = (image_type, record)
 
 

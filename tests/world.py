@@ -18,12 +18,18 @@ from lsst.ts.calibrationscripts.config import Series, parse
 from lsst.ts.calibrationscripts.instruments import LATISS
 from lsst.ts.calibrationscripts.outcomes import Certification, Gain
 from lsst.ts.calibrationscripts.plan import JobRequest, PlannedExposure, make_plan
-from lsst.ts.calibrationscripts.ports import ExposureRecord, IngestReport, JobResult, ObservatoryError
+from lsst.ts.calibrationscripts.ports import ExposureRecord, IngestReport, JobResult, ObservatoryError, Wanted
 from lsst.ts.calibrationscripts.procedure import Procedure
+from lsst.ts.calibrationscripts.products import Subject
+from lsst.ts.calibrationscripts.proof import ProductRecord, Proof
 from lsst.ts.calibrationscripts.record import RunRecord
+from lsst.ts.calibrationscripts.verification import ExposureDetail
 
 RUN = "2026-11-23T14:00:00.000"
 """The run's group id."""
+
+FIRST_FRAME = 1_795_442_400.0
+"""2026-11-23T14:00:00 TAI, as a Unix timestamp (s)."""
 
 FAILING = {"FAILURES": [f"RXX_S00 C{row}{column} NOISE" for row in range(2) for column in range(8)]}
 
@@ -62,6 +68,9 @@ class World:
     aborted: list[str] = dataclasses.field(default_factory=list)
     running: set[str] = dataclasses.field(default_factory=set)
     certified: list[Certification] = dataclasses.field(default_factory=list)
+    proofs: list[Proof] = dataclasses.field(default_factory=list)
+    fruitless: set[str] = dataclasses.field(default_factory=set)
+    """Jobs that end with exit code 0 and make nothing."""
 
     def __post_init__(self) -> None:
         self._ids = itertools.count(2026112300001)
@@ -69,6 +78,7 @@ class World:
         self.exposures: dict[int, tuple[str, ExposureRecord]] = {}
         self.complete: set[str] = set()
         self.journal = ""
+        self.in_beam = "empty_1~empty_1"
         self.killed = False
 
     def procedure(self, text: str = "", *, resume: bool = False) -> Procedure:
@@ -129,6 +139,7 @@ class World:
     async def set_up(self, series: Series) -> None:
         if self.setup_error:
             raise self.setup_error
+        self.in_beam = await self.physical_filter(series)
         self.note(f"set up {series.name}")
 
     async def take(self, exposure: PlannedExposure, group_id: str) -> int:
@@ -140,7 +151,14 @@ class World:
         self.taken.append(exposure.label)
         self.exposures[exposure_id] = (
             exposure.label,
-            ExposureRecord(exposure.image_type.value, exposure.exp_time, "empty_1~empty_1", group_id),
+            ExposureRecord(
+                exposure.image_type.value,
+                exposure.exp_time,
+                self.in_beam if exposure.image_type == "FLAT" else "empty_1~empty_1",
+                group_id,
+                begin := FIRST_FRAME + self.now(),
+                begin + exposure.exp_time,
+            ),
         )
         self.note(exposure.label)
         return exposure_id
@@ -242,8 +260,13 @@ class _Repository:
     async def exposure_records(self, ids: Sequence[int]) -> Mapping[int, ExposureRecord]:
         return {i: self._world.exposures[i][1] for i in ids if i in self._world.exposures}
 
-    async def product_in(self, dataset_type: str, run_collection: str) -> bool:
-        return run_collection.split("/")[2] in self._world.complete
+    async def missing(self, wanted: Wanted, run_collection: str) -> tuple[str, ...]:
+        job_id = run_collection.split("/")[2]
+        return () if job_id in self._world.complete - self._world.fruitless else ("detector 0",)
+
+    async def products(self, dataset_type: str, run_collection: str) -> tuple[ProductRecord, ...]:
+        job_id = run_collection.split("/")[2]
+        return (ProductRecord(f"uuid of {dataset_type} of {job_id}", 0, None),)
 
     async def exposures_with(self, dataset_type: str, collection: str) -> frozenset[tuple[int, int]] | None:
         return frozenset((i, 0) for i in self._exposures(collection))
@@ -267,18 +290,25 @@ class _Repository:
         }
         return {**entries, "SUCCESS": not fails}
 
+    async def failure_details(
+        self, subject: Subject, run_collection: str, exposures: Collection[int]
+    ) -> Mapping[int, ExposureDetail]:
+        return {}
+
     async def gains(
         self, dataset_type: str, collection: str, pairs: Sequence[tuple[int, int, float]]
     ) -> tuple[Gain, ...]:
         return tuple(Gain((i, j), exp_time, 0, "C00", 1.2, 7.5) for i, j, exp_time in pairs)
 
-    async def certify(self, *certifications: Certification) -> None:
+    async def certify(self, *proofs: Proof) -> None:
         if self._world.certify_error:
             raise self._world.certify_error
+        certifications = [proof.certification for proof in proofs]
         names = " and ".join(certification.dataset_type for certification in certifications)
         self._world.note(f"certifying {names}")
         await asyncio.sleep(1)
         self._world.certified.extend(certifications)
+        self._world.proofs.extend(proofs)
         self._world.note(f"certified {names}")
 
     async def is_certified(self, certification: Certification) -> bool:

@@ -26,7 +26,11 @@ from lsst.daf.butler import Butler, CollectionType, DatasetType
 from lsst.ts.calibrationscripts.butler.repository import ButlerRepository
 from lsst.ts.calibrationscripts.instruments import LATISS
 from lsst.ts.calibrationscripts.outcomes import Certification, Gain
-from lsst.ts.calibrationscripts.ports import ExposureRecord, ObservatoryError
+from lsst.ts.calibrationscripts.plan import JobRequest
+from lsst.ts.calibrationscripts.ports import ExposureRecord, ObservatoryError, Wanted
+from lsst.ts.calibrationscripts.products import Product, StageId, StageKind, Subject
+from lsst.ts.calibrationscripts.proof import Proof
+from lsst.ts.calibrationscripts.record import JobRecord
 from lsst.ts.calibrationscripts.simulation.ccd import CcdModel
 from lsst.ts.calibrationscripts.simulation.products import PhotonTransferCurve
 from lsst.ts.calibrationscripts.simulation.raws import RawHeader, ingest_raw, write_raw
@@ -37,6 +41,9 @@ from lsst.ts.calibrationscripts.simulation.repository import (
 
 DAY = datetime.date(2022, 9, 29)
 EXPOSURES = (2022092900001, 2022092900002)
+FIRST = datetime.datetime(2022, 9, 29, 14, tzinfo=datetime.UTC).timestamp()
+"""When the first began: TAI, as a Unix timestamp (s)."""
+
 DATA_ID = {"instrument": "LATISS", "detector": 0}
 OF_RUN = {"instrument": "LATISS"}
 RED, BLUE = "SDSSr_65mm~empty_1", "SDSSg_65mm~empty_1"
@@ -94,6 +101,13 @@ def job(butler: Butler) -> str:
     return name
 
 
+JOB = JobRecord(
+    StageId(StageKind.GENERATE, Subject(Product.BIAS)),
+    "5e1ec7ed",
+    JobRequest("cpBias.yaml", ("LATISS/calib",), (), "LATISS", (0,), EXPOSURES),
+)
+
+
 @pytest.fixture
 def daily() -> str:
     """Return a calib_collection of the test's own."""
@@ -118,6 +132,16 @@ def certification(
     physical_filter: str | None = None,
 ) -> Certification:
     return Certification(dataset_type, source, collection, begin, end, physical_filter)
+
+
+async def certify(repository: ButlerRepository, *certifications: Certification) -> None:
+    """Certify all that a job has made."""
+    proofs = []
+    for each in certifications:
+        run = f"{each.source}/run" if each.source.count("/") == 2 and each.source[0] == "u" else each.source
+        made = await repository.products(each.dataset_type, run)
+        proofs.append(Proof(Subject(Product.BIAS), each, made, (), JOB, None, ()))
+    await repository.certify(*proofs)
 
 
 # What would fail later
@@ -166,14 +190,14 @@ async def test_a_validity_range_that_is_taken_is_found(
     repository: ButlerRepository, job: str, daily: str, begin: str, end: str, is_free: bool
 ) -> None:
     # Given a bias that is certified for 2022.
-    await repository.certify(certification(daily, source=job))
+    await certify(repository, certification(daily, source=job))
     # When another is to be certified.
     wanted = [certification(daily, name, begin, end) for name in ("bias", "dark")]
     problems = await repository.check((), wanted)
     # Then it is told what stands in the way, and what to write instead.
     if is_free:
         assert problems == ()
-        await repository.certify(certification(daily, "bias", begin, end, job))
+        await certify(repository, certification(daily, "bias", begin, end, job))
         return
     (problem,) = problems
     assert "bias, valid [2022-01-01T00:00:00, 2023-01-01T00:00:00)" in problem
@@ -181,7 +205,7 @@ async def test_a_validity_range_that_is_taken_is_found(
     for word in (daily, begin, end, "another calib_collection", "certify_calib_begin_date"):
         assert word in problem
     with pytest.raises(ObservatoryError, match="ConflictingDefinitionError"):
-        await repository.certify(certification(daily, "bias", begin, end, job))
+        await certify(repository, certification(daily, "bias", begin, end, job))
 
 
 async def test_a_bias_that_is_valid_for_ever_is_in_the_way(repository: ButlerRepository) -> None:
@@ -202,7 +226,7 @@ async def test_all_conflicts_of_a_collection_are_one_problem(repository: ButlerR
 async def test_flats_of_another_filter_are_not_in_the_way(
     repository: ButlerRepository, job: str, daily: str, physical_filter: str | None, is_free: bool
 ) -> None:
-    await repository.certify(certification(daily, "flat", source=job))
+    await certify(repository, certification(daily, "flat", source=job))
     wanted = certification(daily, "flat", physical_filter=physical_filter)
     problems = await repository.check((), [wanted])
     assert (problems == ()) == is_free
@@ -299,22 +323,41 @@ async def test_an_exposure_is_found_by_its_group(repository: ButlerRepository) -
 
 async def test_exposures_are_known_by_their_records(repository: ButlerRepository) -> None:
     assert await repository.exposure_records([*EXPOSURES, 2022092999999]) == {
-        exposure: ExposureRecord("FLAT", 5.0, "empty_1~empty_1", group_of(exposure)) for exposure in EXPOSURES
+        exposure: ExposureRecord(
+            "FLAT", 5.0, "empty_1~empty_1", group_of(exposure), FIRST + 10 * i, FIRST + 10 * i
+        )
+        for i, exposure in enumerate(EXPOSURES)
     }
     assert await repository.exposure_records([]) == {}
 
 
-async def test_a_product_is_there_once_it_is_for_each_detector(
+async def test_what_a_job_has_not_made_is_named_by_detector_and_exposure(
     repository: ButlerRepository, repo: Path, butler: Butler, job: str
 ) -> None:
-    assert await repository.product_in("bias", f"{job}/run")
-    assert await repository.product_in("flat", f"{job}/run")
-    put(butler, "verifyDarkStats", {"instrument"}, "StructuredDataDict", f"{job}/run", [(OF_RUN, {})])
-    assert await repository.product_in("verifyDarkStats", f"{job}/run")
-    assert not await repository.product_in("dark", f"{job}/run")
-    assert not await repository.product_in("no_such_type", f"{job}/run")
-    assert not await repository.product_in("bias", "u/ocps/none/run")
-    assert not await ButlerRepository(str(repo), LATISS, (0, 1)).product_in("bias", f"{job}/run")
+    run = f"{job}/run"
+    assert await repository.missing(Wanted("bias"), run) == ()
+    assert await repository.missing(Wanted("flat"), run) == ()
+    statistics = Wanted("verifyDarkStats", by_detector=False)
+    assert await repository.missing(statistics, run) == ("the run",)
+    put(butler, "verifyDarkStats", {"instrument"}, "StructuredDataDict", run, [(OF_RUN, {})])
+    assert await repository.missing(statistics, run) == ()
+    for absent, where in (("dark", run), ("no_such_type", run), ("bias", "u/ocps/none/run")):
+        assert await repository.missing(Wanted(absent), where) == ("detector 0",)
+    both = ButlerRepository(str(repo), LATISS, (0, 1))
+    assert await both.missing(Wanted("bias"), run) == ("detector 1",)
+
+
+async def test_a_pair_of_flats_has_its_result_on_either_exposure(
+    repository: ButlerRepository, butler: Butler
+) -> None:
+    first, second = EXPOSURES
+    dimensions = {"instrument", "exposure", "detector"}
+    items = [(DATA_ID | {"exposure": second}, {"a": 1})]
+    put(butler, "pairResult", dimensions, "StructuredDataDict", "u/ocps/pair/run", items)
+    found = Wanted("pairResult", exposures=((first, second),))
+    assert await repository.missing(found, "u/ocps/pair/run") == ()
+    lacking = Wanted("pairResult", exposures=((first, second), (first,)))
+    assert await repository.missing(lacking, "u/ocps/pair/run") == (f"exposure {first} of detector 0",)
 
 
 async def test_exposures_with_a_dataset_are_those_of_the_collection(
@@ -384,7 +427,7 @@ async def test_gains_are_those_of_each_pairs_first_exposure(
 async def test_what_is_certified_is_found_by_date(
     repository: ButlerRepository, butler: Butler, job: str, daily: str
 ) -> None:
-    await repository.certify(certification(daily, source=job))
+    await certify(repository, certification(daily, source=job))
     butler.registry.refresh()
     made = butler.find_dataset("bias", DATA_ID, collections=f"{job}/run")
     found = butler.query_datasets("bias", collections=daily, find_first=False)
@@ -396,7 +439,7 @@ async def test_what_is_certified_is_found_by_date(
 async def test_a_run_may_be_certified_without_a_chain(
     repository: ButlerRepository, butler: Butler, job: str, daily: str
 ) -> None:
-    await repository.certify(certification(daily, source=f"{job}/run"))
+    await certify(repository, certification(daily, source=f"{job}/run"))
     butler.registry.refresh()
     assert len(butler.query_datasets("bias", collections=daily, find_first=False)) == 1
 
@@ -407,7 +450,7 @@ async def test_a_range_from_before_the_butlers_time_has_no_beginning(
 ) -> None:
     wanted = certification(daily, "bias", begin, "2050-01-01", job)
     assert await repository.check((), [wanted]) == ()
-    await repository.certify(wanted)
+    await certify(repository, wanted)
     (problem,) = await repository.check((), [dataclasses.replace(wanted, source="")])
     assert "bias, valid (-∞, 2050-01-01T00:00:00)" in problem
     assert [record.message for record in caplog.records if record.levelno >= logging.WARNING] == []
@@ -418,9 +461,9 @@ async def test_a_job_without_the_product_cannot_be_certified(
 ) -> None:
     # The references that follow in the chain are not taken for its own.
     with pytest.raises(ObservatoryError, match=rf"could not certify dark into {daily}: .*no dark in {job}"):
-        await repository.certify(certification(daily, "dark", source=job))
+        await certify(repository, certification(daily, "dark", source=job))
     with pytest.raises(ObservatoryError, match="could not certify bias into"):
-        await repository.certify(certification(daily, "bias", source="u/ocps/none"))
+        await certify(repository, certification(daily, "bias", source="u/ocps/none"))
     # Nothing was certified on the way.
     assert await repository.check((), [certification(daily), certification(daily, "dark")]) == ()
 
@@ -431,7 +474,7 @@ async def test_a_certification_that_cannot_be_read_back_is_an_error(
     # Given a Butler whose certification has no effect.
     monkeypatch.setattr("lsst.daf.butler._registry_shim.RegistryShim.certify", lambda *args: None)
     with pytest.raises(ObservatoryError, match=r"could not read back bias from .* cannot be found"):
-        await repository.certify(certification(daily, source=job))
+        await certify(repository, certification(daily, source=job))
 
 
 async def test_what_a_run_has_certified_is_not_in_its_own_way(
@@ -441,7 +484,7 @@ async def test_what_a_run_has_certified_is_not_in_its_own_way(
     bias = certification(daily, "bias", source=job)
     flat = certification(daily, "flat", source=job, physical_filter=RED)
     assert [await repository.is_certified(each) for each in (bias, flat)] == [False, False]
-    await repository.certify(bias)
+    await certify(repository, bias)
     # Then another that carries on from it knows which to make.
     assert await repository.check((), [bias, flat]) == ()
     assert [await repository.is_certified(each) for each in (bias, flat)] == [True, False]
@@ -461,15 +504,15 @@ async def test_of_several_certifications_all_are_made_or_none(
     bias = certification(daily, "bias", source=job)
     flat = certification(daily, "flat", source=job)
     # Given a flat that somebody else has certified meanwhile.
-    await repository.certify(dataclasses.replace(flat, source="LATISS/calib/reference"))
+    await certify(repository, dataclasses.replace(flat, source="LATISS/calib/reference"))
     with pytest.raises(ObservatoryError, match=f"could not certify bias and flat into {daily}: Confl"):
-        await repository.certify(bias, flat)
+        await certify(repository, bias, flat)
     assert not await repository.is_certified(bias)
     # And without it.
     later = [
         dataclasses.replace(each, begin_date="2023-01-01", end_date="2024-01-01") for each in (bias, flat)
     ]
-    await repository.certify(*later)
+    await certify(repository, *later)
     assert [await repository.is_certified(each) for each in later] == [True, True]
 
 
@@ -478,9 +521,9 @@ async def test_a_conflict_that_arises_in_mid_run_is_told_with_the_way_out(
 ) -> None:
     wanted = certification(daily, source=job)
     assert await repository.check((), [wanted]) == ()
-    await repository.certify(dataclasses.replace(wanted, source="LATISS/calib/reference"))
+    await certify(repository, dataclasses.replace(wanted, source="LATISS/calib/reference"))
     with pytest.raises(ObservatoryError) as error:
-        await repository.certify(wanted)
+        await certify(repository, wanted)
     for words in (
         f"{repo}: could not certify bias into {daily}",
         "Calibrations were certified for these dates meanwhile",
@@ -497,21 +540,21 @@ async def test_a_collection_that_was_removed_is_not_made_anew(
     checked, certified = daily, f"{daily}/other"
     butler.collections.register(checked, CollectionType.CALIBRATION)
     assert await repository.check((), [certification(checked), certification(certified)]) == ()
-    await repository.certify(certification(certified, source=job))
+    await certify(repository, certification(certified, source=job))
     butler.registry.refresh()
     for collection in (checked, certified):
         butler.collections.x_remove(collection)
         with pytest.raises(
             ObservatoryError, match=f"{collection} existed before and has been removed meanwhile"
         ):
-            await repository.certify(certification(collection, "flat", source=job))
+            await certify(repository, certification(collection, "flat", source=job))
         butler.registry.refresh()
         assert collection not in butler.collections.query("*")
 
 
 async def test_a_lock_is_waited_for(repository: ButlerRepository, repo: Path, job: str, daily: str) -> None:
     with lock(repo):
-        certifying = asyncio.create_task(repository.certify(certification(daily, source=job)))
+        certifying = asyncio.create_task(certify(repository, certification(daily, source=job)))
         await asyncio.wait({certifying}, timeout=0.5)
         assert not certifying.done()
     await certifying
@@ -523,13 +566,13 @@ async def test_what_was_given_up_is_not_certified_later(
 ) -> None:
     wanted = certification(daily, source=job)
     # Given a collection, so that the lock is what the certification waits for.
-    await repository.certify(dataclasses.replace(wanted, begin_date="1990-01-01", end_date="1991-01-01"))
+    await certify(repository, dataclasses.replace(wanted, begin_date="1990-01-01", end_date="1991-01-01"))
     with lock(repo), monkeypatch.context() as patch:
         patch.setattr(ButlerRepository, "TIMEOUT", 1.0)
         with pytest.raises(
             ObservatoryError, match=r"within 1 s\. See whether another program keeps it locked"
         ):
-            await repository.certify(wanted)
+            await certify(repository, wanted)
         (problem,) = await repository.check((), [wanted])
         assert problem.startswith(f"{repo}: could not write into the registry within 1 s")
     # When the lock is free at last, for what was waiting behind it.
@@ -552,7 +595,7 @@ async def test_a_certification_that_cannot_be_written_says_what_to_do(
         request.getfixturevalue("read_only")
         remedy = "have the permissions of the repository fixed. To certify later: butler certify"
     with pytest.raises(ObservatoryError, match=f"could not certify bias into .*{remedy}"):
-        await repository.certify(certification(daily, source=job))
+        await certify(repository, certification(daily, source=job))
 
 
 @contextlib.contextmanager

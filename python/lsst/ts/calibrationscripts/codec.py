@@ -33,6 +33,7 @@ from .outcomes import Certification, Gain, Outcome, RunState, StageResult
 from .pipelines import StatisticsKey
 from .plan import PlannedExposure, RunPlan, Stage
 from .products import Product, StageId, StageKind, Subject
+from .proof import Proof
 from .record import Frame, JobRecord, RunRecord
 from .report import Evidence, Place, RunDocument, RunReport, Span, Statistics, Thumbnail
 from .thresholds import Thresholds
@@ -273,6 +274,7 @@ def _make_converter() -> Converter:
     _register_about(converter, Frame, "series")
     _register_about(converter, Statistics, "subject")
     _register_about(converter, Thumbnail, "subject")
+    _register_about(converter, Proof, "subject")
     _register_verdict(converter)
     _register(
         converter,

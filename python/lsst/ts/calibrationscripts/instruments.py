@@ -8,9 +8,10 @@ Everything that differs from one camera to another is an attribute of
 
 from __future__ import annotations
 
-__all__ = ["INSTRUMENTS", "LATISS", "Components", "Detector", "ImageType", "Instrument"]
+__all__ = ["INSTRUMENTS", "LATISS", "Components", "Detector", "ImageType", "Instrument", "same_filter"]
 
 import enum
+import re
 from dataclasses import dataclass
 
 
@@ -173,6 +174,18 @@ class Instrument:
             return self.detectors[0]
         name = f"{dict(self.raft_aliases).get(raft, raft)}_{sensor}"
         return next((detector for detector in self.detectors if detector.name == name), None)
+
+
+def same_filter(one: str, other: str) -> bool:
+    """Return whether two names are of one physical filter.
+
+    Parameters
+    ----------
+    one, other : `str`
+        Names as the spectrograph or the Butler has them: an empty slot has a
+        number, such as ``empty_1``, in the one and not in the other.
+    """
+    return re.sub(r"empty_\d+", "empty", one) == re.sub(r"empty_\d+", "empty", other)
 
 
 def _rafts(names: list[str]) -> tuple[Detector, ...]:

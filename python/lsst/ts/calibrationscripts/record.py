@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .outcomes import Certification, RunState, StageResult
+from .plan import JobRequest
 from .products import StageId, Subject
 
 
@@ -36,6 +37,9 @@ class JobRecord:
 
     stage: StageId
     job_id: str
+
+    request: JobRequest
+    """What it was asked for, as a whole."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +70,9 @@ class RunRecord:
         """Return how a stage ended, if it did."""
         return next((result for result in self.stages if result.stage == stage), None)
 
-    def job_of(self, stage: StageId) -> str | None:
-        """Return the id of the newest job of a stage, if it had one."""
-        return next((job.job_id for job in self.jobs if job.stage == stage), None)
+    def job_of(self, stage: StageId) -> JobRecord | None:
+        """Return the newest job of a stage, if it had one."""
+        return next((job for job in self.jobs if job.stage == stage), None)
 
     def with_frame(self, frame: Frame) -> RunRecord:
         """Note that a frame is asked for, or which exposure it became."""
@@ -77,13 +81,12 @@ class RunRecord:
         )
         return replace(self, frames=(*others, frame))
 
-    def with_job(self, stage: StageId, job_id: str) -> RunRecord:
-        """Note the job of a stage; how the stage ended is no longer known."""
-        others = tuple(job for job in self.jobs if job.stage != stage)
+    def with_job(self, job: JobRecord) -> RunRecord:
+        """Note a stage's job; how the stage ended is no longer known."""
         return replace(
             self,
-            jobs=(*others, JobRecord(stage, job_id)),
-            stages=tuple(result for result in self.stages if result.stage != stage),
+            jobs=(*(other for other in self.jobs if other.stage != job.stage), job),
+            stages=tuple(result for result in self.stages if result.stage != job.stage),
         )
 
     def with_result(self, result: StageResult) -> RunRecord:

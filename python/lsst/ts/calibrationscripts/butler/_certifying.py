@@ -4,14 +4,15 @@
 
 from __future__ import annotations
 
-__all__ = ["by_hand", "certify", "is_found", "obstacles", "products", "same_filter"]
+__all__ = ["by_hand", "certify", "is_certified_exactly", "obstacles", "products", "proven_datasets"]
 
-import re
 import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from ..instruments import same_filter
 from ..outcomes import Certification
+from ..proof import Proof
 from ._collections import datasets, exists, run_of
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def _conflict(butler: Butler, certification: Certification, detectors: Collectio
         for association in associations:
             data_id = association.ref.dataId
             taken = association.timespan
-            if association.ref.run == own_run:
+            if association.ref.run == own_run and taken == wanted:
                 continue
             if taken is None or not taken.overlaps(wanted) or data_id["detector"] not in detectors:
                 continue
@@ -146,17 +147,52 @@ def products(butler: Butler, certification: Certification) -> list[DatasetRef]:
     return [] if run is None else datasets(butler, certification.dataset_type, run)
 
 
-def is_found(butler: Butler, certification: Certification, ref: DatasetRef) -> bool:
-    """Return whether a dataset is what is found in the validity range."""
+def proven_datasets(butler: Butler, proof: Proof) -> list[DatasetRef]:
+    """Return the very datasets that a proof names.
+
+    Parameters
+    ----------
+    butler : `lsst.daf.butler.Butler`
+        The repository.
+    proof : `Proof`
+        What is proven.
+
+    Returns
+    -------
+    refs : `list` [`lsst.daf.butler.DatasetRef`]
+
+    Raises
+    ------
+    LookupError
+        If the run holds others.
+    """
+    refs = products(butler, proof.certification)
+    if not refs:
+        raise LookupError(f"no {proof.certification.dataset_type} in {proof.certification.source}")
+    if {str(ref.id) for ref in refs} != {dataset.id for dataset in proof.datasets}:
+        raise LookupError(
+            f"{proof.certification.source} has other {proof.certification.dataset_type} than those that were "
+            "verified"
+        )
+    return refs
+
+
+def is_certified_exactly(butler: Butler, certification: Certification, ref: DatasetRef) -> bool:
+    """Return whether a dataset is certified for exactly the validity range.
+
+    A look-up by time would also be content with a range that overlaps.
+    """
+    from lsst.daf.butler import CollectionType
+
     if not exists(butler, certification.collection):
         return False
-    found = butler.find_dataset(
-        certification.dataset_type,
-        ref.dataId,
-        collections=certification.collection,
-        timespan=_timespan(certification),
+    wanted = _timespan(certification)
+    associations = butler.registry.queryDatasetAssociations(
+        ref.datasetType,
+        collections=[certification.collection],
+        collectionTypes={CollectionType.CALIBRATION},
     )
-    return found is not None and found.id == ref.id
+    return any(each.ref.id == ref.id and each.timespan == wanted for each in associations)
 
 
 def _timespan(certification: Certification) -> Timespan:
@@ -177,8 +213,3 @@ def _lower_bound(certification: Certification) -> str | None:
     with a warning for each.
     """
     return certification.begin_date if certification.begin_date >= "1970" else None
-
-
-def same_filter(one: str, other: str) -> bool:
-    """Compare, as empty slots are numbered in one place and not in another."""
-    return re.sub(r"empty_\d+", "empty", one) == re.sub(r"empty_\d+", "empty", other)

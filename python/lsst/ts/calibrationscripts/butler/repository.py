@@ -13,16 +13,19 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..instruments import Instrument
+from ..instruments import Instrument, same_filter
 from ..outcomes import Certification, Gain
-from ..ports import ExposureRecord, ObservatoryError
-from ._certifying import by_hand, is_found, obstacles, products, same_filter
+from ..ports import ExposureRecord, ObservatoryError, Wanted
+from ..products import Subject
+from ..proof import ProductRecord, Proof
+from ..verification import ExposureDetail, FailureLevel, dataset_name
+from ._certifying import by_hand, is_certified_exactly, obstacles, products, proven_datasets
 from ._certifying import certify as make_certifications
 from ._collections import datasets, exists
 from ._visiting import visit
 
 if TYPE_CHECKING:
-    from lsst.daf.butler import Butler
+    from lsst.daf.butler import Butler, DatasetRef
 
 T = TypeVar("T")
 
@@ -54,6 +57,7 @@ class ButlerRepository:
         self._repo = repo
         self._instrument = instrument
         self._detectors = detectors
+        self._detector_names = {detector.id: detector.name for detector in instrument.detectors}
         self._present: set[str] = set()
         """Collections certified into that have been seen to exist."""
 
@@ -147,6 +151,8 @@ class ButlerRepository:
                     exp_time=float(record.exposure_time),
                     physical_filter=record.physical_filter,
                     group=record.group,
+                    begin=float(record.timespan.begin.unix_tai),
+                    end=float(record.timespan.end.unix_tai),
                 )
                 for record in records
             }
@@ -186,64 +192,99 @@ class ButlerRepository:
 
         return await self._visit(f"list {dataset_type} in {collection}", look)
 
-    async def product_in(self, dataset_type: str, run_collection: str) -> bool:
-        """Return whether a run has made such a dataset for each detector."""
+    async def missing(self, wanted: Wanted, run_collection: str) -> tuple[str, ...]:
+        """Return what a job has not made."""
 
-        def look(butler: Butler) -> bool:
-            made = [ref.dataId for ref in datasets(butler, dataset_type, run_collection)]
-            # Statistics are of the whole run, without a detector.
-            detectors = {data_id.get("detector") for data_id in made}
-            return None in detectors or detectors.issuperset(self._detectors)
+        def look(butler: Butler) -> tuple[str, ...]:
+            made = [ref.dataId for ref in datasets(butler, wanted.dataset_type, run_collection)]
+            if not wanted.by_detector:
+                return () if made else ("the run",)
+            if not wanted.exposures:
+                found = {data_id["detector"] for data_id in made}
+                return tuple(f"detector {each}" for each in self._detectors if each not in found)
+            pairs = {(data_id["exposure"], data_id["detector"]) for data_id in made}
+            return tuple(
+                f"exposure {' or '.join(map(str, group))} of detector {detector}"
+                for group in wanted.exposures
+                for detector in self._detectors
+                if not any((exposure, detector) in pairs for exposure in group)
+            )
 
-        return await self._visit(f"look for {dataset_type} in {run_collection}", look)
+        return await self._visit(f"look for {wanted.dataset_type} in {run_collection}", look)
+
+    async def products(self, dataset_type: str, run_collection: str) -> tuple[ProductRecord, ...]:
+        """Return the datasets of a type that a job has made."""
+
+        def look(butler: Butler) -> tuple[ProductRecord, ...]:
+            return tuple(
+                ProductRecord(
+                    str(ref.id), int(ref.dataId["detector"]), _filter_of(ref.dataId.get("physical_filter"))
+                )
+                for ref in datasets(butler, dataset_type, run_collection)
+            )
+
+        return await self._visit(f"list {dataset_type} in {run_collection}", look)
 
     async def statistics(
-        self, dataset_type: str, collection: str, physical_filter: str | None = None
+        self, dataset_type: str, run_collection: str, physical_filter: str | None = None
     ) -> object:
         """Return the run statistics of a verification."""
 
         def read(butler: Butler) -> Any:
             # The frames' own physical_filter, since the spectrograph may
             # name it otherwise.
-            refs = butler.query_datasets(dataset_type, collections=collection)
+            refs = datasets(butler, dataset_type, run_collection)
             if physical_filter is not None:
                 refs = [ref for ref in refs if same_filter(ref.dataId["physical_filter"], physical_filter)]
             if len(refs) != 1:
                 raise LookupError(f"{len(refs)} datasets for {physical_filter or 'the run'} instead of one")
             return butler.get(refs[0])
 
-        return await self._visit(f"read {dataset_type} from {collection}", read)
+        return await self._visit(f"read {dataset_type} from {run_collection}", read)
+
+    async def failure_details(
+        self, subject: Subject, run_collection: str, exposures: Collection[int]
+    ) -> Mapping[int, ExposureDetail]:
+        """Return what else cp_verify wrote about exposures."""
+        by_exposure, by_detector = (
+            dataset_name(subject, level) for level in (FailureLevel.EXPOSURE, FailureLevel.DETECTOR)
+        )
+
+        def read(butler: Butler) -> dict[int, ExposureDetail]:
+            wholes = {
+                ref.dataId["exposure"]: butler.get(ref)
+                for ref in datasets(butler, by_exposure, run_collection)
+                if ref.dataId["exposure"] in exposures
+            }
+            parts: dict[int, dict[str, object]] = {exposure: {} for exposure in exposures}
+            for ref in datasets(butler, by_detector, run_collection):
+                if ref.dataId["exposure"] in parts:
+                    name = self._detector_names[ref.dataId["detector"]]
+                    parts[ref.dataId["exposure"]][name] = butler.get(ref)
+            return {exposure: ExposureDetail(wholes.get(exposure), parts[exposure]) for exposure in exposures}
+
+        return await self._visit(f"read {by_exposure} and {by_detector} from {run_collection}", read)
 
     async def gains(
-        self, dataset_type: str, collection: str, pairs: Sequence[tuple[int, int, float]]
+        self, dataset_type: str, run_collection: str, pairs: Sequence[tuple[int, int, float]]
     ) -> tuple[Gain, ...]:
         """Return the gains measured on pairs of flats."""
 
         def read(butler: Butler) -> tuple[Gain, ...]:
+            made = {
+                (ref.dataId["exposure"], ref.dataId["detector"]): ref
+                for ref in datasets(butler, dataset_type, run_collection)
+            }
             return tuple(
-                Gain(
-                    (first, second),
-                    exp_time,
-                    detector,
-                    amplifier,
-                    _finite(gain),
-                    _finite(result.noise[amplifier]),
-                )
+                Gain((first, second), exp_time, detector, amplifier, _finite(gain), _finite(noise))
                 for first, second, exp_time in pairs
                 for detector in self._detectors
-                for result in [
-                    butler.get(
-                        dataset_type,
-                        instrument=self._instrument.name,
-                        exposure=first,
-                        detector=detector,
-                        collections=collection,
-                    )
-                ]
-                for amplifier, gain in result.gain.items()
+                for amplifier, gain, noise in _measured(
+                    butler, [made.get((exposure, detector)) for exposure in (first, second)]
+                )
             )
 
-        return await self._visit(f"read {dataset_type} from {collection}", read)
+        return await self._visit(f"read {dataset_type} from {run_collection}", read)
 
     async def reference_gains(
         self, collections: Sequence[str], exposure: int
@@ -280,14 +321,15 @@ class ButlerRepository:
 
         def look(butler: Butler) -> bool:
             refs = products(butler, certification)
-            return bool(refs) and all(is_found(butler, certification, ref) for ref in refs)
+            return bool(refs) and all(is_certified_exactly(butler, certification, ref) for ref in refs)
 
         return await self._visit(f"look for {certification.dataset_type} in {certification.collection}", look)
 
-    async def certify(self, *certifications: Certification) -> None:
-        """Certify, and see that the datasets can be found by date."""
+    async def certify(self, *proofs: Proof) -> None:
+        """Certify what is proven, and see that it is certified."""
         from lsst.daf.butler import CollectionType
 
+        certifications = [proof.certification for proof in proofs]
         given_up = threading.Event()
 
         def certify(butler: Butler) -> None:
@@ -296,11 +338,8 @@ class ButlerRepository:
                 if not exists(butler, collection):
                     # A Butler would make it anew, without what it held.
                     raise LookupError(f"{collection} existed before and has been removed meanwhile")
-            wanted = {certification: products(butler, certification) for certification in certifications}
-            for certification, refs in wanted.items():
-                if not refs:
-                    raise LookupError(f"no {certification.dataset_type} in {certification.source}")
-            for collection in collections:
+            wanted = {proof.certification: proven_datasets(butler, proof) for proof in proofs}
+            for collection in sorted(collections):
                 butler.collections.register(collection, CollectionType.CALIBRATION)
             with butler.transaction():
                 # This may have waited for another's lock longer than anyone
@@ -310,9 +349,9 @@ class ButlerRepository:
                 make_certifications(butler, wanted)
 
         def read_back(butler: Butler) -> None:
-            for certification in certifications:
-                for ref in products(butler, certification):
-                    if not is_found(butler, certification, ref):
+            for proof in proofs:
+                for ref in proven_datasets(butler, proof):
+                    if not is_certified_exactly(butler, proof.certification, ref):
                         raise LookupError(f"{ref} was certified but cannot be found in its validity range")
 
         what = " and ".join(certification.dataset_type for certification in certifications)
@@ -351,6 +390,23 @@ def _try_to_write(butler: Butler) -> None:
             butler.registry.setCollectionDocumentation(collection, doc)
             raise _RollBackError
         break
+
+
+def _measured(butler: Butler, refs: Sequence[DatasetRef | None]) -> list[tuple[str, float, float]]:
+    """Return amplifier, gain and noise of a pair, from either exposure.
+
+    On which of the two the result is depends on the pipeline; the other has
+    nothing, or a dummy without gains.
+    """
+    results = [butler.get(ref) for ref in refs if ref is not None]
+    if not results:
+        raise LookupError("a pair of flats has no result")
+    best = max(results, key=lambda result: sum(map(math.isfinite, result.gain.values())))
+    return [(amplifier, gain, best.noise[amplifier]) for amplifier, gain in best.gain.items()]
+
+
+def _filter_of(value: object) -> str | None:
+    return None if value is None else str(value)
 
 
 def _finite(value: float) -> float | None:

@@ -146,7 +146,14 @@ class _Planner:
             last = self._verify(subject, used, generated)
             yield last
         if generated and last and subject.product is not Product.GAIN:
-            yield Stage(StageId(StageKind.CERTIFY, subject), needs=(last.id,), duration=_CERTIFICATION_TIME)
+            needs = dict.fromkeys((last.id, *self._verifications(used)))
+            yield Stage(StageId(StageKind.CERTIFY, subject), tuple(needs), duration=_CERTIFICATION_TIME)
+
+    def _verifications(self, used: tuple[Series, ...]) -> Iterator[StageId]:
+        """Yield what verifies frames: what is built on them needs it too."""
+        for series in used:
+            if self._config.do_verify and series.subject.product in self._pipelines.verifiers:
+                yield StageId(StageKind.VERIFY, series.subject)
 
     def _passed(self, product: Product) -> StageId:
         """Return the last stage before the certification of a product."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 __all__ = ["JobPlan", "JobRequest", "PlannedExposure", "RunPlan", "Stage"]
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from ..instruments import ImageType
@@ -43,11 +43,43 @@ class PlannedExposure:
 
 @dataclass(frozen=True)
 class JobRequest:
-    """A ``pipetask run``, in the words of the OCPS command ``execute``."""
+    """A ``pipetask run``.
+
+    Two requests are equal if they give the same products: with how many
+    processes does not matter.
+    """
 
     pipeline: str
-    config: str
-    data_query: str
+    """URI of the pipeline."""
+
+    inputs: tuple[str, ...]
+    """Input collections, in the order in which they are searched."""
+
+    options: tuple[str, ...]
+    """Further arguments of ``pipetask run``."""
+
+    instrument: str
+    """The Butler's name of the instrument."""
+
+    detectors: tuple[int, ...]
+    exposures: tuple[int, ...]
+    n_processes: int = field(default=1, compare=False)
+    """Processes that the job may use."""
+
+    @property
+    def config(self) -> str:
+        """The arguments, in the words of the OCPS command ``execute``."""
+        # The OCPS splits this at blanks, without a shell's quoting.
+        words = ("-j", str(self.n_processes), "-i", ",".join(self.inputs))
+        return " ".join((*words, "--register-dataset-types", *self.options))
+
+    @property
+    def data_query(self) -> str:
+        """Which data to process, likewise."""
+        return (
+            f"instrument='{self.instrument}' AND detector IN ({', '.join(map(str, self.detectors))})"
+            f" AND exposure IN ({', '.join(map(str, self.exposures))})"
+        )
 
 
 @dataclass(frozen=True)
@@ -95,14 +127,15 @@ class JobPlan:
         -------
         request : `JobRequest`
         """
-        inputs = ",".join((*generated, *self.inputs))
-        # The OCPS splits this at blanks, without a shell's quoting.
-        words = ("-j", str(n_processes), "-i", inputs, "--register-dataset-types", *self.options)
-        query = (
-            f"instrument='{instrument}' AND detector IN ({', '.join(map(str, detectors))})"
-            f" AND exposure IN ({', '.join(map(str, exposures))})"
+        return JobRequest(
+            self.pipeline,
+            (*generated, *self.inputs),
+            self.options,
+            instrument,
+            tuple(detectors),
+            tuple(exposures),
+            n_processes,
         )
-        return JobRequest(self.pipeline, " ".join(words), query)
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ __all__ = [
     "Operator",
     "OutcomeError",
     "PreconditionError",
+    "Wanted",
     "Watcher",
     "World",
 ]
@@ -44,4 +45,4 @@ from ._errors import (
     PreconditionError,
 )
 from ._protocols import CalibrationRepository, Camera, Ingest, JobService, Journal, Operator, Watcher, World
-from ._records import ExposureRecord, IngestReport, JobResult
+from ._records import ExposureRecord, IngestReport, JobResult, Wanted

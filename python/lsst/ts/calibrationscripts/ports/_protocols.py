@@ -22,8 +22,11 @@ from typing import Protocol
 from ..config import Series
 from ..outcomes import Certification, Gain, Outcome
 from ..plan import JobRequest, PlannedExposure, Stage
+from ..products import Subject
+from ..proof import ProductRecord, Proof
 from ..record import RunRecord
-from ._records import ExposureRecord, IngestReport, JobResult
+from ..verification import ExposureDetail
+from ._records import ExposureRecord, IngestReport, JobResult, Wanted
 
 
 class Operator(Protocol):
@@ -283,8 +286,11 @@ class CalibrationRepository(Protocol):
         this is not known.
         """
 
-    async def product_in(self, dataset_type: str, run_collection: str) -> bool:
-        """Return whether a run has made such a dataset for each detector.
+    async def missing(self, wanted: Wanted, run_collection: str) -> tuple[str, ...]:
+        """Return what a job has not made, such as ``detector 3``.
+
+        Called when a job has ended, and before one of an earlier run is used
+        again.
 
         Raises
         ------
@@ -293,14 +299,17 @@ class CalibrationRepository(Protocol):
         """
 
     async def statistics(
-        self, dataset_type: str, collection: str, physical_filter: str | None = None
+        self, dataset_type: str, run_collection: str, physical_filter: str | None = None
     ) -> object:
         """Return the run statistics of a verification.
 
         Parameters
         ----------
-        dataset_type, collection : `str`
-            Where they are.
+        dataset_type : `str`
+            Their type.
+        run_collection : `str`
+            RUN collection of the job, which holds what it made and nothing
+            that it read.
         physical_filter : `str`, optional
             What the frames were taken through, where that is a dimension.
 
@@ -310,15 +319,30 @@ class CalibrationRepository(Protocol):
             If they cannot be read.
         """
 
+    async def failure_details(
+        self, subject: Subject, run_collection: str, exposures: Collection[int]
+    ) -> Mapping[int, ExposureDetail]:
+        """Return what else cp_verify wrote about exposures.
+
+        Called for those whose failures the run statistics hide.
+
+        Raises
+        ------
+        ObservatoryError
+            If it cannot be read.
+        """
+
     async def gains(
-        self, dataset_type: str, collection: str, pairs: Sequence[tuple[int, int, float]]
+        self, dataset_type: str, run_collection: str, pairs: Sequence[tuple[int, int, float]]
     ) -> tuple[Gain, ...]:
         """Return the gains measured on pairs of flats.
 
         Parameters
         ----------
-        dataset_type, collection : `str`
-            Where they are.
+        dataset_type : `str`
+            Their type.
+        run_collection : `str`
+            RUN collection of the job.
         pairs : `~collections.abc.Sequence`
             The two exposure ids and the exposure time (s) of each pair.
 
@@ -342,8 +366,10 @@ class CalibrationRepository(Protocol):
             If the repository cannot be read.
         """
 
-    async def is_certified(self, certification: Certification) -> bool:
-        """Return whether all that is to be certified is so already.
+    async def products(self, dataset_type: str, run_collection: str) -> tuple[ProductRecord, ...]:
+        """Return the datasets of a type that a job has made.
+
+        Called before they are certified.
 
         Raises
         ------
@@ -351,10 +377,24 @@ class CalibrationRepository(Protocol):
             If the repository cannot be read.
         """
 
-    async def certify(self, *certifications: Certification) -> None:
-        """Certify, and see that the datasets can be found by date.
+    async def is_certified(self, certification: Certification) -> bool:
+        """Return whether all of it is certified, for exactly these dates.
+
+        Raises
+        ------
+        ObservatoryError
+            If the repository cannot be read.
+        """
+
+    async def certify(self, *proofs: Proof) -> None:
+        """Certify what is proven, and see that it is certified.
 
         Of several certifications either all are made or none.
+
+        Parameters
+        ----------
+        *proofs : `Proof`
+            What to certify. The datasets are those that the proofs name.
 
         Raises
         ------

@@ -8,6 +8,7 @@ __all__ = [
     "ExposureRecord",
     "IngestReport",
     "JobResult",
+    "Wanted",
 ]
 
 from dataclasses import dataclass
@@ -43,6 +44,12 @@ class ExposureRecord:
     physical_filter: str
     group: str
 
+    begin: float
+    """When it began: TAI, as a Unix timestamp (s)."""
+
+    end: float
+    """When it ended, likewise (s)."""
+
 
 @dataclass(frozen=True)
 class JobResult:
@@ -51,3 +58,16 @@ class JobResult:
     job_id: str
     exit_code: int
     """0 completed, 1 failed, 255 aborted."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a job has to make."""
+
+    dataset_type: str
+
+    by_detector: bool = True
+    """Whether there is one for each detector, not one for the run."""
+
+    exposures: tuple[tuple[int, ...], ...] = ()
+    """Where there is one for some exposures: one of each group has it."""

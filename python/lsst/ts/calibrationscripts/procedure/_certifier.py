@@ -8,9 +8,9 @@ __all__ = ["Certifier"]
 
 import asyncio
 
-from ..outcomes import Certification
 from ..ports import ObservatoryError
 from ..products import StageKind
+from ..proof import Proof
 from ._context import Context
 
 
@@ -32,21 +32,21 @@ class Certifier:
         self._stopped = False
         self._together = context.config.certify == "together"
         self._n_planned = len(context.plan.stages_of(StageKind.CERTIFY))
-        self._batch: list[Certification] = []
+        self._batch: list[Proof] = []
         self._batch_certified: asyncio.Future[None] | None = None
-        self.done: list[Certification] = []
+        self.done: list[Proof] = []
         """What is certified."""
 
         self.tasks: set[asyncio.Task[None]] = set()
         """The tasks whose certification is under way."""
 
-    async def certify(self, certification: Certification) -> None:
-        """Certify, unless an earlier run has.
+    async def certify(self, proof: Proof) -> None:
+        """Certify what is proven, unless an earlier run has.
 
         Parameters
         ----------
-        certification : `Certification`
-            What, into which collection, for which time.
+        proof : `Proof`
+            What, into which collection, for which time, and why it may be.
 
         Raises
         ------
@@ -55,23 +55,40 @@ class Certifier:
         """
         if not self._together:
             async with self._lock:
-                await self._attempt(certification)
+                await self._attempt(proof)
             return
+        ended = self._end_of_batch()
+        self._batch.append(proof)
+        if len(self._batch) == self._n_planned:
+            try:
+                await self._attempt(*self._batch)
+            except ObservatoryError as error:
+                self.refuse(str(error))
+            else:
+                ended.set_result(None)
+        # The others need the same stages, so they come at the same time.
+        await asyncio.shield(ended)
+
+    def refuse(self, reason: str) -> None:
+        """Certify none of those that are certified together.
+
+        Parameters
+        ----------
+        reason : `str`
+            Why one of them cannot be.
+        """
+        ended = self._end_of_batch()
+        if self._together and not ended.done():
+            ended.set_exception(ObservatoryError(reason))
+            # It is raised where it is awaited, and it may be awaited nowhere.
+            ended.exception()
+
+    def _end_of_batch(self) -> asyncio.Future[None]:
         if self._batch_certified is None:
             self._batch_certified = asyncio.get_running_loop().create_future()
-        self._batch.append(certification)
-        if len(self._batch) < self._n_planned:
-            # The others need the same stages, so they come at the same time.
-            await asyncio.shield(self._batch_certified)
-            return
-        try:
-            await self._attempt(*self._batch)
-        except ObservatoryError as error:
-            self._batch_certified.set_exception(error)
-            raise
-        self._batch_certified.set_result(None)
+        return self._batch_certified
 
-    async def _attempt(self, *certifications: Certification) -> None:
+    async def _attempt(self, *proofs: Proof) -> None:
         if self._stopped:
             raise asyncio.CancelledError
         task = asyncio.current_task()
@@ -79,24 +96,24 @@ class Certifier:
         self.tasks.add(task)
         try:
             missing = [
-                certification
-                for certification in certifications
-                if not (self._resumed and await self._repository.is_certified(certification))
+                proof
+                for proof in proofs
+                if not (self._resumed and await self._repository.is_certified(proof.certification))
             ]
             if missing:
                 await self._certify(*missing)
         finally:
             self.tasks.discard(task)
-        self.done.extend(certifications)
-        self._recorder.certifications(tuple(self.done))
+        self.done.extend(proofs)
+        self._recorder.certifications(tuple(proof.certification for proof in self.done))
 
-    async def _certify(self, *certifications: Certification) -> None:
+    async def _certify(self, *proofs: Proof) -> None:
         try:
-            await self._repository.certify(*certifications)
+            await self._repository.certify(*proofs)
         except ObservatoryError as error:
             # It may have taken effect nevertheless.
-            for certification in certifications:
-                if not await self._repository.is_certified(certification):
+            for proof in proofs:
+                if not await self._repository.is_certified(proof.certification):
                     raise
             self._operator.warning(f"Certified, in spite of this: {error}")
 

@@ -10,10 +10,10 @@ import asyncio
 from collections.abc import Callable
 
 from ..config import Series
-from ..instruments import ImageType
+from ..instruments import ImageType, same_filter
 from ..light import LightLevel
 from ..plan import PlannedExposure, Stage
-from ..ports import IngestReport, LightError, ObservatoryError
+from ..ports import ExposureRecord, IngestReport, LightError, ObservatoryError
 from ..products import StageId, StageKind, Subject
 from ..record import Frame
 from ._context import Context
@@ -21,6 +21,9 @@ from ._frames import EarlierFrames, Frames
 
 _LOG_INTERVAL = 5.0
 """Shortest time between two lines about frames (s)."""
+
+_EXPOSURE_TIME_TOLERANCE = 0.05
+"""Difference to the planned exposure time that a shutter may cause (s)."""
 
 _FRAME_GRACE = 3.0
 """How long a stop waits for a frame under way, so as to learn its id (s)."""
@@ -51,6 +54,9 @@ class Exposer:
 
         self.tasks: set[asyncio.Task[LightLevel | None]] = set()
         """Looks at the light that nothing waits for."""
+
+        self.records: dict[int, ExposureRecord] = {}
+        """What the Butler says of the frames that are in it."""
 
         self.physical_filters: dict[Subject, str] = {}
         """What each series of flats is taken through, once checked."""
@@ -247,7 +253,39 @@ class Exposer:
         discarded = set(frames.discarded)
         for lost in sorted(discarded & ({i for i, _ in report.failures} | set(report.missing))):
             operator.warning(f"Exposure {lost}, which is discarded anyway, was not ingested.")
-        return _ingest_problems(report, discarded)
+        return _ingest_problems(report, discarded) or await self._check_records(series)
+
+    async def _check_records(self, series: Subject) -> tuple[str, ...]:
+        """Compare what the Butler says of a series with what was planned.
+
+        A wheel may have moved between two sessions, a header may be wrong,
+        and a journal may have been changed.
+        """
+        frames = self.frames[series]
+        records = dict(await self._world.repository.exposure_records(frames.ids))
+        self.records.update(records)
+        problems, discarded = [], set(frames.discarded)
+        for exposure_id, planned in frames.taken:
+            record = records.get(exposure_id)
+            fault = "is not in the Butler" if record is None else self._fault(series, planned, record)
+            if fault is None:
+                continue
+            if exposure_id in discarded:
+                self._world.operator.warning(f"Exposure {exposure_id}, which is discarded anyway, {fault}.")
+            else:
+                problems.append(f"exposure {exposure_id} {fault}")
+        return tuple(problems)
+
+    def _fault(self, series: Subject, planned: PlannedExposure, record: ExposureRecord) -> str | None:
+        """Return how a frame differs from what was planned, if it does."""
+        if record.image_type.upper() != planned.image_type:
+            return f"is a {record.image_type.upper()} in the Butler, not a {planned.image_type}"
+        if abs(record.exp_time - planned.exp_time) > _EXPOSURE_TIME_TOLERANCE:
+            return f"has {record.exp_time:g} s in the Butler, not {planned.exp_time:g} s"
+        wanted = self.physical_filters.get(series)
+        if wanted and not same_filter(record.physical_filter, wanted):
+            return f"was taken through {record.physical_filter}, says the Butler, not through {wanted}"
+        return None
 
 
 def _stage_of(exposure: PlannedExposure) -> StageId:

@@ -11,8 +11,9 @@ import itertools
 
 from ..outcomes import Outcome
 from ..plan import JobRequest, Stage
-from ..ports import JobLostError, JobRefusedError, ObservatoryError
+from ..ports import JobLostError, JobRefusedError, ObservatoryError, Wanted
 from ..products import StageId
+from ..record import JobRecord
 from ._context import Context
 
 _READY_TIMEOUT = 60.0
@@ -37,18 +38,21 @@ class JobRunner:
         self._running: set[str] = set()
         self._submissions: set[asyncio.Task[str]] = set()
         self._earlier = context.recorder.record
-        self.ids: dict[StageId, str] = {
-            job.stage: job.job_id for job in self._earlier.jobs if self._ended_well(job.stage)
-        }
-        """Id of each stage's job."""
+        self.records: dict[StageId, JobRecord] = {}
+        """The job of each stage that has one in this run."""
 
-    def _ended_well(self, stage: StageId) -> bool:
-        """Return whether an earlier run has seen a stage's job to its end."""
-        result = self._earlier.result_of(stage)
-        return result is not None and result.outcome in (Outcome.PASSED, Outcome.HELD)
+    def id_of(self, stage: StageId) -> str | None:
+        """Return the id of a stage's job in this run, if it has one."""
+        job = self.records.get(stage)
+        return None if job is None else job.job_id
 
-    async def run(self, stage: Stage, request: JobRequest, dataset_type: str) -> str:
-        """Run a stage's job, unless an earlier run has.
+    def earlier_id_of(self, stage: StageId) -> str | None:
+        """Return the id of the job that an earlier run had, if any."""
+        job = self._earlier.job_of(stage)
+        return None if job is None else job.job_id
+
+    async def run(self, stage: Stage, request: JobRequest, wanted: Wanted) -> str:
+        """Run a stage's job, unless an earlier run has run this very one.
 
         Parameters
         ----------
@@ -56,8 +60,8 @@ class JobRunner:
             Whose job it is.
         request : `JobRequest`
             The job.
-        dataset_type : `str`
-            Its last product, by which a complete job is known.
+        wanted : `Wanted`
+            What it has to make.
 
         Returns
         -------
@@ -66,20 +70,19 @@ class JobRunner:
         Raises
         ------
         ObservatoryError
-            If it failed, or was refused or lost too often.
+            If it failed, did not make all of it, or was refused or lost too
+            often.
         """
-        if stage.id in self.ids:
-            return self.ids[stage.id]
-        if await self._adopt(stage, dataset_type):
-            return self.ids[stage.id]
+        if await self._adopt(stage, request, wanted):
+            return self.records[stage.id].job_id
         for attempt in itertools.count():
             try:
-                return await self._run_once(stage, request)
+                job_id = await self._run_once(stage, request)
             except (JobRefusedError, JobLostError) as error:
                 last = attempt >= self._retries
-                if await self._came_to_its_end(stage, dataset_type, patiently=not last):
+                if await self._came_to_its_end(stage, wanted, patiently=not last):
                     self._operator.warning(f"{stage.name}: {error}; but its product is complete.")
-                    return self.ids[stage.id]
+                    return self.records[stage.id].job_id
                 await self._abort_if_running(stage)
                 if last:
                     raise
@@ -87,39 +90,70 @@ class JobRunner:
             except ObservatoryError:
                 await self._abort_if_running(stage)
                 raise
+            else:
+                await self._check_product(job_id, wanted)
+                return job_id
         raise AssertionError("unreachable")
 
-    async def _came_to_its_end(self, stage: Stage, dataset_type: str, *, patiently: bool) -> bool:
+    async def _check_product(self, job_id: str, wanted: Wanted) -> None:
+        """Raise if a job that ended well has not made what it should."""
+        if missing := await self._missing(job_id, wanted):
+            raise ObservatoryError(
+                f"job {job_id} ended with exit code 0, but {self._jobs.run_collection(job_id)} has no "
+                f"{wanted.dataset_type} for {', '.join(missing)}"
+            )
+
+    async def _came_to_its_end(self, stage: Stage, wanted: Wanted, *, patiently: bool) -> bool:
         """Return whether a job that was lost has made its product."""
-        complete = await self._has_product(self.ids.get(stage.id), dataset_type)
+        job_id = self.id_of(stage.id)
+        if job_id is None:
+            return False
+        complete = not await self._missing(job_id, wanted)
         if not complete and patiently:
             # A job outlives its service; its product may come meanwhile.
             await self._jobs.wait_ready(_READY_TIMEOUT)
-            complete = await self._has_product(self.ids.get(stage.id), dataset_type)
+            complete = not await self._missing(job_id, wanted)
         if complete:
-            self._running.discard(self.ids[stage.id])
+            self._running.discard(job_id)
         return complete
 
-    async def _adopt(self, stage: Stage, dataset_type: str) -> bool:
-        """Adopt a job whose end was not seen, if it came to its end."""
-        job_id = self._earlier.job_of(stage.id)
-        result = self._earlier.result_of(stage.id)
-        if job_id is None or (result is not None and result.outcome is not Outcome.ABORTED):
+    async def _adopt(self, stage: Stage, request: JobRequest, wanted: Wanted) -> bool:
+        """Use the job of an earlier run, if it is this very one, complete.
+
+        The request has the collections of the jobs that it builds on, so a
+        job whose predecessor was made anew is another job.
+        """
+        job, result = self._earlier.job_of(stage.id), self._earlier.result_of(stage.id)
+        if job is None:
             return False
-        if await self._has_product(job_id, dataset_type):
-            self._operator.info(f"{stage.name}: job {job_id} from before the interruption is complete.")
-            self.ids[stage.id] = job_id
+        may_run = result is None
+        if job.request != request:
+            if may_run:
+                await self._abort(job.job_id)
+            self._recorder.repeat(
+                f"{stage.name}: job {job.job_id} was asked for something else; submitted again"
+            )
+            return False
+        if result is not None and result.outcome not in (Outcome.PASSED, Outcome.HELD, Outcome.ABORTED):
+            return False
+        missing = await self._missing(job.job_id, wanted)
+        if not missing:
+            if result is None or result.outcome is Outcome.ABORTED:
+                self._operator.info(
+                    f"{stage.name}: job {job.job_id} from before the interruption is complete."
+                )
+            self.records[stage.id] = job
             return True
-        if result is None:
-            # It may still run.
-            await self._abort(job_id)
-        self._recorder.repeat(f"{stage.name}: job {job_id} was interrupted; submitted again")
+        if may_run:
+            await self._abort(job.job_id)
+        why = "was interrupted"
+        if result is not None and result.outcome is not Outcome.ABORTED:
+            why = f"has lost its {wanted.dataset_type} for {', '.join(missing)}"
+        self._recorder.repeat(f"{stage.name}: job {job.job_id} {why}; submitted again")
         return False
 
-    async def _has_product(self, job_id: str | None, dataset_type: str) -> bool:
-        if job_id is None:
-            return False
-        return await self._repository.product_in(dataset_type, self._jobs.run_collection(job_id))
+    async def _missing(self, job_id: str, wanted: Wanted) -> tuple[str, ...]:
+        return await self._repository.missing(wanted, self._jobs.run_collection(job_id))
 
     async def _run_once(self, stage: Stage, request: JobRequest) -> str:
         # Its own task: a stop must still learn the id of a job under way.
@@ -132,8 +166,8 @@ class JobRunner:
             raise
         self._running.add(job_id)
         self._submissions.discard(submission)
-        self.ids[stage.id] = job_id
-        self._recorder.job(stage.id, job_id)
+        self.records[stage.id] = job = JobRecord(stage.id, job_id, request)
+        self._recorder.job(job)
         self._operator.info(f"{stage.name}: job {job_id}, log {self._jobs.log_path(job_id)}")
         result = await self._jobs.result(job_id)
         self._running.discard(job_id)
@@ -142,7 +176,7 @@ class JobRunner:
         return job_id
 
     async def _abort_if_running(self, stage: Stage) -> None:
-        job_id = self.ids.get(stage.id)
+        job_id = self.id_of(stage.id)
         if job_id is not None and job_id in self._running:
             await self._abort(job_id)
 

@@ -23,6 +23,7 @@ from ..outcomes import Outcome, RunState, StageResult
 from ..plan import RunPlan, Stage
 from ..ports import LightError, ObservatoryError, OutcomeError, PreconditionError, World
 from ..products import StageId, StageKind
+from ..proof import NotProvenError
 from ..record import RunRecord
 from ..report import RunReport, summary_text
 from ..verification import StatisticsError
@@ -152,7 +153,8 @@ class Procedure:
             discarded=self._by_type(lambda frames: frames.discarded),
             stages=tuple(future.result() for future in self._ended.values()),
             verdicts=dict(self._processing.verdicts),
-            certifications=tuple(self._certifier.done),
+            certifications=tuple(proof.certification for proof in self._certifier.done),
+            proofs=tuple(self._certifier.done),
             gains=tuple(self._processing.gains),
             timeline=self._timeline.spans,
             repeats=self._recorder.record.repeats,
@@ -231,7 +233,7 @@ class Procedure:
         """End a stage FAILED by whatever is raised in it."""
         try:
             await work(stage)
-        except (ObservatoryError, StatisticsError) as error:
+        except (ObservatoryError, StatisticsError, NotProvenError) as error:
             result = self._processing.result(stage, Outcome.FAILED, str(error))
             self._end(replace(result, error_type=error.error_type))
         except Exception as error:  # noqa: BLE001 - a defect here must not hide the other stages' results
@@ -282,11 +284,17 @@ class Procedure:
         return None
 
     async def _certify(self, stage: Stage) -> StageResult:
-        certification = self._processing.certification(stage)
-        await self._certifier.certify(certification)
-        verified = self._plan.verification_of(stage.subject) is not None
-        reason = "" if verified else "certified without verification"
-        return StageResult(stage.id, Outcome.CERTIFIED, reason, collection=certification.collection)
+        try:
+            proof = await self._processing.proof(stage)
+        except (ObservatoryError, NotProvenError) as error:
+            self._certifier.refuse(str(error))
+            raise
+        if warning := proof.validity_warning:
+            self._world.operator.warning(warning)
+        await self._certifier.certify(proof)
+        return StageResult(
+            stage.id, Outcome.CERTIFIED, proof.remark, collection=proof.certification.collection
+        )
 
     async def _wait_for_processing(self) -> None:
         pending: set[asyncio.Task[Any]] = {*self._tasks.values(), *self._exposer.tasks}

@@ -6,17 +6,18 @@ from __future__ import annotations
 
 __all__ = ["Processing"]
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from ..config import flat_pairs
 from ..outcomes import Certification, Gain, Outcome, StageResult
-from ..pipelines import StatisticsKey
+from ..pipelines import StatisticsKey, Verifier
 from ..plan import Stage
-from ..ports import ObservatoryError
+from ..ports import ExposureRecord, ObservatoryError, Wanted
 from ..products import Product, Subject
+from ..proof import FrameRecord, Proof, prove
 from ..report import gains_text, held_reason, verdict_text
-from ..verification import Verdict, judge
+from ..verification import ExposureDetail, Verdict, hidden_exposures, judge
 from ._context import Context
 from ._exposer import Exposer
 from ._jobs import JobRunner
@@ -48,7 +49,7 @@ class Processing:
 
     def result(self, stage: Stage, outcome: Outcome, reason: str = "") -> StageResult:
         """Return a result that names the stage's job, if it had one."""
-        job_id = self._runner.ids.get(stage.id)
+        job_id = self._runner.id_of(stage.id)
         if job_id is None:
             return StageResult(stage.id, outcome, reason)
         jobs = self._world.jobs
@@ -72,10 +73,14 @@ class Processing:
             If its job fails, or has not used every frame.
         """
         generator = self._pipelines.generators[stage.subject.product]
-        if stage.subject.product is Product.GAIN and not self._pairs(stage):
-            nothing = "no two flats of one exposure time, so no gain can be measured"
-            return StageResult(stage.id, Outcome.PASSED, nothing)
-        await self._run_job(stage, generator.dataset_type, generator.per_exposure)
+        wanted = Wanted(generator.dataset_type)
+        if stage.subject.product is Product.GAIN:
+            pairs = self._pairs(stage)
+            if not pairs:
+                nothing = "no two flats of one exposure time, so no gain can be measured"
+                return StageResult(stage.id, Outcome.PASSED, nothing)
+            wanted = replace(wanted, exposures=tuple((first, second) for first, second, _ in pairs))
+        await self._run_job(stage, wanted, generator.per_exposure)
         if stage.subject.product in (Product.GAIN, Product.PTC):
             await self._report_gains(stage)
         return self.result(stage, Outcome.PASSED)
@@ -102,18 +107,22 @@ class Processing:
         """
         subject = stage.subject
         verifier = self._pipelines.verifiers[subject.product]
-        exposures = await self._run_job(stage, verifier.statistics, verifier.per_exposure)
+        wanted = Wanted(verifier.statistics, by_detector=False)
+        exposures = await self._run_job(stage, wanted, verifier.per_exposure)
         collection = self._collection_of(stage)
         by_filter = self._exposer.physical_filters.get(subject) if verifier.by_physical_filter else None
+        statistics = await self._world.repository.statistics(
+            verifier.statistics, self._run_of(stage), by_filter
+        )
         verdict = judge(
-            await self._world.repository.statistics(verifier.statistics, collection, by_filter),
+            statistics,
             subject,
             n_detectors=len(self._context.detectors),
             threshold=self._config.of(subject.product).threshold,
             key=verifier.key,
+            expected=exposures,
+            details=await self._details(stage, statistics, verifier),
         )
-        if verdict.of_exposures:
-            _raise_if_dropped(exposures, {result.exposure for result in verdict.results})
         self.verdicts[subject] = verdict
         generated = self._plan.generation_of(subject)
         text = verdict_text(
@@ -125,6 +134,17 @@ class Processing:
         (self._world.operator.info if clean else self._world.operator.warning)(text)
         return self._judged(stage, verdict)
 
+    async def _details(
+        self, stage: Stage, statistics: object, verifier: Verifier
+    ) -> Mapping[int, ExposureDetail]:
+        """Read the failures that the run statistics hide, if they do."""
+        if verifier.key is not StatisticsKey.EXPOSURE:
+            return {}
+        hidden = hidden_exposures(statistics, stage.subject)
+        if not hidden:
+            return {}
+        return await self._world.repository.failure_details(stage.subject, self._run_of(stage), hidden)
+
     def _judged(self, stage: Stage, verdict: Verdict) -> StageResult:
         if not verdict.passed:
             return self.result(stage, Outcome.HELD, held_reason(verdict))
@@ -135,7 +155,9 @@ class Processing:
         return self.result(stage, Outcome.PASSED, f"{n_failed} of {n} exposures failed")
 
     def certification(self, stage: Stage) -> Certification:
-        """Return what a stage certifies; its source is "" until it is made.
+        """Return what a stage is to certify.
+
+        Its source is that of an earlier run, or "", until it is made.
 
         Parameters
         ----------
@@ -147,18 +169,64 @@ class Processing:
         certification : `Certification`
         """
         generated = self._plan.generation_of(stage.subject)
-        made = generated is not None and generated.id in self._runner.ids
+        job_id = None
+        if generated is not None:
+            job_id = self._runner.id_of(generated.id) or self._runner.earlier_id_of(generated.id)
         return Certification(
             dataset_type=self._pipelines.generators[stage.subject.product].dataset_type,
-            source=self._collection_of(generated) if generated and made else "",
+            source="" if job_id is None else self._world.jobs.collection(job_id),
             collection=self._config.calib_collection,
             begin_date=self._config.certify_calib_begin_date,
             end_date=self._config.certify_calib_end_date,
             physical_filter=self._exposer.physical_filters.get(stage.subject),
         )
 
-    async def _run_job(self, stage: Stage, dataset_type: str, per_exposure: str | None) -> tuple[int, ...]:
-        """Run a stage's job to its end and check that it used every frame.
+    async def proof(self, stage: Stage) -> Proof:
+        """Return what proves that a product may be certified.
+
+        Parameters
+        ----------
+        stage : `Stage`
+            Which certification.
+
+        Returns
+        -------
+        proof : `Proof`
+
+        Raises
+        ------
+        NotProvenError
+            If something is not proven.
+        ObservatoryError
+            If the repository cannot be read.
+        """
+        generated = self._plan.generation_of(stage.subject)
+        assert generated is not None and generated.job is not None, f"{stage.name}: nothing is made"
+        verification = self._plan.verification_of(stage.subject)
+        certification = self.certification(stage)
+        # What is built on frames needs their verification too.
+        needed = [
+            subject
+            for subject in dict.fromkeys((stage.subject, *generated.job.series))
+            if self._plan.verification_of(subject)
+        ]
+        frames = [i for series in generated.job.series for i in self._exposer.frames[series].kept]
+        records = self._exposer.records
+        proof = Proof(
+            stage.subject,
+            certification,
+            datasets=await self._world.repository.products(
+                certification.dataset_type, self._run_of(generated)
+            ),
+            frames=tuple(_frame(i, records[i]) for i in frames if i in records),
+            generation=self._runner.records[generated.id],
+            verification=None if verification is None else self._runner.records[verification.id],
+            verdicts=tuple(self.verdicts[subject] for subject in needed if subject in self.verdicts),
+        )
+        return prove(proof, detectors=self._context.detectors, needed=needed)
+
+    async def _run_job(self, stage: Stage, wanted: Wanted, per_exposure: str | None) -> tuple[int, ...]:
+        """Run a stage's job to its end; check that it used every frame.
 
         Returns
         -------
@@ -169,13 +237,15 @@ class Processing:
         jobs = self._world.jobs
         exposures = tuple(i for series in stage.job.series for i in self._exposer.frames[series].kept)
         request = stage.job.request(
-            generated=[jobs.collection(self._runner.ids[other]) for other in stage.job.inputs_from],
+            generated=[
+                jobs.collection(self._runner.records[other].job_id) for other in stage.job.inputs_from
+            ],
             exposures=exposures,
             instrument=self._context.instrument.name,
             detectors=self._context.detectors,
             n_processes=self._config.n_processes,
         )
-        job_id = await self._runner.run(stage, request, dataset_type)
+        job_id = await self._runner.run(stage, request, wanted)
         if per_exposure:
             await self._compare(per_exposure, job_id, exposures)
         return exposures
@@ -204,7 +274,7 @@ class Processing:
         repository = self._world.repository
         pairs = self._pairs(stage)
         dataset_type = self._pipelines.generators[Product.GAIN].dataset_type
-        measured = await repository.gains(dataset_type, self._collection_of(stage), pairs)
+        measured = await repository.gains(dataset_type, self._run_of(stage), pairs)
         reference = await repository.reference_gains(stage.job.inputs, pairs[0][0]) if pairs else {}
         gains = tuple(
             replace(gain, reference=reference.get((gain.detector, gain.amplifier))) for gain in measured
@@ -213,7 +283,14 @@ class Processing:
         self._world.operator.info(gains_text(gains, stage.job.series[0].name))
 
     def _collection_of(self, stage: Stage) -> str:
-        return self._world.jobs.collection(self._runner.ids[stage.id])
+        return self._world.jobs.collection(self._runner.records[stage.id].job_id)
+
+    def _run_of(self, stage: Stage) -> str:
+        return self._world.jobs.run_collection(self._runner.records[stage.id].job_id)
+
+
+def _frame(exposure: int, record: ExposureRecord) -> FrameRecord:
+    return FrameRecord(exposure, record.image_type.upper(), record.physical_filter, record.begin, record.end)
 
 
 def _raise_if_dropped(exposures: Sequence[int], used: Collection[int | None]) -> None:

@@ -12,8 +12,7 @@ from typing import Any
 
 from ..outcomes import Certification, RunState, StageResult
 from ..ports import Journal, ObservatoryError, Operator
-from ..products import StageId
-from ..record import Frame, RunRecord
+from ..record import Frame, JobRecord, RunRecord
 
 
 class Recorder:
@@ -39,9 +38,9 @@ class Recorder:
         """Note that a frame is asked for, or which exposure it became."""
         self._write(self.record.with_frame(frame))
 
-    def job(self, stage: StageId, job_id: str) -> None:
-        """Note the job of a stage; how the stage ended is no longer known."""
-        self._write(self.record.with_job(stage, job_id))
+    def job(self, job: JobRecord) -> None:
+        """Note a stage's job; how the stage ended is no longer known."""
+        self._write(self.record.with_job(job))
 
     def result(self, result: StageResult) -> None:
         """Note how a stage ended."""

@@ -13,6 +13,7 @@ from typing import Any
 from ..instruments import ImageType
 from ..outcomes import Certification, Gain, RunState, StageResult
 from ..products import StageId, Subject
+from ..proof import Proof
 from ..verification import Verdict
 from ._evidence import Evidence
 
@@ -63,6 +64,9 @@ class RunReport:
     stages: tuple[StageResult, ...] = ()
     verdicts: Mapping[Subject, Verdict] = field(default_factory=dict)
     certifications: tuple[Certification, ...] = ()
+    proofs: tuple[Proof, ...] = ()
+    """What proves that they could be made, in the same order."""
+
     gains: tuple[Gain, ...] = ()
     timeline: tuple[Span, ...] = ()
     """Frames and stages, in the order in which they began."""

@@ -1,0 +1,228 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What proves that a product may be certified.
+
+Nothing is certified but by a `Proof`, and `prove` alone makes one. It is
+given what the run has recorded, and refuses what does not agree.
+"""
+
+from __future__ import annotations
+
+__all__ = ["FrameRecord", "NotProvenError", "ProductRecord", "Proof", "prove"]
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .instruments import same_filter
+from .outcomes import Certification
+from .products import Subject
+from .record import JobRecord
+from .verification import Verdict
+
+_DAY = 86_400.0
+_NOON = 43_200.0
+"""Observing days change at 12 h (s)."""
+
+
+class NotProvenError(ValueError):
+    """It is not proven that a product may be certified; says why."""
+
+    error_type = "not_proven"
+
+
+@dataclass(frozen=True)
+class FrameRecord:
+    """What the Butler says of a frame that a product was made from."""
+
+    exposure: int
+    image_type: str
+    physical_filter: str
+
+    begin: float
+    """When it began: TAI, as a Unix timestamp (s)."""
+
+    end: float
+    """When it ended, likewise (s)."""
+
+
+@dataclass(frozen=True)
+class ProductRecord:
+    """What the Butler says of a dataset that a job has made."""
+
+    id: str
+    """The dataset's UUID."""
+
+    detector: int
+    physical_filter: str | None
+    """What it is for; `None` for what has no filter."""
+
+
+@dataclass(frozen=True)
+class Proof:
+    """That a product of a run may be certified, and why."""
+
+    subject: Subject
+
+    certification: Certification
+
+    datasets: tuple[ProductRecord, ...]
+    """The very datasets to certify, one for each detector."""
+
+    frames: tuple[FrameRecord, ...]
+    """What they were made from."""
+
+    generation: JobRecord
+    """The job that made them."""
+
+    verification: JobRecord | None
+    """The job that verified them; `None` if none is for this product."""
+
+    verdicts: tuple[Verdict, ...]
+    """All passed: that on the product, and those on its frames. Empty where
+    the observer asked for no verification."""
+
+    @property
+    def verified(self) -> bool:
+        """Whether anything was verified."""
+        return bool(self.verdicts)
+
+    @property
+    def remark(self) -> str:
+        """What was not verified of it; "" if all was."""
+        if not self.verified:
+            return "not verified: do_verify is False"
+        return "" if self.verification is not None else "not verified itself, only its frames"
+
+    @property
+    def reference(self) -> str | None:
+        """Collection that the frames were compared with, if they were."""
+        return self.certification.source if self.verification is not None else None
+
+    @property
+    def validity_warning(self) -> str:
+        """What is wrong with the validity range; "" if it holds the frames."""
+        valid_from, valid_to = map(_timestamp, (self.certification.begin_date, self.certification.end_date))
+        if valid_from <= self.begin and self.end <= valid_to:
+            return ""
+        return (
+            f"{self.subject}: the validity range, {self.certification.begin_date} to "
+            f"{self.certification.end_date} (TAI), does not hold the frames it was made from, "
+            f"{_iso(self.begin)} to {_iso(self.end)}: a look-up for these frames will not find it. The range "
+            f"{_noon_before(self.begin)} to {_noon_after(self.end)} holds them"
+        )
+
+    @property
+    def begin(self) -> float:
+        """When the first frame began: TAI, as a Unix timestamp (s)."""
+        return min(frame.begin for frame in self.frames)
+
+    @property
+    def end(self) -> float:
+        """When the last frame ended, likewise (s)."""
+        return max(frame.end for frame in self.frames)
+
+
+def _timestamp(date: str) -> float:
+    return datetime.datetime.fromisoformat(date).replace(tzinfo=datetime.UTC).timestamp()
+
+
+def _iso(timestamp: float) -> str:
+    return f"{datetime.datetime.fromtimestamp(timestamp, datetime.UTC):%Y-%m-%dT%H:%M:%S}"
+
+
+def _noon_before(timestamp: float) -> str:
+    """Return the beginning of an observing day (TAI, to a minute)."""
+    return _iso((timestamp - _NOON) // _DAY * _DAY + _NOON)
+
+
+def _noon_after(timestamp: float) -> str:
+    return _iso(-((_NOON - timestamp) // _DAY) * _DAY + _NOON)
+
+
+def prove(proof: Proof, *, detectors: Sequence[int], needed: Sequence[Subject]) -> Proof:
+    """Check a proof.
+
+    Parameters
+    ----------
+    proof : `Proof`
+        What is to be proven, and by what.
+    detectors : `~collections.abc.Sequence` [`int`]
+        Ids of the detectors that the run is about.
+    needed : `~collections.abc.Sequence` [`Subject`]
+        Whose verdicts the product needs; none where the observer asked for
+        no verification.
+
+    Returns
+    -------
+    proof : `Proof`
+        The same.
+
+    Raises
+    ------
+    NotProvenError
+        If it proves too little; says everything that is missing.
+    """
+    faults = [
+        *_faults_of_datasets(proof, detectors),
+        *_faults_of_jobs(proof, detectors),
+        *_faults_of_verdicts(proof, needed),
+    ]
+    if faults:
+        raise NotProvenError(f"{proof.subject} is not certified: {'; '.join(faults)}")
+    return proof
+
+
+def _faults_of_datasets(proof: Proof, detectors: Sequence[int]) -> list[str]:
+    dataset_type, source = proof.certification.dataset_type, proof.certification.source
+    faults = []
+    made = sorted(dataset.detector for dataset in proof.datasets)
+    if made != sorted(detectors):
+        faults.append(f"{source} has {dataset_type} of detectors {made}, not of {sorted(detectors)}")
+    wanted = proof.certification.physical_filter
+    for dataset in proof.datasets:
+        if dataset.physical_filter is not None and not same_filter(dataset.physical_filter, wanted or ""):
+            faults.append(
+                f"{dataset_type} of detector {dataset.detector} is for filter {dataset.physical_filter}, "
+                f"the frames were taken through {wanted}"
+            )
+    return faults
+
+
+def _faults_of_jobs(proof: Proof, detectors: Sequence[int]) -> list[str]:
+    faults = []
+    frames = sorted(frame.exposure for frame in proof.frames)
+    if not frames:
+        faults.append("no frame is known that it was made from")
+    for what, job in (("made", proof.generation), ("verified", proof.verification)):
+        if job is None:
+            continue
+        if sorted(job.request.exposures) != frames:
+            faults.append(f"job {job.job_id} {what} it with other frames than those of the run")
+        if sorted(job.request.detectors) != sorted(detectors):
+            faults.append(f"job {job.job_id} {what} other detectors than those of the run")
+    verification = proof.verification
+    if verification is not None and verification.request.inputs[:1] != (proof.certification.source,):
+        faults.append(
+            f"job {verification.job_id} compared the frames with {verification.request.inputs[0]}, not with "
+            f"what job {proof.generation.job_id} made"
+        )
+    return faults
+
+
+def _faults_of_verdicts(proof: Proof, needed: Sequence[Subject]) -> list[str]:
+    verdicts = {verdict.subject: verdict for verdict in proof.verdicts}
+    faults = [f"{subject} was not verified" for subject in needed if subject not in verdicts]
+    faults += [
+        f"{verdict.subject} did not pass verification" for verdict in proof.verdicts if not verdict.passed
+    ]
+    known = {frame.exposure for frame in proof.frames}
+    for verdict in proof.verdicts:
+        judged = {result.exposure for result in verdict.results}
+        if verdict.of_exposures and not judged <= known:
+            faults.append(f"{verdict.subject} was verified with other frames")
+    if proof.verification is not None and proof.subject in verdicts:
+        verdict = verdicts[proof.subject]
+        if verdict.of_exposures and {result.exposure for result in verdict.results} != known:
+            faults.append(f"{proof.subject} was not verified with all of its frames")
+    return faults

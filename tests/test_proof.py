@@ -1,0 +1,318 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Nothing is certified that was not verified.
+
+Each test is named after what it protects. What the Butler itself has to do
+for it is shown in observatory/test_repository.py.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+import pytest
+from lsst.ts.calibrationscripts.codec import read_record, to_json
+from lsst.ts.calibrationscripts.outcomes import Certification, Outcome
+from lsst.ts.calibrationscripts.plan import JobRequest
+from lsst.ts.calibrationscripts.ports import ObservatoryError
+from lsst.ts.calibrationscripts.proof import FrameRecord, NotProvenError, ProductRecord, Proof, prove
+from lsst.ts.calibrationscripts.record import JobRecord
+from lsst.ts.calibrationscripts.verification import judge
+from named import BIAS, stage
+from test_resume import outcomes, raise_at, run
+from world import FIRST_FRAME, World
+
+FRAMES = (2026112300002, 2026112300003)
+REQUEST = JobRequest("cpBias.yaml", ("LATISS/calib",), (), "LATISS", (0,), FRAMES)
+MADE = JobRecord(stage("generate BIAS"), "a1", REQUEST)
+VERIFIED = JobRecord(
+    stage("verify BIAS"),
+    "b2",
+    dataclasses.replace(REQUEST, pipeline="verifyBias.yaml", inputs=("u/ocps/a1", "LATISS/calib")),
+)
+CLEAN: dict[Any, Any] = {exposure: {"SUCCESS": True} for exposure in FRAMES}
+FAILING = {"SUCCESS": False, "FAILURES": [f"RXX_S00 C0{i} NOISE" for i in range(8)]}
+PROOF = Proof(
+    BIAS,
+    Certification("bias", "u/ocps/a1", "LATISS/calib/daily", "2026-11-23", "2026-11-24T12:00:00"),
+    datasets=(ProductRecord("5f2b", 0, None),),
+    frames=tuple(
+        FrameRecord(exposure, "BIAS", "empty~empty", FIRST_FRAME + i, FIRST_FRAME + i)
+        for i, exposure in enumerate(FRAMES)
+    ),
+    generation=MADE,
+    verification=VERIFIED,
+    verdicts=(judge(CLEAN, BIAS, n_detectors=1),),
+)
+
+
+def asked(job: JobRecord, **changes: Any) -> JobRecord:
+    return dataclasses.replace(job, request=dataclasses.replace(job.request, **changes))
+
+
+def test_what_agrees_is_proven() -> None:
+    assert prove(PROOF, detectors=(0,), needed=(BIAS,)) is PROOF
+    assert PROOF.verified and PROOF.reference == "u/ocps/a1"
+
+
+@pytest.mark.parametrize(
+    "changes, fault",
+    [
+        ({"verdicts": ()}, "BIAS was not verified"),
+        (
+            {"verdicts": (judge(dict.fromkeys(FRAMES, FAILING), BIAS, n_detectors=1),)},
+            "BIAS did not pass verification",
+        ),
+        ({"verdicts": (judge({FRAMES[0]: {"SUCCESS": True}}, BIAS, n_detectors=1),)}, "with all of its"),
+        ({"verdicts": (judge(CLEAN | {1: {"SUCCESS": True}}, BIAS, n_detectors=1),)}, "with other frames"),
+        ({"datasets": ()}, r"has bias of detectors \[\], not of \[0\]"),
+        ({"datasets": (*PROOF.datasets, ProductRecord("6e", 0, None))}, r"of detectors \[0, 0\]"),
+        ({"datasets": (ProductRecord("5f2b", 0, "SDSSr~empty"),)}, "is for filter SDSSr~empty"),
+        ({"frames": ()}, "no frame is known"),
+        ({"generation": asked(MADE, exposures=(1, 2))}, "made it with other frames"),
+        ({"generation": asked(MADE, detectors=(1,))}, "made other detectors"),
+        ({"verification": asked(VERIFIED, exposures=FRAMES[:1])}, "verified it with other frames"),
+        (
+            {"verification": asked(VERIFIED, inputs=("LATISS/calib",))},
+            "compared the frames with LATISS/calib, not with what job a1 made",
+        ),
+    ],
+)
+def test_what_does_not_agree_is_refused_with_the_reason(changes: dict[str, Any], fault: str) -> None:
+    with pytest.raises(NotProvenError, match=fault):
+        prove(dataclasses.replace(PROOF, **changes), detectors=(0,), needed=(BIAS,))
+
+
+def test_all_that_is_missing_is_said_at_once() -> None:
+    nothing = dataclasses.replace(PROOF, datasets=(), verdicts=())
+    with pytest.raises(NotProvenError, match=r"BIAS is not certified: .*; BIAS was not verified"):
+        prove(nothing, detectors=(0,), needed=(BIAS,))
+
+
+# A validity range that does not hold the frames
+
+
+def test_a_range_that_does_not_hold_the_frames_is_warned_of_with_one_that_does() -> None:
+    assert PROOF.validity_warning == ""
+    # Given the procedure's day-to-next-day dates, and a Chilean night
+    night = tuple(
+        dataclasses.replace(frame, begin=FIRST_FRAME + 12 * 3600, end=FIRST_FRAME + 12 * 3600 + 30)
+        for frame in PROOF.frames
+    )
+    dates = dataclasses.replace(PROOF.certification, end_date="2026-11-24")
+    warning = dataclasses.replace(PROOF, frames=night, certification=dates).validity_warning
+    assert "2026-11-24T02:00:00 to 2026-11-24T02:00:30" in warning
+    # Then the observing day holds them
+    assert "The range 2026-11-23T12:00:00 to 2026-11-24T12:00:00 holds them" in warning
+
+
+def test_the_warning_is_logged_when_it_is_certified() -> None:
+    world = World()
+    dates = "certify_calib_begin_date: 2022-11-04, certify_calib_end_date: 2022-11-05"
+    report = run(world, f"{{script_mode: BIAS, n_bias: 3, generate_calibrations: true, {dates}}}")
+    assert outcomes(report)["certify BIAS"] is Outcome.CERTIFIED
+    assert any(
+        "does not hold the frames it was made from" in text for kind, text in world.log if kind == "warning"
+    )
+
+
+# Resumed runs
+
+EXTERNAL = "{script_mode: BIAS, n_bias: 3, generate_calibrations: %s}"
+
+
+def test_a_verification_against_another_reference_is_not_used_again() -> None:
+    # Given a run that passed against the reference calibrations
+    world = World()
+    assert run(world, EXTERNAL % "false").complete
+    # When it is resumed with calibrations to be made, against which it fails
+    world.failing_types = frozenset({"BIAS"})
+    report = run(world, EXTERNAL % "true", resume=True)
+    # Then it is verified against them
+    assert outcomes(report)["verify BIAS"] is Outcome.HELD
+    assert outcomes(report)["certify BIAS"] is Outcome.SKIPPED and not world.certified
+    assert world.requests["verifyBias-2"].inputs[0] == "u/ocps/cpBias"
+    assert "verify BIAS: job verifyBias was asked for something else; submitted again" in report.repeats
+
+
+def test_a_job_with_other_options_is_not_used_again_and_the_configuration_is_true() -> None:
+    world = World()
+    text = "{script_mode: BIAS, n_bias: 3, generate_calibrations: true%s}"
+    assert run(world, text % "").complete
+    report = run(world, text % ", config_options_bias: '-c isr:doLinearize=False'", resume=True)
+    assert world.requests["cpBias-2"].options == ("-c", "isr:doLinearize=False")
+    assert report.config["config_options_bias"] == "-c isr:doLinearize=False"
+    # What it is verified against is new, so that it is verified again
+    assert world.requests["verifyBias-2"].inputs[0] == "u/ocps/cpBias-2"
+    assert world.proofs[-1].generation.job_id == "cpBias-2"
+
+
+def test_more_processes_make_no_other_job() -> None:
+    world = World()
+    text = "{script_mode: BIAS, n_bias: 3, generate_calibrations: true, n_processes: %d}"
+    assert run(world, text % 4).complete
+    assert run(world, text % 2, resume=True).complete
+    assert set(world.requests) == {"cpBias", "verifyBias"}
+
+
+def test_a_product_that_is_gone_is_made_again() -> None:
+    world = World()
+    assert run(world, EXTERNAL % "true").complete
+    world.complete.discard("cpBias")
+    report = run(world, EXTERNAL % "true", resume=True)
+    assert "cpBias-2" in world.requests
+    assert any("job cpBias has lost its bias for detector 0" in text for text in report.repeats)
+
+
+# Frames that are not what the plan says
+
+FLATS = "{script_mode: FLAT, n_flat: 4, exp_times_flat: 5, filter: SDSSr_65mm, grating: empty_1}"
+
+
+def changed_record(world: World, exposure: int, **changes: Any) -> None:
+    label, record = world.exposures[exposure]
+    world.exposures[exposure] = (label, dataclasses.replace(record, **changes))
+
+
+def test_a_wheel_that_moved_between_two_sessions_makes_no_flat() -> None:
+    # Given a run whose camera failed between two flats
+    world = World(on_event=raise_at("taking FLAT 3/5, 5 s", ObservatoryError("camera")))
+    run(world, FLATS)
+    world.on_event = None
+    # When the earlier ones turn out to be of another filter
+    for exposure in list(world.exposures):
+        changed_record(world, exposure, physical_filter="SDSSg_65mm~empty_1")
+    report = run(world, FLATS, resume=True)
+    # Then no job sees them
+    assert outcomes(report)["expose FLAT"] is Outcome.FAILED
+    assert "was taken through SDSSg_65mm~empty_1, says the Butler, not through SDSSr_65mm~empty_1" in (
+        report.stages[0].reason
+    )
+    assert not world.requests
+
+
+@pytest.mark.parametrize(
+    "change, fault",
+    [
+        ({"image_type": "DARK"}, "is a DARK in the Butler, not a BIAS"),
+        ({"exp_time": 30.0}, "has 30 s in the Butler, not 0 s"),
+    ],
+)
+def test_a_frame_whose_header_says_otherwise_is_in_no_job(change: dict[str, Any], fault: str) -> None:
+    world = World()
+    world.on_event = lambda event: (
+        event == "BIAS 3/4, 0 s"
+        and changed_record(  # type: ignore[assignment]
+            world, 2026112300003, **change
+        )
+    )
+    report = run(world, EXTERNAL % "true")
+    assert f"exposure 2026112300003 {fault}" in report.stages[0].reason
+    assert not world.requests and not world.certified
+
+
+def test_frames_that_are_swapped_in_a_journal_are_in_no_job() -> None:
+    world = World(on_event=raise_at("taking DARK 4/4, 5 s", ObservatoryError("camera")))
+    text = "{script_mode: BIAS_DARK, n_bias: 3, n_dark: 3, exp_times_dark: 5, generate_calibrations: true}"
+    run(world, text)
+    world.on_event = None
+    # Given a journal in which a bias and a dark have each other's id
+    frames = list(read_record(world.journal).frames)
+    i, j = (
+        next(k for k, frame in enumerate(frames) if (frame.series.name, frame.number) == wanted)
+        for wanted in (("BIAS", 3), ("DARK", 3))
+    )
+    frames[i], frames[j] = (
+        dataclasses.replace(frames[i], exposure=frames[j].exposure),
+        dataclasses.replace(frames[j], exposure=frames[i].exposure),
+    )
+    world.journal = json.dumps(to_json(dataclasses.replace(read_record(world.journal), frames=tuple(frames))))
+    done = set(world.certified)
+    report = run(world, text, resume=True)
+    assert outcomes(report)["expose BIAS"] is Outcome.FAILED
+    assert outcomes(report)["expose DARK"] is Outcome.FAILED
+    assert set(world.certified) == done
+
+
+# What is built on frames
+
+
+@pytest.mark.parametrize("product", ["PTC", "DEFECTS"])
+def test_what_is_built_on_frames_that_were_held_is_not_certified(product: str) -> None:
+    text = "{do_ptc: true, do_defects: true, n_flat: 4, exp_times_flat: [1, 1, 2, 2]}"
+    report = run(World(failing_types=frozenset({"FLAT"})), text)
+    assert outcomes(report)["verify FLAT"] is Outcome.HELD
+    assert outcomes(report)[f"generate {product}"] is Outcome.PASSED
+    assert outcomes(report)[f"certify {product}"] is Outcome.SKIPPED
+    assert outcomes(run(World(), text))[f"certify {product}"] is Outcome.CERTIFIED
+
+
+# Jobs
+
+
+@pytest.mark.parametrize("job", ["cpBias", "verifyBias"])
+def test_a_job_that_ends_well_and_makes_nothing_has_failed_at_once(job: str) -> None:
+    world = World(fruitless={job})
+    report = run(world, EXTERNAL % "true")
+    failed = next(result for result in report.stages if result.outcome is Outcome.FAILED)
+    assert f"job {job} ended with exit code 0, but u/ocps/{job}/run has no" in failed.reason
+    assert not world.certified
+    # A retry submits it anew
+    assert run(world, EXTERNAL % "true", resume=True).complete
+    assert f"{job}-2" in world.requests
+
+
+def test_a_gain_is_wanted_of_every_pair() -> None:
+    wanted = []
+    world = World()
+    missing = world.repository.missing
+
+    async def note(each: Any, run_collection: str) -> tuple[str, ...]:
+        wanted.append(each)
+        return await missing(each, run_collection)
+
+    world.repository.missing = note  # type: ignore[method-assign]
+    run(world, "{script_mode: FLAT, n_flat: 4, exp_times_flat: [1, 1, 2, 2], do_verify: false}")
+    ids = [2026112300002, 2026112300003, 2026112300004, 2026112300005]
+    (gain,) = (each for each in wanted if each.dataset_type == "cpPtcExtract")
+    assert gain.exposures == (tuple(ids[:2]), tuple(ids[2:]))
+
+
+# What the record says
+
+
+def test_a_certification_carries_its_evidence() -> None:
+    world = World()
+    report = run(world, EXTERNAL % "true")
+    (proof,) = report.proofs
+    assert proof.certification == report.certifications[0]
+    assert [frame.exposure for frame in proof.frames] == [2026112300002, 2026112300003, 2026112300004]
+    assert {frame.image_type for frame in proof.frames} == {"BIAS"}
+    assert proof.verification is not None and proof.verdicts[0].passed
+    assert to_json(report)["proofs"][0]["subject"] == "BIAS"
+
+
+def test_do_verify_false_is_the_observers_choice_and_said_so() -> None:
+    report = run(World(), "{script_mode: BIAS, n_bias: 3, generate_calibrations: true, do_verify: false}")
+    assert outcomes(report)["certify BIAS"] is Outcome.CERTIFIED
+    assert report.stages[-1].reason == "not verified: do_verify is False"
+    assert not report.proofs[0].verified and report.proofs[0].reference is None
+
+
+def test_certified_together_nothing_is_if_one_is_not_proven() -> None:
+    world = World()
+    products = world.repository.products
+
+    async def of_another_detector(dataset_type: str, run_collection: str) -> tuple[ProductRecord, ...]:
+        found = await products(dataset_type, run_collection)
+        wrong = tuple(dataclasses.replace(each, detector=5) for each in found)
+        return wrong if dataset_type == "dark" else found
+
+    world.repository.products = of_another_detector  # type: ignore[method-assign]
+    text = "{script_mode: BIAS_DARK, n_bias: 3, n_dark: 3, exp_times_dark: 5, generate_calibrations: true%s}"
+    report = run(world, text % ", certify: together")
+    assert {outcomes(report)[f"certify {each}"] for each in ("BIAS", "DARK")} == {Outcome.FAILED}
+    assert not world.certified
+    assert all("has dark of detectors [5], not of [0]" in result.reason for result in report.stages[-2:])
