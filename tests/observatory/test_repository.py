@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What stands in a certification's way is found; what is certified, read back.
 
-On a real Butler repository, which these tests share.
+On real Butler repositories, which these tests share: one whose registry is a
+file of SQLite's, and one on PostgreSQL.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ import shutil
 import sqlite3
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,20 +37,57 @@ from lsst.ts.calibrationscripts.simulation.repository import (
     create_repository,
     read_focal_plane,
 )
+from postgres import ADMINISTRATOR, PATIENCE, Database, Server, wait_until
 
 DAY = datetime.date(2022, 9, 29)
 EXPOSURES = (2022092900001, 2022092900002)
 DATA_ID = {"instrument": "LATISS", "detector": 0}
 OF_RUN = {"instrument": "LATISS"}
+CALIBRATIONS = "dataset_calibs_%"
+"""Tables of what is certified."""
+
+REGISTRY_CERTIFY = "lsst.daf.butler._registry_shim.RegistryShim.certify"
+
+Lock = Callable[[], AbstractContextManager[None]]
+
 RED, BLUE = "SDSSr_65mm~empty_1", "SDSSg_65mm~empty_1"
 
 
+# PostgreSQL is the first for every test: pytest brings together those tests
+# that have a parameter in the same place.
+DATABASES = ["postgresql", "sqlite"]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "database" in metafunc.fixturenames:
+        databases = DATABASES[:1] if "postgresql" in metafunc.fixturenames else DATABASES
+        metafunc.parametrize("database", databases, indirect=True, scope="module")
+
+
 @pytest.fixture(scope="module")
-def repo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def database(request: pytest.FixtureRequest) -> Iterator[Database | None]:
+    """Make the database of the registry; none for SQLite, which has a file."""
+    if request.param == "sqlite":
+        yield None
+        return
+    server: Server = request.getfixturevalue("postgresql_server")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("PGUSER", ADMINISTRATOR)
+        yield server.create_database()
+
+
+@pytest.fixture
+def postgresql(database: Database) -> Database:
+    """Return the database of a test that is for PostgreSQL alone."""
+    return database
+
+
+@pytest.fixture(scope="module")
+def repo(tmp_path_factory: pytest.TempPathFactory, database: Database | None) -> Path:
     """Make a repository with two raws, which no test changes but by adding."""
     folder = tmp_path_factory.mktemp("repository")
     repo = folder / "repo"
-    create_repository(repo, LATISS, scale=16)
+    create_repository(repo, LATISS, scale=16, registry=database and database.url)
     ccd = read_focal_plane(repo, LATISS).ccds[0]
     for i, exposure in enumerate(EXPOSURES):
         ingest_raw(repo, make_raw(folder, ccd, exposure, 10 * i), LATISS)
@@ -92,6 +132,23 @@ def job(butler: Butler) -> str:
     # As with a job's own chain, what it read comes after what it made.
     butler.collections.redefine_chain(name, [run, "LATISS/calib/reference"])
     return name
+
+
+@pytest.fixture(autouse=True)
+def visits_end() -> Iterator[Callable[[], None]]:
+    """Return how to wait for the threads of visits that were given up.
+
+    None is left after a test.
+    """
+    before = set(threading.enumerate())
+
+    def wait() -> None:
+        for thread in set(threading.enumerate()) - before:
+            thread.join(PATIENCE)
+            assert not thread.is_alive()
+
+    yield wait
+    wait()
 
 
 @pytest.fixture
@@ -229,8 +286,11 @@ async def test_a_repository_that_cannot_be_read_is_one_problem(tmp_path: Path, k
 
 
 @pytest.fixture
-def read_only(monkeypatch: pytest.MonkeyPatch) -> None:
+def read_only(database: Database | None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Give this process no more than the right to read databases."""
+    if database is not None:
+        monkeypatch.setenv("PGUSER", database.create_reader())
+        return
     connect = sqlite3.connect
 
     def connect_to_read(target: str, **kwargs: Any) -> sqlite3.Connection:
@@ -245,8 +305,8 @@ async def test_a_repository_that_cannot_be_written_is_found_before_the_first_exp
 ) -> None:
     (problem,) = await repository.check({"LATISS/calib"}, [certification(daily)])
     assert problem.startswith(f"{repo}: could not write into the registry: ")
-    assert "attempt to write a readonly database" in problem
-    assert problem.endswith("have the permissions of the repository mended")
+    assert "attempt to write a readonly database" in problem or "permission denied for table" in problem
+    assert problem.endswith("have the permissions of the repository fixed")
     # It is none where nothing is to be certified.
     assert await repository.check({"LATISS/calib"}, []) == ()
 
@@ -429,7 +489,7 @@ async def test_a_certification_that_cannot_be_read_back_is_an_error(
     repository: ButlerRepository, job: str, daily: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given a Butler whose certification has no effect.
-    monkeypatch.setattr("lsst.daf.butler._registry_shim.RegistryShim.certify", lambda *args: None)
+    monkeypatch.setattr(REGISTRY_CERTIFY, lambda *args: None)
     with pytest.raises(ObservatoryError, match=r"could not read back bias from .* cannot be found"):
         await repository.certify(certification(daily, source=job))
 
@@ -483,7 +543,7 @@ async def test_a_conflict_that_arises_in_mid_run_is_told_with_the_way_out(
         await repository.certify(wanted)
     for words in (
         f"{repo}: could not certify bias into {daily}",
-        "Somebody has certified for these dates meanwhile",
+        "Calibrations were certified for these dates meanwhile",
         f"butler certify-calibrations {repo} {job} {daily} bias "
         "--begin-date 2022-01-01 --end-date 2023-01-01",
     ):
@@ -509,8 +569,21 @@ async def test_a_collection_that_was_removed_is_not_made_anew(
         assert collection not in butler.collections.query("*")
 
 
-async def test_a_lock_is_waited_for(repository: ButlerRepository, repo: Path, job: str, daily: str) -> None:
-    with lock(repo):
+@pytest.fixture
+def lock(repo: Path, database: Database | None) -> Lock:
+    """Return how another connection keeps everybody else from writing."""
+    return partial(locked_by_sqlite, repo) if database is None else database.locked
+
+
+@contextlib.contextmanager
+def locked_by_sqlite(repo: Path) -> Iterator[None]:
+    with contextlib.closing(sqlite3.connect(repo / "gen3.sqlite3", isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+
+
+async def test_a_lock_is_waited_for(repository: ButlerRepository, job: str, daily: str, lock: Lock) -> None:
+    with lock():
         certifying = asyncio.create_task(repository.certify(certification(daily, source=job)))
         await asyncio.wait({certifying}, timeout=0.5)
         assert not certifying.done()
@@ -519,12 +592,18 @@ async def test_a_lock_is_waited_for(repository: ButlerRepository, repo: Path, jo
 
 
 async def test_what_was_given_up_is_not_certified_later(
-    repository: ButlerRepository, repo: Path, job: str, daily: str, monkeypatch: pytest.MonkeyPatch
+    repository: ButlerRepository,
+    repo: Path,
+    job: str,
+    daily: str,
+    lock: Lock,
+    visits_end: Callable[[], None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     wanted = certification(daily, source=job)
     # Given a collection, so that the lock is what the certification waits for.
     await repository.certify(dataclasses.replace(wanted, begin_date="1990-01-01", end_date="1991-01-01"))
-    with lock(repo), monkeypatch.context() as patch:
+    with lock(), monkeypatch.context() as patch:
         patch.setattr(ButlerRepository, "TIMEOUT", 1.0)
         with pytest.raises(
             ObservatoryError, match=r"within 1 s\. See whether another program keeps it locked"
@@ -533,10 +612,7 @@ async def test_what_was_given_up_is_not_certified_later(
         (problem,) = await repository.check((), [wanted])
         assert problem.startswith(f"{repo}: could not write into the registry within 1 s")
     # When the lock is free at last, for what was waiting behind it.
-    for thread in threading.enumerate():
-        if thread.name == "Butler":
-            await asyncio.to_thread(thread.join, 60)
-            assert not thread.is_alive()
+    visits_end()
     assert not await repository.is_certified(wanted)
 
 
@@ -544,22 +620,23 @@ async def test_what_was_given_up_is_not_certified_later(
 async def test_a_certification_that_cannot_be_written_says_what_to_do(
     repository: ButlerRepository, job: str, daily: str, trouble: str, request: pytest.FixtureRequest
 ) -> None:
-    if trouble == "full":
-        monkeypatch = request.getfixturevalue("monkeypatch")
-        monkeypatch.setattr("lsst.daf.butler._registry_shim.RegistryShim.certify", write_into_full_database)
-        remedy = "The disk of the repository is full: make room there. To certify later: butler certify"
-    else:
-        request.getfixturevalue("read_only")
-        remedy = "have the permissions of the repository mended. To certify later: butler certify"
+    request.getfixturevalue("full" if trouble == "full" else "read_only")
+    remedy = {
+        "full": "The disk of the repository is full: make room there. To certify later: butler certify",
+        "read-only": "have the permissions of the repository fixed. To certify later: butler certify",
+    }[trouble]
     with pytest.raises(ObservatoryError, match=f"could not certify bias into .*{remedy}"):
         await repository.certify(certification(daily, source=job))
 
 
-@contextlib.contextmanager
-def lock(repo: Path) -> Iterator[None]:
-    """Have another connection keep everybody else from writing."""
-    with contextlib.closing(sqlite3.connect(repo / "gen3.sqlite3", isolation_level=None)) as connection:
-        connection.execute("BEGIN IMMEDIATE")
+@pytest.fixture
+def full(database: Database | None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Have no room left for calibrations."""
+    if database is None:
+        monkeypatch.setattr(REGISTRY_CERTIFY, write_into_full_database)
+        yield
+        return
+    with database.full(*database.tables(CALIBRATIONS)):
         yield
 
 

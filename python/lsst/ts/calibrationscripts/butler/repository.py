@@ -300,14 +300,9 @@ class ButlerRepository:
             for certification, refs in wanted.items():
                 if not refs:
                     raise LookupError(f"no {certification.dataset_type} in {certification.source}")
-            for collection in collections:
+            for collection in sorted(collections):
                 butler.collections.register(collection, CollectionType.CALIBRATION)
-            with butler.transaction():
-                # This may have waited for another's lock longer than anyone
-                # waited for it.
-                if given_up.is_set():
-                    raise TimeoutError("given up")
-                make_certifications(butler, wanted)
+            make_certifications(butler, wanted, given_up)
 
         def read_back(butler: Butler) -> None:
             for certification in certifications:

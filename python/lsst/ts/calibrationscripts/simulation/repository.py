@@ -136,6 +136,7 @@ def create_repository(
     seed: int = DEFAULT_SEED,
     generation: str = DEFAULT_GENERATION,
     reference_collection: str | None = None,
+    registry: str | None = None,
 ) -> None:
     """Make a Butler repository with a camera and reference calibrations.
 
@@ -154,6 +155,9 @@ def create_repository(
         CALIBRATION collection of the references, by default that of the
         camera. They are made from the models' truth, without noise, and are
         valid at all times.
+    registry : `str`, optional
+        URL of an empty database for the registry, by default a SQLite file
+        in the folder.
 
     Raises
     ------
@@ -165,7 +169,10 @@ def create_repository(
     collection = reference_collection or instrument.calib_collection
     root.mkdir(parents=True, exist_ok=True)
     with as_file(files(__package__).joinpath("butler.yaml")) as additions:
-        config = Butler.makeRepo(str(root), config=Config(str(additions)))
+        additional = Config(str(additions))
+    if registry is not None:
+        additional["registry", "db"] = registry
+    config = Butler.makeRepo(str(root), config=additional)
     with Butler.from_config(config, writeable=True) as butler:
         register_instrument(butler.registry, instrument)
         butler.registry.registerDatasetType(_dataset_type(butler, "raw", "CcdExposure", ("exposure",), False))
