@@ -63,8 +63,8 @@ class Server:
     def connect(self, database: str = "postgres") -> Any:
         """Return a connection of the administrator's.
 
-        It waits for locks, however long, and leaves it to others to notice
-        a deadlock; whatever the environment has set.
+        It waits a minute for a lock, and leaves it to others to notice a
+        deadlock; whatever the environment has set.
         """
         import psycopg2
 
@@ -72,7 +72,7 @@ class Server:
             host=str(self.folder),
             dbname=database,
             user=ADMINISTRATOR,
-            options="-c deadlock_timeout=1h -c lock_timeout=0",
+            options="-c deadlock_timeout=1h -c lock_timeout=60s",
         )
 
     def has(self, extension: str) -> bool:
@@ -148,9 +148,7 @@ class Database:
             "$$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = 'disk_full'; END $$"
         )
         for table in tables:
-            self.execute(
-                f"CREATE TRIGGER full_disk BEFORE INSERT ON {table} EXECUTE FUNCTION find_no_room()"
-            )
+            self.execute(f"CREATE TRIGGER full_disk BEFORE INSERT ON {table} EXECUTE FUNCTION find_no_room()")
         try:
             yield
         finally:

@@ -25,7 +25,9 @@ from typing import Any
 
 import pytest
 from astropy.time import Time
-from lsst.daf.butler import Butler, CollectionType, DatasetType
+from lsst.daf.butler import Butler, CollectionType, DatasetRef, DatasetType, Timespan
+from lsst.daf.butler._registry_shim import RegistryShim
+from lsst.ts.calibrationscripts.butler._visiting import visit
 from lsst.ts.calibrationscripts.butler.repository import ButlerRepository
 from lsst.ts.calibrationscripts.instruments import LATISS
 from lsst.ts.calibrationscripts.outcomes import Certification, Gain
@@ -46,25 +48,14 @@ OF_RUN = {"instrument": "LATISS"}
 CALIBRATIONS = "dataset_calibs_%"
 """Tables of what is certified."""
 
-REGISTRY_CERTIFY = "lsst.daf.butler._registry_shim.RegistryShim.certify"
+REGISTRY_CERTIFY = f"{RegistryShim.__module__}.RegistryShim.certify"
 
 Lock = Callable[[], AbstractContextManager[None]]
 
 RED, BLUE = "SDSSr_65mm~empty_1", "SDSSg_65mm~empty_1"
 
 
-# PostgreSQL is the first for every test: pytest brings together those tests
-# that have a parameter in the same place.
-DATABASES = ["postgresql", "sqlite"]
-
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "database" in metafunc.fixturenames:
-        databases = DATABASES[:1] if "postgresql" in metafunc.fixturenames else DATABASES
-        metafunc.parametrize("database", databases, indirect=True, scope="module")
-
-
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def database(request: pytest.FixtureRequest) -> Iterator[Database | None]:
     """Make the database of the registry; none for SQLite, which has a file."""
     if request.param == "sqlite":
@@ -76,10 +67,9 @@ def database(request: pytest.FixtureRequest) -> Iterator[Database | None]:
         yield server.create_database()
 
 
-@pytest.fixture
-def postgresql(database: Database) -> Database:
-    """Return the database of a test that is for PostgreSQL alone."""
-    return database
+# For what does not depend on the database: each visit opens a Butler.
+on_sqlite = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+on_postgresql = pytest.mark.parametrize("database", ["postgresql"], indirect=True)
 
 
 @pytest.fixture(scope="module")
@@ -198,6 +188,7 @@ async def test_missing_input_collections_are_named(repository: ButlerRepository,
     )
 
 
+@on_sqlite
 @pytest.mark.parametrize("kind", [CollectionType.RUN, CollectionType.TAGGED, CollectionType.CHAINED])
 async def test_a_collection_of_another_type_cannot_be_certified_into(
     repository: ButlerRepository, butler: Butler, daily: str, kind: CollectionType
@@ -246,12 +237,14 @@ async def test_a_bias_that_is_valid_for_ever_is_in_the_way(repository: ButlerRep
     assert "bias, valid (-∞, ∞)" in problem
 
 
+@on_sqlite
 async def test_all_conflicts_of_a_collection_are_one_problem(repository: ButlerRepository) -> None:
     wanted = [certification("LATISS/calib", name) for name in ("bias", "dark", "flat")]
     (problem,) = await repository.check((), wanted)
     assert all(f"{name}, valid" in problem for name in ("bias", "dark", "flat"))
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("physical_filter", "is_free"),
     [(RED, False), ("SDSSr_65mm~empty", False), (BLUE, True), (None, False)],
@@ -265,6 +258,7 @@ async def test_flats_of_another_filter_are_not_in_the_way(
     assert (problems == ()) == is_free
 
 
+@on_sqlite
 async def test_calibrations_of_other_detectors_are_not_in_the_way(repo: Path) -> None:
     other = ButlerRepository(str(repo), LATISS, (1,))
     assert await other.check((), [certification("LATISS/calib")]) == ()
@@ -324,6 +318,7 @@ async def test_a_check_leaves_the_repository_as_it_is(
     assert collections() == before
 
 
+@on_sqlite
 async def test_a_disk_that_is_nearly_full_is_found_before_the_first_exposure(
     repository: ButlerRepository, repo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -333,6 +328,7 @@ async def test_a_disk_that_is_nearly_full_is_found_before_the_first_exposure(
     assert problem.startswith(f"{repo}: only 5 MB are left on its disk")
 
 
+@on_sqlite
 async def test_a_repository_that_does_not_answer_is_given_up(
     repository: ButlerRepository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -364,6 +360,7 @@ async def test_exposures_are_known_by_their_records(repository: ButlerRepository
     assert await repository.exposure_records([]) == {}
 
 
+@on_sqlite
 async def test_a_product_is_there_once_it_is_for_each_detector(
     repository: ButlerRepository, repo: Path, butler: Butler, job: str
 ) -> None:
@@ -377,6 +374,7 @@ async def test_a_product_is_there_once_it_is_for_each_detector(
     assert not await ButlerRepository(str(repo), LATISS, (0, 1)).product_in("bias", f"{job}/run")
 
 
+@on_sqlite
 async def test_exposures_with_a_dataset_are_those_of_the_collection(
     repository: ButlerRepository, butler: Butler
 ) -> None:
@@ -396,6 +394,7 @@ async def test_exposures_with_a_dataset_are_those_of_the_collection(
         await repository.exposures_with("cpBiasProc", "u/ocps/none")
 
 
+@on_sqlite
 async def test_statistics_are_read_as_they_were_written(repository: ButlerRepository, butler: Butler) -> None:
     run = "u/ocps/verifyBiasStats/run"
     statistics = {EXPOSURES[0]: {"FAILURES": ["RXX_S00 C00 NOISE"]}, "SUCCESS": False}
@@ -414,6 +413,7 @@ async def test_statistics_are_read_as_they_were_written(repository: ButlerReposi
         await repository.statistics("no_such_type", run)
 
 
+@on_sqlite
 async def test_gains_are_those_of_each_pairs_first_exposure(
     repository: ButlerRepository, butler: Butler
 ) -> None:
@@ -453,6 +453,7 @@ async def test_what_is_certified_is_found_by_date(
     assert butler.get("bias", DATA_ID | {"exposure": EXPOSURES[0]}, collections=daily) is not None
 
 
+@on_sqlite
 async def test_a_run_may_be_certified_without_a_chain(
     repository: ButlerRepository, butler: Butler, job: str, daily: str
 ) -> None:
@@ -461,6 +462,7 @@ async def test_a_run_may_be_certified_without_a_chain(
     assert len(butler.query_datasets("bias", collections=daily, find_first=False)) == 1
 
 
+@on_sqlite
 @pytest.mark.parametrize("begin", ["1950-01-01", "1969-12-31T23:59:59", "1970-01-01"])
 async def test_a_range_from_before_the_butlers_time_has_no_beginning(
     repository: ButlerRepository, job: str, daily: str, begin: str, caplog: pytest.LogCaptureFixture
@@ -473,6 +475,7 @@ async def test_a_range_from_before_the_butlers_time_has_no_beginning(
     assert [record.message for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
+@on_sqlite
 async def test_a_job_without_the_product_cannot_be_certified(
     repository: ButlerRepository, job: str, daily: str
 ) -> None:
@@ -485,6 +488,7 @@ async def test_a_job_without_the_product_cannot_be_certified(
     assert await repository.check((), [certification(daily), certification(daily, "dark")]) == ()
 
 
+@on_sqlite
 async def test_a_certification_that_cannot_be_read_back_is_an_error(
     repository: ButlerRepository, job: str, daily: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -494,6 +498,7 @@ async def test_a_certification_that_cannot_be_read_back_is_an_error(
         await repository.certify(certification(daily, source=job))
 
 
+@on_sqlite
 async def test_what_a_run_has_certified_is_not_in_its_own_way(
     repository: ButlerRepository, butler: Butler, job: str, daily: str
 ) -> None:
@@ -550,6 +555,7 @@ async def test_a_conflict_that_arises_in_mid_run_is_told_with_the_way_out(
         assert words in str(error.value)
 
 
+@on_sqlite
 async def test_a_collection_that_was_removed_is_not_made_anew(
     repository: ButlerRepository, butler: Butler, job: str, daily: str
 ) -> None:
@@ -604,7 +610,7 @@ async def test_what_was_given_up_is_not_certified_later(
     # Given a collection, so that the lock is what the certification waits for.
     await repository.certify(dataclasses.replace(wanted, begin_date="1990-01-01", end_date="1991-01-01"))
     with lock(), monkeypatch.context() as patch:
-        patch.setattr(ButlerRepository, "TIMEOUT", 1.0)
+        patch.setattr("lsst.ts.calibrationscripts.butler.repository.visit", visit_impatiently)
         with pytest.raises(
             ObservatoryError, match=r"within 1 s\. See whether another program keeps it locked"
         ):
@@ -614,6 +620,10 @@ async def test_what_was_given_up_is_not_certified_later(
     # When the lock is free at last, for what was waiting behind it.
     visits_end()
     assert not await repository.is_certified(wanted)
+
+
+async def visit_impatiently(*args: Any, timeout: float, writeable: bool = False, **kwargs: Any) -> Any:
+    return await visit(*args, timeout=1.0 if writeable else timeout, writeable=writeable, **kwargs)
 
 
 @pytest.mark.parametrize("trouble", ["full", "read-only"])
@@ -644,3 +654,191 @@ def write_into_full_database(*args: Any) -> None:
     with contextlib.closing(sqlite3.connect(":memory:")) as connection:
         connection.execute("PRAGMA max_page_count = 1")
         connection.execute("CREATE TABLE calibrations (dataset)")
+
+
+# What PostgreSQL alone can show: transactions that lock rows of each other
+
+
+@on_postgresql
+async def test_what_was_stopped_in_mid_transaction_is_not_certified_later(
+    repository: ButlerRepository,
+    database: Database,
+    job: str,
+    daily: str,
+    visits_end: Callable[[], None],
+) -> None:
+    # Given a bias that has its place already, and a flat that waits for a
+    # lock of another.
+    bias, flat = (certification(daily, name, source=job) for name in ("bias", "flat"))
+    with database.locked(*tables_with(database, "physical_filter")):
+        certifying = asyncio.create_task(repository.certify(bias, flat))
+        await asyncio.to_thread(wait_until, lambda: database.n_waiting() == 1, "the flat waits")
+        # When it is stopped.
+        certifying.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await certifying
+    # Then neither is certified once the lock is free.
+    visits_end()
+    assert [await repository.is_certified(each) for each in (bias, flat)] == [False, False]
+    assert await repository.check((), [bias, flat]) == ()
+
+
+@on_postgresql
+@pytest.mark.parametrize("second_year", ["2022", "2024"])
+async def test_certifications_in_opposite_orders_do_not_wait_for_each_other_for_ever(
+    repo: Path, repository: ButlerRepository, job: str, daily: str, second_year: str, at_once: list[str]
+) -> None:
+    # Given two sessions that certify into the same collection at once, each
+    # in an order of its own.
+    kinds = ["bias", "flat"]
+    first = [certification(daily, kind, source=job) for kind in kinds]
+    begin, end = f"{second_year}-01-01", f"{int(second_year) + 1}-01-01"
+    reference = "LATISS/calib/reference"
+    second = [certification(daily, kind, begin, end, reference) for kind in reversed(kinds)]
+    other = ButlerRepository(str(repo), LATISS, (0,))
+    # When both are in their transactions.
+    ended = await asyncio.gather(repository.certify(*first), other.certify(*second), return_exceptions=True)
+    # Then both take the same order.
+    assert at_once == ["bias", "bias"]
+    errors = [error for error in ended if error is not None]
+    made = [all([await repository.is_certified(each) for each in wanted]) for wanted in (first, second)]
+    # And both are made, or, for the same dates, one of them.
+    assert made == [error is None for error in ended]
+    if second_year == "2022":
+        [error] = errors
+        assert isinstance(error, ObservatoryError)
+        assert "Calibrations were certified for these dates meanwhile" in str(error)
+    else:
+        assert errors == []
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Have two transactions begin at once; return what they certify first."""
+    certify = RegistryShim.certify
+    both = threading.Barrier(2)
+    begun: dict[int, str] = {}
+    firsts: list[str] = []
+
+    def meet(self: RegistryShim, collection: str, refs: list[DatasetRef], timespan: Timespan) -> None:
+        if begun.setdefault(threading.get_ident(), kind := refs[0].datasetType.name) == kind:
+            firsts.append(kind)
+            both.wait(PATIENCE)
+        certify(self, collection, refs, timespan)
+
+    monkeypatch.setattr(REGISTRY_CERTIFY, meet)
+    return firsts
+
+
+@on_postgresql
+@pytest.mark.parametrize(("collision", "n_times"), [("deadlock", 1), ("deadlock", 2), ("serialization", 1)])
+async def test_a_transaction_that_was_undone_for_another_is_tried_once_more(
+    repository: ButlerRepository,
+    database: Database,
+    job: str,
+    daily: str,
+    collision: str,
+    n_times: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Given another program that is in the way of ours after the bias, before
+    # the flat.
+    bias, flat = (certification(daily, name, source=job) for name in ("bias", "flat"))
+    collide = {"deadlock": deadlock, "serialization": overtake}[collision]
+    if collision == "serialization":
+        monkeypatch.setenv("PGOPTIONS", "-c default_transaction_isolation=serializable")
+    collisions: list[str] = []
+    certify = RegistryShim.certify
+
+    def certify_with_another(
+        self: RegistryShim, collection: str, refs: list[DatasetRef], timespan: Timespan
+    ) -> None:
+        if refs[0].datasetType.name == "flat" and len(collisions) < n_times:
+            collisions.append(collection)
+            collide(database, collection)
+        certify(self, collection, refs, timespan)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(REGISTRY_CERTIFY, certify_with_another)
+        if n_times == 1:
+            # Then one that comes once is not noticed.
+            await repository.certify(bias, flat)
+        else:
+            # And one that comes again is an error with a remedy.
+            with pytest.raises(ObservatoryError) as caught:
+                await repository.certify(bias, flat)
+            assert "Other programs write into the repository at the same time: try again" in str(caught.value)
+            assert "To certify later: butler certify-calibrations" in str(caught.value)
+    assert len(collisions) == n_times
+    is_made = n_times == 1
+    assert [await repository.is_certified(each) for each in (bias, flat)] == [is_made, is_made]
+
+
+def deadlock(database: Database, collection: str) -> None:
+    """Have another wait for what this transaction has, with what it needs."""
+    [flats] = tables_with(database, "physical_filter")
+    [biases] = set(database.tables(CALIBRATIONS)) - {flats}
+    holds = threading.Event()
+
+    def hold_and_want() -> None:
+        with contextlib.closing(database.connect()) as connection, connection.cursor() as cursor:
+            cursor.execute(f"LOCK TABLE {flats} IN EXCLUSIVE MODE")
+            holds.set()
+            # Until this transaction is undone.
+            cursor.execute(f"LOCK TABLE {biases} IN EXCLUSIVE MODE")
+
+    thread = threading.Thread(target=hold_and_want, daemon=True)
+    thread.start()
+    assert holds.wait(PATIENCE)
+    wait_until(lambda: database.n_waiting() == 1, "the other waits")
+
+
+def overtake(database: Database, collection: str) -> None:
+    """Have another write, since this transaction began, what it will write."""
+    [row] = database.execute(
+        "SELECT collection_id, dataset_type.id FROM collection, dataset_type "
+        "WHERE collection.name = %s AND dataset_type.name = 'flat'",
+        (collection,),
+    )
+    database.execute(
+        "INSERT INTO collection_summary_dataset_type (collection_id, dataset_type_id) VALUES (%s, %s)", row
+    )
+
+
+def tables_with(database: Database, column: str) -> list[str]:
+    """Return the tables of certified datasets that have a dimension."""
+    return [
+        f'"{name}"'
+        for (name,) in database.execute(
+            "SELECT table_name FROM information_schema.columns WHERE table_name LIKE %s AND column_name = %s",
+            (CALIBRATIONS, column),
+        )
+    ]
+
+
+@on_postgresql
+@pytest.mark.parametrize(
+    ("options", "is_locked", "remedy"),
+    [
+        ("default_transaction_read_only=on", False, "have the permissions of the repository fixed"),
+        ("lock_timeout=100ms", True, "Another program keeps the repository locked: see who writes there"),
+    ],
+)
+async def test_what_the_server_refuses_is_explained(
+    repository: ButlerRepository,
+    database: Database,
+    job: str,
+    daily: str,
+    options: str,
+    is_locked: bool,
+    remedy: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PGOPTIONS", f"-c {options}")
+    with database.locked() if is_locked else contextlib.nullcontext():
+        (problem,) = await repository.check((), [certification(daily)])
+        assert problem.endswith(remedy)
+        with pytest.raises(ObservatoryError, match=f"{remedy}. To certify later: butler certify"):
+            await repository.certify(certification(daily, source=job))
+    monkeypatch.delenv("PGOPTIONS")
+    assert not await repository.is_certified(certification(daily, source=job))
