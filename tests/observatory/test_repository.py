@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What stands in a certification's way is found; what is certified, read back.
 
-On a real Butler repository, which these tests share.
+On real Butler repositories, which these tests share: one whose registry is a
+file of SQLite's, and one on PostgreSQL.
 """
 
 from __future__ import annotations
@@ -16,13 +17,17 @@ import shutil
 import sqlite3
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from astropy.time import Time
-from lsst.daf.butler import Butler, CollectionType, DatasetType
+from lsst.daf.butler import Butler, CollectionType, DatasetRef, DatasetType, Timespan
+from lsst.daf.butler._registry_shim import RegistryShim
+from lsst.ts.calibrationscripts.butler._visiting import visit
 from lsst.ts.calibrationscripts.butler.repository import ButlerRepository
 from lsst.ts.calibrationscripts.instruments import LATISS
 from lsst.ts.calibrationscripts.outcomes import Certification, Gain
@@ -38,6 +43,7 @@ from lsst.ts.calibrationscripts.simulation.repository import (
     create_repository,
     read_focal_plane,
 )
+from postgres import ADMINISTRATOR, PATIENCE, Database, Server, wait_until
 
 DAY = datetime.date(2022, 9, 29)
 EXPOSURES = (2022092900001, 2022092900002)
@@ -46,15 +52,39 @@ FIRST = datetime.datetime(2022, 9, 29, 14, tzinfo=datetime.UTC).timestamp()
 
 DATA_ID = {"instrument": "LATISS", "detector": 0}
 OF_RUN = {"instrument": "LATISS"}
+CALIBRATIONS = "dataset_calibs_%"
+"""Tables of what is certified."""
+
+REGISTRY_CERTIFY = f"{RegistryShim.__module__}.RegistryShim.certify"
+
+Lock = Callable[[], AbstractContextManager[None]]
+
 RED, BLUE = "SDSSr_65mm~empty_1", "SDSSg_65mm~empty_1"
 
 
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest) -> Iterator[Database | None]:
+    """Make the database of the registry; none for SQLite, which has a file."""
+    if request.param == "sqlite":
+        yield None
+        return
+    server: Server = request.getfixturevalue("postgresql_server")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("PGUSER", ADMINISTRATOR)
+        yield server.create_database()
+
+
+# For what does not depend on the database: each visit opens a Butler.
+on_sqlite = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+on_postgresql = pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+
+
 @pytest.fixture(scope="module")
-def repo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def repo(tmp_path_factory: pytest.TempPathFactory, database: Database | None) -> Path:
     """Make a repository with two raws, which no test changes but by adding."""
     folder = tmp_path_factory.mktemp("repository")
     repo = folder / "repo"
-    create_repository(repo, LATISS, scale=16)
+    create_repository(repo, LATISS, scale=16, registry=database and database.url)
     ccd = read_focal_plane(repo, LATISS).ccds[0]
     for i, exposure in enumerate(EXPOSURES):
         ingest_raw(repo, make_raw(folder, ccd, exposure, 10 * i), LATISS)
@@ -106,6 +136,26 @@ JOB = JobRecord(
     "5e1ec7ed",
     JobRequest("cpBias.yaml", ("LATISS/calib",), (), "LATISS", (0,), EXPOSURES),
 )
+
+
+@pytest.fixture(autouse=True)
+def visits_end() -> Iterator[Callable[[], None]]:
+    """Return how to wait for the threads of visits that were given up.
+
+    None is left after a test.
+    """
+    before = set(threading.enumerate())
+
+    def wait() -> None:
+        for thread in set(threading.enumerate()) - before:
+            # The event loop keeps those of its own for other work.
+            if thread.name.startswith("asyncio_"):
+                continue
+            thread.join(PATIENCE)
+            assert not thread.is_alive()
+
+    yield wait
+    wait()
 
 
 @pytest.fixture
@@ -165,6 +215,7 @@ async def test_missing_input_collections_are_named(repository: ButlerRepository,
     )
 
 
+@on_sqlite
 @pytest.mark.parametrize("kind", [CollectionType.RUN, CollectionType.TAGGED, CollectionType.CHAINED])
 async def test_a_collection_of_another_type_cannot_be_certified_into(
     repository: ButlerRepository, butler: Butler, daily: str, kind: CollectionType
@@ -213,12 +264,14 @@ async def test_a_bias_that_is_valid_for_ever_is_in_the_way(repository: ButlerRep
     assert "bias, valid (-∞, ∞)" in problem
 
 
+@on_sqlite
 async def test_all_conflicts_of_a_collection_are_one_problem(repository: ButlerRepository) -> None:
     wanted = [certification("LATISS/calib", name) for name in ("bias", "dark", "flat")]
     (problem,) = await repository.check((), wanted)
     assert all(f"{name}, valid" in problem for name in ("bias", "dark", "flat"))
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("physical_filter", "is_free"),
     [(RED, False), ("SDSSr_65mm~empty", False), (BLUE, True), (None, False)],
@@ -232,6 +285,7 @@ async def test_flats_of_another_filter_are_not_in_the_way(
     assert (problems == ()) == is_free
 
 
+@on_sqlite
 async def test_calibrations_of_other_detectors_are_not_in_the_way(repo: Path) -> None:
     other = ButlerRepository(str(repo), LATISS, (1,))
     assert await other.check((), [certification("LATISS/calib")]) == ()
@@ -253,8 +307,11 @@ async def test_a_repository_that_cannot_be_read_is_one_problem(tmp_path: Path, k
 
 
 @pytest.fixture
-def read_only(monkeypatch: pytest.MonkeyPatch) -> None:
+def read_only(database: Database | None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Give this process no more than the right to read databases."""
+    if database is not None:
+        monkeypatch.setenv("PGUSER", database.create_reader())
+        return
     connect = sqlite3.connect
 
     def connect_to_read(target: str, **kwargs: Any) -> sqlite3.Connection:
@@ -269,7 +326,7 @@ async def test_a_repository_that_cannot_be_written_is_found_before_the_first_exp
 ) -> None:
     (problem,) = await repository.check({"LATISS/calib"}, [certification(daily)])
     assert problem.startswith(f"{repo}: could not write into the registry: ")
-    assert "attempt to write a readonly database" in problem
+    assert "attempt to write a readonly database" in problem or "permission denied for table" in problem
     assert problem.endswith("have the permissions of the repository fixed")
     # It is none where nothing is to be certified.
     assert await repository.check({"LATISS/calib"}, []) == ()
@@ -288,6 +345,7 @@ async def test_a_check_leaves_the_repository_as_it_is(
     assert collections() == before
 
 
+@on_sqlite
 async def test_a_disk_that_is_nearly_full_is_found_before_the_first_exposure(
     repository: ButlerRepository, repo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -297,6 +355,7 @@ async def test_a_disk_that_is_nearly_full_is_found_before_the_first_exposure(
     assert problem.startswith(f"{repo}: only 5 MB are left on its disk")
 
 
+@on_sqlite
 async def test_a_repository_that_does_not_answer_is_given_up(
     repository: ButlerRepository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -331,6 +390,7 @@ async def test_exposures_are_known_by_their_records(repository: ButlerRepository
     assert await repository.exposure_records([]) == {}
 
 
+@on_sqlite
 async def test_what_a_job_has_not_made_is_named_by_detector_and_exposure(
     repository: ButlerRepository, repo: Path, butler: Butler, job: str
 ) -> None:
@@ -360,6 +420,7 @@ async def test_a_pair_of_flats_has_its_result_on_either_exposure(
     assert await repository.missing(lacking, "u/ocps/pair/run") == (f"exposure {first} of detector 0",)
 
 
+@on_sqlite
 async def test_exposures_with_a_dataset_are_those_of_the_collection(
     repository: ButlerRepository, butler: Butler
 ) -> None:
@@ -379,6 +440,7 @@ async def test_exposures_with_a_dataset_are_those_of_the_collection(
         await repository.exposures_with("cpBiasProc", "u/ocps/none")
 
 
+@on_sqlite
 async def test_statistics_are_read_as_they_were_written(repository: ButlerRepository, butler: Butler) -> None:
     run = "u/ocps/verifyBiasStats/run"
     statistics = {EXPOSURES[0]: {"FAILURES": ["RXX_S00 C00 NOISE"]}, "SUCCESS": False}
@@ -397,6 +459,7 @@ async def test_statistics_are_read_as_they_were_written(repository: ButlerReposi
         await repository.statistics("no_such_type", run)
 
 
+@on_sqlite
 async def test_gains_are_those_of_each_pairs_first_exposure(
     repository: ButlerRepository, butler: Butler
 ) -> None:
@@ -436,6 +499,7 @@ async def test_what_is_certified_is_found_by_date(
     assert butler.get("bias", DATA_ID | {"exposure": EXPOSURES[0]}, collections=daily) is not None
 
 
+@on_sqlite
 async def test_a_run_may_be_certified_without_a_chain(
     repository: ButlerRepository, butler: Butler, job: str, daily: str
 ) -> None:
@@ -444,6 +508,7 @@ async def test_a_run_may_be_certified_without_a_chain(
     assert len(butler.query_datasets("bias", collections=daily, find_first=False)) == 1
 
 
+@on_sqlite
 @pytest.mark.parametrize("begin", ["1950-01-01", "1969-12-31T23:59:59", "1970-01-01"])
 async def test_a_range_from_before_the_butlers_time_has_no_beginning(
     repository: ButlerRepository, job: str, daily: str, begin: str, caplog: pytest.LogCaptureFixture
@@ -456,6 +521,7 @@ async def test_a_range_from_before_the_butlers_time_has_no_beginning(
     assert [record.message for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
+@on_sqlite
 async def test_a_job_without_the_product_cannot_be_certified(
     repository: ButlerRepository, job: str, daily: str
 ) -> None:
@@ -468,15 +534,17 @@ async def test_a_job_without_the_product_cannot_be_certified(
     assert await repository.check((), [certification(daily), certification(daily, "dark")]) == ()
 
 
+@on_sqlite
 async def test_a_certification_that_cannot_be_read_back_is_an_error(
     repository: ButlerRepository, job: str, daily: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given a Butler whose certification has no effect.
-    monkeypatch.setattr("lsst.daf.butler._registry_shim.RegistryShim.certify", lambda *args: None)
+    monkeypatch.setattr(REGISTRY_CERTIFY, lambda *args: None)
     with pytest.raises(ObservatoryError, match=r"could not read back bias from .* cannot be found"):
         await certify(repository, certification(daily, source=job))
 
 
+@on_sqlite
 async def test_what_a_run_has_certified_is_not_in_its_own_way(
     repository: ButlerRepository, butler: Butler, job: str, daily: str
 ) -> None:
@@ -533,6 +601,7 @@ async def test_a_conflict_that_arises_in_mid_run_is_told_with_the_way_out(
         assert words in str(error.value)
 
 
+@on_sqlite
 async def test_a_collection_that_was_removed_is_not_made_anew(
     repository: ButlerRepository, butler: Butler, job: str, daily: str
 ) -> None:
@@ -552,8 +621,21 @@ async def test_a_collection_that_was_removed_is_not_made_anew(
         assert collection not in butler.collections.query("*")
 
 
-async def test_a_lock_is_waited_for(repository: ButlerRepository, repo: Path, job: str, daily: str) -> None:
-    with lock(repo):
+@pytest.fixture
+def lock(repo: Path, database: Database | None) -> Lock:
+    """Return how another connection keeps everybody else from writing."""
+    return partial(locked_by_sqlite, repo) if database is None else database.locked
+
+
+@contextlib.contextmanager
+def locked_by_sqlite(repo: Path) -> Iterator[None]:
+    with contextlib.closing(sqlite3.connect(repo / "gen3.sqlite3", isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+
+
+async def test_a_lock_is_waited_for(repository: ButlerRepository, job: str, daily: str, lock: Lock) -> None:
+    with lock():
         certifying = asyncio.create_task(certify(repository, certification(daily, source=job)))
         await asyncio.wait({certifying}, timeout=0.5)
         assert not certifying.done()
@@ -562,13 +644,19 @@ async def test_a_lock_is_waited_for(repository: ButlerRepository, repo: Path, jo
 
 
 async def test_what_was_given_up_is_not_certified_later(
-    repository: ButlerRepository, repo: Path, job: str, daily: str, monkeypatch: pytest.MonkeyPatch
+    repository: ButlerRepository,
+    repo: Path,
+    job: str,
+    daily: str,
+    lock: Lock,
+    visits_end: Callable[[], None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     wanted = certification(daily, source=job)
     # Given a collection, so that the lock is what the certification waits for.
     await certify(repository, dataclasses.replace(wanted, begin_date="1990-01-01", end_date="1991-01-01"))
-    with lock(repo), monkeypatch.context() as patch:
-        patch.setattr(ButlerRepository, "TIMEOUT", 1.0)
+    with lock(), monkeypatch.context() as patch:
+        patch.setattr("lsst.ts.calibrationscripts.butler.repository.visit", visit_impatiently)
         with pytest.raises(
             ObservatoryError, match=r"within 1 s\. See whether another program keeps it locked"
         ):
@@ -576,33 +664,35 @@ async def test_what_was_given_up_is_not_certified_later(
         (problem,) = await repository.check((), [wanted])
         assert problem.startswith(f"{repo}: could not write into the registry within 1 s")
     # When the lock is free at last, for what was waiting behind it.
-    for thread in threading.enumerate():
-        if thread.name == "Butler":
-            await asyncio.to_thread(thread.join, 60)
-            assert not thread.is_alive()
+    visits_end()
     assert not await repository.is_certified(wanted)
+
+
+async def visit_impatiently(*args: Any, timeout: float, writeable: bool = False, **kwargs: Any) -> Any:
+    return await visit(*args, timeout=1.0 if writeable else timeout, writeable=writeable, **kwargs)
 
 
 @pytest.mark.parametrize("trouble", ["full", "read-only"])
 async def test_a_certification_that_cannot_be_written_says_what_to_do(
     repository: ButlerRepository, job: str, daily: str, trouble: str, request: pytest.FixtureRequest
 ) -> None:
-    if trouble == "full":
-        monkeypatch = request.getfixturevalue("monkeypatch")
-        monkeypatch.setattr("lsst.daf.butler._registry_shim.RegistryShim.certify", write_into_full_database)
-        remedy = "The disk of the repository is full: make room there. To certify later: butler certify"
-    else:
-        request.getfixturevalue("read_only")
-        remedy = "have the permissions of the repository fixed. To certify later: butler certify"
+    request.getfixturevalue("full" if trouble == "full" else "read_only")
+    remedy = {
+        "full": "The disk of the repository is full: make room there. To certify later: butler certify",
+        "read-only": "have the permissions of the repository fixed. To certify later: butler certify",
+    }[trouble]
     with pytest.raises(ObservatoryError, match=f"could not certify bias into .*{remedy}"):
         await certify(repository, certification(daily, source=job))
 
 
-@contextlib.contextmanager
-def lock(repo: Path) -> Iterator[None]:
-    """Have another connection keep everybody else from writing."""
-    with contextlib.closing(sqlite3.connect(repo / "gen3.sqlite3", isolation_level=None)) as connection:
-        connection.execute("BEGIN IMMEDIATE")
+@pytest.fixture
+def full(database: Database | None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Have no room left for calibrations."""
+    if database is None:
+        monkeypatch.setattr(REGISTRY_CERTIFY, write_into_full_database)
+        yield
+        return
+    with database.full(*database.tables(CALIBRATIONS)):
         yield
 
 
@@ -610,3 +700,191 @@ def write_into_full_database(*args: Any) -> None:
     with contextlib.closing(sqlite3.connect(":memory:")) as connection:
         connection.execute("PRAGMA max_page_count = 1")
         connection.execute("CREATE TABLE calibrations (dataset)")
+
+
+# What PostgreSQL alone can show: transactions that lock rows of each other
+
+
+@on_postgresql
+async def test_what_was_stopped_in_mid_transaction_is_not_certified_later(
+    repository: ButlerRepository,
+    database: Database,
+    job: str,
+    daily: str,
+    visits_end: Callable[[], None],
+) -> None:
+    # Given a bias that has its place already, and a flat that waits for a
+    # lock of another.
+    bias, flat = (certification(daily, name, source=job) for name in ("bias", "flat"))
+    with database.locked(*tables_with(database, "physical_filter")):
+        certifying = asyncio.create_task(certify(repository, bias, flat))
+        await asyncio.to_thread(wait_until, lambda: database.n_waiting() == 1, "the flat waits")
+        # When it is stopped.
+        certifying.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await certifying
+    # Then neither is certified once the lock is free.
+    visits_end()
+    assert [await repository.is_certified(each) for each in (bias, flat)] == [False, False]
+    assert await repository.check((), [bias, flat]) == ()
+
+
+@on_postgresql
+@pytest.mark.parametrize("second_year", ["2022", "2024"])
+async def test_certifications_in_opposite_orders_do_not_wait_for_each_other_for_ever(
+    repo: Path, repository: ButlerRepository, job: str, daily: str, second_year: str, at_once: list[str]
+) -> None:
+    # Given two sessions that certify into the same collection at once, each
+    # in an order of its own.
+    kinds = ["bias", "flat"]
+    first = [certification(daily, kind, source=job) for kind in kinds]
+    begin, end = f"{second_year}-01-01", f"{int(second_year) + 1}-01-01"
+    reference = "LATISS/calib/reference"
+    second = [certification(daily, kind, begin, end, reference) for kind in reversed(kinds)]
+    other = ButlerRepository(str(repo), LATISS, (0,))
+    # When both are in their transactions.
+    ended = await asyncio.gather(certify(repository, *first), certify(other, *second), return_exceptions=True)
+    # Then both take the same order.
+    assert at_once == ["bias", "bias"]
+    errors = [error for error in ended if error is not None]
+    made = [all([await repository.is_certified(each) for each in wanted]) for wanted in (first, second)]
+    # And both are made, or, for the same dates, one of them.
+    assert made == [error is None for error in ended]
+    if second_year == "2022":
+        [error] = errors
+        assert isinstance(error, ObservatoryError)
+        assert "Calibrations were certified for these dates meanwhile" in str(error)
+    else:
+        assert errors == []
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Have two transactions begin at once; return what they certify first."""
+    certify = RegistryShim.certify
+    both = threading.Barrier(2)
+    begun: dict[int, str] = {}
+    firsts: list[str] = []
+
+    def meet(self: RegistryShim, collection: str, refs: list[DatasetRef], timespan: Timespan) -> None:
+        if begun.setdefault(threading.get_ident(), kind := refs[0].datasetType.name) == kind:
+            firsts.append(kind)
+            both.wait(PATIENCE)
+        certify(self, collection, refs, timespan)
+
+    monkeypatch.setattr(REGISTRY_CERTIFY, meet)
+    return firsts
+
+
+@on_postgresql
+@pytest.mark.parametrize(("collision", "n_times"), [("deadlock", 1), ("deadlock", 2), ("serialization", 1)])
+async def test_a_transaction_that_was_undone_for_another_is_tried_once_more(
+    repository: ButlerRepository,
+    database: Database,
+    job: str,
+    daily: str,
+    collision: str,
+    n_times: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Given another program that is in the way of ours after the bias, before
+    # the flat.
+    bias, flat = (certification(daily, name, source=job) for name in ("bias", "flat"))
+    collide = {"deadlock": deadlock, "serialization": overtake}[collision]
+    if collision == "serialization":
+        monkeypatch.setenv("PGOPTIONS", "-c default_transaction_isolation=serializable")
+    collisions: list[str] = []
+    certify = RegistryShim.certify
+
+    def certify_with_another(
+        self: RegistryShim, collection: str, refs: list[DatasetRef], timespan: Timespan
+    ) -> None:
+        if refs[0].datasetType.name == "flat" and len(collisions) < n_times:
+            collisions.append(collection)
+            collide(database, collection)
+        certify(self, collection, refs, timespan)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(REGISTRY_CERTIFY, certify_with_another)
+        if n_times == 1:
+            # Then one that comes once is not noticed.
+            await certify(repository, bias, flat)
+        else:
+            # And one that comes again is an error with a remedy.
+            with pytest.raises(ObservatoryError) as caught:
+                await certify(repository, bias, flat)
+            assert "Other programs write into the repository at the same time: try again" in str(caught.value)
+            assert "To certify later: butler certify-calibrations" in str(caught.value)
+    assert len(collisions) == n_times
+    is_made = n_times == 1
+    assert [await repository.is_certified(each) for each in (bias, flat)] == [is_made, is_made]
+
+
+def deadlock(database: Database, collection: str) -> None:
+    """Have another wait for what this transaction has, with what it needs."""
+    [flats] = tables_with(database, "physical_filter")
+    [biases] = set(database.tables(CALIBRATIONS)) - {flats}
+    holds = threading.Event()
+
+    def hold_and_want() -> None:
+        with contextlib.closing(database.connect()) as connection, connection.cursor() as cursor:
+            cursor.execute(f"LOCK TABLE {flats} IN EXCLUSIVE MODE")
+            holds.set()
+            # Until this transaction is undone.
+            cursor.execute(f"LOCK TABLE {biases} IN EXCLUSIVE MODE")
+
+    thread = threading.Thread(target=hold_and_want, daemon=True)
+    thread.start()
+    assert holds.wait(PATIENCE)
+    wait_until(lambda: database.n_waiting() == 1, "the other waits")
+
+
+def overtake(database: Database, collection: str) -> None:
+    """Have another write, since this transaction began, what it will write."""
+    [row] = database.execute(
+        "SELECT collection_id, dataset_type.id FROM collection, dataset_type "
+        "WHERE collection.name = %s AND dataset_type.name = 'flat'",
+        (collection,),
+    )
+    database.execute(
+        "INSERT INTO collection_summary_dataset_type (collection_id, dataset_type_id) VALUES (%s, %s)", row
+    )
+
+
+def tables_with(database: Database, column: str) -> list[str]:
+    """Return the tables of certified datasets that have a dimension."""
+    return [
+        f'"{name}"'
+        for (name,) in database.execute(
+            "SELECT table_name FROM information_schema.columns WHERE table_name LIKE %s AND column_name = %s",
+            (CALIBRATIONS, column),
+        )
+    ]
+
+
+@on_postgresql
+@pytest.mark.parametrize(
+    ("options", "is_locked", "remedy"),
+    [
+        ("default_transaction_read_only=on", False, "have the permissions of the repository fixed"),
+        ("lock_timeout=100ms", True, "Another program keeps the repository locked: see who writes there"),
+    ],
+)
+async def test_what_the_server_refuses_is_explained(
+    repository: ButlerRepository,
+    database: Database,
+    job: str,
+    daily: str,
+    options: str,
+    is_locked: bool,
+    remedy: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PGOPTIONS", f"-c {options}")
+    with database.locked() if is_locked else contextlib.nullcontext():
+        (problem,) = await repository.check((), [certification(daily)])
+        assert problem.endswith(remedy)
+        with pytest.raises(ObservatoryError, match=f"{remedy}. To certify later: butler certify"):
+            await certify(repository, certification(daily, source=job))
+    monkeypatch.delenv("PGOPTIONS")
+    assert not await repository.is_certified(certification(daily, source=job))

@@ -7,6 +7,7 @@ from __future__ import annotations
 __all__ = ["by_hand", "certify", "is_certified_exactly", "obstacles", "products", "proven_datasets"]
 
 import shlex
+import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from ..instruments import same_filter
 from ..outcomes import Certification
 from ..proof import Proof
 from ._collections import datasets, exists, run_of
+from ._visiting import CONTENTION, error_codes
 
 if TYPE_CHECKING:
     from lsst.daf.butler import Butler, DatasetRef, Timespan
@@ -94,18 +96,66 @@ def _conflict(butler: Butler, certification: Certification, detectors: Collectio
     return None
 
 
-def certify(butler: Butler, wanted: Mapping[Certification, Sequence[DatasetRef]]) -> None:
-    """Certify datasets.
+def certify(
+    butler: Butler, wanted: Mapping[Certification, Sequence[DatasetRef]], given_up: threading.Event
+) -> None:
+    """Certify datasets: all of them, or none.
 
     Parameters
     ----------
     butler : `lsst.daf.butler.Butler`
-        The repository, in a transaction.
+        The repository.
     wanted : `~collections.abc.Mapping`
         The datasets of each certification.
+    given_up : `threading.Event`
+        Set once the caller no longer waits.
+
+    Raises
+    ------
+    TimeoutError
+        If it was given up while it waited for another's lock.
     """
-    for certification, refs in wanted.items():
-        butler.registry.certify(certification.collection, refs, _timespan(certification))
+    try:
+        _certify_once(butler, wanted, given_up)
+    except Exception as error:
+        if not error_codes(error) & CONTENTION:
+            raise
+        # The database has undone this one so that another could end, which
+        # may be a conflict now.
+        _certify_once(butler, wanted, given_up)
+
+
+def _certify_once(
+    butler: Butler, wanted: Mapping[Certification, Sequence[DatasetRef]], given_up: threading.Event
+) -> None:
+    """Certify in one transaction, in the same order as every other program.
+
+    In two orders, each of two programs would wait for what the other has
+    locked.
+    """
+
+    def check() -> None:
+        # Each statement may have waited for another's lock longer than the
+        # caller waited for it.
+        if given_up.is_set():
+            raise TimeoutError("given up")
+
+    with butler.transaction():
+        check()
+        for certification in sorted(wanted, key=_locking_order):
+            refs = sorted(wanted[certification], key=lambda ref: ref.dataId)
+            butler.registry.certify(certification.collection, refs, _timespan(certification))
+        check()
+
+
+def _locking_order(certification: Certification) -> tuple[str, ...]:
+    return (
+        certification.dataset_type,
+        certification.collection,
+        certification.begin_date,
+        certification.end_date,
+        certification.physical_filter or "",
+    )
 
 
 def by_hand(repo: str, certification: Certification) -> str:

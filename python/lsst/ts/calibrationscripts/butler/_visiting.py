@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-__all__ = ["visit"]
+__all__ = ["CONTENTION", "error_codes", "visit"]
 
 import asyncio
 import errno
@@ -17,6 +17,10 @@ from ..threads import in_thread
 
 if TYPE_CHECKING:
     from lsst.daf.butler import Butler
+
+CONTENTION: frozenset[tuple[str, int | str]] = frozenset({("postgresql", "40P01"), ("postgresql", "40001")})
+"""Codes of a transaction that was undone in favour of another: a deadlock, and
+a serialization failure."""
 
 _REMEDIES: tuple[tuple[frozenset[tuple[str, int | str]], str], ...] = (
     (
@@ -45,6 +49,7 @@ _REMEDIES: tuple[tuple[frozenset[tuple[str, int | str]], str], ...] = (
         ),
         "Another program keeps the repository locked: see who writes there",
     ),
+    (CONTENTION, "Other programs write into the repository at the same time: try again when they have ended"),
 )
 """What to do about errors, by their codes."""
 
@@ -118,6 +123,26 @@ def _remedies(error: BaseException) -> Iterator[str]:
 
     if isinstance(error, ConflictingDefinitionError):
         yield "Calibrations were certified for these dates meanwhile: choose other dates or collection"
+    codes = error_codes(error)
+    for known, remedy in _REMEDIES:
+        if known & codes:
+            yield remedy
+
+
+def error_codes(error: BaseException) -> set[tuple[str, int | str]]:
+    """Return by which codes an error and its causes are known.
+
+    Parameters
+    ----------
+    error : `BaseException`
+        What was raised.
+
+    Returns
+    -------
+    codes : `set` [`tuple` [`str`, `int` or `str`]]
+        Each as the kind of code ("sqlite", "postgresql" or "system"), and
+        the code.
+    """
     codes: set[tuple[str, int | str]] = set()
     link: BaseException | None = error
     while link is not None:
@@ -126,6 +151,4 @@ def _remedies(error: BaseException) -> Iterator[str]:
         codes.add(("postgresql", getattr(link, "pgcode", None) or ""))
         codes.add(("system", getattr(link, "errno", None) or 0))
         link = link.__cause__
-    for known, remedy in _REMEDIES:
-        if known & codes:
-            yield remedy
+    return codes

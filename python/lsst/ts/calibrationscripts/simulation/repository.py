@@ -211,6 +211,7 @@ def create_repository(
     seed: int = DEFAULT_SEED,
     generation: str = DEFAULT_GENERATION,
     reference_collection: str | None = None,
+    registry: str | None = None,
 ) -> None:
     """Make a Butler repository with a camera and reference calibrations.
 
@@ -230,6 +231,9 @@ def create_repository(
         CALIBRATION collection of the references, by default that of the
         camera. They are made from the models' truth, without noise, and are
         valid at all times.
+    registry : `str`, optional
+        URL of an empty database for the registry, by default a SQLite file
+        in the folder.
 
     Raises
     ------
@@ -244,7 +248,10 @@ def create_repository(
     draft = _draft(root)
     draft.mkdir(parents=True)
     with as_file(files(__package__).joinpath("butler.yaml")) as additions:
-        config = Butler.makeRepo(str(draft), config=Config(str(additions)))
+        additional = Config(str(additions))
+    if registry is not None:
+        additional["registry", "db"] = registry
+    config = Butler.makeRepo(str(draft), config=additional)
     with Butler.from_config(config, writeable=True) as butler:
         register_instrument(butler.registry, instrument)
         butler.registry.registerDatasetType(_dataset_type(butler, "raw", "CcdExposure", ("exposure",), False))
