@@ -9,7 +9,6 @@ from __future__ import annotations
 
 __all__ = ["run_on_sal"]
 
-import datetime
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -19,12 +18,12 @@ import click
 from ..config import CalibrationConfig
 from ..files.journal import FileJournal
 from ..instruments import Instrument
-from ..observatory.queue import LogMessage, QueueHooks, run_script
+from ..observatory.queue import LogMessage, QueueHooks, next_group_id, run_script
 from ..observatory.script import BaseMakeCalibrations
 from ..observatory.scripts import script_class
 from ..outcomes import RunState
 from ..plan import make_plan
-from ..ports import Journal
+from ..ports import JournalFile
 from ..report import RunReport
 from ._display import ProgressWatcher
 from ._program import program_loop
@@ -34,7 +33,7 @@ async def run_on_sal(
     text: str,
     config: CalibrationConfig,
     instrument: Instrument,
-    make_journal: Callable[[Path, str], Journal] = FileJournal,
+    make_journal: Callable[[Path, str], JournalFile] = FileJournal,
 ) -> RunReport:
     """Run a configuration as the script queue would.
 
@@ -77,7 +76,7 @@ async def run_on_sal(
         result = await run_script(
             make_script,
             text,
-            group_id=datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds"),
+            group_id=next_group_id(),
             timeout=2 * plan.duration + config.job_timeout * len(plan.stages),
             hooks=QueueHooks(on_message=show),
         )

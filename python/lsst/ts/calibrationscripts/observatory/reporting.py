@@ -6,6 +6,7 @@ from __future__ import annotations
 
 __all__ = ["WrittenReport", "write_report"]
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -29,7 +30,9 @@ class WrittenReport(NamedTuple):
     """What differs from earlier runs. It decides nothing."""
 
 
-def write_report(report: RunReport, repo: str, folder: Path) -> WrittenReport:
+def write_report(
+    report: RunReport, repo: str, folder: Path, given_up: threading.Event | None = None
+) -> WrittenReport:
     """Write the JSON and the page of a run.
 
     They are written at once with what the run itself knows, and again once
@@ -44,6 +47,8 @@ def write_report(report: RunReport, repo: str, folder: Path) -> WrittenReport:
         URI or label of the Butler repository.
     folder : `pathlib.Path`
         Where to write; earlier runs there are its history.
+    given_up : `threading.Event`, optional
+        Set once nothing is to be written any more.
 
     Returns
     -------
@@ -54,8 +59,11 @@ def write_report(report: RunReport, repo: str, folder: Path) -> WrittenReport:
     OSError
         If the files cannot be written.
     """
-    _write(report, Evidence(notes=("Statistics and images have not been read yet.",)), folder)
-    return _write(report, gather(report, repo), folder)
+    first = _write(report, Evidence(notes=("Statistics and images have not been read yet.",)), folder)
+    evidence = gather(report, repo)
+    if given_up is not None and given_up.is_set():
+        return first
+    return _write(report, evidence, folder)
 
 
 def _write(report: RunReport, evidence: Evidence, folder: Path) -> WrittenReport:

@@ -10,6 +10,7 @@ __all__ = [
     "Ingest",
     "JobService",
     "Journal",
+    "JournalFile",
     "Operator",
     "Watcher",
     "World",
@@ -59,8 +60,8 @@ class Watcher(Protocol):
         """Note how a stage ended, also if it never started."""
 
 
-class Journal(Protocol):
-    """Where the record of a run is kept."""
+class JournalFile(Protocol):
+    """What the record of a run is written to."""
 
     @property
     def path(self) -> str:
@@ -82,6 +83,25 @@ class Journal(Protocol):
         ------
         ObservatoryError
             If that fails.
+        """
+
+
+class Journal(JournalFile, Protocol):
+    """Where the record of a run is kept.
+
+    What `write` is given may be written later, in the same order.
+    """
+
+    async def flush(self) -> None:
+        """Wait until all that was given is written.
+
+        Called before each frame, after the id of each job is known, after
+        each certification, and at the end of the run.
+
+        Raises
+        ------
+        ObservatoryError
+            If something could not be written.
         """
 
 

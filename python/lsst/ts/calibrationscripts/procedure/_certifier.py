@@ -89,6 +89,7 @@ class Certifier:
             self.tasks.discard(task)
         self.done.extend(certifications)
         self._recorder.certifications(tuple(self.done))
+        await self._recorder.flush()
 
     async def _certify(self, *certifications: Certification) -> None:
         try:

@@ -55,7 +55,7 @@ def log_path(uws: Path, job_id: str = "{job_id}") -> Path:
     -------
     path : `pathlib.Path`
     """
-    return uws / job_id / "outs" / "ocps.log"
+    return uws / "jobs" / job_id / "out" / "ocps.log"
 
 
 def processes_worth_using() -> int:
@@ -108,7 +108,7 @@ class OcpsJob:
     run_id : `str`
         Sequence number of the command that submitted it.
     folder : `pathlib.Path`
-        Folder of the job, with ``job.json`` and ``outs/ocps.log``.
+        Folder of the job, with ``job.json`` and ``out/ocps.log``.
     environment : `dict` [`str`, `str`]
         What the command requested.
     argv : `list` [`str`]
@@ -134,12 +134,16 @@ class OcpsJob:
     aborted: bool = False
     submission: str = ""
     done: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
+    gone: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
+    """Set once an abort has deleted it, and that is published."""
+
+    work: asyncio.Task[None] | None = None
     process: PipetaskJob | None = None
 
     @property
     def log(self) -> Path:
         """Log of the job."""
-        return self.folder / "outs" / "ocps.log"
+        return self.folder / "out" / "ocps.log"
 
     @property
     def scratch(self) -> Path:
@@ -151,7 +155,7 @@ class OcpsJob:
         duration = None
         if self.started and self.ended:
             duration = (self.ended - self.started).total_seconds()
-        results = [{"id": "outs", "uri": self.log.parent.as_uri()}] if self.phase == "completed" else []
+        results = [{"id": "out", "uri": self.log.parent.as_uri()}] if self.phase == "completed" else []
         return json.dumps(
             {
                 "jobId": self.job_id,
@@ -200,6 +204,11 @@ class OcpsCsc(SimulatedCsc):
 
     Notes
     -----
+    Behind the real OCPS is a service that runs the jobs and that it asks for
+    their state, by HTTP (lsst-ts/dm_OCPS, 7c72243b; lsst-dm/uws-api-server,
+    763f609d). So a job goes on if the command that submitted it fails, and an
+    abort deletes the job with all of its files, which then is not found.
+
     The real OCPS ends a job with ``butler retrieve-artifacts`` into the job's
     folder. Nothing reads these copies, so this one leaves them out.
     """
@@ -226,7 +235,10 @@ class OcpsCsc(SimulatedCsc):
     async def close_tasks(self) -> None:
         """End the jobs that still run."""
         await super().close_tasks()
-        await asyncio.gather(*(self._abort(job) for job in self.jobs.values() if not job.done.is_set()))
+        running = [job for job in self.jobs.values() if not job.done.is_set()]
+        await asyncio.gather(*map(self._abort, running))
+        for job in running:
+            job.gone.set()
 
     async def do_execute(self, data: Any) -> None:
         """Run a pipeline; complete when it has ended, also if it failed."""
@@ -235,22 +247,21 @@ class OcpsCsc(SimulatedCsc):
         job = await self.make_job(data)
         await asyncio.to_thread(self._open, job)
         self.jobs[job.job_id] = job
-        try:
-            await self.acknowledge(data, job)
-            await self.run(job)
-        finally:
-            job.done.set()
-        if not job.aborted:
-            await self.publish_result(job)
+        await self.acknowledge(data, job)
+        job.work = asyncio.create_task(self.run(job), name=job.job_id)
+        await self.poll(job)
+        await self.publish_result(job)
 
     async def do_abort_job(self, data: Any) -> None:
         """Kill a job; its result has the exit code 255."""
         self.assert_enabled("abort_job")
         job = self.jobs.get(data.job_id)
-        if job is None or job.done.is_set():
-            raise salobj.ExpectedError(f"No job {data.job_id!r} is running.")
+        if job is None or job.aborted:
+            raise salobj.ExpectedError(_not_found(data.job_id))
         await self._abort(job)
+        await asyncio.to_thread(shutil.rmtree, job.folder)
         await self.publish_result(job)
+        job.gone.set()
 
     async def wait_for_jobs(self, job_ids: Any) -> None:
         """Wait until jobs have ended, also if they failed."""
@@ -303,7 +314,7 @@ class OcpsCsc(SimulatedCsc):
             "OUTPUT_GLOB": data.output_dataset_types or "*",
             "DATA_QUERY": data.data_query,
         }
-        return OcpsJob(job_id, str(data.private_seqNum), self._uws / job_id, environment, argv, remark)
+        return OcpsJob(job_id, str(data.private_seqNum), self._uws / "jobs" / job_id, environment, argv, remark)
 
     @step
     async def acknowledge(self, data: Any, job: OcpsJob) -> None:
@@ -312,8 +323,29 @@ class OcpsCsc(SimulatedCsc):
             data, timeout=_ACK_TIMEOUT, result=json.dumps({"job_id": job.job_id})
         )
 
+    @step
+    async def poll(self, job: OcpsJob) -> None:
+        """Ask for the state of a job until it has ended.
+
+        Raises
+        ------
+        lsst.ts.salobj.ExpectedError
+            If it was aborted: then it is not found.
+        """
+        assert job.work is not None, "do_execute sets it"
+        await asyncio.shield(job.work)
+        if job.aborted:
+            await job.gone.wait()
+            raise salobj.ExpectedError(_not_found(job.job_id))
+
     async def run(self, job: OcpsJob) -> None:
-        """Run a job to its end and record how it ended."""
+        """Run a job to its end, whatever becomes of its command."""
+        try:
+            await self._run(job)
+        finally:
+            job.done.set()
+
+    async def _run(self, job: OcpsJob) -> None:
         job.phase = "executing"
         job.started = _now()
         await asyncio.to_thread(job.save)
@@ -370,9 +402,11 @@ class OcpsCsc(SimulatedCsc):
 
     async def _abort(self, job: OcpsJob) -> None:
         job.aborted = True
-        await self._kill(job)
-        async with asyncio.timeout(_KILL_TIMEOUT):
-            await job.done.wait()
+        if not job.done.is_set():
+            await self._kill(job)
+            async with asyncio.timeout(_KILL_TIMEOUT):
+                await job.done.wait()
+        job.exit_code = ABORTED
 
     @staticmethod
     def _open(job: OcpsJob) -> None:
@@ -391,6 +425,10 @@ class OcpsCsc(SimulatedCsc):
         shutil.rmtree(job.scratch, ignore_errors=True)
         job.note(trouble)
         job.save()
+
+
+def _not_found(job_id: str) -> str:
+    return f"404 Client Error: NOT FOUND for url: http://uws-api-server/api/v1/job/{job_id}"
 
 
 def _now() -> datetime.datetime:

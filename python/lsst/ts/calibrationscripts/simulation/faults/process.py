@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...files.journal import FileJournal
-from ...ports import Journal
+from ...ports import JournalFile
 from ...record import RunRecord
 from .base import Fault
 
@@ -41,9 +41,9 @@ class Killed(Fault):
 
 
 class _DeadlyJournal:
-    """A `Journal` that gives faults their turn before each write."""
+    """A `JournalFile` that gives faults their turn before each write."""
 
-    def __init__(self, journal: Journal, faults: Sequence[Killed]) -> None:
+    def __init__(self, journal: JournalFile, faults: Sequence[Killed]) -> None:
         self._journal = journal
         self._faults = faults
 
@@ -63,7 +63,7 @@ class _DeadlyJournal:
         self._journal.write(record)
 
 
-def journal_maker(faults: Sequence[Fault]) -> Callable[[Path, str], Journal]:
+def journal_maker(faults: Sequence[Fault]) -> Callable[[Path, str], JournalFile]:
     """Return what makes a script's journals, for ``make_journal``.
 
     Parameters
@@ -79,7 +79,7 @@ def journal_maker(faults: Sequence[Fault]) -> Callable[[Path, str], Journal]:
     """
     deadly = [fault for fault in faults if isinstance(fault, Killed)]
 
-    def make_journal(folder: Path, run_id: str) -> Journal:
+    def make_journal(folder: Path, run_id: str) -> JournalFile:
         return _DeadlyJournal(FileJournal(folder, run_id), deadly)
 
     return make_journal
