@@ -25,8 +25,8 @@ T = TypeVar("T")
 class ProgramLoop(asyncio.SelectorEventLoop):
     """An event loop in which the program alone handles signals.
 
-    Every SAL component installs handlers of signals that end it at once. Here components are parts of one program, which may have jobs to
-    abort first.
+    Every SAL component installs handlers of signals that end it at once. Here
+    components are parts of one program, which may have jobs to abort first.
     """
 
     script: BaseMakeCalibrations | None = None

@@ -101,9 +101,7 @@ class Connection:
         """
         # Closing a remote that has not started never ends (salobj 8.2).
         await asyncio.wait(self._starts, timeout=_STARTED_TIMEOUT)
-        closing = [
-            asyncio.create_task(remote.close()) for remote in self.remotes if remote.start_task.done()
-        ]
+        closing = [asyncio.create_task(remote.close()) for remote in self.remotes if remote.start_task.done()]
         if closing:
             closed, _ = await asyncio.wait(closing, timeout=_CLOSE_TIMEOUT)
             for task in closed:

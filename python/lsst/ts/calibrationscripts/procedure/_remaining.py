@@ -35,9 +35,7 @@ def remaining(plan: RunPlan, record: RunRecord) -> RunPlan:
         as a frame whose id was not recorded, counts as not done.
     """
     taken = {(frame.series, frame.number) for frame in record.frames if frame.exposure is not None}
-    left = tuple(
-        exposure for exposure in plan.exposures if (exposure.series, exposure.number) not in taken
-    )
+    left = tuple(exposure for exposure in plan.exposures if (exposure.series, exposure.number) not in taken)
 
     def rest(stage: Stage) -> Stage:
         if stage.kind is StageKind.EXPOSE:

@@ -314,7 +314,9 @@ class OcpsCsc(SimulatedCsc):
             "OUTPUT_GLOB": data.output_dataset_types or "*",
             "DATA_QUERY": data.data_query,
         }
-        return OcpsJob(job_id, str(data.private_seqNum), self._uws / "jobs" / job_id, environment, argv, remark)
+        return OcpsJob(
+            job_id, str(data.private_seqNum), self._uws / "jobs" / job_id, environment, argv, remark
+        )
 
     @step
     async def acknowledge(self, data: Any, job: OcpsJob) -> None:
