@@ -158,6 +158,7 @@ TRIALS: dict[str, Trial] = {
     "ocps-reorders": Trial(**JOBS),
     "ocps-result-first": Trial(**JOBS),
     "ocps-foreign-result": Trial(**JOBS),
+    "ocps-http-error": Trial(**JOBS),
     "ocps-leaves-enabled": Trial(**JOBS, cause="OCPS:1 went to FAULT (error 1: The job service is out"),
     "ocps-loses-job": Trial(**JOBS, cause="OCPS:1 went to FAULT (error 1: The job service has died"),
     "job-fails": Trial(**JOBS, cause="ended with exit code 1"),

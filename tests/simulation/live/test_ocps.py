@@ -19,6 +19,7 @@ from lsst.ts.calibrationscripts.instruments import LATISS as CAMERA
 from lsst.ts.calibrationscripts.observatory.sal import LATISS, salobj
 from lsst.ts.calibrationscripts.simulation.cscs import ocps as ocps_module
 from lsst.ts.calibrationscripts.simulation.cscs.ocps import cap_processes, log_path
+from lsst.ts.calibrationscripts.simulation.faults import parse_fault
 from lsst.ts.calibrationscripts.simulation.observatory import SimulatedObservatory
 
 TIMEOUT = 60.0
@@ -170,11 +171,8 @@ class TestJobs:
     async def test_a_job_goes_on_when_its_state_cannot_be_asked_for(
         self, observatory: SimulatedObservatory, client: Client, gates: Any
     ) -> None:
-        async def fail(proceed: Any, job: Any) -> None:
-            raise salobj.ExpectedError("503 Server Error: Service Unavailable (simulated)")
-
         # Given a service that answers a request for a job's state by an error.
-        observatory.ocps.intercept("poll", fail)
+        parse_fault("ocps-http-error").attach(observatory)
         try:
             gate = gates.make()
             job_id = await client.submit(gate.path)
