@@ -29,9 +29,9 @@ PAUSE = 2.5
 """How long this process does nothing (s)."""
 
 
-def pause() -> None:
+def pause(duration: float = PAUSE) -> None:
     """Stop the event loop, as SIGSTOP or a disk that hangs."""
-    time.sleep(PAUSE)
+    time.sleep(duration)
 
 
 async def test_a_pause_does_not_count_as_time() -> None:
@@ -49,7 +49,7 @@ async def test_busy_moments_are_not_pauses() -> None:
     pauses = Pauses()
     begin, awake = asyncio.get_running_loop().time(), pauses.awake()
     for _ in range(3):
-        time.sleep(0.5)
+        pause(0.5)
         await asyncio.sleep(0.3)
     passed = asyncio.get_running_loop().time() - begin
     assert pauses.awake() - awake == pytest.approx(passed, abs=0.01)

@@ -16,7 +16,7 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -238,7 +238,15 @@ async def test_remotes_that_do_not_close_do_not_hold_up_the_end(
         released.set()
 
 
-async def test_sighup_stops_in_order_like_sigterm(observatory: SimulatedObservatory) -> None:
+@pytest.fixture
+def sighup() -> Iterator[None]:
+    """Have SIGHUP handled, though nohup may have started the tests."""
+    previous = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, previous)
+
+
+async def test_sighup_stops_in_order_like_sigterm(sighup: None, observatory: SimulatedObservatory) -> None:
     run = Run(observatory, script_mode="BIAS", n_bias=2)
 
     async def hang_up(queued: QueuedScript) -> None:
@@ -248,6 +256,7 @@ async def test_sighup_stops_in_order_like_sigterm(observatory: SimulatedObservat
     assert result.states[-2:] == ("STOPPING", "STOPPED")
     assert run.report.state == "STOPPED"
     assert "Stopped by a termination signal." in texts(result, logging.INFO)
+    asyncio.get_running_loop().remove_signal_handler(signal.SIGHUP)
 
 
 async def test_a_report_that_is_given_up_writes_nothing_any_more(
@@ -270,8 +279,8 @@ async def test_a_report_that_is_given_up_writes_nothing_any_more(
     released.set()
     await asyncio.to_thread(read.wait, TIMEOUT)
     await asyncio.sleep(0.5)
-    (page,) = tmp_path.glob("*.html")
-    assert "read late" not in page.read_text()
+    page = tmp_path / f"{run.report.run_id}.html"
+    assert "read late" not in page.read_text(encoding="utf-8")
 
 
 def noting(calls: list[str], original: Any, *args: Any) -> Any:
