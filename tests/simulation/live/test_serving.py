@@ -78,7 +78,7 @@ def test_without_sal_nobody_could_reach_what_is_served(tmp_path: Path) -> None:
         COMMAND, capture_output=True, text=True, cwd=tmp_path, env=environment(""), timeout=TIMEOUT
     )
     assert done.returncode == 1
-    assert "nobody outside this process can reach the simulated CSCs" in done.stderr
+    assert "no other process can reach the simulated CSCs" in done.stderr
     assert "CALIBSCRIPTS_SAL=local" in done.stderr and "calibscripts simulate" in done.stderr
     assert "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []

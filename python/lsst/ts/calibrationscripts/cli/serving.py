@@ -14,7 +14,7 @@ from ..instruments import Instrument
 from ._common import ExitCode, fail, instrument_option, time_scale_option, workdir_option
 from ._installation import simulation_hint
 
-_NOBODY = "nobody outside this process can reach the simulated CSCs"
+_UNREACHABLE = "no other process can reach the simulated CSCs"
 
 
 @click.command()
@@ -38,12 +38,12 @@ def serve(workdir: Path, instrument: Instrument, time_scale: float) -> None:
         from ._serving import AlreadyServedError, serve_simulated
     except sal.SalNotInstalledError:
         fail(
-            f"lsst.ts.salobj is not installed here, and without it {_NOBODY}. 'calibscripts simulate' runs "
-            "a script and the CSCs in one process. To serve all the same, set CALIBSCRIPTS_SAL=local.",
+            f"lsst.ts.salobj is not installed here, and without it {_UNREACHABLE}. 'calibscripts simulate' "
+            "runs a script and the CSCs in one process. To serve them nevertheless, set CALIBSCRIPTS_SAL=local.",
             ExitCode.SCRIPT_FAILED,
         )
     if sal.provider() is sal.SalProvider.LOCAL:
-        click.echo(f"CALIBSCRIPTS_SAL is local: {_NOBODY}.", err=True)
+        click.echo(f"CALIBSCRIPTS_SAL is local: {_UNREACHABLE}.", err=True)
     from ..simulation.observatory import WorkFolderError
     from ._program import run_until_signal
 

@@ -25,7 +25,7 @@ class Pauses:
     """Measures the pauses of this process by the lag of its event loop.
 
     A process that was stopped (SIGSTOP), or whose disk or machine hung, finds
-    every heartbeat late and every time limit over, though nobody else has
+    every heartbeat late and every time limit over, though no component has
     failed. Its pauses are therefore left out where others are timed.
 
     The clock is looked at as long as this object exists: the event loop has

@@ -52,7 +52,7 @@ class ComponentWatch:
     summaryState would make the checks of observatory-control raise, and two
     that wait for the next message of a topic disturb each other.
 
-    While this process is paused it hears nobody: that time is not silence.
+    While this process is paused it hears nothing: that time is not silence.
 
     Parameters
     ----------

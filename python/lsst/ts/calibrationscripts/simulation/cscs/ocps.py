@@ -8,8 +8,6 @@ __all__ = ["OcpsCsc", "OcpsJob", "cap_processes", "log_path", "processes_worth_u
 
 import asyncio
 import contextlib
-import dataclasses
-import datetime
 import json
 import os
 import re
@@ -23,6 +21,7 @@ from ...instruments import Instrument
 from ...observatory.sal import salobj
 from ..runner import PipetaskJob, PipetaskRunner, RunnerDiedError
 from .base import SimulatedCsc, step
+from .uws import OcpsJob, log_path, now
 
 JOB_TIMEOUT = 3600.0
 """Time after which the OCPS kills a job (second)."""
@@ -39,23 +38,6 @@ _KILL_TIMEOUT = 30.0
 _CORES_PER_PROCESS = 4
 """Cores per process of a job. The start of a process costs 2.6 CPU-seconds,
 and a quantum of a simulated frame a tenth of that."""
-
-
-def log_path(uws: Path, job_id: str = "{job_id}") -> Path:
-    """Return where the log of a job is.
-
-    Parameters
-    ----------
-    uws : `pathlib.Path`
-        Folder of all jobs.
-    job_id : `str`, optional
-        The job; by default a placeholder.
-
-    Returns
-    -------
-    path : `pathlib.Path`
-    """
-    return uws / "jobs" / job_id / "out" / "ocps.log"
 
 
 def processes_worth_using() -> int:
@@ -95,95 +77,6 @@ def cap_processes(options: list[str], limit: int) -> tuple[list[str], int]:
         wanted = max(wanted, int(match[2]))
         capped[i] = f"{match[1] or ''}{min(int(match[2]), limit)}"
     return capped, wanted
-
-
-@dataclasses.dataclass
-class OcpsJob:
-    """A job, as the UWS service reports it.
-
-    Parameters
-    ----------
-    job_id : `str`
-        Hexadecimal id.
-    run_id : `str`
-        Sequence number of the command that submitted it.
-    folder : `pathlib.Path`
-        Folder of the job, with ``job.json`` and ``out/ocps.log``.
-    environment : `dict` [`str`, `str`]
-        What the command requested.
-    argv : `list` [`str`]
-        Arguments of ``pipetask``.
-    remark : `str`, optional
-        Note of the OCPS about the arguments.
-    disk_full : `bool`, optional
-        Whether there is no space for the files that the job writes.
-    """
-
-    job_id: str
-    run_id: str
-    folder: Path
-    environment: dict[str, str]
-    argv: list[str]
-    remark: str = ""
-    disk_full: bool = False
-    phase: str = "pending"
-    created: datetime.datetime = dataclasses.field(default_factory=lambda: _now())
-    started: datetime.datetime | None = None
-    ended: datetime.datetime | None = None
-    exit_code: int | None = None
-    aborted: bool = False
-    submission: str = ""
-    done: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
-    gone: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
-    """Set once an abort has deleted it, and that is published."""
-
-    work: asyncio.Task[None] | None = None
-    process: PipetaskJob | None = None
-
-    @property
-    def log(self) -> Path:
-        """Log of the job."""
-        return self.folder / "out" / "ocps.log"
-
-    @property
-    def scratch(self) -> Path:
-        """Folder for temporary files, removed when the job ends."""
-        return self.folder / "tmp"
-
-    def to_json(self) -> str:
-        """Return the job as JSON, in the form of the UWS service."""
-        duration = None
-        if self.started and self.ended:
-            duration = (self.ended - self.started).total_seconds()
-        results = [{"id": "out", "uri": self.log.parent.as_uri()}] if self.phase == "completed" else []
-        return json.dumps(
-            {
-                "jobId": self.job_id,
-                "runId": self.run_id,
-                "phase": self.phase,
-                "creationTime": _iso(self.created),
-                "startTime": _iso(self.started),
-                "endTime": _iso(self.ended),
-                "executionDuration": duration,
-                "parameters": {
-                    "environment": [
-                        {"name": name, "value": value} for name, value in self.environment.items()
-                    ]
-                },
-                "results": results,
-            }
-        )
-
-    def save(self) -> None:
-        """Write ``job.json``, which is complete at all times."""
-        draft = self.folder / "job.json.new"
-        draft.write_text(self.to_json())
-        draft.replace(self.folder / "job.json")
-
-    def note(self, text: str) -> None:
-        """Add a line to the log, as the OCPS."""
-        with self.log.open("a") as log:
-            log.write(f"OCPS: {text}\n")
 
 
 class OcpsCsc(SimulatedCsc):
@@ -349,7 +242,7 @@ class OcpsCsc(SimulatedCsc):
 
     async def _run(self, job: OcpsJob) -> None:
         job.phase = "executing"
-        job.started = _now()
+        job.started = now()
         await asyncio.to_thread(job.save)
         code, trouble = FAILED, ""
         try:
@@ -370,7 +263,7 @@ class OcpsCsc(SimulatedCsc):
             await self._kill(job)
         except (RunnerDiedError, OSError) as error:
             trouble = str(error)
-        job.ended = _now()
+        job.ended = now()
         if job.aborted:
             job.exit_code, job.phase, trouble = ABORTED, "aborted", "aborted by request"
         else:
@@ -431,11 +324,3 @@ class OcpsCsc(SimulatedCsc):
 
 def _not_found(job_id: str) -> str:
     return f"404 Client Error: NOT FOUND for url: http://uws-api-server/api/v1/job/{job_id}"
-
-
-def _now() -> datetime.datetime:
-    return datetime.datetime.now(datetime.UTC)
-
-
-def _iso(time: datetime.datetime | None) -> str | None:
-    return None if time is None else time.isoformat(timespec="milliseconds")
