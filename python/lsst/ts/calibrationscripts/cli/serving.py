@@ -39,7 +39,8 @@ def serve(workdir: Path, instrument: Instrument, time_scale: float) -> None:
     except sal.SalNotInstalledError:
         fail(
             f"lsst.ts.salobj is not installed here, and without it {_UNREACHABLE}. 'calibscripts simulate' "
-            "runs a script and the CSCs in one process. To serve them nevertheless, set CALIBSCRIPTS_SAL=local.",
+            "runs a script and the CSCs in one process. To serve them nevertheless, set "
+            "CALIBSCRIPTS_SAL=local.",
             ExitCode.SCRIPT_FAILED,
         )
     if sal.provider() is sal.SalProvider.LOCAL:

@@ -152,7 +152,7 @@ class OcpsCsc(SimulatedCsc):
         if job is None or job.aborted:
             raise salobj.ExpectedError(_not_found(data.job_id))
         await self._abort(job)
-        await asyncio.to_thread(shutil.rmtree, job.folder)
+        await asyncio.to_thread(shutil.rmtree, job.folder, ignore_errors=True)
         await self.publish_result(job)
         job.gone.set()
 
