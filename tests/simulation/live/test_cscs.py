@@ -295,12 +295,12 @@ class TestCamera:
         self, topics: None, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
         # Given an exposure that would take a minute.
-        async with salobj.Domain() as domain:
-            topics = ["takeImages", "startIntegration", "ccsCommandState"]
-            async with (
-                salobj.Remote(domain, "ATCamera", include=topics, evt_max_history=0) as remote,
-                self.camera(tmp_path, 1.0),
-            ):
+        names = ["takeImages", "startIntegration", "ccsCommandState"]
+        async with (
+            salobj.Domain() as domain,
+            salobj.Remote(domain, "ATCamera", include=names, evt_max_history=0) as remote,
+        ):
+            async with self.camera(tmp_path, 1.0):
                 command = asyncio.create_task(
                     remote.cmd_takeImages.set_start(
                         numImages=1, expTime=60.0, keyValueMap="imageType: DARK", timeout=TIMEOUT
@@ -312,8 +312,8 @@ class TestCamera:
             # When the camera closes, then it has ended the command before.
             with pytest.raises(salobj.AckError) as caught:
                 await command
-        assert caught.value.ackcmd.ack == salobj.SalRetCode.CMD_ABORTED
-        assert remote.evt_ccsCommandState.get().substate == 1
+            assert caught.value.ackcmd.ack == salobj.SalRetCode.CMD_ABORTED
+            await reported(remote.evt_ccsCommandState, substate=1)
         assert "failed with data" not in caplog.text and "No longer open" not in caplog.text
 
 
