@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import warnings
 from collections.abc import AsyncIterator, Iterator
@@ -44,7 +45,7 @@ def _show_measured(terminalreporter: pytest.TerminalReporter) -> None:
         for report in ended
         if report.when == "call"
         for name, value in report.user_properties
-        if isinstance(value, str)
+        if name != "fault"
     )
     if measured:
         terminalreporter.section("measured against the truth")
@@ -56,7 +57,7 @@ def _show_faults(terminalreporter: pytest.TerminalReporter) -> None:
     """Show what became of the runs that a fault struck."""
     ended = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
     rows = {
-        report.nodeid: {"survived": "yes" if report.passed else "NO", **properties["fault"]}
+        report.nodeid: {"survived": "yes" if report.passed else "NO", **json.loads(properties["fault"])}
         for report in ended
         if report.when == "call" and "fault" in (properties := dict(report.user_properties))
     }

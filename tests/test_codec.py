@@ -18,19 +18,26 @@ from lsst.ts.calibrationscripts.codec import (
 )
 from lsst.ts.calibrationscripts.instruments import ImageType
 from lsst.ts.calibrationscripts.outcomes import Certification, Gain, Outcome, RunState, StageResult
+from lsst.ts.calibrationscripts.plan import JobRequest
 from lsst.ts.calibrationscripts.record import Frame, JobRecord, RunRecord
 from lsst.ts.calibrationscripts.report import Evidence, Place, RunDocument, RunReport, Span, Statistics
 from lsst.ts.calibrationscripts.verification import judge
 from named import BIAS, stage, subject
 
 FLAT_R = subject("FLAT SDSSr_65mm~empty_1")
+REQUEST = JobRequest(
+    "cpBias.yaml", ("u/ocps/a1", "LATISS/calib"), ("-c", "a:b=1"), "LATISS", (0,), (2026112300001,), 4
+)
 HELD = StageResult(stage("verify BIAS"), Outcome.HELD, "3 of 3 exposures fail NOISE", "b2", "u/ocps/b2")
 CERTIFICATION = Certification("bias", "u/ocps/a1", "LATISS/calib/daily", "2026-11-23", "2026-11-24")
 RECORD = RunRecord(
     "20261123T180000-1",
     {"n_bias": 3, "flat_sets": [{"filter": "SDSSr_65mm"}], "note": None},
     frames=(Frame(BIAS, 1, "group#1", 2026112300001), Frame(FLAT_R, 1, "group#2")),
-    jobs=(JobRecord(stage("verify BIAS"), "b2"), JobRecord(stage("generate FLAT SDSSr_65mm~empty_1"), "c3")),
+    jobs=(
+        JobRecord(stage("verify BIAS"), "b2", REQUEST),
+        JobRecord(stage("generate FLAT SDSSr_65mm~empty_1"), "c3", REQUEST),
+    ),
     stages=(HELD,),
     certifications=(CERTIFICATION,),
     resumed=1,
@@ -76,6 +83,15 @@ def test_names_are_beside_what_identifies() -> None:
         "product": "FLAT",
         "part": "SDSSr_65mm~empty_1",
         "job_id": "c3",
+        "request": {
+            "pipeline": "cpBias.yaml",
+            "inputs": ["u/ocps/a1", "LATISS/calib"],
+            "options": ["-c", "a:b=1"],
+            "instrument": "LATISS",
+            "detectors": [0],
+            "exposures": [2026112300001],
+            "n_processes": 4,
+        },
     }
     # A name that says something else changes nothing
     data["jobs"][1]["name"] = "verify DARK"

@@ -36,6 +36,7 @@ from lsst.ts.calibrationscripts.report import (
 )
 from lsst.ts.calibrationscripts.verification import Verdict, judge
 from named import BIAS, stage
+from test_proof import PROOF
 
 DOC = Path(__file__).parents[1] / "doc"
 PAGES = sorted(DOC.glob("**/*.rst"), key=str)
@@ -173,6 +174,7 @@ def test_every_field_of_a_run_is_documented() -> None:
     assert documented_fields("A stage") == set(to_json(result))
     assert documented_fields("A certification") == set(to_json(certification))
     assert documented_fields("A gain") == set(to_json(gain))
+    assert documented_fields("A proof") == set(to_json(PROOF))
     assert documented_fields("A verdict") == set(to_json(judge(statistics, BIAS, n_detectors=1)))
     assert documented_fields("A span of time") == set(to_json(Span(stage("verify BIAS"), 0.0, 1.0)))
     assert documented_fields("The evidence") == set(to_json(Evidence()))

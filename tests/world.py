@@ -229,6 +229,9 @@ class _Journal:
         self._world.note("writing the journal")
         self._world.journal = json.dumps(to_json(record))
 
+    async def flush(self) -> None:
+        """Do nothing: what is written is there at once."""
+
 
 class _Repository:
     """A Butler that holds what the jobs of a `World` would have made."""

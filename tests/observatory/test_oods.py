@@ -33,7 +33,11 @@ def obsid(exposure: int, prefix: str = LATISS.image_prefix) -> str:
 
 
 class MockOods(salobj.BaseCsc):
-    """An OODS that publishes what the test wants."""
+    """An OODS that publishes what the test wants.
+
+    By default it says what the real one says of LATISS (lsst-dm/ctrl_oods,
+    bf36dba4, imageData.py, butlerAttendant.py and oods_csc.py).
+    """
 
     version = "test"
     valid_simulation_modes = (0,)
@@ -45,12 +49,22 @@ class MockOods(salobj.BaseCsc):
         fields = {
             "camera": "LATISS",
             "obsid": image if isinstance(image, str) else obsid(image),
-            "raft": "R00",
-            "sensor": "S00",
+            "raft": None,
+            "sensor": "RXX_S00",
             "statusCode": status,
             "description": "" if status else "file ingested",
         }
         await self.evt_imageInOODS.set_write(**fields | kwargs, force_output=True)
+
+    async def fail(self, exposure: int, description: str) -> None:
+        """Publish that an image could be read, but not ingested."""
+        await self.publish(
+            str(exposure), 1, raft="R??", sensor="S00", description=f"ingest failure: {description}"
+        )
+
+    async def remark(self, description: str) -> None:
+        """Publish that a file could not be read."""
+        await self.publish("??", 2, camera="UNDEF", raft="R??", sensor="S??", description=description)
 
 
 @pytest_asyncio.fixture
@@ -83,7 +97,7 @@ def expect(ingest: OodsIngest, *exposures: int) -> None:
         ingest.expect(exposure)
 
 
-async def received(remote: Any, image: int | str, sensor: str = "S00") -> None:
+async def received(remote: Any, image: int | str, sensor: str = "RXX_S00") -> None:
     """Wait until what was published of a frame has come through."""
     name = image if isinstance(image, str) else obsid(image)
     async with asyncio.timeout(TIMEOUT):
@@ -117,12 +131,12 @@ async def test_a_frame_may_be_heard_of_before_it_is_expected(remote: Any, oods: 
 
 async def test_images_of_others_are_not_taken_for_ours(remote: Any, oods: MockOods, raws: Any) -> None:
     ingest = make_ingest(remote, raws, timeout=SHORT)
-    # Given events of other images, other sensors and odd names, then ours.
+    # Given events of other images, other cameras and odd names, then ours.
     await oods.publish("AT_C_20220929_000001")
     await oods.publish("AT_O_20220930_000001")
     await oods.publish("CC_O_20220929_000001", raft="R22", sensor="S11")
-    await oods.publish(FIRST, raft="R22")
-    await oods.publish(FIRST, sensor="S11")
+    await oods.publish(FIRST, camera="LSSTComCam")
+    await oods.fail(DAY * 100_000 + 10**12 + 1, "an image of the camera's own console")
     await oods.publish("AT_O_20220929_1")
     await oods.publish("")
     await oods.publish("../AT_O_20220929_000001.fits")
@@ -133,7 +147,9 @@ async def test_images_of_others_are_not_taken_for_ours(remote: Any, oods: MockOo
     assert raws.asked == [frozenset({FIRST})]
 
 
-@pytest.mark.parametrize(("raft", "sensor"), [("R00", "S00"), ("RXX", "S00"), ("", "")])
+@pytest.mark.parametrize(
+    ("raft", "sensor"), [("", "RXX_S00"), ("R??", "RXX_S00"), ("R00", "S00"), ("RXX", "S00"), ("", "")]
+)
 async def test_the_one_detector_goes_by_several_names(
     remote: Any, oods: MockOods, raws: Any, raft: str, sensor: str
 ) -> None:
@@ -148,9 +164,10 @@ async def test_a_frame_is_ingested_once_all_its_detectors_are(remote: Any, oods:
     ingest = make_ingest(remote, raws, SHORT, LSSTCOMCAM, (0, 4))
     first, second = (obsid(exposure, LSSTCOMCAM.image_prefix) for exposure in (FIRST, SECOND))
     for sensor in ("S00", "S11"):
-        await oods.publish(first, raft="R22", sensor=sensor)
-    for sensor in ("S00", "S22"):
-        await oods.publish(second, raft="R22", sensor=sensor)
+        await oods.publish(first, camera=LSSTCOMCAM.name, raft="R22", sensor=sensor)
+    for raft, sensor in (("R22", "S00"), ("R22", "S22"), ("R00", "S11")):
+        await oods.publish(second, camera=LSSTCOMCAM.name, raft=raft, sensor=sensor)
+    await oods.publish(second, camera=LSSTCOMCAM.name, raft="R22", sensor="S22")
     await received(remote, second, "S22")
     expect(ingest, FIRST, SECOND)
     assert await ingest.wait([FIRST, SECOND]) == IngestReport(missing=(SECOND,))
@@ -165,6 +182,55 @@ async def test_a_failure_is_told_with_its_description(remote: Any, oods: MockOod
     assert await ingest.wait([FIRST, SECOND, THIRD]) == IngestReport(
         failures=((SECOND, "status 1, bad header"), (THIRD, "status 7, no description"))
     )
+
+
+async def test_failures_are_recognised_by_the_exposure_id_that_they_give(
+    remote: Any, oods: MockOods, raws: Any
+) -> None:
+    ingest = make_ingest(remote, raws)
+    expect(ingest, FIRST, SECOND)
+    await oods.fail(FIRST, "disk full")
+    # The raft of the failure stays in the events that give none.
+    await oods.publish(SECOND)
+    assert await ingest.wait([FIRST, SECOND]) == IngestReport(
+        failures=((FIRST, "status 1, ingest failure: disk full"),)
+    )
+    assert remote.evt_imageInOODS.get().raft == "R??"
+
+
+async def test_a_failure_of_one_of_many_detectors_is_recognised_by_its_number(
+    remote: Any, oods: MockOods, raws: Any
+) -> None:
+    ingest = make_ingest(remote, raws, SHORT, LSSTCOMCAM, (4,))
+    expect(ingest, FIRST)
+    fields = {"camera": LSSTCOMCAM.name, "raft": "R??", "description": "disk full"}
+    await oods.publish(str(FIRST), 1, sensor="S08", **fields)
+    await oods.publish(str(FIRST), 1, sensor="S04", **fields)
+    assert (await ingest.wait([FIRST])).failures == ((FIRST, "status 1, disk full"),)
+
+
+async def test_a_file_that_could_not_be_read_is_a_remark_about_what_is_missing(
+    remote: Any, oods: MockOods, raws: Any
+) -> None:
+    ingest = make_ingest(remote, raws, timeout=SHORT)
+    await oods.publish(SECOND)
+    # Given a file that could not be read before, and one while we wait
+    await oods.remark("an old file")
+    await received(remote, "??", "S??")
+    await asyncio.sleep(2 * SHORT)
+    expect(ingest, FIRST, SECOND)
+    await oods.remark("metadata failure: no header")
+    assert await ingest.wait([FIRST, SECOND]) == IngestReport(
+        missing=(FIRST,), remark="ATOODS: status 2, metadata failure: no header"
+    )
+
+
+async def test_a_remark_is_not_remarked_where_all_frames_came(remote: Any, oods: MockOods, raws: Any) -> None:
+    ingest = make_ingest(remote, raws)
+    expect(ingest, FIRST)
+    await oods.remark("metadata failure: no header")
+    await oods.publish(FIRST)
+    assert await ingest.wait([FIRST]) == IngestReport()
 
 
 async def test_a_failure_that_was_made_good_is_none(remote: Any, oods: MockOods, raws: Any) -> None:
@@ -246,7 +312,14 @@ def test_each_frame_is_overdue_by_its_own_readout(raws: Any) -> None:
 
         async def receive(exposure: int) -> None:
             await event.callback(
-                SimpleNamespace(obsid=obsid(exposure), raft="", sensor="", statusCode=0, description="")
+                SimpleNamespace(
+                    camera="LATISS",
+                    obsid=obsid(exposure),
+                    raft="",
+                    sensor="RXX_S00",
+                    statusCode=0,
+                    description="",
+                )
             )
 
         # Given frames read out at 0 s and at 100 s, and the wait for both.
@@ -280,6 +353,10 @@ def test_each_frame_is_overdue_by_its_own_readout(raws: Any) -> None:
         ("AT_C_20220406_000007", None),
         ("AT_O_20220406_123456", None),
         ("AT_O_20220406_7", None),
+        # The id itself, of an image that could not be ingested.
+        ("2022040600007", 2022040600007),
+        ("20220406", None),
+        ("??", None),
         ("AT_O_20220406_000007.fits", None),
         ("", None),
     ],

@@ -5,6 +5,11 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
+import os
+import re
+import subprocess
+import sys
 from types import SimpleNamespace
 from typing import Any
 
@@ -70,6 +75,35 @@ async def run_example(
         options=QueueOptions(log_level=20, **options),
         hooks=hooks,
     )
+
+
+def test_two_processes_take_indices_of_their_own_below_those_of_the_queues() -> None:
+    # As run_one_script does (lsst-ts/ts_scriptqueue, 688c7adb): by chance.
+    code = (
+        "import random; random.seed(1)\n"
+        "from lsst.ts.calibrationscripts.observatory import sal\n"
+        "sal.use(sal.SalProvider.LOCAL)\n"
+        "from lsst.ts.calibrationscripts.observatory.queue import QueuedScript\n"
+        "async def main(): print(*[QueuedScript(None).index for _ in range(3)])\n"
+        "import asyncio; asyncio.run(main())"
+    )
+    environment = os.environ | {"CALIBSCRIPTS_SAL": "local"}
+    first, second = (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, env=environment).stdout
+        for _ in range(2)
+    )
+    indices = [int(text) for text in (first + second).split()]
+    assert len(set(indices)) == 6
+    assert all(0 < index < 100_000 for index in indices)
+
+
+def test_the_group_id_is_plain_tai_as_the_queues() -> None:
+    # As in QueueModel.next_group_id: no time zone, and 37 s ahead of UTC.
+    group_id = queue.next_group_id()
+    tai = datetime.datetime.fromisoformat(group_id)
+    assert tai.tzinfo is None and re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}", group_id)
+    ahead = tai - datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
+    assert ahead.total_seconds() == pytest.approx(37, abs=5)
 
 
 async def test_script_that_ends_well() -> None:

@@ -13,8 +13,10 @@ import contextlib
 import datetime
 import functools
 import logging
+import os
+import signal
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,7 @@ from lsst.daf.butler import Butler
 from lsst.ts.calibrationscripts.config import parse
 from lsst.ts.calibrationscripts.files.journal import FileJournal, lock_earlier_run
 from lsst.ts.calibrationscripts.instruments import LATISS
-from lsst.ts.calibrationscripts.observatory import connection, script
+from lsst.ts.calibrationscripts.observatory import connection, reporting, script
 from lsst.ts.calibrationscripts.observatory.make_latiss_calibrations import MakeLatissCalibrations
 from lsst.ts.calibrationscripts.observatory.queue import (
     FINAL_STATES,
@@ -38,10 +40,11 @@ from lsst.ts.calibrationscripts.observatory.queue import (
     run_script,
 )
 from lsst.ts.calibrationscripts.observatory.sal import salobj
-from lsst.ts.calibrationscripts.outcomes import Outcome
+from lsst.ts.calibrationscripts.outcomes import Outcome, RunState
 from lsst.ts.calibrationscripts.plan import make_plan
-from lsst.ts.calibrationscripts.record import RunRecord
-from lsst.ts.calibrationscripts.report import RunReport
+from lsst.ts.calibrationscripts.procedure import remaining
+from lsst.ts.calibrationscripts.record import Frame, RunRecord
+from lsst.ts.calibrationscripts.report import Evidence, RunReport, next_steps
 from lsst.ts.calibrationscripts.simulation.observatory import SimulatedObservatory, SimulationSettings
 from named import BIAS
 
@@ -164,6 +167,123 @@ async def test_a_resumed_run_is_parsed_and_planned_once(
     assert calls == ["parse", "make_plan"]
 
 
+async def test_a_resumed_run_announces_what_is_left(
+    observatory: SimulatedObservatory, tmp_path: Path
+) -> None:
+    # Given a run that took the first four of its biases
+    record = RunRecord("20220929T140000-1", parse("{script_mode: BIAS, n_bias: 9}", LATISS).to_dict())
+    for number in range(1, 5):
+        record = record.with_frame(Frame(BIAS, number, f"group#{number}", 2022092900000 + number))
+    FileJournal(tmp_path, record.run_id).write(record)
+    plan = make_plan(parse("{script_mode: BIAS, n_bias: 9}", LATISS), LATISS)
+    # When the script is configured to resume it
+    run = Run(observatory)
+    run.config = yaml.safe_dump({"resume": record.run_id, "journal_dir": str(tmp_path)})
+    async with QueuedScript(run.make_script) as queued:
+        await queued.configure(run.config)
+        result = queued.result()
+        # Then the queue and the log count the other six
+        assert result.metadata.nimages == 6
+        assert result.duration == pytest.approx(remaining(plan, record).duration)
+        assert result.duration < plan.duration
+        async with asyncio.timeout(TIMEOUT):
+            while "What is left of run" not in texts(queued.result(), logging.INFO):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        assert f"What is left of run {record.run_id}: 6 exposures" in texts(queued.result(), logging.INFO)
+
+
+async def test_the_remotes_are_closed_together(
+    observatory: SimulatedObservatory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given remotes that take a while to close
+    closing, most = 0, 0
+    close = salobj.Remote.close
+
+    async def close_slowly(remote: Any) -> None:
+        nonlocal closing, most
+        closing += 1
+        most = max(most, closing)
+        await asyncio.sleep(0.3)
+        await close(remote)
+        closing -= 1
+
+    run = Run(observatory)
+    async with QueuedScript(run.make_script) as queued:
+        await queued.configure(run.config)
+        monkeypatch.setattr(salobj.Remote, "close", close_slowly)
+        await queued.stop()
+        await queued.wait_for("STOPPED", timeout=TIMEOUT)
+        await run.script.done_task
+        # Then all five are closed at the same time, and before the domain
+        assert (most, closing) == (5, 0)
+        monkeypatch.undo()
+
+
+async def test_remotes_that_do_not_close_do_not_hold_up_the_end(
+    observatory: SimulatedObservatory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "_CLOSE_TIMEOUT", 0.1)
+    released = asyncio.Event()
+
+    async def never_close(remote: Any) -> None:
+        await released.wait()
+
+    run = Run(observatory)
+    async with QueuedScript(run.make_script) as queued:
+        await queued.configure(run.config)
+        with monkeypatch.context() as patch:
+            patch.setattr(salobj.Remote, "close", never_close)
+            await queued.stop()
+            # Then the domain closes them in its own way.
+            await asyncio.wait_for(asyncio.shield(run.script.done_task), TIMEOUT)
+        released.set()
+
+
+@pytest.fixture
+def sighup() -> Iterator[None]:
+    """Have SIGHUP handled, though nohup may have started the tests."""
+    previous = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, previous)
+
+
+async def test_sighup_stops_in_order_like_sigterm(sighup: None, observatory: SimulatedObservatory) -> None:
+    run = Run(observatory, script_mode="BIAS", n_bias=2)
+
+    async def hang_up(queued: QueuedScript) -> None:
+        os.kill(os.getpid(), signal.SIGHUP)
+
+    result = await run.to_its_end(pause_checkpoint="BIAS 2/.*", on_paused=hang_up)
+    assert result.states[-2:] == ("STOPPING", "STOPPED")
+    assert run.report.state == "STOPPED"
+    assert "Stopped by a termination signal." in texts(result, logging.INFO)
+    asyncio.get_running_loop().remove_signal_handler(signal.SIGHUP)
+
+
+async def test_a_report_that_is_given_up_writes_nothing_any_more(
+    observatory: SimulatedObservatory, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # Given a Butler that hangs while the report reads it
+    released, read = threading.Event(), threading.Event()
+
+    def hang(report: RunReport, repo: str) -> Evidence:
+        assert released.wait(TIMEOUT)
+        read.set()
+        return Evidence(notes=("read late",))
+
+    monkeypatch.setattr(reporting, "gather", hang)
+    monkeypatch.setattr(script, "_REPORT_TIMEOUTS", {RunState.STOPPED: 0.5})
+    run = Run(observatory, script_mode="BIAS", journal_dir=str(tmp_path))
+    result = await run.to_its_end(pause_checkpoint="BIAS 2/.*", on_paused=QueuedScript.stop)
+    assert "The run's report" in texts(result)
+    # When it answers after all, then the page stays as it is.
+    released.set()
+    await asyncio.to_thread(read.wait, TIMEOUT)
+    await asyncio.sleep(0.5)
+    page = tmp_path / f"{run.report.run_id}.html"
+    assert "read late" not in page.read_text(encoding="utf-8")
+
+
 def noting(calls: list[str], original: Any, *args: Any) -> Any:
     calls.append(original.__name__)
     return original(*args)
@@ -231,6 +351,12 @@ async def test_every_problem_is_reported_before_the_first_exposure(
         assert words in result.reason
     assert result.checkpoints == ()
     assert run.report.exposures == {"BIAS": ()}
+    # And there is no journal to name, and nothing to resume.
+    (summary,) = [message.text for message in result.messages if "The script ended FAILED" in message.text]
+    assert summary.endswith("\nNothing was begun. Correct it and run again.")
+    assert "Journal" not in summary and "resume" not in summary
+    assert run.report.journal == ""
+    assert next_steps(run.report) == ("Nothing was begun. Correct it and run again.",)
     assert "".join(message.traceback for message in result.messages) == ""
 
 

@@ -75,7 +75,7 @@ class TestObservatory:
         for exposure in ids:
             data = await oods.evt_imageInOODS.next(flush=False, timeout=TIMEOUT)
             assert data.obsid == f"AT_O_20220929_{exposure % 100_000:06d}"
-            assert (data.camera, data.raft, data.sensor) == ("LATISS", "RXX", "S00")
+            assert (data.camera, data.raft, data.sensor) == ("LATISS", "", "RXX_S00")
             assert (data.statusCode, data.description) == (0, "file ingested")
 
         # And the Butler has them as they were taken.
@@ -204,7 +204,12 @@ class TestSpectrograph:
 
 
 class TestOods:
-    async def test_image_that_cannot_be_ingested_is_reported(
+    """The events are those of the real OODS.
+
+    See butlerAttendant.py and imageData.py of lsst-dm/ctrl_oods, bf36dba4.
+    """
+
+    async def test_a_file_that_cannot_be_read_is_reported_without_its_image(
         self, topics: None, workdir: Path, tmp_path: Path
     ) -> None:
         # Given a file that is not an image, announced by the header service.
@@ -219,9 +224,30 @@ class TestOods:
             await header_service.evt_largeFileObjectAvailable.set_write(url=path.as_uri(), id=path.stem)
             data = await remote.evt_imageInOODS.next(flush=False, timeout=TIMEOUT)
 
-        assert data.obsid == "AT_O_20220929_000001"
-        assert data.statusCode == 1
-        assert data.description.startswith("OSError: ")
+        assert (data.camera, data.obsid, data.raft, data.sensor) == ("UNDEF", "??", "R??", "S??")
+        assert data.statusCode == 2
+        assert data.description.startswith("metadata failure: ")
+
+    async def test_an_image_that_cannot_be_ingested_is_reported_by_its_id(
+        self, topics: None, workdir: Path, tmp_path: Path
+    ) -> None:
+        # Given an image that is announced twice by the header service.
+        files = RawFiles(tmp_path, CAMERA)
+        async with (
+            OodsCsc(repo=workdir / "repo", files=files) as csc,
+            salobj.Domain() as domain,
+            salobj.Remote(domain, "ATOODS", include=["imageInOODS"], evt_max_history=0) as remote,
+        ):
+            for status_code in (1, 0):
+                await csc.publish("AT_O_20220929_000001", CAMERA.detectors[0], status_code, "as it is")
+            failed, ingested = [
+                await remote.evt_imageInOODS.next(flush=False, timeout=TIMEOUT) for _ in range(2)
+            ]
+        # Then the raft of the failure stays, as the detector has none.
+        assert (failed.camera, failed.obsid) == ("LATISS", "2022092900001")
+        assert (failed.raft, failed.sensor) == ("R??", "S00")
+        assert (ingested.camera, ingested.obsid) == ("LATISS", "AT_O_20220929_000001")
+        assert (ingested.raft, ingested.sensor) == ("R??", "RXX_S00")
 
 
 class TestCamera:
@@ -264,6 +290,31 @@ class TestCamera:
 
         # Then the command is done before the readout, which is cancelled.
         assert last.imageNumber == 0
+
+    async def test_camera_closed_in_mid_exposure_writes_to_no_closed_topic(
+        self, topics: None, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        # Given an exposure that would take a minute.
+        names = ["takeImages", "startIntegration", "ccsCommandState"]
+        async with (
+            salobj.Domain() as domain,
+            salobj.Remote(domain, "ATCamera", include=names, evt_max_history=0) as remote,
+        ):
+            async with self.camera(tmp_path, 1.0):
+                command = asyncio.create_task(
+                    remote.cmd_takeImages.set_start(
+                        numImages=1, expTime=60.0, keyValueMap="imageType: DARK", timeout=TIMEOUT
+                    )
+                )
+                async with asyncio.timeout(TIMEOUT):
+                    while (await remote.evt_startIntegration.next(flush=False)).imageNumber == 0:
+                        pass
+            # When the camera closes, then it has ended the command before.
+            with pytest.raises(salobj.AckError) as caught:
+                await command
+            assert caught.value.ackcmd.ack == salobj.SalRetCode.CMD_ABORTED
+            await reported(remote.evt_ccsCommandState, substate=1)
+        assert "failed with data" not in caplog.text and "No longer open" not in caplog.text
 
 
 async def test_observatory_continues_where_it_stopped(topics: None, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from lsst.ts.calibrationscripts.instruments import LATISS as CAMERA
 from lsst.ts.calibrationscripts.observatory.sal import LATISS, salobj
 from lsst.ts.calibrationscripts.simulation.cscs import ocps as ocps_module
 from lsst.ts.calibrationscripts.simulation.cscs.ocps import cap_processes, log_path
+from lsst.ts.calibrationscripts.simulation.faults import parse_fault
 from lsst.ts.calibrationscripts.simulation.observatory import SimulatedObservatory
 
 TIMEOUT = 60.0
@@ -29,20 +30,31 @@ OPTIONS = "-j 8 -i LATISS/calib --register-dataset-types"
 class Client:
     """Submits jobs and keeps their results by id."""
 
-    def __init__(self, remote: Any) -> None:
+    def __init__(self, remote: Any, observatory: SimulatedObservatory) -> None:
         self.remote = remote
+        self.observatory = observatory
         self.order: list[str] = []
         self.ends: dict[str, asyncio.Task[Any]] = {}
         self._results: dict[str, asyncio.Future[Any]] = {}
         remote.evt_job_result.callback = self._hear
 
     async def submit(self, pipeline: str | Path, **fields: Any) -> str:
+        """Submit a job, and await the end of its command from now on.
+
+        Between an acknowledgement and a later wait for the next one, the
+        command may end: then salobj forgets it.
+        """
+        known = set(self.observatory.ocps.jobs)
         command = {"config": OPTIONS, "data_query": "instrument = 'LATISS'", **fields}
-        ack = await self.remote.cmd_execute.set_start(
-            pipeline=str(pipeline), **command, timeout=TIMEOUT, wait_done=False
+        end = asyncio.create_task(
+            self.remote.cmd_execute.set_start(pipeline=str(pipeline), **command, timeout=TIMEOUT)
         )
-        job_id: str = json.loads(ack.result)["job_id"]
-        self.ends[job_id] = asyncio.create_task(self.remote.cmd_execute.next_ackcmd(ack, timeout=TIMEOUT))
+        while not (new := set(self.observatory.ocps.jobs) - known):
+            if end.done():
+                end.result()
+            await asyncio.wait({end}, timeout=0.01)
+        (job_id,) = new
+        self.ends[job_id] = end
         return job_id
 
     async def result(self, job_id: str) -> Any:
@@ -60,9 +72,9 @@ class Client:
 @pytest_asyncio.fixture(loop_scope="module")
 async def client(observatory: SimulatedObservatory) -> AsyncIterator[Client]:
     async with salobj.Domain() as domain, salobj.Remote(domain, "OCPS", 1, evt_max_history=0) as remote:
-        client = Client(remote)
+        client = Client(remote, observatory)
         yield client
-        await asyncio.gather(*client.ends.values())
+        await asyncio.gather(*client.ends.values(), return_exceptions=True)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -102,11 +114,11 @@ class TestJobs:
         assert "8 processes requested" in log
         assert "Executed 3 quanta successfully" in log
         # And the job's record is complete.
-        record = json.loads((observatory.uws / job_id / "job.json").read_text())
+        record = json.loads((observatory.uws / "jobs" / job_id / "job.json").read_text())
         assert (record["jobId"], record["phase"]) == (job_id, "completed")
         assert record["executionDuration"] > 0
         assert {"name": "PIPELINE_URL", "value": BIAS} in record["parameters"]["environment"]
-        assert not (observatory.uws / job_id / "tmp").exists()
+        assert not (observatory.uws / "jobs" / job_id / "tmp").exists()
         # But the result is the submission, as that of the real OCPS.
         assert json.loads(result.result)["phase"] == "pending"
 
@@ -118,7 +130,8 @@ class TestJobs:
         # Then the command is complete nevertheless, and the log says why.
         assert (result.exit_code, done.ack) == (1, salobj.SalRetCode.CMD_COMPLETE)
         assert "QuantumGraph was empty" in log_path(observatory.uws, job_id).read_text()
-        assert json.loads((observatory.uws / job_id / "job.json").read_text())["phase"] == "error"
+        folder = observatory.uws / "jobs" / job_id
+        assert json.loads((folder / "job.json").read_text())["phase"] == "error"
 
     async def test_jobs_run_at_the_same_time(self, client: Client, gates: Any) -> None:
         # Given two jobs that have both begun.
@@ -142,11 +155,39 @@ class TestJobs:
         await client.remote.cmd_abort_job.set_start(job_id=job_id, timeout=TIMEOUT)
 
         assert (await client.result(job_id)).exit_code == 255
-        await client.ends[job_id]
         assert client.order == [job_id]
-        assert json.loads((observatory.uws / job_id / "job.json").read_text())["phase"] == "aborted"
-        with pytest.raises(salobj.AckError, match="is running"):
+        # Then its command fails, as the job is not found any more: its files
+        # are deleted (lsst-ts/dm_OCPS, 7c72243b; uws-api-server, 763f609d).
+        with pytest.raises(salobj.AckError) as caught:
+            await client.ends[job_id]
+        assert caught.value.ackcmd.ack == salobj.SalRetCode.CMD_FAILED
+        assert "404 Client Error: NOT FOUND" in caught.value.ackcmd.result
+        assert not (observatory.uws / "jobs" / job_id).exists()
+        # And a second abort fails for the same reason.
+        with pytest.raises(salobj.AckError) as caught:
             await client.remote.cmd_abort_job.set_start(job_id=job_id, timeout=TIMEOUT)
+        assert "404 Client Error: NOT FOUND" in caught.value.ackcmd.result
+
+    async def test_a_job_goes_on_when_its_state_cannot_be_asked_for(
+        self, observatory: SimulatedObservatory, client: Client, gates: Any
+    ) -> None:
+        # Given a service that answers a request for a job's state by an error.
+        parse_fault("ocps-http-error").attach(observatory)
+        try:
+            gate = gates.make()
+            job_id = await client.submit(gate.path)
+            with pytest.raises(salobj.AckError) as caught:
+                await client.ends[job_id]
+        finally:
+            observatory.ocps.interceptors.clear()
+        # Then the command fails, and there is no result; but the job goes on.
+        assert "503 Server Error" in caught.value.ackcmd.result
+        await gate.reached()
+        gate.open()
+        async with asyncio.timeout(TIMEOUT):
+            await observatory.ocps.jobs[job_id].done.wait()
+        assert observatory.ocps.jobs[job_id].phase == "error"
+        assert client.order == []
 
     async def test_job_waits_for_its_prerequisites(self, client: Client, gates: Any) -> None:
         gate = gates.make()
@@ -187,7 +228,7 @@ async def test_death_of_the_runner_is_a_failed_job(topics: None, workdir: Path, 
         salobj.Domain() as domain,
         salobj.Remote(domain, "OCPS", 1) as remote,
     ):
-        client = Client(remote)
+        client = Client(remote, observatory)
         job_id = await client.submit(gate.path)
         await gate.reached()
         assert observatory.runner.pid is not None
@@ -207,10 +248,14 @@ async def test_closing_aborts_running_jobs(topics: None, workdir: Path, gates: A
         salobj.Remote(domain, "OCPS", 1, evt_max_history=0) as remote,
         SimulatedObservatory(workdir, instrument=CAMERA) as observatory,
     ):
-        job_id = await Client(remote).submit(gate.path)
+        client = Client(remote, observatory)
+        job_id = await client.submit(gate.path)
         await gate.reached()
 
-    assert json.loads((observatory.uws / job_id / "job.json").read_text())["phase"] == "aborted"
+    # Its files stay, for who looks for the cause.
+    file = observatory.uws / "jobs" / job_id / "job.json"
+    assert json.loads(file.read_text())["phase"] == "aborted"
+    await asyncio.gather(*client.ends.values(), return_exceptions=True)
 
 
 @pytest.mark.parametrize(

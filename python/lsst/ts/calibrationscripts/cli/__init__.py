@@ -8,7 +8,7 @@ __all__ = ["ExitCode", "main"]
 
 import click
 
-from . import configuration, judging, pages, runs
+from . import configuration, judging, pages, runs, serving
 from ._common import ExitCode
 from ._installation import print_version
 
@@ -33,6 +33,7 @@ for _command in (
     judging.verdict,
     runs.run,
     runs.simulate,
+    serving.serve,
     pages.report,
     pages.trend,
 ):

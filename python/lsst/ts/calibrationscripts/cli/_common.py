@@ -17,6 +17,8 @@ __all__ = [
     "parse_config",
     "read_text",
     "show",
+    "time_scale_option",
+    "workdir_option",
 ]
 
 import enum
@@ -49,6 +51,22 @@ class ExitCode(enum.IntEnum):
 
 FILE = click.argument("file", type=click.Path(path_type=Path), required=False)
 REQUIRED_FILE = click.argument("file", type=click.Path(path_type=Path))
+
+workdir_option = click.option(
+    "--workdir",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("simulated_observatory"),
+    show_default=True,
+    help="Folder of the repository, frames and jobs; it is made if it does not exist.",
+)
+
+time_scale_option = click.option(
+    "--time-scale",
+    type=click.FloatRange(min=0, max=1),
+    default=0.01,
+    show_default=True,
+    help="Exposures and readout last this fraction of their time.",
+)
 
 
 def fail(message: str, code: ExitCode) -> NoReturn:

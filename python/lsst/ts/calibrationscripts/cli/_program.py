@@ -4,12 +4,12 @@
 
 from __future__ import annotations
 
-__all__ = ["program_loop", "run_program"]
+__all__ = ["program_loop", "run_program", "run_until_signal"]
 
 import asyncio
 import signal
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -17,15 +17,16 @@ from ..observatory.script import BaseMakeCalibrations
 from ..outcomes import RunState
 from ..report import RunReport
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+T = TypeVar("T")
 
 
 class ProgramLoop(asyncio.SelectorEventLoop):
     """An event loop in which the program alone handles signals.
 
-    Every SAL component installs handlers of SIGINT and SIGTERM that end it at
-    once. Here components are parts of one program, which may have jobs to
-    abort first.
+    Every SAL component installs handlers of signals that end it at once. Here
+    components are parts of one program, which may have jobs to abort first.
     """
 
     script: BaseMakeCalibrations | None = None
@@ -45,7 +46,9 @@ class ProgramLoop(asyncio.SelectorEventLoop):
                 task.cancel()
 
         for number in _SIGNALS:
-            super().add_signal_handler(number, stop)
+            # What nohup started is to survive SIGHUP.
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                super().add_signal_handler(number, stop)
 
     def add_signal_handler(self, sig: int, callback: Callable[..., object], *args: object) -> None:
         """Ignore the handlers of components."""
@@ -69,7 +72,7 @@ def program_loop() -> ProgramLoop:
 
 
 def run_program(work: Coroutine[Any, Any, RunReport]) -> RunReport:
-    """Run to the end; SIGINT and SIGTERM stop it in good order.
+    """Run to the end; SIGINT, SIGTERM and SIGHUP stop it in good order.
 
     Parameters
     ----------
@@ -80,8 +83,30 @@ def run_program(work: Coroutine[Any, Any, RunReport]) -> RunReport:
     -------
     report : `RunReport`
     """
+    report = run_until_signal(work)
+    if report is not None:
+        return report
+    reason = "interrupted before the script ran"
+    click.echo(reason.capitalize() + ".", err=True)
+    return RunReport(state=RunState.STOPPED, reason=reason)
 
-    async def program() -> RunReport:
+
+def run_until_signal(work: Coroutine[Any, Any, T]) -> T | None:
+    """Run to the end, or until a signal has stopped it in good order.
+
+    Parameters
+    ----------
+    work : coroutine
+        What to run. A signal cancels it, unless it runs a script, which then
+        stops.
+
+    Returns
+    -------
+    result : object or `None`
+        What it returns; `None` if it was cancelled.
+    """
+
+    async def program() -> T:
         program_loop().stop_on_signals()
         return await work
 
@@ -89,6 +114,4 @@ def run_program(work: Coroutine[Any, Any, RunReport]) -> RunReport:
         with asyncio.Runner(loop_factory=ProgramLoop) as runner:
             return runner.run(program())
     except asyncio.CancelledError:
-        reason = "interrupted before the script ran"
-        click.echo(reason.capitalize() + ".", err=True)
-        return RunReport(state=RunState.STOPPED, reason=reason)
+        return None

@@ -21,12 +21,12 @@ from ..config import CalibrationConfig
 from ..files.journal import FileJournal
 from ..files.lock import Lock
 from ..instruments import Instrument
-from ..observatory.queue import FINAL_STATES, LogMessage, QueueHooks, run_script
+from ..observatory.queue import FINAL_STATES, LogMessage, QueueHooks, next_group_id, run_script
 from ..observatory.script import BaseMakeCalibrations
 from ..observatory.scripts import script_class
 from ..outcomes import RunState
 from ..plan import make_plan
-from ..ports import Journal
+from ..ports import JournalFile
 from ..report import RunReport
 from ._display import ProgressWatcher
 from ._program import program_loop
@@ -36,7 +36,7 @@ async def run_on_sal(
     text: str,
     config: CalibrationConfig,
     instrument: Instrument,
-    make_journal: Callable[[Path, str, Lock], Journal] = FileJournal,
+    make_journal: Callable[[Path, str, Lock], JournalFile] = FileJournal,
     frames_begin: datetime.datetime | None = None,
 ) -> RunReport:
     """Run a configuration as the script queue would.
@@ -83,7 +83,7 @@ async def run_on_sal(
         result = await run_script(
             make_script,
             text,
-            group_id=datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds"),
+            group_id=next_group_id(),
             timeout=2 * plan.duration + config.job_timeout * len(plan.stages),
             hooks=QueueHooks(on_message=show),
         )

@@ -17,6 +17,7 @@ import yaml
 
 from ..config import CalibrationConfig
 from ..instruments import Instrument
+from ..observatory import sal
 from ..observatory.sal import salobj
 from ..report import RunReport
 from ..simulation.cscs.camera import FIRST_EXPOSURE_HOUR
@@ -59,6 +60,11 @@ async def run_simulated(
     """
     # Topics of its own, so that it cannot reach any other observatory.
     salobj.set_test_topic_subname(randomize=True)
+    if sal.provider() is sal.SalProvider.SALOBJ:
+        click.echo(
+            "This leaves some 285 topics on the broker; 'calibscripts serve' uses one set for many runs.",
+            err=True,
+        )
     click.echo(f"Starting the simulated observatory in {observatory.workdir}.", err=True)
     async with observatory:
         for note in observatory.notes:

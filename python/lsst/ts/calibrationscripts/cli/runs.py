@@ -16,7 +16,18 @@ import click
 
 from ..instruments import Instrument
 from ..outcomes import RunState
-from ._common import FILE, REQUIRED_FILE, ExitCode, fail, instrument_option, parse_config, read_text, show
+from ._common import (
+    FILE,
+    REQUIRED_FILE,
+    ExitCode,
+    fail,
+    instrument_option,
+    parse_config,
+    read_text,
+    show,
+    time_scale_option,
+    workdir_option,
+)
 from ._installation import simulation_hint
 
 if TYPE_CHECKING:
@@ -81,25 +92,13 @@ def _list_faults(context: click.Context, parameter: click.Parameter, wanted: boo
 @click.command()
 @FILE
 @instrument_option(with_script=True)
-@click.option(
-    "--workdir",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("simulated_observatory"),
-    show_default=True,
-    help="Folder of the repository, frames and jobs; it is made if it does not exist.",
-)
+@workdir_option
 @click.option(
     "--scale",
     type=click.IntRange(1, 16),
     help="Frames are smaller by this; 1 for 4072x4000.  [default: that of the work folder, 8 in a new one]",
 )
-@click.option(
-    "--time-scale",
-    type=click.FloatRange(min=0, max=1),
-    default=0.01,
-    show_default=True,
-    help="Exposures and readout last this fraction of their time.",
-)
+@time_scale_option
 @click.option(
     "--seed", type=click.IntRange(min=0), help="Of all noise.  [default: that of the work folder, or fixed]"
 )

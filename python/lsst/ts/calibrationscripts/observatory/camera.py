@@ -6,7 +6,6 @@ from __future__ import annotations
 
 __all__ = ["SalCamera"]
 
-import asyncio
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -107,7 +106,7 @@ class SalCamera:
         for wheel in wanted:
             self._control.wheel_position(wheel).flush()
         try:
-            async with asyncio.timeout(self.SETUP_TIMEOUT):
+            async with self._watch.timeout(self.SETUP_TIMEOUT):
                 await self._watch.guard(component, self._control.setup_instrument(**wanted))
         except (ComponentLostError, *SAL_ERRORS) as error:
             raise CameraError(
@@ -160,7 +159,7 @@ class SalCamera:
         """
         event, position = self._control.wheel_position(wheel), None
         try:
-            async with asyncio.timeout(self._control.fast_timeout):
+            async with self._watch.timeout(self._control.fast_timeout):
                 position = await event.aget()
                 while value not in (position.name, position.slot):
                     position = await event.next(flush=False)
@@ -178,7 +177,7 @@ class SalCamera:
         camera = self._components.camera
         before = self._camera.evt_startIntegration.get()
         try:
-            async with asyncio.timeout(exposure.exp_time + self.EXPOSURE_MARGIN):
+            async with self._watch.timeout(exposure.exp_time + self.EXPOSURE_MARGIN):
                 (taken,) = await self._control.take_imgtype(
                     exposure.image_type.value,
                     exposure.exp_time,
@@ -228,7 +227,7 @@ class SalCamera:
     async def _wait_for_readout(self, image: int, timeout: float) -> None:
         """Wait until an image is read out, or raise `TimeoutError`."""
         read_out = self._camera.evt_endReadout
-        async with asyncio.timeout(timeout):
+        async with self._watch.timeout(timeout):
             last = read_out.get()
             while last is None or image_id(last.imageName) != image:
                 last = await read_out.next(flush=False)

@@ -17,8 +17,11 @@ from .sal import salobj
 _START_TIMEOUT = 50.0
 """Longest wait for remotes; the script queue allows 60 s to configure (s)."""
 
-_CLOSE_TIMEOUT = 30.0
+_STARTED_TIMEOUT = 30.0
 """Longest wait for remotes that are starting when the script ends (s)."""
+
+_CLOSE_TIMEOUT = 5.0
+"""Longest wait for remotes to close (s)."""
 
 
 class Connection:
@@ -80,7 +83,7 @@ class Connection:
         Raises
         ------
         salobj.ExpectedError
-            If that takes too long. They are not cancelled; see `wait_started`.
+            If that takes too long. They are not cancelled; see `close`.
         """
         _, late = await asyncio.wait(self._starts, timeout=_START_TIMEOUT)
         if late:
@@ -90,9 +93,16 @@ class Connection:
             )
         await asyncio.gather(*self._starts)
 
-    async def wait_started(self) -> None:
-        """Let remotes that are still starting finish, within a limit.
+    async def close(self) -> None:
+        """Close the remotes together, within a limit.
 
-        Closing a remote that has not started never ends (salobj 8.2).
+        The domain would close them one after another, which takes salobj some
+        seconds more. What takes longer here is left to the domain.
         """
-        await asyncio.wait(self._starts, timeout=_CLOSE_TIMEOUT)
+        # Closing a remote that has not started never ends (salobj 8.2).
+        await asyncio.wait(self._starts, timeout=_STARTED_TIMEOUT)
+        closing = [asyncio.create_task(remote.close()) for remote in self.remotes if remote.start_task.done()]
+        if closing:
+            closed, _ = await asyncio.wait(closing, timeout=_CLOSE_TIMEOUT)
+            for task in closed:
+                task.result()

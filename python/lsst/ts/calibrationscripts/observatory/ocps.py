@@ -7,6 +7,7 @@ from __future__ import annotations
 __all__ = ["OcpsJobs"]
 
 import asyncio
+import contextlib
 import json
 from typing import Any
 
@@ -136,7 +137,9 @@ class OcpsJobs:
         if not filed.done() and command and command.done():
             if failure := command.result():
                 raise JobLostError(f"the OCPS lost job {job_id}: {failure}")
-            await asyncio.wait({filed}, timeout=self.RESULT_GRACE)
+            with contextlib.suppress(TimeoutError):
+                async with self._watch.timeout(self.RESULT_GRACE):
+                    await asyncio.wait({filed})
             if not filed.done():
                 raise JobLostError(f"the OCPS ended job {job_id} but published no result")
         if not filed.done():

@@ -8,6 +8,7 @@ __all__ = ["OodsIngest", "exposure_id"]
 
 import asyncio
 import re
+from collections import deque
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -20,6 +21,18 @@ from .watch import ComponentWatch
 # such as those taken at the camera's own console, ids of other ranges.
 _NUMBERS = re.compile(r"_O_(\d{8})_0(\d{5})")
 
+# What the OODS knows of an image that it could read, but not ingest.
+_ID = re.compile(r"\d{13}")
+_RAFT_UNKNOWN = "R??"
+_DETECTOR_ID = re.compile(r"S(\d{2,3})")
+
+_OBSID_UNKNOWN = "??"
+"""In an event about a file that is not an image, or is of none that is
+known: a remark."""
+
+_MAX_REMARKS = 3
+"""Remarks that are kept; more of the same kind tell nothing new."""
+
 
 def exposure_id(obsid: str, prefix: str) -> int | None:
     """Return the Butler's exposure id of an image.
@@ -27,7 +40,8 @@ def exposure_id(obsid: str, prefix: str) -> int | None:
     Parameters
     ----------
     obsid : `str`
-        The camera's name of it, such as ``AT_O_20220406_000007``.
+        The camera's name of it, such as ``AT_O_20220406_000007``; or, as in
+        the events of images that could not be ingested, the id itself.
     prefix : `str`
         What the names of the instrument's images begin with, such as ``AT``.
 
@@ -37,6 +51,8 @@ def exposure_id(obsid: str, prefix: str) -> int | None:
         Such as 2022040600007; `None` if the image is another instrument's,
         was not taken for the observatory or has a name of another form.
     """
+    if _ID.fullmatch(obsid):
+        return int(obsid)
     match = _NUMBERS.fullmatch(obsid.removeprefix(prefix))
     return int(match[1]) * 100_000 + int(match[2]) if match else None
 
@@ -81,6 +97,7 @@ class OodsIngest:
         self._timeout = timeout
         self._deadlines: dict[int, float] = {}
         self._arrivals: dict[tuple[int, int], asyncio.Future[str]] = {}
+        self._remarks: deque[tuple[float, str]] = deque(maxlen=_MAX_REMARKS)
         remote.evt_imageInOODS.callback = self._on_image
 
     def expect(self, exposure: int) -> None:
@@ -99,8 +116,14 @@ class OodsIngest:
             missing=tuple(sorted({exposure for exposure, _ in lost} - set(failures))),
             failures=tuple(sorted((exposure, str(text)) for exposure, text in failures.items())),
             late=tuple(sorted({exposure for exposure, _ in suspects} - {exposure for exposure, _ in lost})),
-            remark=trouble if None in outcomes else "",
+            remark=self._remark(exposures, trouble) if None in outcomes else "",
         )
+
+    def _remark(self, exposures: Collection[int], trouble: str) -> str:
+        """Return what has happened to the OODS since these were read out."""
+        begin = min(self._deadlines[exposure] for exposure in exposures) - self._timeout
+        remarks = [text for time, text in self._remarks if time >= begin]
+        return "; ".join(dict.fromkeys(filter(None, [trouble, *remarks])))
 
     async def _outcomes(self, keys: Sequence[tuple[int, int]]) -> list[str | None]:
         return await asyncio.gather(*map(self._outcome, keys))
@@ -117,11 +140,26 @@ class OodsIngest:
         return self._arrivals.setdefault(key, asyncio.get_running_loop().create_future())
 
     async def _on_image(self, data: Any) -> None:
+        failed = f"status {data.statusCode}, {data.description or 'no description'}"
+        if data.obsid == _OBSID_UNKNOWN:
+            self._remarks.append((asyncio.get_running_loop().time(), f"{self._name}: {failed}"))
+            return
+        if data.camera != self._instrument.name:
+            return
         exposure = exposure_id(data.obsid, self._instrument.image_prefix)
-        detector = self._instrument.find_detector(data.raft, data.sensor)
+        detector = self._detector(data.raft, data.sensor)
         if exposure is None or detector is None:
             return
-        arrival = self._arrival((exposure, detector.id))
+        arrival = self._arrival((exposure, detector))
         if not arrival.done():
-            failed = f"status {data.statusCode}, {data.description or 'no description'}"
             arrival.set_result(failed if data.statusCode > 0 else "")
+
+    def _detector(self, raft: str, sensor: str) -> int | None:
+        """Return the id of the detector that an event is about."""
+        if len(self._instrument.detectors) == 1:
+            # Its raft is that of the event before, as the OODS has none.
+            return self._instrument.detectors[0].id
+        if raft == _RAFT_UNKNOWN and (match := _DETECTOR_ID.fullmatch(sensor)):
+            return int(match[1])
+        detector = self._instrument.find_detector(raft, sensor)
+        return None if detector is None else detector.id

@@ -11,12 +11,13 @@ __all__ = [
     "QueueOptions",
     "QueuedScript",
     "ScriptResult",
+    "next_group_id",
     "run_script",
 ]
 
 import asyncio
-import itertools
 import logging
+import random
 from collections.abc import Callable
 from dataclasses import replace
 from types import TracebackType
@@ -47,7 +48,11 @@ _TOPICS = (
     "logMessage",
 )
 
-_indices = itertools.count(100_000)
+_INDICES = range(1, 100_000)
+"""Indices of scripts that no queue runs; those from 100000 are the queues'."""
+
+_taken: set[int] = set()
+"""Those that scripts of this process have had."""
 
 
 class QueuedScript:
@@ -70,7 +75,7 @@ class QueuedScript:
         script_class: Callable[..., Any],
         hooks: QueueHooks | None = None,
     ) -> None:
-        self.index = next(_indices)
+        self.index = _free_index()
         """SAL index, which no other script of this process has had."""
         self._remote: salobj.Remote | None = None
         self.script: Any = None
@@ -305,6 +310,31 @@ class QueuedScript:
             # would fail too, and so on without end.
             self._hooks = replace(self._hooks, on_message=None)
             _log.exception("Messages of script %d are no longer passed on", self.index)
+
+
+def _free_index() -> int:
+    """Return an index by chance, as ``run_one_script`` of ts_scriptqueue.
+
+    Two processes would hear each other's scripts if both counted from the
+    same number.
+    """
+    # The shared generator may have been seeded.
+    index = random.SystemRandom().choice([index for index in _INDICES if index not in _taken])
+    _taken.add(index)
+    return index
+
+
+def next_group_id() -> str:
+    """Return the group id of a script that runs now, as the queue makes it.
+
+    Returns
+    -------
+    group_id : `str`
+        The time: TAI, in ISO format without a time zone.
+    """
+    from astropy.time import Time
+
+    return str(Time.now().tai.isot)
 
 
 async def _end_of(start: asyncio.Future[None]) -> None:

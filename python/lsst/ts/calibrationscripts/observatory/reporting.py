@@ -6,6 +6,7 @@ from __future__ import annotations
 
 __all__ = ["WrittenReport", "write_report"]
 
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -38,7 +39,9 @@ class WrittenReport(NamedTuple):
     """What could not be read or written, and why."""
 
 
-def write_report(report: RunReport, repo: str, folder: Path) -> WrittenReport:
+def write_report(
+    report: RunReport, repo: str, folder: Path, given_up: threading.Event | None = None
+) -> WrittenReport:
     """Write the JSON and the page of a run.
 
     They are written at once with what the run itself knows, and again once
@@ -53,6 +56,8 @@ def write_report(report: RunReport, repo: str, folder: Path) -> WrittenReport:
         URI or label of the Butler repository.
     folder : `pathlib.Path`
         Where to write; earlier runs there are its history.
+    given_up : `threading.Event`, optional
+        Set once nothing is to be written any more.
 
     Returns
     -------
@@ -60,9 +65,11 @@ def write_report(report: RunReport, repo: str, folder: Path) -> WrittenReport:
         Whatever fails is among its problems, and keeps nothing else from
         being written: the run itself has ended.
     """
-    _write(report, Evidence(notes=("Statistics and images have not been read yet.",)), folder)
+    first = _write(report, Evidence(notes=("Statistics and images have not been read yet.",)), folder)
     attempt = _Attempt()
     evidence = attempt.make("statistics and images are not shown", lambda: gather(report, repo))
+    if given_up is not None and given_up.is_set():
+        return first
     if evidence is None:
         evidence = Evidence(notes=(f"{attempt.problems[0]}.",))
     written = _write(report, evidence, folder)

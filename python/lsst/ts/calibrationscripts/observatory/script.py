@@ -11,6 +11,8 @@ import asyncio
 import contextlib
 import copy
 import datetime
+import signal
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,8 +27,8 @@ from ..files.lock import Lock
 from ..instruments import Instrument
 from ..outcomes import RunState
 from ..plan import PlannedExposure, RunPlan, make_plan
-from ..ports import Journal, ObservatoryError, Watcher, World
-from ..procedure import Procedure
+from ..ports import JournalFile, ObservatoryError, Watcher, World
+from ..procedure import Procedure, remaining
 from ..record import RunRecord
 from ..report import RunReport, itinerary
 from ..threads import in_thread
@@ -34,6 +36,7 @@ from .camera import SalCamera
 from .connection import Connection
 from .control import Control
 from .errors import explain
+from .journal import BackgroundJournal
 from .ocps import OcpsJobs
 from .oods import OodsIngest
 from .reporting import write_report
@@ -44,8 +47,12 @@ _REPORT_TIMEOUT = 90.0
 """Longest wait for the run's page: it reads the Butler for up to a minute,
 and an observer's next script waits (s)."""
 
-_REPORT_TIMEOUTS = {RunState.STOPPED: 3.0}
-"""Where an observer is waiting for the end (s)."""
+_REPORT_TIMEOUTS = {RunState.STOPPED: 2.0}
+"""Where an observer is waiting for the end (s).
+
+The queue gives a script that it stops 10 s, and 1 s more for each script: for
+the frame under way, for aborts, for this, and for closing the remotes.
+"""
 
 
 @dataclass(frozen=True)
@@ -99,7 +106,7 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
     watcher: Watcher | None = None
     """What follows the run, such as a progress display."""
 
-    make_journal: Callable[[Path, str, Lock], Journal] = FileJournal
+    make_journal: Callable[[Path, str, Lock], JournalFile] = FileJournal
     """Makes the journal of a run from its folder, the run's id and lock."""
 
     frames_begin: datetime.datetime | None = None
@@ -117,6 +124,7 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
         self._configured_as: _Configured | None = None
         self._procedure: Procedure | None = None
         self._stopping: asyncio.Task[None] | None = None
+        self._handle_hangup()
 
     @classmethod
     def get_schema(cls) -> dict[str, Any]:
@@ -187,24 +195,34 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
         assert request is not None, "do_configure comes first"
         now = datetime.datetime.now().astimezone()
         plan = make_plan(request.config, self.instrument, self.frames_begin or now)
-        self.log.info(itinerary(request.config, plan, self.instrument, now))
         run_id = request.record.run_id
+        text = itinerary(request.config, remaining(plan, request.record), self.instrument, now)
+        self.log.info(f"What is left of run {run_id}: {text}" if request.record.resumed else text)
         self.log.info(f"Run {run_id}. If it ends early, the configuration 'resume: {run_id}' resumes it.")
         connection = Connection(self.make_control(), self.instrument, self.domain)
         self._configured_as = _Configured(**vars(request), plan=plan, connection=connection)
         await connection.start()
 
     async def close_tasks(self) -> None:
-        """Let remotes that are still starting finish first."""
+        """Close the remotes; salobj then closes the script itself."""
         await super().close_tasks()
         if self._configured_as is not None:
-            await self._configured_as.connection.wait_started()
+            await self._configured_as.connection.close()
         if self._request is not None and self._procedure is None:
             # A run that has begun releases it when its jobs are aborted.
             self._request.lock.release()
 
+    def _handle_hangup(self) -> None:
+        """Stop on SIGHUP too, as salobj stops on SIGINT and SIGTERM alone."""
+        # What nohup started is to survive it.
+        if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+            return
+        # As with those signals, only the main thread can handle it.
+        if threading.current_thread() is threading.main_thread():
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self.signal_handler)
+
     def signal_handler(self) -> None:
-        """Stop on SIGINT or SIGTERM as by a command, so that jobs are aborted.
+        """Stop on a signal as by a command, so that jobs are aborted.
 
         salobj's own handler ends the script without aborting its jobs.
         """
@@ -217,9 +235,10 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
 
     def set_metadata(self, metadata: Any) -> None:
         """Set what the script queue shows: duration, images, filters."""
-        config, plan = self._configured.config, self._configured.plan
-        metadata.duration = plan.duration
-        metadata.nimages = len(plan.exposures)
+        config = self._configured.config
+        left = remaining(self._configured.plan, self._configured.record)
+        metadata.duration = left.duration
+        metadata.nimages = len(left.exposures)
         metadata.instrument = self.instrument.name
         used = [series.filter for series in config.series if series.filter is not None]
         metadata.filters = ",".join(map(str, dict.fromkeys(used)))
@@ -261,7 +280,7 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
         config, connection = run.config, run.connection
         detectors = instrument.detector_ids(config.detectors)
         repository = ButlerRepository(config.repo, instrument, detectors)
-        watch = ComponentWatch(connection.remotes)
+        watch = ComponentWatch(connection.remotes, report=self.log.warning)
         world = World(
             camera=SalCamera(connection.control, instrument, config, watch),
             ingest=OodsIngest(
@@ -277,7 +296,7 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
             ),
             repository=repository,
             operator=_ScriptOperator(self),
-            journal=self.make_journal(run.folder, run.record.run_id, run.lock),
+            journal=BackgroundJournal(self.make_journal(run.folder, run.record.run_id, run.lock)),
             group_id=self.image_group_id,
             clock=_now,
             watcher=self.watcher,
@@ -291,12 +310,18 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
         """
         repo, folder = self._configured.config.repo, self._configured.folder
         timeout = _REPORT_TIMEOUTS.get(report.state, _REPORT_TIMEOUT)
+        given_up = threading.Event()
         try:
-            written = await asyncio.wait_for(in_thread(lambda: write_report(report, repo, folder)), timeout)
+            written = await asyncio.wait_for(
+                in_thread(lambda: write_report(report, repo, folder, given_up)), timeout
+            )
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - see above
             what = "it was stopped" if isinstance(error, asyncio.CancelledError) else explain(error)
             self.log.warning(f"The run's report in {folder} is not complete: {what}")
             return
+        finally:
+            # A thread cannot be ended, but it writes nothing any more.
+            given_up.set()
         for warning in written.warnings:
             self.log.warning(warning)
         for problem in written.problems:

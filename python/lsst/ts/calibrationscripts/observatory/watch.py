@@ -9,10 +9,12 @@ __all__ = ["HEARTBEAT_TIMEOUT", "ComponentWatch"]
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine, Iterable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from ..ports import ComponentLostError
+from .pauses import Pauses
 from .sal import salobj
 
 HEARTBEAT_TIMEOUT = 15.0
@@ -36,7 +38,7 @@ T = TypeVar("T")
 class _Component:
     remote: salobj.Remote
     heard: float
-    """When the last heartbeat came, by the event loop's clock (s)."""
+    """When the last heartbeat came, by the clock of `Pauses.awake` (s)."""
 
     heartbeat: Any = None
 
@@ -50,6 +52,8 @@ class ComponentWatch:
     summaryState would make the checks of observatory-control raise, and two
     that wait for the next message of a topic disturb each other.
 
+    While this process is paused it hears nothing: that time is not silence.
+
     Parameters
     ----------
     remotes : `~collections.abc.Iterable` [`salobj.Remote`]
@@ -57,17 +61,33 @@ class ComponentWatch:
         heartbeat. They are called as in SAL: "ATCamera", "OCPS:1".
     heartbeat_timeout : `float`, optional
         Silence after which a component counts as lost (s).
+    report : `~collections.abc.Callable`, optional
+        Called with a text after a long pause of this process.
     """
 
     POLL_INTERVAL = 0.25
     """Time between two readings (s)."""
 
     def __init__(
-        self, remotes: Iterable[salobj.Remote], heartbeat_timeout: float = HEARTBEAT_TIMEOUT
+        self,
+        remotes: Iterable[salobj.Remote],
+        heartbeat_timeout: float = HEARTBEAT_TIMEOUT,
+        report: Callable[[str], None] | None = None,
     ) -> None:
-        now = asyncio.get_running_loop().time()
+        self._pauses = Pauses(report)
+        now = self._pauses.awake()
         self._components = {remote.salinfo.name_index: _Component(remote, now) for remote in remotes}
         self._heartbeat_timeout = heartbeat_timeout
+
+    def timeout(self, delay: float) -> AbstractAsyncContextManager[None]:
+        """Limit the time of what is awaited, not counting pauses.
+
+        Parameters
+        ----------
+        delay : `float`
+            Longest time (s); `TimeoutError` is raised after it.
+        """
+        return self._pauses.timeout(delay)
 
     def describe(self, component: str) -> str:
         """Return what is wrong with a component, "" if nothing is.
@@ -240,7 +260,7 @@ class ComponentWatch:
 
     def _listen(self, watched: _Component) -> float:
         """Return how long a component has been silent (s)."""
-        now = asyncio.get_running_loop().time()
+        now = self._pauses.awake()
         heartbeat = watched.remote.evt_heartbeat.get()
         if heartbeat is not watched.heartbeat:
             # The first may be history, kept since the component died.

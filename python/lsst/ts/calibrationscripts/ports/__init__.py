@@ -23,6 +23,7 @@ __all__ = [
     "JobService",
     "JobTimeoutError",
     "Journal",
+    "JournalFile",
     "LightError",
     "ObservatoryError",
     "Operator",
@@ -44,5 +45,15 @@ from ._errors import (
     OutcomeError,
     PreconditionError,
 )
-from ._protocols import CalibrationRepository, Camera, Ingest, JobService, Journal, Operator, Watcher, World
+from ._protocols import (
+    Camera,
+    Ingest,
+    JobService,
+    Journal,
+    JournalFile,
+    Operator,
+    Watcher,
+    World,
+)
 from ._records import ExposureRecord, IngestReport, JobResult, Wanted
+from ._repository import CalibrationRepository

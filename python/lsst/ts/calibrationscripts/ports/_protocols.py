@@ -5,28 +5,26 @@
 from __future__ import annotations
 
 __all__ = [
-    "CalibrationRepository",
     "Camera",
     "Ingest",
     "JobService",
     "Journal",
+    "JournalFile",
     "Operator",
     "Watcher",
     "World",
 ]
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Protocol
 
 from ..config import Series
-from ..outcomes import Certification, Gain, Outcome
+from ..outcomes import Outcome
 from ..plan import JobRequest, PlannedExposure, Stage
-from ..products import Subject
-from ..proof import ProductRecord, Proof
 from ..record import RunRecord
-from ..verification import ExposureDetail
-from ._records import ExposureRecord, IngestReport, JobResult, Wanted
+from ._records import IngestReport, JobResult
+from ._repository import CalibrationRepository
 
 
 class Operator(Protocol):
@@ -62,8 +60,8 @@ class Watcher(Protocol):
         """Note how a stage ended, also if it never started."""
 
 
-class Journal(Protocol):
-    """Where the record of a run is kept."""
+class JournalFile(Protocol):
+    """What the record of a run is written to."""
 
     @property
     def path(self) -> str:
@@ -85,6 +83,25 @@ class Journal(Protocol):
         ------
         ObservatoryError
             If that fails.
+        """
+
+
+class Journal(JournalFile, Protocol):
+    """Where the record of a run is kept.
+
+    What `write` is given may be written later, in the same order.
+    """
+
+    async def flush(self) -> None:
+        """Wait until all that was given is written.
+
+        Called before each frame, after the id of each job is known, after
+        each certification, and at the end of the run.
+
+        Raises
+        ------
+        ObservatoryError
+            If something could not be written.
         """
 
 
@@ -221,186 +238,6 @@ class JobService(Protocol):
 
     def log_path(self, job_id: str) -> str:
         """Return the path of a job's log."""
-
-
-class CalibrationRepository(Protocol):
-    """The Butler repository, as far as calibrations need it."""
-
-    async def check(
-        self, inputs: Collection[str], certifications: Sequence[Certification]
-    ) -> tuple[str, ...]:
-        """Return what would make a job or a certification fail later.
-
-        Parameters
-        ----------
-        inputs : `~collections.abc.Collection` [`str`]
-            Input collections of the jobs.
-        certifications : `~collections.abc.Sequence` [`Certification`]
-            What the run wants to certify. Sources that do not exist yet are
-            ""; what is certified from those that do is not a conflict.
-        """
-
-    async def raw_level(self, exposure: int) -> float:
-        """Return the median level of a raw frame (ADU above bias).
-
-        Raises
-        ------
-        ObservatoryError
-            If it cannot be read.
-        """
-
-    async def exposure_of_group(self, group: str) -> int | None:
-        """Return the exposure that was taken as a group of its own.
-
-        `None` if there is none in the repository; the last one if there are
-        several.
-
-        Raises
-        ------
-        ObservatoryError
-            If the repository cannot be read.
-        """
-
-    async def exposure_records(self, exposures: Collection[int]) -> Mapping[int, ExposureRecord]:
-        """Return what is known of exposures; those unknown are left out.
-
-        Raises
-        ------
-        ObservatoryError
-            If the repository cannot be read.
-        """
-
-    async def raws(self, exposures: Collection[int]) -> frozenset[tuple[int, int]]:
-        """Return which (exposure, detector) pairs have been ingested.
-
-        Raises
-        ------
-        ObservatoryError
-            If the repository cannot be read.
-        """
-
-    async def exposures_with(self, dataset_type: str, collection: str) -> frozenset[tuple[int, int]] | None:
-        """Return the (exposure, detector) pairs that have such a dataset.
-
-        `None` if the repository does not know the dataset type, so that
-        this is not known.
-        """
-
-    async def missing(self, wanted: Wanted, run_collection: str) -> tuple[str, ...]:
-        """Return what a job has not made, such as ``detector 3``.
-
-        Called when a job has ended, and before one of an earlier run is used
-        again.
-
-        Raises
-        ------
-        ObservatoryError
-            If the repository cannot be read.
-        """
-
-    async def statistics(
-        self, dataset_type: str, run_collection: str, physical_filter: str | None = None
-    ) -> object:
-        """Return the run statistics of a verification.
-
-        Parameters
-        ----------
-        dataset_type : `str`
-            Their type.
-        run_collection : `str`
-            RUN collection of the job, which holds what it made and nothing
-            that it read.
-        physical_filter : `str`, optional
-            What the frames were taken through, where that is a dimension.
-
-        Raises
-        ------
-        ObservatoryError
-            If they cannot be read.
-        """
-
-    async def failure_details(
-        self, subject: Subject, run_collection: str, exposures: Collection[int]
-    ) -> Mapping[int, ExposureDetail]:
-        """Return what else cp_verify wrote about exposures.
-
-        Called for those whose failures the run statistics hide.
-
-        Raises
-        ------
-        ObservatoryError
-            If it cannot be read.
-        """
-
-    async def gains(
-        self, dataset_type: str, run_collection: str, pairs: Sequence[tuple[int, int, float]]
-    ) -> tuple[Gain, ...]:
-        """Return the gains measured on pairs of flats.
-
-        Parameters
-        ----------
-        dataset_type : `str`
-            Their type.
-        run_collection : `str`
-            RUN collection of the job.
-        pairs : `~collections.abc.Sequence`
-            The two exposure ids and the exposure time (s) of each pair.
-
-        Raises
-        ------
-        ObservatoryError
-            If they cannot be read.
-        """
-
-    async def reference_gains(
-        self, collections: Sequence[str], exposure: int
-    ) -> Mapping[tuple[int, str], float]:
-        """Return the gains (e-/ADU) that are certified for an exposure.
-
-        They are taken from the first ``ptc`` in the collections, by detector
-        and amplifier; none if they have no ``ptc``.
-
-        Raises
-        ------
-        ObservatoryError
-            If the repository cannot be read.
-        """
-
-    async def products(self, dataset_type: str, run_collection: str) -> tuple[ProductRecord, ...]:
-        """Return the datasets of a type that a job has made.
-
-        Called before they are certified.
-
-        Raises
-        ------
-        ObservatoryError
-            If the repository cannot be read.
-        """
-
-    async def is_certified(self, certification: Certification) -> bool:
-        """Return whether all of it is certified, for exactly these dates.
-
-        Raises
-        ------
-        ObservatoryError
-            If the repository cannot be read.
-        """
-
-    async def certify(self, *proofs: Proof) -> None:
-        """Certify what is proven, and see that it is certified.
-
-        Of several certifications either all are made or none.
-
-        Parameters
-        ----------
-        *proofs : `Proof`
-            What to certify. The datasets are those that the proofs name.
-
-        Raises
-        ------
-        ObservatoryError
-            If they cannot.
-        """
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Procedure"]
+__all__ = ["Procedure", "remaining"]
 
 from ._procedure import Procedure
+from ._remaining import remaining

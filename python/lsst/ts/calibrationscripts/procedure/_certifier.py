@@ -106,6 +106,7 @@ class Certifier:
             self.tasks.discard(task)
         self.done.extend(proofs)
         self._recorder.certifications(tuple(proof.certification for proof in self.done))
+        await self._recorder.flush()
 
     async def _certify(self, *proofs: Proof) -> None:
         try:

@@ -197,6 +197,7 @@ class Exposer:
         group_id = self._world.group_id(exposure)
         self._note_retake(exposure)
         self._recorder.frame(Frame(exposure.series, exposure.number, group_id))
+        await self._recorder.flush()
         self._context.timeline.begin(_stage_of(exposure), exposure.label)
         take = asyncio.create_task(self._world.camera.take(exposure, group_id))
         try:

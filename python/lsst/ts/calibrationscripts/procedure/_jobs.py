@@ -168,6 +168,7 @@ class JobRunner:
         self._submissions.discard(submission)
         self.records[stage.id] = job = JobRecord(stage.id, job_id, request)
         self._recorder.job(job)
+        await self._recorder.flush()
         self._operator.info(f"{stage.name}: job {job_id}, log {self._jobs.log_path(job_id)}")
         result = await self._jobs.result(job_id)
         self._running.discard(job_id)

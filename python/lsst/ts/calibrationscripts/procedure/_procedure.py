@@ -84,6 +84,7 @@ class Procedure:
         self._certifier = Certifier(context)
         self._tasks: dict[StageId, asyncio.Task[None]] = {}
         self._ended: dict[StageId, asyncio.Future[StageResult]] = {}
+        self._begun = False
 
         self.report = RunReport(
             state=RunState.UNSTARTED,
@@ -115,7 +116,9 @@ class Procedure:
         """
         try:
             await self._check()
+            self._begun = True
             self._recorder.begin(self._config.to_dict())
+            await self._recorder.flush()
             await self._execute()
             self._raise_on_bad_outcomes()
         except BaseException as error:
@@ -123,8 +126,10 @@ class Procedure:
             reason = "stopped by the operator" if stopped else str(error)
             await self._abandon(reason)
             self._conclude(RunState.STOPPED if stopped else RunState.FAILED, reason)
+            await self._recorder.flush()
             raise
         self._conclude(RunState.DONE)
+        await self._recorder.flush()
 
     async def _execute(self) -> None:
         loop = asyncio.get_running_loop()
@@ -159,8 +164,11 @@ class Procedure:
             timeline=self._timeline.spans,
             repeats=self._recorder.record.repeats,
         )
-        if self._ended:
+        if self._begun:
             self._recorder.end(state, reason)
+        elif not self._recorder.record.resumed:
+            # There is none: nothing was done that had to be noted.
+            self.report = replace(self.report, journal="")
         operator = self._world.operator
         (operator.info if self.report.complete else operator.warning)(summary_text(self.report))
 

@@ -63,12 +63,22 @@ class Recorder:
         """Note how the run ended."""
         self._write(replace(self.record, state=state, reason=reason))
 
+    async def flush(self) -> None:
+        """Wait until the journal has all that was noted."""
+        try:
+            await self._journal.flush()
+        except ObservatoryError as error:
+            self._report(error)
+
     def _write(self, record: RunRecord) -> None:
         self.record = record
         try:
             self._journal.write(record)
         except ObservatoryError as error:
-            # Frames are worth more than the journal: the run continues.
-            if not self._failed:
-                self._operator.error(f"{error}. The run continues; it cannot be resumed from here.")
-            self._failed = True
+            self._report(error)
+
+    def _report(self, error: ObservatoryError) -> None:
+        # Frames are worth more than the journal: the run continues.
+        if not self._failed:
+            self._operator.error(f"{error}. The run continues; it cannot be resumed from here.")
+        self._failed = True

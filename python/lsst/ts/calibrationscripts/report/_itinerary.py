@@ -79,9 +79,9 @@ def _series_row(series: Series, plan: RunPlan) -> tuple[str, ...]:
     return (
         series.name,
         str(len(frames)),
-        str(series.n_discard),
+        str(sum(frame.discard for frame in frames)),
         times,
-        f"{sum(series.exp_times):g} s",
+        f"{sum(frame.exp_time for frame in frames):g} s",
         given if series.image_type is ImageType.FLAT else "",
     )
 

@@ -22,6 +22,8 @@ _FEW_FRAMES = 11
 root of 1 - 1/n is left when the mean of n such frames is subtracted, and
 that is less than the 95 % that the test asks for."""
 
+RUN_AGAIN = "Nothing was begun. Correct it and run again."
+"""What to do where there is nothing to resume."""
 
 Stages = Mapping[StageKind, StageResult]
 """The stages of one product."""
@@ -193,6 +195,11 @@ def conclusion(report: RunReport) -> str:
     return "Not everything passed: " + ", ".join(f"{n} {outcome}" for outcome, n in bad.items())
 
 
+def never_begun(report: RunReport) -> bool:
+    """Return whether a run was refused, so that it cannot be resumed."""
+    return report.state is not RunState.DONE and not report.stages and not report.journal
+
+
 def next_steps(report: RunReport) -> tuple[str, ...]:
     """Return what the observer should do now.
 
@@ -222,6 +229,9 @@ def _steps(report: RunReport) -> Iterator[str]:
         if result.outcome is Outcome.HELD:
             yield _after_held(report, result.stage.subject)
     if not report.run_id:
+        return
+    if never_begun(report):
+        yield RUN_AGAIN
         return
     unfinished = {Outcome.FAILED, Outcome.ABORTED} & {result.outcome for result in report.stages}
     if report.state is not RunState.DONE or unfinished:

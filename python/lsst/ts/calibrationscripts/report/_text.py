@@ -17,7 +17,7 @@ from ..config import PRODUCT_PARAMETERS
 from ..outcomes import AmplifierGain, Gain, by_amplifier
 from ..verification import FailedTest, FailureLevel, UnitResult, Verdict, dataset_name
 from ._model import RunReport
-from ._plain import conclusion, without_list
+from ._plain import RUN_AGAIN, conclusion, never_begun, without_list
 
 _WIDTH = 100
 _MAX_LISTED_TESTS = 160
@@ -276,6 +276,8 @@ def summary_text(report: RunReport) -> str:
     if not report.certifications and report.config.get("generate_calibrations"):
         lines.append("Nothing was certified.")
     lines += [f"Done again: {text}" for text in report.repeats]
-    if report.run_id and not report.complete:
+    if never_begun(report):
+        lines.append(RUN_AGAIN)
+    elif report.run_id and not report.complete:
         lines.append(f"To resume it, configure 'resume: {report.run_id}'. Journal: {report.journal}")
     return "\n".join(lines)

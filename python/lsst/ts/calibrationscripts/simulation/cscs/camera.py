@@ -134,6 +134,7 @@ class CameraCsc(SimulatedCsc):
         self._time_scale = time_scale
         start = datetime.datetime.combine(day.date, datetime.time(FIRST_EXPOSURE_HOUR), tzinfo=datetime.UTC)
         self._clock = max(start.timestamp(), day.end + self._instrument.readout_time)
+        self._exposing: asyncio.Task[None] | None = None
         self._readout: asyncio.Task[None] | None = None
         self._spectrograph = salobj.Remote(
             self.domain,
@@ -151,11 +152,13 @@ class CameraCsc(SimulatedCsc):
         await self.evt_endReadout.set_write(**image)
 
     async def close_tasks(self) -> None:
-        """Cancel the readout that may still be running."""
+        """Cancel what is under way, while its topics are still open."""
         await super().close_tasks()
-        if self._readout is not None:
-            self._readout.cancel()
-            await asyncio.gather(self._readout, return_exceptions=True)
+        # An exposure that is cancelled begins no readout.
+        for task in (self._exposing, self._readout):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
 
     @step
     async def do_takeImages(self, data: Any) -> None:  # noqa: N802
@@ -164,6 +167,12 @@ class CameraCsc(SimulatedCsc):
         request = _Request.parse(data)
         duration = request.n * (request.exp_time + self._instrument.readout_time) * self._time_scale
         await self.cmd_takeImages.ack_in_progress(data, timeout=duration + 60.0)
+        # A task of its own, as the command is only cancelled once the topics
+        # are closed.
+        self._exposing = asyncio.create_task(self._take(request))
+        await self._exposing
+
+    async def _take(self, request: _Request) -> None:
         await self._report_command_state(CommandState.BUSY)
         try:
             for index in range(1, request.n + 1):

@@ -8,8 +8,6 @@ __all__ = ["OcpsCsc", "OcpsJob", "cap_processes", "log_path", "processes_worth_u
 
 import asyncio
 import contextlib
-import dataclasses
-import datetime
 import json
 import os
 import re
@@ -23,6 +21,7 @@ from ...instruments import Instrument
 from ...observatory.sal import salobj
 from ..runner import PipetaskJob, PipetaskRunner, RunnerDiedError
 from .base import SimulatedCsc, step
+from .uws import OcpsJob, log_path, now
 
 JOB_TIMEOUT = 3600.0
 """Time after which the OCPS kills a job (second)."""
@@ -39,23 +38,6 @@ _KILL_TIMEOUT = 30.0
 _CORES_PER_PROCESS = 4
 """Cores per process of a job. The start of a process costs 2.6 CPU-seconds,
 and a quantum of a simulated frame a tenth of that."""
-
-
-def log_path(uws: Path, job_id: str = "{job_id}") -> Path:
-    """Return where the log of a job is.
-
-    Parameters
-    ----------
-    uws : `pathlib.Path`
-        Folder of all jobs.
-    job_id : `str`, optional
-        The job; by default a placeholder.
-
-    Returns
-    -------
-    path : `pathlib.Path`
-    """
-    return uws / job_id / "outs" / "ocps.log"
 
 
 def processes_worth_using() -> int:
@@ -97,91 +79,6 @@ def cap_processes(options: list[str], limit: int) -> tuple[list[str], int]:
     return capped, wanted
 
 
-@dataclasses.dataclass
-class OcpsJob:
-    """A job, as the UWS service reports it.
-
-    Parameters
-    ----------
-    job_id : `str`
-        Hexadecimal id.
-    run_id : `str`
-        Sequence number of the command that submitted it.
-    folder : `pathlib.Path`
-        Folder of the job, with ``job.json`` and ``outs/ocps.log``.
-    environment : `dict` [`str`, `str`]
-        What the command requested.
-    argv : `list` [`str`]
-        Arguments of ``pipetask``.
-    remark : `str`, optional
-        Note of the OCPS about the arguments.
-    disk_full : `bool`, optional
-        Whether there is no space for the files that the job writes.
-    """
-
-    job_id: str
-    run_id: str
-    folder: Path
-    environment: dict[str, str]
-    argv: list[str]
-    remark: str = ""
-    disk_full: bool = False
-    phase: str = "pending"
-    created: datetime.datetime = dataclasses.field(default_factory=lambda: _now())
-    started: datetime.datetime | None = None
-    ended: datetime.datetime | None = None
-    exit_code: int | None = None
-    aborted: bool = False
-    submission: str = ""
-    done: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
-    process: PipetaskJob | None = None
-
-    @property
-    def log(self) -> Path:
-        """Log of the job."""
-        return self.folder / "outs" / "ocps.log"
-
-    @property
-    def scratch(self) -> Path:
-        """Folder for temporary files, removed when the job ends."""
-        return self.folder / "tmp"
-
-    def to_json(self) -> str:
-        """Return the job as JSON, in the form of the UWS service."""
-        duration = None
-        if self.started and self.ended:
-            duration = (self.ended - self.started).total_seconds()
-        results = [{"id": "outs", "uri": self.log.parent.as_uri()}] if self.phase == "completed" else []
-        return json.dumps(
-            {
-                "jobId": self.job_id,
-                "runId": self.run_id,
-                "phase": self.phase,
-                "creationTime": _iso(self.created),
-                "startTime": _iso(self.started),
-                "endTime": _iso(self.ended),
-                "executionDuration": duration,
-                "parameters": {
-                    "environment": [
-                        {"name": name, "value": value} for name, value in self.environment.items()
-                    ]
-                },
-                "results": results,
-            }
-        )
-
-    def save(self) -> None:
-        """Write ``job.json``, which is complete at all times."""
-        draft = self.folder / "job.json.new"
-        draft.write_text(self.to_json())
-        draft.replace(self.folder / "job.json")
-
-    def note(self, text: str) -> None:
-        """Add a line to the log, as the OCPS."""
-        with self.log.open("a") as log:
-            log.write(f"OCPS: {text}\n")
-
-
 class OcpsCsc(SimulatedCsc):
     """Executes pipelines as the OCPS does, several at the same time.
 
@@ -200,6 +97,11 @@ class OcpsCsc(SimulatedCsc):
 
     Notes
     -----
+    Behind the real OCPS is a service that runs the jobs and that it asks for
+    their state, by HTTP (lsst-ts/dm_OCPS, 7c72243b; lsst-dm/uws-api-server,
+    763f609d). So a job goes on if the command that submitted it fails, and an
+    abort deletes the job with all of its files, which then is not found.
+
     The real OCPS ends a job with ``butler retrieve-artifacts`` into the job's
     folder. Nothing reads these copies, so this one leaves them out.
     """
@@ -226,7 +128,10 @@ class OcpsCsc(SimulatedCsc):
     async def close_tasks(self) -> None:
         """End the jobs that still run."""
         await super().close_tasks()
-        await asyncio.gather(*(self._abort(job) for job in self.jobs.values() if not job.done.is_set()))
+        running = [job for job in self.jobs.values() if not job.done.is_set()]
+        await asyncio.gather(*map(self._abort, running))
+        for job in running:
+            job.gone.set()
 
     async def do_execute(self, data: Any) -> None:
         """Run a pipeline; complete when it has ended, also if it failed."""
@@ -235,22 +140,21 @@ class OcpsCsc(SimulatedCsc):
         job = await self.make_job(data)
         await asyncio.to_thread(self._open, job)
         self.jobs[job.job_id] = job
-        try:
-            await self.acknowledge(data, job)
-            await self.run(job)
-        finally:
-            job.done.set()
-        if not job.aborted:
-            await self.publish_result(job)
+        await self.acknowledge(data, job)
+        job.work = asyncio.create_task(self.run(job), name=job.job_id)
+        await self.poll(job)
+        await self.publish_result(job)
 
     async def do_abort_job(self, data: Any) -> None:
         """Kill a job; its result has the exit code 255."""
         self.assert_enabled("abort_job")
         job = self.jobs.get(data.job_id)
-        if job is None or job.done.is_set():
-            raise salobj.ExpectedError(f"No job {data.job_id!r} is running.")
+        if job is None or job.aborted:
+            raise salobj.ExpectedError(_not_found(data.job_id))
         await self._abort(job)
+        await asyncio.to_thread(shutil.rmtree, job.folder, ignore_errors=True)
         await self.publish_result(job)
+        job.gone.set()
 
     async def wait_for_jobs(self, job_ids: Any) -> None:
         """Wait until jobs have ended, also if they failed."""
@@ -303,7 +207,9 @@ class OcpsCsc(SimulatedCsc):
             "OUTPUT_GLOB": data.output_dataset_types or "*",
             "DATA_QUERY": data.data_query,
         }
-        return OcpsJob(job_id, str(data.private_seqNum), self._uws / job_id, environment, argv, remark)
+        return OcpsJob(
+            job_id, str(data.private_seqNum), self._uws / "jobs" / job_id, environment, argv, remark
+        )
 
     @step
     async def acknowledge(self, data: Any, job: OcpsJob) -> None:
@@ -312,10 +218,31 @@ class OcpsCsc(SimulatedCsc):
             data, timeout=_ACK_TIMEOUT, result=json.dumps({"job_id": job.job_id})
         )
 
+    @step
+    async def poll(self, job: OcpsJob) -> None:
+        """Ask for the state of a job until it has ended.
+
+        Raises
+        ------
+        lsst.ts.salobj.ExpectedError
+            If it was aborted: then it is not found.
+        """
+        assert job.work is not None, "do_execute sets it"
+        await asyncio.shield(job.work)
+        if job.aborted:
+            await job.gone.wait()
+            raise salobj.ExpectedError(_not_found(job.job_id))
+
     async def run(self, job: OcpsJob) -> None:
-        """Run a job to its end and record how it ended."""
+        """Run a job to its end, whatever becomes of its command."""
+        try:
+            await self._run(job)
+        finally:
+            job.done.set()
+
+    async def _run(self, job: OcpsJob) -> None:
         job.phase = "executing"
-        job.started = _now()
+        job.started = now()
         await asyncio.to_thread(job.save)
         code, trouble = FAILED, ""
         try:
@@ -336,7 +263,7 @@ class OcpsCsc(SimulatedCsc):
             await self._kill(job)
         except (RunnerDiedError, OSError) as error:
             trouble = str(error)
-        job.ended = _now()
+        job.ended = now()
         if job.aborted:
             job.exit_code, job.phase, trouble = ABORTED, "aborted", "aborted by request"
         else:
@@ -370,9 +297,11 @@ class OcpsCsc(SimulatedCsc):
 
     async def _abort(self, job: OcpsJob) -> None:
         job.aborted = True
-        await self._kill(job)
-        async with asyncio.timeout(_KILL_TIMEOUT):
-            await job.done.wait()
+        if not job.done.is_set():
+            await self._kill(job)
+            async with asyncio.timeout(_KILL_TIMEOUT):
+                await job.done.wait()
+        job.exit_code = ABORTED
 
     @staticmethod
     def _open(job: OcpsJob) -> None:
@@ -393,9 +322,5 @@ class OcpsCsc(SimulatedCsc):
         job.save()
 
 
-def _now() -> datetime.datetime:
-    return datetime.datetime.now(datetime.UTC)
-
-
-def _iso(time: datetime.datetime | None) -> str | None:
-    return None if time is None else time.isoformat(timespec="milliseconds")
+def _not_found(job_id: str) -> str:
+    return f"404 Client Error: NOT FOUND for url: http://uws-api-server/api/v1/job/{job_id}"

@@ -16,7 +16,7 @@ from urllib.request import url2pathname
 
 from ...instruments import Detector
 from ...observatory.sal import salobj
-from ..raws import RawFiles, has_raw, ingest_raw
+from ..raws import RawFiles, exposure_id_of, has_raw, ingest_raw
 from .base import SimulatedCsc, step
 
 if TYPE_CHECKING:
@@ -30,12 +30,22 @@ INGESTED = 0
 INGEST_FAILED = 1
 """``imageInOODS.statusCode`` of an image that could not be ingested."""
 
+METADATA_FAILED = 2
+"""``imageInOODS.statusCode`` of a file whose header could not be read."""
+
+_CONTROLLERS = "OCHPQS"
+"""Letters of the controllers of images, in the order of their ids."""
+
+_CONTROLLER_STEP = 1000 * 10**9
+"""Between the exposure ids of one controller and the next: 1000 years."""
+
 
 class OodsCsc(SimulatedCsc):
     """Ingests announced images, one file at a time, in its own thread.
 
     Files that are present at the start are ingested too. There is one
-    ``imageInOODS`` for each detector of an image.
+    ``imageInOODS`` for each detector of an image, with the fields that the
+    real OODS gives it (lsst-dm/ctrl_oods, bf36dba4).
 
     Parameters
     ----------
@@ -94,9 +104,14 @@ class OodsCsc(SimulatedCsc):
         """
         image_name, detector = self._files.identify(path)
         try:
+            await self._in_thread(_read_header, path)
+        except OSError as error:
+            await self.publish(image_name, detector, METADATA_FAILED, f"metadata failure: {error}")
+            return
+        try:
             await self.store(path)
         except Exception as error:  # noqa: BLE001 - clients must hear of every error.
-            await self.publish(image_name, detector, INGEST_FAILED, f"{type(error).__name__}: {error}")
+            await self.publish(image_name, detector, INGEST_FAILED, f"ingest failure: {error}")
         else:
             await self.publish(image_name, detector, INGESTED, "file ingested")
 
@@ -116,20 +131,31 @@ class OodsCsc(SimulatedCsc):
         detector : `Detector`
             The detector.
         status_code : `int`
-            `INGESTED`, or a larger number for an error.
+            `INGESTED`, `INGEST_FAILED` or `METADATA_FAILED`. Only in the
+            first case does the OODS know the image's name.
         description : `str`
             What the code means.
         """
-        raft, _, sensor = detector.name.partition("_")
+        fields = self._fields(image_name, detector, status_code)
         await self.evt_imageInOODS.set_write(
-            camera=self._instrument.name,
-            obsid=image_name,
-            raft=raft,
-            sensor=sensor,
-            statusCode=status_code,
-            description=description,
-            force_output=True,
+            **fields, statusCode=status_code, description=description, force_output=True
         )
+
+    def _fields(self, image_name: str, detector: Detector, status_code: int) -> dict[str, str | None]:
+        """Return what an event says of an image."""
+        camera, unknown_raft = self._instrument.name, "R??"
+        if status_code == INGESTED:
+            raft, _, sensor = detector.name.partition("_")
+            if len(self._instrument.detectors) == 1:
+                # Its record has no raft: the event keeps its last one.
+                return {"camera": camera, "obsid": image_name, "raft": None, "sensor": detector.name}
+            return {"camera": camera, "obsid": image_name, "raft": raft, "sensor": sensor}
+        if status_code == INGEST_FAILED:
+            controller = _CONTROLLERS.index(image_name.split("_")[1])
+            exposure = exposure_id_of(image_name, self._instrument) + controller * _CONTROLLER_STEP
+            sensor = f"S{detector.id:02d}"
+            return {"camera": camera, "obsid": str(exposure), "raft": unknown_raft, "sensor": sensor}
+        return {"camera": "UNDEF", "obsid": "??", "raft": unknown_raft, "sensor": "S??"}
 
     async def _receive(self, data: Any) -> None:
         if self.enabled:
@@ -167,3 +193,10 @@ class OodsCsc(SimulatedCsc):
     def _close_butler(self) -> None:
         if self._butler is not None:
             self._butler.close()
+
+
+def _read_header(path: Path) -> None:
+    """Raise `OSError` if a file has no header that can be read."""
+    from astropy.io import fits
+
+    fits.getheader(path)

@@ -20,6 +20,7 @@ from .jobs import DiskFull, JobDropsExposure, JobFails, JobKilled
 from .ocps import (
     OcpsDuplicates,
     OcpsForeignResult,
+    OcpsHttpError,
     OcpsLeavesEnabled,
     OcpsLosesJob,
     OcpsLosesResult,
@@ -53,6 +54,7 @@ FAULTS: dict[str, type[Fault]] = {
         OcpsReorders,
         OcpsResultFirst,
         OcpsForeignResult,
+        OcpsHttpError,
         OcpsLeavesEnabled,
         OcpsLosesJob,
         JobFails,

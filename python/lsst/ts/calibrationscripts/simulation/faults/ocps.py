@@ -7,6 +7,7 @@ from __future__ import annotations
 __all__ = [
     "OcpsDuplicates",
     "OcpsForeignResult",
+    "OcpsHttpError",
     "OcpsLeavesEnabled",
     "OcpsLosesJob",
     "OcpsLosesResult",
@@ -178,6 +179,20 @@ class OcpsForeignResult(_OcpsFault):
                     job_id=uuid.uuid4().hex, exit_code=exit_code, result=json.dumps({}), force_output=True
                 )
         await proceed(job)
+
+
+class OcpsHttpError(_OcpsFault):
+    """The state of a job cannot be asked for.
+
+    The command ``execute`` fails without a result, while the job goes on.
+    """
+
+    name = "ocps-http-error"
+    description = "the OCPS gets an HTTP error for a job: the command fails without a result, the job goes on"
+    step = "poll"
+
+    async def _strike(self, proceed: Proceed, job: OcpsJob) -> None:
+        raise salobj.ExpectedError("503 Server Error: Service Unavailable (simulated)")
 
 
 class OcpsLeavesEnabled(_OcpsFault):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from ...files.journal import FileJournal
 from ...files.lock import Lock
-from ...ports import Journal
+from ...ports import JournalFile
 from ...record import RunRecord
 from .base import Fault
 
@@ -42,9 +42,9 @@ class Killed(Fault):
 
 
 class _DeadlyJournal:
-    """A `Journal` that gives faults their turn before each write."""
+    """A `JournalFile` that gives faults their turn before each write."""
 
-    def __init__(self, journal: Journal, faults: Sequence[Killed]) -> None:
+    def __init__(self, journal: JournalFile, faults: Sequence[Killed]) -> None:
         self._journal = journal
         self._faults = faults
 
@@ -64,7 +64,7 @@ class _DeadlyJournal:
         self._journal.write(record)
 
 
-def journal_maker(faults: Sequence[Fault]) -> Callable[[Path, str, Lock], Journal]:
+def journal_maker(faults: Sequence[Fault]) -> Callable[[Path, str, Lock], JournalFile]:
     """Return what makes a script's journals, for ``make_journal``.
 
     Parameters
@@ -80,7 +80,7 @@ def journal_maker(faults: Sequence[Fault]) -> Callable[[Path, str, Lock], Journa
     """
     deadly = [fault for fault in faults if isinstance(fault, Killed)]
 
-    def make_journal(folder: Path, run_id: str, lock: Lock) -> Journal:
+    def make_journal(folder: Path, run_id: str, lock: Lock) -> JournalFile:
         return _DeadlyJournal(FileJournal(folder, run_id, lock), deadly)
 
     return make_journal

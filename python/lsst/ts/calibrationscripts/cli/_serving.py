@@ -1,0 +1,120 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Serve the simulated observatory on SAL.
+
+Imported once it is decided where SAL comes from.
+"""
+
+from __future__ import annotations
+
+__all__ = ["AlreadyServedError", "serve_simulated"]
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ..instruments import Instrument
+from ..observatory.sal import salobj
+from ..simulation.observatory import SimulatedObservatory, SimulationSettings
+from ..simulation.repository import is_repository, read_kind
+from ._common import show
+
+_HEARTBEAT_TIMEOUT = 3.0
+"""Silence after which a component is not there: they beat each second (s)."""
+
+
+class AlreadyServedError(RuntimeError):
+    """Components are there already, under the same names."""
+
+
+async def serve_simulated(workdir: Path, instrument: Instrument, time_scale: float) -> None:
+    """Run the simulated observatory until this is cancelled.
+
+    Parameters
+    ----------
+    workdir : `pathlib.Path`
+        Its folder.
+    instrument : `Instrument`
+        Its camera.
+    time_scale : `float`
+        Duration of a simulated second (s).
+
+    Raises
+    ------
+    AlreadyServedError
+        If any of its components is alive: a simulated camera must not take
+        the commands of the real one.
+    WorkFolderError
+        If the folder holds an observatory of another kind.
+    """
+    if not os.environ.get("LSST_TOPIC_SUBNAME"):
+        salobj.set_test_topic_subname(randomize=True)
+    os.environ.setdefault("LSST_SITE", "test")
+    subname = os.environ["LSST_TOPIC_SUBNAME"]
+    components = [(name, 0) for name in instrument.components.names] + [("OCPS", instrument.ocps_index)]
+    show(f"Looking for components under LSST_TOPIC_SUBNAME={subname}.", error=True)
+    if alive := await _alive(components):
+        raise AlreadyServedError(
+            f"LSST_TOPIC_SUBNAME={subname}: {', '.join(alive)} exist there already. End them, or set another "
+            "LSST_TOPIC_SUBNAME."
+        )
+    repo = workdir / "repo"
+    is_old = is_repository(repo)
+    settings = SimulationSettings(generation=read_kind(repo).generation) if is_old else SimulationSettings()
+    async with SimulatedObservatory(
+        workdir, instrument=instrument, settings=settings, time_scale=time_scale
+    ) as observatory:
+        show(_description(observatory, subname, [_name(*component) for component in components]))
+        try:
+            await asyncio.Event().wait()
+        finally:
+            show("Ending the simulated observatory.", error=True)
+
+
+def _description(observatory: SimulatedObservatory, subname: str, components: list[str]) -> str:
+    """Return what a client of the observatory has to know."""
+    config = {
+        "repo": str(observatory.repo),
+        "ocps_log_path": observatory.ocps_log_path,
+        "pipeline_generation": read_kind(observatory.repo).generation,
+    }
+    return "\n".join(
+        [
+            "The simulated observatory is ready; Ctrl-C ends it.",
+            f"Environment: LSST_TOPIC_SUBNAME={subname} LSST_SITE={os.environ['LSST_SITE']}",
+            f"Components, all ENABLED: {', '.join(components)}",
+            f"Repository: {observatory.repo}",
+            f"Observing day: {observatory.day_obs}",
+            "Configuration of a script that uses it:",
+            *(f"    {line}" for line in yaml.safe_dump(config, sort_keys=False).splitlines()),
+        ]
+    )
+
+
+async def _alive(components: list[tuple[str, int]]) -> list[str]:
+    """Return the names of the components that send heartbeats."""
+    async with salobj.Domain() as domain:
+        remotes = [
+            salobj.Remote(
+                domain, name, index or None, readonly=True, include=["heartbeat"], evt_max_history=0
+            )
+            for name, index in components
+        ]
+        await asyncio.gather(*(remote.start_task for remote in remotes))
+        beats = await asyncio.gather(*map(_beats, remotes))
+    return [_name(*component) for component, beat in zip(components, beats, strict=True) if beat]
+
+
+async def _beats(remote: Any) -> bool:
+    try:
+        await remote.evt_heartbeat.next(flush=False, timeout=_HEARTBEAT_TIMEOUT)
+    except TimeoutError:
+        return False
+    return True
+
+
+def _name(component: str, index: int) -> str:
+    return f"{component}:{index}" if index else component
