@@ -59,7 +59,9 @@ class FormatError(ValueError):
     """A text is not what a run leaves, or not in a format that is known."""
 
 
-def to_json(record: RunRecord | RunReport | Evidence | StageResult | Certification | Gain | Proof | Verdict) -> Json:
+def to_json(
+    record: RunRecord | RunReport | Evidence | StageResult | Certification | Gain | Proof | Verdict,
+) -> Json:
     """Return a record as JSON has it.
 
     Parameters
