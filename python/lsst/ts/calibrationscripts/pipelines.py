@@ -10,13 +10,26 @@ unknown ones in silence.
 
 from __future__ import annotations
 
-__all__ = ["GENERATIONS", "Generator", "PipelineSet", "StatisticsKey", "Verifier", "pipeline_uri"]
+__all__ = [
+    "AUTO",
+    "GENERATIONS",
+    "NEWEST",
+    "RENAMED",
+    "Generator",
+    "PipelineSet",
+    "StatisticsKey",
+    "Verifier",
+    "generation_of_files",
+    "generation_of_types",
+    "pipeline_uri",
+]
 
 import enum
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 
 from .instruments import ImageType, Instrument
+from .pairs import PairRule
 from .products import Product
 
 
@@ -33,7 +46,7 @@ class Generator:
 
     path: str
     """URI of the pipeline, with the subset of its tasks after ``#`` and
-    ``{folder}`` for the instrument's folder; see `pipeline_uri`."""
+    placeholders for the instrument's folder; see `pipeline_uri`."""
 
     dataset_type: str
     """The product's dataset type."""
@@ -45,10 +58,25 @@ class Generator:
     """Dataset type written once an exposure and detector, if there is one."""
 
     corrections: tuple[Product, ...] = ()
-    """Certified calibrations that are applied to the frames first."""
+    """Calibrations that are applied to the frames first. Those that the run
+    makes itself are used."""
 
     built_on: tuple[Product, ...] = ()
     """Uncertified products of the same run that it needs."""
+
+    prerequisites: tuple[str, ...] = ()
+    """Dataset types that the input collections must have, beside the camera
+    and what the run makes itself."""
+
+    tasks: tuple[str, ...] = ()
+    """Labels of its tasks that options can be for."""
+
+    options: tuple[str, ...] = ()
+    """Arguments of ``pipetask run`` if the configuration has none."""
+
+    workarounds: tuple[str, ...] = ()
+    """Arguments of ``pipetask run`` against a known fault of the pipeline,
+    in front of those of the configuration."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +98,10 @@ class Verifier:
     by_physical_filter: bool = False
     """Whether physical_filter is a dimension of the run statistics."""
 
+    prerequisites: tuple[str, ...] = ()
+    """Dataset types that the input collections must have, as of
+    `Generator`."""
+
 
 @dataclass(frozen=True)
 class PipelineSet:
@@ -78,6 +110,26 @@ class PipelineSet:
     generators: Mapping[Product, Generator]
     verifiers: Mapping[Product, Verifier]
 
+    pair_rule: PairRule
+    """Which flats are pairs for gains and photon transfer curves."""
+
+    noise_two_sided: bool
+    """Whether noise of a bias or dark that is too low is a failure too."""
+
+    @property
+    def pipelines(self) -> tuple[Generator | Verifier, ...]:
+        """All of them."""
+        return (*self.generators.values(), *self.verifiers.values())
+
+    @property
+    def frame_types(self) -> frozenset[str]:
+        """Dataset types of processed frames, which tell generations apart."""
+        return frozenset(one.per_exposure for one in self.pipelines if one.per_exposure)
+
+
+_OLD_FOLDERS = {"LATISS": "Latiss", "LSSTComCam": "LsstComCam", "LSSTCam": "LsstCam"}
+"""Folders of cp_pipe before 2024-06-11 (84dad79f), by those of today."""
+
 
 def pipeline_uri(path: str, instrument: Instrument) -> str:
     """Return where an instrument's pipeline is.
@@ -85,7 +137,8 @@ def pipeline_uri(path: str, instrument: Instrument) -> str:
     Parameters
     ----------
     path : `str`
-        As of `Generator` and `Verifier`.
+        As of `Generator` and `Verifier`: ``{folder}`` is the instrument's
+        folder, ``{old_folder}`` its folder before June 2024.
     instrument : `Instrument`
         Whose pipeline.
 
@@ -94,88 +147,275 @@ def pipeline_uri(path: str, instrument: Instrument) -> str:
     uri : `str`
         With environment variables for the OCPS to fill in.
     """
-    return path.replace("{folder}", instrument.pipelines_folder)
+    folder = instrument.pipelines_folder
+    old_folder = _OLD_FOLDERS.get(folder, folder)
+    return path.replace("{folder}", folder).replace("{old_folder}", old_folder)
 
 
-_CP_PIPE = "${CP_PIPE_DIR}/pipelines/{folder}"
-_CP_VERIFY = "${CP_VERIFY_DIR}/pipelines/{folder}"
 _BIAS, _DARK, _FLAT = ImageType.BIAS, ImageType.DARK, ImageType.FLAT
 _BIAS_AND_DARK = (Product.BIAS, Product.DARK)
 
-_PROCEDURE = PipelineSet(
-    generators={
-        Product.BIAS: Generator(f"{_CP_PIPE}/cpBias.yaml", "bias", (_BIAS,), "cpBiasProc"),
-        Product.DARK: Generator(f"{_CP_PIPE}/cpDark.yaml", "dark", (_DARK,), "cpDarkProc", (Product.BIAS,)),
-        Product.FLAT: Generator(f"{_CP_PIPE}/cpFlat.yaml", "flat", (_FLAT,), "cpFlatProc", _BIAS_AND_DARK),
-        Product.DEFECTS: Generator(
-            f"{_CP_PIPE}/findDefects.yaml", "defects", (_DARK, _FLAT), "cpDefectsProc", _BIAS_AND_DARK
-        ),
-        Product.PTC: Generator(f"{_CP_PIPE}/cpPtc.yaml", "ptc", (_FLAT,), "cpPtcExtract", _BIAS_AND_DARK),
-        Product.GAIN: Generator(
-            f"{_CP_PIPE}/cpPtc.yaml#gainFromFlatPairs",
-            "cpPtcExtract",
-            (_FLAT,),
-            "cpPtcExtract",
-            _BIAS_AND_DARK,
-        ),
-    },
-    verifiers={
-        Product.BIAS: Verifier(f"{_CP_VERIFY}/verifyBias.yaml", "verifyBiasStats", "verifyBiasProc"),
-        Product.DARK: Verifier(f"{_CP_VERIFY}/verifyDark.yaml", "verifyDarkStats", "verifyDarkProc"),
-        Product.FLAT: Verifier(f"{_CP_VERIFY}/verifyFlat.yaml", "verifyFlatStats", "verifyFlatProc"),
-    },
+_PIPE = "${CP_PIPE_DIR}/pipelines/{folder}"
+_VERIFY = "${CP_VERIFY_DIR}/pipelines/{folder}"
+_ISR = ("crosstalk", "linearizer", "ptc")
+"""What the instrument signature removal of today's pipelines looks up first.
+From the real quantum graphs of cp_pipe f029a3f2 and cp_verify 5855743."""
+
+_PTC = Generator(
+    f"{_PIPE}/cpPtc.yaml",
+    "ptc",
+    (_FLAT,),
+    "cpPtcIsrExp",
+    corrections=(Product.DEFECTS,),
+    prerequisites=("crosstalk", "linearizer", "defects", "cti"),
+    tasks=("cpPtcIsr", "cpPtcExtractPair", "cpPtcSolve", "cpPtcAdjustGainRatios"),
+    # LATISS has no photodiode. cpPtcLSST.yaml asks the EFD for it all the
+    # same, and then fails.
+    workarounds=("-c", "cpPtcExtractPair:useEfdPhotodiodeData=False"),
 )
 
 _CURRENT = PipelineSet(
     generators={
-        Product.BIAS: Generator(f"{_CP_PIPE}/cpBias.yaml", "bias", (_BIAS,), "cpBiasIsrExp"),
-        Product.DARK: Generator(f"{_CP_PIPE}/cpDark.yaml", "dark", (_DARK,), "cpDarkIsrExp", (Product.BIAS,)),
-        Product.FLAT: Generator(f"{_CP_PIPE}/cpFlat.yaml", "flat", (_FLAT,), "cpFlatIsrExp", _BIAS_AND_DARK),
+        Product.BIAS: Generator(
+            f"{_PIPE}/cpBias.yaml",
+            "bias",
+            (_BIAS,),
+            "cpBiasIsrExp",
+            prerequisites=_ISR,
+            tasks=("cpBiasIsr", "cpBiasCombine"),
+        ),
+        Product.DARK: Generator(
+            f"{_PIPE}/cpDark.yaml",
+            "dark",
+            (_DARK,),
+            "cpDarkIsrExp",
+            corrections=(Product.BIAS, Product.DEFECTS),
+            prerequisites=(*_ISR, "bias", "defects"),
+            tasks=("cpDarkIsr", "cpDark", "cpDarkCombine"),
+        ),
+        Product.FLAT: Generator(
+            f"{_PIPE}/cpFlat.yaml",
+            "flat",
+            (_FLAT,),
+            "cpFlatIsrExp",
+            corrections=_BIAS_AND_DARK,
+            prerequisites=(*_ISR, "bias", "dark", "bfk"),
+            tasks=("cpFlatIsr", "cpFlatCombine"),
+        ),
         Product.BIAS_BOOTSTRAP: Generator(
-            f"{_CP_PIPE}/cpBiasBootstrap.yaml", "biasBootstrap", (_BIAS,), "cpBiasBootstrapIsrExp"
+            f"{_PIPE}/cpBiasBootstrap.yaml",
+            "biasBootstrap",
+            (_BIAS,),
+            "cpBiasBootstrapIsrExp",
+            prerequisites=("crosstalk",),
         ),
         Product.DARK_BOOTSTRAP: Generator(
-            f"{_CP_PIPE}/cpDarkBootstrap.yaml",
+            f"{_PIPE}/cpDarkBootstrap.yaml",
             "darkBootstrap",
             (_DARK,),
             "cpDarkBootstrapIsrExp",
             built_on=(Product.BIAS_BOOTSTRAP,),
+            prerequisites=("crosstalk",),
         ),
         Product.FLAT_BOOTSTRAP: Generator(
-            f"{_CP_PIPE}/cpFlatBootstrap.yaml",
+            f"{_PIPE}/cpFlatBootstrap.yaml",
             "flatBootstrap",
             (_FLAT,),
             "cpFlatBootstrapIsrExp",
             built_on=(Product.BIAS_BOOTSTRAP, Product.DARK_BOOTSTRAP),
+            prerequisites=("crosstalk",),
         ),
         Product.DEFECTS: Generator(
-            f"{_CP_PIPE}/cpDefects.yaml",
+            f"{_PIPE}/cpDefects.yaml",
             "defects",
             (_BIAS, _DARK, _FLAT),
             built_on=(Product.BIAS_BOOTSTRAP, Product.DARK_BOOTSTRAP, Product.FLAT_BOOTSTRAP),
+            tasks=("cpMeasureBiasDefects", "cpMeasureDarkDefects", "cpMeasureFlatDefects", "cpMergeDefects"),
         ),
-        Product.PTC: Generator(f"{_CP_PIPE}/cpPtc.yaml", "ptc", (_FLAT,), "cpPtcIsrExp"),
-        Product.GAIN: Generator(
-            f"{_CP_PIPE}/cpPtc.yaml#cpPtcGainFromFlatPairs", "cpPtcPartial", (_FLAT,), "cpPtcIsrExp"
+        Product.PTC: _PTC,
+        Product.GAIN: replace(
+            _PTC,
+            path=f"{_PTC.path}#cpPtcGainFromFlatPairs",
+            dataset_type="cpPtcPartial",
+            tasks=("cpPtcIsr", "cpPtcExtractPair"),
+        ),
+    },
+    # Not verifyDefects.yaml: it merges by visit, and only frames on the sky
+    # have one. Not verifyGainFromFlatPairs.yaml: its graph fails with more
+    # than one pair, its merge with one. See `judgement`.
+    verifiers={
+        Product.BIAS: Verifier(
+            f"{_VERIFY}/verifyBias.yaml",
+            "verifyBiasStats",
+            "verifyBiasIsrExp",
+            prerequisites=(*_ISR, "bias", "defects"),
+        ),
+        Product.DARK: Verifier(
+            f"{_VERIFY}/verifyDark.yaml",
+            "verifyDarkStats",
+            "verifyDarkIsrExp",
+            prerequisites=(*_ISR, "bias", "defects", "dark"),
+        ),
+        Product.FLAT: Verifier(
+            f"{_VERIFY}/verifyFlat.yaml",
+            "verifyFlatStats",
+            "verifyFlatIsrExp",
+            by_physical_filter=True,
+            prerequisites=(*_ISR, "bias", "defects", "dark", "flat"),
+        ),
+        Product.PTC: Verifier(
+            f"{_VERIFY}/verifyPtc.yaml", "verifyPtcStats", key=StatisticsKey.DETECTOR, prerequisites=("ptc",)
+        ),
+    },
+    pair_rule=PairRule.NEIGHBOURS,
+    noise_two_sided=False,
+)
+
+_OLD_PIPE = "${CP_PIPE_DIR}/pipelines/{old_folder}"
+_OLD_VERIFY = "${CP_VERIFY_DIR}/pipelines"
+_NO_DEFECTS = ("-c", "isr:doDefect=False")
+"""The procedure's own, for products whose defects are yet unknown."""
+
+_OLD_PTC = Generator(
+    f"{_OLD_PIPE}/cpPtc.yaml",
+    "ptc",
+    (_FLAT,),
+    "cpPtcExtract",
+    corrections=(*_BIAS_AND_DARK, Product.DEFECTS),
+    prerequisites=("bias", "dark", "defects"),
+    tasks=("isr", "ptcExtract", "ptcSolve"),
+    options=("-c", "isr:doCrosstalk=False"),
+)
+
+_2022 = PipelineSet(
+    generators={
+        Product.BIAS: Generator(
+            f"{_OLD_PIPE}/cpBias.yaml",
+            "bias",
+            (_BIAS,),
+            "cpBiasProc",
+            tasks=("isr", "cpBiasCombine"),
+            options=_NO_DEFECTS,
+        ),
+        Product.DARK: Generator(
+            f"{_OLD_PIPE}/cpDark.yaml",
+            "dark",
+            (_DARK,),
+            "cpDarkProc",
+            corrections=(Product.BIAS,),
+            prerequisites=("bias",),
+            tasks=("isr", "cpDark", "cpDarkCombine"),
+            options=_NO_DEFECTS,
+        ),
+        Product.FLAT: Generator(
+            f"{_OLD_PIPE}/cpFlat.yaml",
+            "flat",
+            (_FLAT,),
+            "cpFlatProc",
+            corrections=_BIAS_AND_DARK,
+            prerequisites=("bias", "dark"),
+            tasks=("isr", "cpFlatMeasure", "cpFlatNorm", "cpFlatCombine"),
+            options=_NO_DEFECTS,
+        ),
+        Product.DEFECTS: Generator(
+            f"{_OLD_PIPE}/findDefects.yaml",
+            "defects",
+            (_DARK, _FLAT),
+            "cpDefectsProc",
+            corrections=(Product.BIAS,),
+            prerequisites=("bias",),
+            tasks=("isr", "measureDefects", "mergeDefects"),
+            options=_NO_DEFECTS,
+        ),
+        Product.PTC: _OLD_PTC,
+        Product.GAIN: replace(
+            _OLD_PTC,
+            path=f"{_OLD_PTC.path}#gainFromFlatPairs",
+            dataset_type="cpPtcExtract",
+            tasks=("isr", "ptcExtract"),
         ),
     },
     verifiers={
-        Product.BIAS: Verifier(f"{_CP_VERIFY}/verifyBias.yaml", "verifyBiasStats", "verifyBiasIsrExp"),
-        Product.DARK: Verifier(f"{_CP_VERIFY}/verifyDark.yaml", "verifyDarkStats", "verifyDarkIsrExp"),
+        Product.BIAS: Verifier(
+            f"{_OLD_VERIFY}/VerifyBias.yaml",
+            "verifyBiasStats",
+            "verifyBiasProc",
+            prerequisites=("bias", "defects"),
+        ),
+        Product.DARK: Verifier(
+            f"{_OLD_VERIFY}/VerifyDark.yaml",
+            "verifyDarkStats",
+            "verifyDarkProc",
+            prerequisites=("bias", "defects", "dark"),
+        ),
         Product.FLAT: Verifier(
-            f"{_CP_VERIFY}/verifyFlat.yaml", "verifyFlatStats", "verifyFlatIsrExp", by_physical_filter=True
-        ),
-        Product.DEFECTS: Verifier(
-            f"{_CP_VERIFY}/verifyDefects.yaml", "verifyDefectsStats", "verifyDefectsIsrExp"
-        ),
-        Product.PTC: Verifier(f"{_CP_VERIFY}/verifyPtc.yaml", "verifyPtcStats", key=StatisticsKey.DETECTOR),
-        Product.GAIN: Verifier(
-            f"{_CP_VERIFY}/verifyGainFromFlatPairs.yaml", "verifyGainStats", key=StatisticsKey.DETECTOR
+            f"{_OLD_VERIFY}/VerifyFlat.yaml",
+            "verifyFlatStats",
+            "verifyFlatProc",
+            prerequisites=("bias", "defects", "dark", "flat"),
         ),
     },
+    pair_rule=PairRule.FIRST_TWO,
+    noise_two_sided=True,
 )
 
-GENERATIONS: Mapping[str, PipelineSet] = {"procedure": _PROCEDURE, "current": _CURRENT}
-"""By the configuration's ``pipeline_generation``: the pipelines that the
-observers' procedure describes (2022), and those of cp_pipe and cp_verify
-today."""
+GENERATIONS: Mapping[str, PipelineSet] = {"current": _CURRENT, "2022": _2022}
+"""By the configuration's ``pipeline_generation``, the newest first: the
+pipelines of cp_pipe and cp_verify today, and those of 2022, for which the
+observers' procedure was written."""
+
+NEWEST = next(iter(GENERATIONS))
+"""The generation where nothing says which."""
+
+AUTO = "auto"
+"""The value of ``pipeline_generation`` that lets the installation decide."""
+
+RENAMED = {"procedure": "2022"}
+"""Earlier names of generations."""
+
+
+def generation_of_files(instrument: Instrument, exists: Callable[[str], bool | None]) -> str | None:
+    """Return the newest generation whose pipelines are all there.
+
+    Parameters
+    ----------
+    instrument : `Instrument`
+        Whose pipelines.
+    exists : `~collections.abc.Callable`
+        Takes a URI as from `pipeline_uri`, without the subset; returns
+        whether the file exists, or `None` if its folder is not known.
+
+    Returns
+    -------
+    generation : `str` or `None`
+        `None` if each lacks a file, or nothing is known of any.
+    """
+    for name, pipelines in GENERATIONS.items():
+        uris = (pipeline_uri(one.path, instrument) for one in pipelines.pipelines)
+        found = {exists(uri.partition("#")[0]) for uri in uris}
+        if True in found and False not in found:
+            return name
+    return None
+
+
+def generation_of_types(dataset_types: Collection[str]) -> str | None:
+    """Return the newest generation that has written into a repository.
+
+    Parameters
+    ----------
+    dataset_types : collection of `str`
+        Dataset types that the repository has. Old ones stay registered.
+
+    Returns
+    -------
+    generation : `str` or `None`
+        `None` if there is nothing of any.
+    """
+    return next(
+        (
+            name
+            for name, pipelines in GENERATIONS.items()
+            if not pipelines.frame_types.isdisjoint(dataset_types)
+        ),
+        None,
+    )

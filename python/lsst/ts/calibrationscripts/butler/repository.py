@@ -231,19 +231,36 @@ class ButlerRepository:
                 )
                 for first, second, exp_time in pairs
                 for detector in self._detectors
-                for result in [
-                    butler.get(
-                        dataset_type,
-                        instrument=self._instrument.name,
-                        exposure=first,
-                        detector=detector,
-                        collections=collection,
-                    )
-                ]
+                for result in [self._of_pair(butler, dataset_type, collection, (first, second), detector)]
                 for amplifier, gain in result.gain.items()
             )
 
         return await self._visit(f"read {dataset_type} from {collection}", read)
+
+    def _of_pair(
+        self, butler: Butler, dataset_type: str, collection: str, pair: tuple[int, int], detector: int
+    ) -> Any:
+        """Return the result of a pair, which may be stored for either flat."""
+        from lsst.daf.butler import DatasetNotFoundError
+
+        found = None
+        for exposure in pair:
+            try:
+                found = butler.get(
+                    dataset_type,
+                    instrument=self._instrument.name,
+                    exposure=exposure,
+                    detector=detector,
+                    collections=collection,
+                )
+            except DatasetNotFoundError:
+                continue
+            # cp_pipe of 2022 stores one for every flat; most are dummies.
+            if getattr(found, "ptcFitType", "") != "DUMMY":
+                return found
+        if found is None:
+            raise LookupError(f"no {dataset_type} of the pair {pair[0]}, {pair[1]}")
+        return found
 
     async def reference_gains(
         self, collections: Sequence[str], exposure: int

@@ -63,6 +63,7 @@ async def run_simulated(
         here = {"ocps_log_path": observatory.ocps_log_path, "journal_dir": str(journals)}
         if config.resume is None:
             here["repo"] = str(observatory.repo)
+            here["pipeline_generation"] = config.pipeline_generation
         text = yaml.safe_dump((yaml.safe_load(text) or {}) | here)
         return await run_on_sal(text, config, instrument, journal_maker(observatory.faults))
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 __all__ = ["Unusable", "parse_date", "parse_field"]
 
 import datetime
+import math
 import re
 import shlex
 from collections import Counter
@@ -14,11 +15,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..instruments import ImageType, Instrument
+from ..pairs import times_of_pairs
 from ._parameters import PRODUCT_PARAMETERS
 from ._problems import shown
 
 SHELL_CHARACTERS = ";|&$`<>()\\*?"
 """The OCPS hands the options to a shell, which would act on these."""
+
+MAX_EXP_TIME = 3600.0
+"""Longest exposure time (s), as in the schema."""
 
 _OCPS_OPTIONS = {
     "-b": "repo",
@@ -140,7 +145,9 @@ def _check_collection(name: str) -> None:
         )
 
 
-def _options(value: str) -> tuple[str, ...]:
+def _options(value: str | None) -> tuple[str, ...] | None:
+    if value is None:
+        return None
     text = _text(value)
     forbidden = sorted(set(text) & set(SHELL_CHARACTERS))
     if forbidden:
@@ -295,6 +302,23 @@ def _end_date(value: str) -> str:
     return text
 
 
+def _generation(value: str | int) -> str:
+    # Without quotes, YAML takes a year for a number.
+    return str(value)
+
+
+def _times(value: Any) -> Any:
+    """Return exposure times; pairs become a list."""
+    if not isinstance(value, Mapping):
+        return value
+    if math.isnan(value["exp_time"]):
+        raise Unusable("is not finite", "write a number for exp_time, for example 5")
+    times = list(times_of_pairs(int(value["pairs"]), float(value["exp_time"])))
+    if times[-1] > MAX_EXP_TIME:
+        raise Unusable(f"comes to {times[-1]:g} s", f"write less, the limit is {MAX_EXP_TIME:g} s")
+    return times
+
+
 def _test_case(value: Mapping[str, Any] | None) -> dict[str, str | int] | None:
     if value is None:
         return None
@@ -306,6 +330,8 @@ _PARSERS: dict[str, Callable[[Any], object]] = {
     "reason": _header_value,
     "note": _note,
     "test_case": _test_case,
+    "pipeline_generation": _generation,
+    "exp_times_flat": _times,
     "filter": _element("filter"),
     "grating": _element("grating"),
     "exposures": _exposures,

@@ -18,6 +18,7 @@ from typing import Any
 
 import yaml
 
+from ..butler.generation import find_generation
 from ..butler.repository import ButlerRepository
 from ..config import CalibrationConfig, ConfigurationError, load_schema, parse
 from ..files.journal import FileJournal, journal_folder, load_record
@@ -130,7 +131,8 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
         """
         self.assert_state("configure", [ScriptState.UNCONFIGURED])
         try:
-            self._request = self._read(data.config)
+            # It may have to look into the repository.
+            self._request = await in_thread(lambda: self._read(data.config))
         except ConfigurationError as error:
             self.log.error(str(error))
             await self.set_state(ScriptState.CONFIGURE_FAILED, reason=str(error))
@@ -149,7 +151,7 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
             found.append((folder, load_record(folder, run_id)))
             return found[0][1].config
 
-        config = parse(text, self.instrument, earlier)
+        config = parse(text, self.instrument, earlier, lambda repo: find_generation(repo, self.instrument))
         if found:
             folder, record = found[0]
             return _Request(config, replace(record, resumed=record.resumed + 1), folder)

@@ -9,7 +9,6 @@ __all__ = ["Processing"]
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from ..config import flat_pairs
 from ..outcomes import Certification, Gain, Outcome, StageResult
 from ..pipelines import StatisticsKey
 from ..plan import Stage
@@ -73,7 +72,7 @@ class Processing:
         """
         generator = self._pipelines.generators[stage.subject.product]
         if stage.subject.product is Product.GAIN and not self._pairs(stage):
-            nothing = "no two flats of one exposure time, so no gain can be measured"
+            nothing = f"no flats are a pair, {self._pipelines.pair_rule.value}: no gain can be measured"
             return StageResult(stage.id, Outcome.PASSED, nothing)
         await self._run_job(stage, generator.dataset_type, generator.per_exposure)
         if stage.subject.product in (Product.GAIN, Product.PTC):
@@ -196,8 +195,10 @@ class Processing:
         """Return ids and exposure time (s) of the flat pairs of a stage."""
         assert stage.job is not None, f"{stage.name} has no job"
         flats = self._exposer.frames[stage.job.series[0]]
-        ids, exp_times = flats.kept, flats.kept_exp_times
-        return [(ids[i], ids[j], exp_times[i]) for i, j in flat_pairs(exp_times)]
+        # Pairs are made in order of exposure id.
+        frames = sorted(zip(flats.kept, flats.kept_exp_times, strict=True))
+        pairs = self._pipelines.pair_rule.pairs([exp_time for _, exp_time in frames])
+        return [(frames[i][0], frames[j][0], frames[i][1]) for i, j in pairs]
 
     async def _report_gains(self, stage: Stage) -> None:
         assert stage.job is not None, f"{stage.name} has no job"
