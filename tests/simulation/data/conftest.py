@@ -11,6 +11,7 @@ import pytest
 from astropy.time import Time, TimeDelta
 from lsst.daf.butler import Butler
 from lsst.ts.calibrationscripts.instruments import LATISS, Instrument
+from lsst.ts.calibrationscripts.pipelines import pipeline_uri
 from lsst.ts.calibrationscripts.simulation.observatory import PIPELINE_ENVIRONMENTS
 from lsst.ts.calibrationscripts.simulation.raws import RawHeader, ingest_raw, write_raw
 from lsst.ts.calibrationscripts.simulation.repository import create_repository, read_focal_plane
@@ -75,6 +76,7 @@ class Observatory:
         detectors, ids = (", ".join(map(str, ids)) for ids in (self.ccds, exposures))
         name = self.instrument.name
         query = f"instrument='{name}' AND detector IN ({detectors}) AND exposure IN ({ids})"
+        pipeline = pipeline_uri(pipeline, self.instrument)
         arguments = ["run", "-p", pipeline, "-b", str(self.root), "-o", f"u/ocps/{job}"]
         arguments += [
             "-i",
@@ -112,8 +114,11 @@ class Observatory:
 
 @pytest.fixture(scope="package")
 def observatory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observatory]:
-    """One repository for all tests of a package; each names its own jobs."""
-    observatory = Observatory(tmp_path_factory.mktemp("observatory") / "repo", "procedure")
+    """One repository for all tests of a package; each names its own jobs.
+
+    It runs the pipelines of 2022.
+    """
+    observatory = Observatory(tmp_path_factory.mktemp("observatory") / "repo", "2022")
     yield observatory
     observatory.close()
 

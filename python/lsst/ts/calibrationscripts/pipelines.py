@@ -22,6 +22,7 @@ __all__ = [
     "generation_of_files",
     "generation_of_types",
     "pipeline_uri",
+    "pipelines_of",
 ]
 
 import enum
@@ -372,6 +373,23 @@ AUTO = "auto"
 
 RENAMED = {"procedure": "2022"}
 """Earlier names of generations."""
+
+
+def pipelines_of(config: Mapping[str, object]) -> PipelineSet:
+    """Return the pipelines that a run had.
+
+    Parameters
+    ----------
+    config : `~collections.abc.Mapping` [`str`, `object`]
+        Its configuration as it was recorded, maybe by an earlier version.
+
+    Returns
+    -------
+    pipelines : `PipelineSet`
+        Those of the newest generation if it has none that exists.
+    """
+    name = str(config.get("pipeline_generation"))
+    return GENERATIONS.get(RENAMED.get(name, name), GENERATIONS[NEWEST])
 
 
 def generation_of_files(instrument: Instrument, exists: Callable[[str], bool | None]) -> str | None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..config import PRODUCT_PARAMETERS
 from ..outcomes import StageResult
-from ..pipelines import GENERATIONS, NEWEST, RENAMED
+from ..pipelines import pipelines_of
 from ..products import Product, StageKind, Subject
 from ..report import Evidence, Place, RunReport, Statistics, Thumbnail
 from ._collections import run_of
@@ -101,8 +101,7 @@ class _Reader:
         self._notes = notes
         self._begin = time.monotonic()
         self._time_limit = time_limit
-        generation = str(report.config.get("pipeline_generation", NEWEST))
-        self._pipelines = GENERATIONS[RENAMED.get(generation, generation)]
+        self._pipelines = pipelines_of(report.config)
         self._verified: dict[Subject, list[DataCoordinate]] = {}
         """Data ids of one exposure of each subject."""
 
