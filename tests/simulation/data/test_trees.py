@@ -35,15 +35,19 @@ VERIFIERS = [
 ]
 
 
-Read = Callable[[str, str], PipelineGraph]
+Read = Callable[..., PipelineGraph]
 
 
 @pytest.fixture
 def read(monkeypatch: pytest.MonkeyPatch) -> Read:
-    def read(generation: str, uri: str) -> PipelineGraph:
+    def read(generation: str, uri: str, options: tuple[str, ...] = ()) -> PipelineGraph:
         for name, value in PIPELINE_ENVIRONMENTS[generation].items():
             monkeypatch.setenv(name, value)
-        graph = Pipeline.from_uri(pipeline_uri(uri, LATISS)).to_graph()
+        pipeline = Pipeline.from_uri(pipeline_uri(uri, LATISS))
+        for override in options[1::2]:
+            label, _, setting = override.partition(":")
+            pipeline.addConfigOverride(label, *setting.split("="))
+        graph = pipeline.to_graph()
         graph.resolve(dimensions=DimensionUniverse(), dataset_types={})
         return graph
 
@@ -76,7 +80,7 @@ def test_every_pipeline_can_be_read(path: Path) -> None:
 
 @pytest.mark.parametrize(("generation", "generator"), GENERATORS)
 def test_a_generator_makes_what_is_expected_of_it(read: Read, generation: str, generator: Generator) -> None:
-    graph = read(generation, generator.path)
+    graph = read(generation, generator.path, generator.workarounds + generator.options)
     product = graph.dataset_types[generator.dataset_type]
     needed = {"instrument", "detector"}
     if generator.dataset_type.startswith("flat"):

@@ -104,7 +104,7 @@ def test_biases_of_both_detectors_are_combined_verified_and_judged(duo: Observat
     # and passes.
     verdict = verify(duo, Product.BIAS, exposures, f"Duo/calib/daily,{REFERENCES}")
     assert verdict.passed
-    assert [result.exposure for result in verdict.exposures] == exposures
+    assert [result.exposure for result in verdict.results] == exposures
 
 
 @pytest.mark.slow
@@ -113,7 +113,7 @@ def test_failures_name_each_detector(duo: Observatory) -> None:
     exposures = duo.take("FLAT", [1])
     verdict = verify(duo, Product.BIAS, exposures, REFERENCES)
     assert not verdict.passed
-    (result,) = verdict.exposures
+    (result,) = verdict.results
     failed = {(test.detector, test.amplifier) for test in result.failures if test.test == "NOISE"}
     assert failed == {(name, amplifier) for name in NAMES for amplifier in EIGHT}
 
