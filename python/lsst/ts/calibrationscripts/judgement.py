@@ -123,7 +123,7 @@ def judge_gains(
     ----------
     gains : `~collections.abc.Iterable` [`Gain`]
         Of every pair, with the reference where there is one. What a pair
-        did not give is `None`; as long as another gave it, that is no fault.
+        did not give is `None`, which is right as long as another gave it.
     detectors : collection of `int`
         Ids of the detectors that were to be measured.
     limits : `GainLimits`, optional
@@ -199,7 +199,7 @@ def judge_defects(
     Returns
     -------
     judgement : `Judgement`
-        Passed if there is no fault.
+        Passed if there are none.
     """
     faults: list[Fault] = []
     for detector, size in sorted(n_pixels.items()):

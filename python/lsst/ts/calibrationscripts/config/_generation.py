@@ -85,7 +85,7 @@ def _check_labels(
     if unknown:
         findings.notices.append(
             f"{key}: {', '.join(unknown)}: not among the known tasks of generation {generation}, "
-            f"{', '.join(own)}. If the pipeline has no such task, its job will fail."
+            f"{', '.join(own)}. If the pipeline lacks the task, its job will fail."
         )
 
 

@@ -62,8 +62,8 @@ class IsrConfig(TaskConfig, pipelineConnections=IsrConnections):  # type: ignore
     doFlat = Field[bool](doc="Divide by the combined flat?", default=True)
     doDefect = Field[bool](doc="Mask the defects?", default=True)
     lookedUp = ListField[str](
-        doc="Calibrations that the real pipeline looks up. They are not applied: the CCD model has no such "
-        "effects.",
+        doc="Calibrations that the real pipeline looks up. They are not applied: the CCD model lacks "
+        "their effects.",
         default=[],
     )
     doCrosstalk = Field[bool](doc="Must be False: the CCD model has no crosstalk.", default=False)
