@@ -91,10 +91,20 @@ def test_folders_without_pipelines_are_said_to_have_none(tmp_path: Path) -> None
     )
 
 
-def test_a_repository_that_cannot_be_looked_at_is_no_error() -> None:
-    found, why = find_generation(NOWHERE, LATISS, {})
+@pytest.mark.parametrize(
+    ("repo", "index", "why"),
+    [
+        (NOWHERE, {}, "does not exist here, and this is the newest"),
+        (NOWHERE, {"DAF_BUTLER_REPOSITORY_INDEX": "/index.yaml"}, "cannot be looked at (FileNotFoundError: "),
+        ("LATISS", {}, "cannot be looked at (FileNotFoundError: "),
+    ],
+)
+def test_a_repository_that_cannot_be_looked_at_is_not_an_error(
+    repo: str, index: dict[str, str], why: str
+) -> None:
+    found, reason = find_generation(repo, LATISS, index)
     assert found == "current"
-    assert why.startswith(f"{NOWHERE} cannot be looked at (FileNotFoundError: ")
+    assert reason.startswith(f"{repo} {why}")
 
 
 def test_a_repository_that_does_not_answer_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,10 +112,10 @@ def test_a_repository_that_does_not_answer_is_not_waited_for(monkeypatch: pytest
     answer = threading.Event()
     monkeypatch.setattr(Butler, "from_config", lambda repo: answer.wait(60))
     monkeypatch.setattr(generation, "_TIMEOUT", 0.05)
-    found, why = find_generation(NOWHERE, LATISS, {})
+    found, why = find_generation("LATISS", LATISS, {})
     answer.set()
     assert found == "current"
-    assert why == f"{NOWHERE} cannot be looked at (TimeoutError: no answer in 0.05 s)"
+    assert why == "LATISS cannot be looked at (TimeoutError: no answer in 0.05 s)"
 
 
 def test_each_generation_is_known_by_its_own_dataset_types() -> None:
