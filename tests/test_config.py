@@ -21,14 +21,18 @@ from lsst.ts.calibrationscripts.config import (
     Problem,
     ProductConfig,
     Series,
-    flat_pairs,
     load_schema,
 )
 from lsst.ts.calibrationscripts.config import parse as parse_for
 from lsst.ts.calibrationscripts.instruments import LATISS, ImageType
+from lsst.ts.calibrationscripts.pairs import PairRule, times_of_pairs
 from lsst.ts.calibrationscripts.products import Product, Subject
 
 Earlier = Callable[[str, str | None], Mapping[str, Any]]
+
+NO_PAIR = "no flats are a pair, which is two flats in succession whose times agree within 5 ms"
+
+PAIRS_OF_A_SET = "flat_sets[0].exp_times_flat.pairs"
 
 DEFAULT_DARKS = (5.0,) * 5 + (15.0,) * 2 + (30.0,) * 16
 
@@ -154,7 +158,7 @@ def test_discarded_frames_take_the_first_time_of_a_list_of_n() -> None:
     assert dark.exp_times == (5.0, 5.0, 10.0, 15.0, 20.0, 25.0)
     assert dark.kept_exp_times == (5.0, 10.0, 15.0, 20.0, 25.0)
     assert (flat.n, flat.exp_times[:2], flat.exp_times[-1]) == (10, (5.0, 5.0), 50.0)
-    assert config.notices == ("No gain can be measured: no two flats have the same exposure time.",)
+    assert config.notices == (f"No gain can be measured: {NO_PAIR}.",)
 
 
 def test_the_mistakes_of_the_internal_verification_example_come_together() -> None:
@@ -190,7 +194,7 @@ def test_ptc_as_it_was_meant() -> None:
 
     assert (config.filter, config.grating) == ("SDSSr_65mm", 2)
     assert series_of(config, ImageType.FLAT).n == 14
-    assert len(flat_pairs(series_of(config, ImageType.FLAT).kept_exp_times)) == 7
+    assert len(PairRule.FIRST_TWO.pairs(series_of(config, ImageType.FLAT).kept_exp_times)) == 7
 
 
 def test_another_ptc() -> None:
@@ -219,12 +223,80 @@ def test_the_gain_note_of_the_procedure_has_three_pairs() -> None:
     text = "script_mode: FLAT\nexp_times_flat: [0.1, 0.1, 0.35, 0.35, 0.6, 0.6, 1, 1.5, 1.7, 2.1, 2.3]"
     flats = series_of(parse(text), ImageType.FLAT)
 
-    assert flat_pairs(flats.kept_exp_times) == ((0, 1), (2, 3), (4, 5))
+    for rule in PairRule:
+        assert rule.pairs(flats.kept_exp_times) == ((0, 1), (2, 3), (4, 5))
 
 
 def test_only_the_first_two_flats_of_a_time_are_paired() -> None:
-    assert flat_pairs((5, 1, 5, 5, 1, 2)) == ((0, 2), (1, 4))
-    assert flat_pairs(()) == ()
+    # As cp_pipe ff196a94 (2022-11) does.
+    assert PairRule.FIRST_TWO.pairs((5, 1, 5, 5, 1, 2)) == ((0, 2), (1, 4))
+    assert PairRule.FIRST_TWO.pairs(()) == ()
+
+
+@pytest.mark.parametrize(
+    ("times", "pairs"),
+    [
+        ([5.0] * 20, ((0, 1),)),
+        ([0.1, 0.1, 0.35, 0.35, 0.6, 0.6, 1, 1.5, 1.7, 2.1, 2.3], ((0, 1), (2, 3), (4, 5))),
+        ([5, 10, 5, 10], ()),
+        ([5, 10, 15, 5, 10, 15], ()),
+        ([5, 5, 10, 10, 5, 5], ((0, 1), (2, 3), (4, 5))),
+        ([5.0, 5.004], ((0, 1),)),
+        ([5.0, 5.006], ()),
+        # All are compared with the first of a time.
+        ([5.0, 5.004, 5.008, 5.01], ((0, 1), (2, 3))),
+        ([120.0274, 120.0253, 30.0, 30.0], ((0, 1), (2, 3))),
+        # numpy.isclose adds a 100,000th of the time.
+        ([1000.0, 1000.014], ((0, 1),)),
+        ([5], ()),
+        ([], ()),
+    ],
+)
+def test_current_pairs_are_neighbours_as_cp_pipe_makes_them(
+    times: list[float], pairs: tuple[tuple[int, int], ...]
+) -> None:
+    # PhotonTransferCurveExtractPairConnections.adjust_all_quanta, cp_pipe
+    # f029a3f2.
+    assert PairRule.NEIGHBOURS.pairs(times) == pairs
+
+
+@given(n=st.integers(1, 500), exp_time=st.floats(0.1, 3600))
+def test_times_of_pairs_are_pairs_by_every_rule(n: int, exp_time: float) -> None:
+    times = times_of_pairs(n, round(exp_time, 3))
+
+    for rule in PairRule:
+        assert rule.pairs(times) == tuple((2 * i, 2 * i + 1) for i in range(n))
+
+
+def test_ten_pairs_are_written_as_such() -> None:
+    flats = series_of(parse("exp_times_flat: {pairs: 10, exp_time: 5}"), ImageType.FLAT)
+
+    assert flats.kept_exp_times[:6] == (5.0, 5.0, 5.01, 5.01, 5.02, 5.02)
+    assert (flats.n, flats.n_frames) == (20, 21)
+    assert len(PairRule.NEIGHBOURS.pairs(flats.kept_exp_times)) == 10
+    (of_a_set,) = parse("flat_sets: [{exp_times_flat: {pairs: 3, exp_time: 2}}]").series[2:]
+    assert of_a_set.kept_exp_times == (2.0, 2.0, 2.01, 2.01, 2.02, 2.02)
+
+
+@pytest.mark.parametrize(
+    ("generation", "is_refused"), [("auto", True), ("current", True), ("2022", False), ('"2022"', False)]
+)
+def test_a_curve_from_interleaved_times_is_refused_where_they_are_no_pairs(
+    generation: str, is_refused: bool
+) -> None:
+    # Given each time twice, with others between,
+    times = "n_flat: 6\nexp_times_flat: [5, 10, 15, 5, 10, 15]"
+    text = f"pipeline_generation: {generation}\ndo_ptc: true\n{times}"
+
+    # then that is a curve for cp_pipe of 2022 only.
+    if is_refused:
+        line = only_line(text)
+        assert "exp_times_flat: [5.0, 10.0, 15.0" in line
+        assert "do_ptc needs pairs of flats, there is none" in line
+        assert "two flats in succession whose times agree within 5 ms" in line
+        assert "write every time twice in succession" in line
+    else:
+        assert parse(text).do_ptc
 
 
 @pytest.mark.parametrize(
@@ -371,7 +443,23 @@ def test_a_mode_names_its_series_in_order(mode: str, types: list[str]) -> None:
         ("do_ptc: True\nflat_sets: [{n_flat: 1}]", "flat_sets", "write every time of a set twice"),
         ("exp_times_flat: 3000\nflat_sets: [{filter: 1}, {filter: 2}]", "flat_sets", "the limit is 24 h"),
         ("n_flat: 0\nn_discard_flat: null\nflat_sets: [{n_flat: 1}]", "n_flat", "write 1 or more"),
-        ("pipeline_generation: newest", "pipeline_generation", "write procedure or current"),
+        ("pipeline_generation: newest", "pipeline_generation", "write auto or current or 2022"),
+        ("pipeline_generation: procedure", "pipeline_generation", 'write "2022"'),
+        ("pipeline_generation: 2023", "pipeline_generation", "write 2022"),
+        ("pipeline_generation: null", "pipeline_generation", "leave pipeline_generation out"),
+        ("exp_times_flat: {pairs: 0, exp_time: 5}", "exp_times_flat.pairs", "write 1 or more"),
+        ("exp_times_flat: {pairs: 501, exp_time: 5}", "exp_times_flat.pairs", "write 500 or less"),
+        ("exp_times_flat: {pairs: 2, exp_time: 0}", "exp_times_flat.exp_time", "write 0.1 s or more"),
+        ("exp_times_flat: {pairs: a, exp_time: 5}", "exp_times_flat.pairs", "write for example 10"),
+        ("exp_times_flat: {pairs: 2}", "exp_times_flat", "write pairs, exp_time"),
+        ("exp_times_flat: {pair: 2}", "exp_times_flat", "write pairs, exp_time"),
+        ("exp_times_flat: {pairs: 9, exp_time: 3600}", "exp_times_flat", "the limit is 3600 s"),
+        ("exp_times_flat: {pairs: 9, exp_time: .nan}", "exp_times_flat", "write a number"),
+        (
+            "flat_sets: [{exp_times_flat: {pairs: 0, exp_time: 5}}]",
+            "flat_sets[0].exp_times_flat.pairs",
+            "write 1",
+        ),
         ("pipeline_generation: Current", "pipeline_generation", "write current"),
         ("calib_collection: ''", "calib_collection", "write a collection"),
         ("calib_collection: LATISS/calib daily", "calib_collection", "write it without blanks"),
@@ -536,7 +624,7 @@ def test_dates_may_stand_without_quotes(date: str) -> None:
 
 def test_texts_are_split_where_pipetask_splits_them() -> None:
     config = parse(
-        "config_options_bias: >\n  -c isr:doDefect=False\n  --config='a:b=[1,2]'\n"
+        "pipeline_generation: 2022\nconfig_options_bias: >\n  -c isr:doDefect=False\n  --config='a:b=[1,2]'\n"
         "config_options_dark: ''\n"
         "input_collections_bias: ''\n"
         "input_collections_dark: a@b/c-1,LATISS/calib\n"
@@ -658,7 +746,7 @@ def test_several_sets_of_flats_are_several_series() -> None:
     ]
     assert config.notices == (
         "exp_times_flat has 4 values: 4 flats are kept, not the default of 20; 1 more are discarded.",
-        "No gain can be measured for FLAT 0~0: no two flats have the same exposure time.",
+        f"No gain can be measured for FLAT 0~0: {NO_PAIR}.",
     )
 
 
@@ -771,20 +859,28 @@ def test_the_photon_transfer_curve_takes_the_first_set_with_a_pair() -> None:
     )
 
     assert config.notices[-2:] == (
-        "No gain can be measured for FLAT 1~current: no two flats have the same exposure time.",
+        f"No gain can be measured for FLAT 1~current: {NO_PAIR}.",
         "The photon transfer curve is made from FLAT 2~current, the first set with a pair.",
     )
 
 
-def test_current_pipelines_take_no_options_of_the_procedure() -> None:
-    config = parse("pipeline_generation: current\nconfig_options_flat: -c cpFlatIsr:doDefect=False")
+NO_DEFECTS = ("-c", "isr:doDefect=False")
 
-    assert config.of(Product.FLAT).options == ("-c", "cpFlatIsr:doDefect=False")
-    assert config.of(Product.BIAS).options == config.of(Product.PTC).options == ()
-    assert config.notices == (
-        "config_options_bias, config_options_dark, config_options_defects, config_options_ptc have the "
-        "procedure's default, which names a task that the current pipelines do not have; they are left out.",
-    )
+
+def test_default_options_are_those_of_the_generation() -> None:
+    current = parse("pipeline_generation: current\nconfig_options_flat: -c cpFlatIsr:doDefect=False")
+
+    assert current.of(Product.FLAT).options == ("-c", "cpFlatIsr:doDefect=False")
+    assert current.of(Product.BIAS).options == current.of(Product.PTC).options == ()
+    assert current.notices == ()
+
+    # As the procedure has them.
+    of_2022 = parse("pipeline_generation: 2022\nconfig_options_flat: ''\nconfig_options_dark: null")
+    assert of_2022.pipeline_generation == "2022"
+    for product in (Product.BIAS, Product.DARK, Product.DEFECTS):
+        assert of_2022.of(product).options == NO_DEFECTS
+    assert of_2022.of(Product.PTC).options == ("-c", "isr:doCrosstalk=False")
+    assert of_2022.of(Product.FLAT).options == ()
 
 
 @pytest.mark.parametrize("option", ["-c isr:doDark=False", "-cisr:doDark=False", "--config=isr:doDark=False"])
@@ -798,11 +894,45 @@ def test_current_pipelines_take_no_options_of_the_procedure() -> None:
         ("config_options_ptc", "cpPtcIsr"),
     ],
 )
-def test_current_pipelines_have_no_task_isr(key: str, label: str, option: str) -> None:
+def test_options_for_a_task_of_another_generation_are_refused(key: str, label: str, option: str) -> None:
     line = only_line(f"pipeline_generation: current\n{key}: {option}")
 
-    assert line.startswith(f"{key}: '{option}': the current pipelines have no task isr; write ")
+    assert line.startswith(f"{key}: '{option}': the pipelines of generation current have no task isr; write ")
     assert label in line
+
+    line = only_line(f"pipeline_generation: 2022\n{key}: {option.replace('isr', label)}")
+    assert f"generation 2022 have no task {label}; write isr or " in line
+    assert 'pipeline_generation: "current"' in line
+
+
+def test_options_for_a_task_of_no_generation_are_noticed() -> None:
+    # Labels of cp_pipe from 2023-10 (f6ee93d9) to 2024-05.
+    config = parse("config_options_bias: -c biasIsr:doDefect=False\nconfig_options_ptc: -c ptcIsr:a=False")
+
+    assert config.of(Product.BIAS).options == ("-c", "biasIsr:doDefect=False")
+    bias, ptc = config.notices
+    assert bias.startswith("config_options_bias: biasIsr: not among the known tasks of generation current")
+    assert ptc.startswith("config_options_ptc: ptcIsr: ")
+
+
+def test_auto_takes_the_generation_that_is_found_and_says_why() -> None:
+    looked_at: list[str] = []
+
+    def find(repo: str) -> tuple[str, str]:
+        looked_at.append(repo)
+        return "2022", f"{repo} has datasets of it"
+
+    config = parse_for("repo: /repo/old", LATISS, find_generation=find)
+
+    assert config.pipeline_generation == config.to_dict()["pipeline_generation"] == "2022"
+    assert config.of(Product.BIAS).options == NO_DEFECTS
+    assert config.notices == ("The pipelines are those of generation 2022: /repo/old has datasets of it.",)
+    # What is written, and what a resumed run had, is not looked for.
+    parse_for("pipeline_generation: current", LATISS, find_generation=find)
+    resumed = parse_for(f"resume: {RUN_ID}", LATISS, runs("pipeline_generation: 2022"), find)
+    assert resumed.pipeline_generation == "2022"
+    assert parse_for(f"resume: {RUN_ID}", LATISS, find_generation=find).pipeline_generation == "current"
+    assert looked_at == ["/repo/old"]
 
 
 THREE_TYPES = (
@@ -901,7 +1031,7 @@ def test_a_run_is_resumed_with_the_configuration_it_had() -> None:
         SEVERAL_SETS,
         THREE_TYPES,
         "script_mode: BIAS\nexp_times_flat: [1, 2]\nfilter: a",
-        "pipeline_generation: current",
+        "pipeline_generation: 2022",
         "exposures: {BIAS: [2022092900004]}\nn_bias: 3",
     ],
 )
@@ -938,7 +1068,7 @@ def test_notices_are_made_anew() -> None:
         "flat_sets: [{filter: 1}]",
         "detectors: [0]",
         "exposures: {BIAS: [2022092900004]}",
-        "pipeline_generation: current",
+        "pipeline_generation: 2022",
         "repo: /repo/other",
     ],
 )

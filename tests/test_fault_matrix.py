@@ -254,7 +254,7 @@ async def runner() -> AsyncIterator[PipetaskRunner]:
     """Import `pipetask` once for all tests."""
     async with (
         no_tasks_left(),
-        PipetaskRunner(PIPELINE_ENVIRONMENTS["procedure"], TASK_MODULES) as runner,
+        PipetaskRunner(PIPELINE_ENVIRONMENTS["current"], TASK_MODULES) as runner,
     ):
         await runner.wait_ready()
         yield runner
@@ -263,7 +263,7 @@ async def runner() -> AsyncIterator[PipetaskRunner]:
 @pytest.fixture(scope="module")
 def new_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("new") / "repo"
-    create_repository(folder, LATISS, scale=16, seed=DEFAULT_SEED, generation="procedure")
+    create_repository(folder, LATISS, scale=16, seed=DEFAULT_SEED, generation="current")
     return folder
 
 

@@ -123,7 +123,7 @@ def held_run(**changes: Any) -> RunReport:
             Span(stage("expose BIAS"), 1.0, 9.0),
             Span(stage("verify BIAS"), 9.0, 30.0),
         ),
-        config={"generate_calibrations": True, "repo": "/repo/LATISS", "pipeline_generation": "procedure"},
+        config={"generate_calibrations": True, "repo": "/repo/LATISS", "pipeline_generation": "2022"},
     )
     return dataclasses.replace(report, **changes)
 

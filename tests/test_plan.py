@@ -10,6 +10,7 @@ import pytest
 from lsst.ts.calibrationscripts.codec import plan_json
 from lsst.ts.calibrationscripts.config import parse
 from lsst.ts.calibrationscripts.instruments import LATISS
+from lsst.ts.calibrationscripts.pipelines import GENERATIONS
 from lsst.ts.calibrationscripts.plan import RunPlan, make_plan
 from lsst.ts.calibrationscripts.products import StageId
 from named import BIAS, DARK, FLAT, names
@@ -45,6 +46,9 @@ def test_generated_calibrations_are_a_chain() -> None:
     assert needs(plan)["generate FLAT"] == ("expose FLAT", "certify BIAS", "certify DARK")
     assert needs(plan)["verify FLAT"] == ("expose FLAT", "generate FLAT")
     assert needs(plan)["certify FLAT"] == ("verify FLAT",)
+    # Today they cancel in the difference of a pair; in 2022 they were applied.
+    assert needs(plan)["measure GAIN"] == ("expose FLAT",)
+    plan = plan_of("{pipeline_generation: 2022, generate_calibrations: true}")
     assert needs(plan)["measure GAIN"] == ("expose FLAT", "certify BIAS", "certify DARK")
 
 
@@ -53,9 +57,16 @@ def test_without_verification_what_is_generated_is_certified() -> None:
     assert needs(plan)["certify BIAS"] == ("generate BIAS",)
 
 
-def test_a_dark_is_made_with_the_bias_of_this_run() -> None:
+@pytest.mark.parametrize(
+    ("generation", "options", "folder"),
+    [("current", "", "LATISS"), ("2022", " -c isr:doDefect=False", "Latiss")],
+)
+def test_a_dark_is_made_with_the_bias_of_this_run(generation: str, options: str, folder: str) -> None:
     # Given a chain, when the dark's job is written out
-    plan = plan_of("{generate_calibrations: true, calib_collection: LATISS/calib/u/me, n_processes: 4}")
+    plan = plan_of(
+        "{generate_calibrations: true, calib_collection: LATISS/calib/u/me, n_processes: 4, "
+        f"pipeline_generation: {generation}}}"
+    )
     stage = next(stage for stage in plan.stages if stage.name == "generate DARK")
     assert stage.job is not None
     request = stage.job.request(
@@ -63,10 +74,10 @@ def test_a_dark_is_made_with_the_bias_of_this_run() -> None:
     )
     # Then the run's own bias is found before that of LATISS/calib
     assert request.config == (
-        "-j 4 -i u/ocps/bias,LATISS/calib/u/me,LATISS/calib --register-dataset-types -c isr:doDefect=False"
+        f"-j 4 -i u/ocps/bias,LATISS/calib/u/me,LATISS/calib --register-dataset-types{options}"
     )
     assert request.data_query == "instrument='LATISS' AND detector IN (0) AND exposure IN (1, 2)"
-    assert request.pipeline == "${CP_PIPE_DIR}/pipelines/LATISS/cpDark.yaml"
+    assert request.pipeline == f"${{CP_PIPE_DIR}}/pipelines/{folder}/cpDark.yaml"
 
 
 def test_no_pairs_no_gain_stage() -> None:
@@ -75,13 +86,46 @@ def test_no_pairs_no_gain_stage() -> None:
     assert any("gain" in notice for notice in plan.notices)
 
 
-def test_the_plan_tells_which_flats_give_gains() -> None:
-    plan = plan_of("")
-    assert any("1 flat pair(s), 2 of the 20 flats" in notice for notice in plan.notices)
+@pytest.mark.parametrize(
+    ("generation", "pair"),
+    [
+        ("current", "two flats in succession whose times agree within 5 ms"),
+        ("2022", "the first two flats of each exposure time"),
+    ],
+)
+def test_the_plan_tells_which_flats_give_gains_and_how_to_get_more(generation: str, pair: str) -> None:
+    (notice,) = plan_of(f"pipeline_generation: {generation}").notices
+    assert "1 flat pair(s), 2 of the 20 flats" in notice
+    assert f"a pair is {pair}" in notice
+    # And what it advises gives ten.
+    advice = "exp_times_flat: {pairs: 10, exp_time: 5}"
+    assert advice in notice
+    assert plan_of(f"pipeline_generation: {generation}\n{advice}").notices == ()
+
+
+def test_pairs_are_those_of_the_generation() -> None:
+    # Given times of which each generation makes other pairs,
+    times = "n_flat: 4\nexp_times_flat: [5, 10, 5, 10]\n"
+    # then gains are measured only where there are some.
+    assert "measure GAIN" not in needs(plan_of(times))
+    assert "measure GAIN" in needs(plan_of(f"{times}pipeline_generation: 2022"))
+
+
+def test_a_known_fault_of_a_pipeline_is_worked_around() -> None:
+    jobs = {stage.name: stage.job for stage in plan_of("").stages if stage.job}
+    # cpPtcLSST.yaml of cp_pipe f029a3f2 asks the EFD for photodiode data.
+    expected = ("-c", "cpPtcExtractPair:useEfdPhotodiodeData=False")
+    assert jobs["measure GAIN"].options == expected
+    plan = plan_of(
+        "{do_ptc: true, exp_times_flat: {pairs: 3, exp_time: 1}, n_flat: 6, "
+        "config_options_ptc: '-c cpPtcIsr:doDefect=False'}"
+    )
+    jobs = {stage.name: stage.job for stage in plan.stages if stage.job}
+    assert jobs["generate PTC"].options == (*expected, "-c", "cpPtcIsr:doDefect=False")
 
 
 def test_a_ptc_takes_the_place_of_gains_and_defects_use_darks_and_flats() -> None:
-    plan = plan_of("{do_ptc: true, do_defects: true}")
+    plan = plan_of("{pipeline_generation: 2022, do_ptc: true, do_defects: true}")
     assert needs(plan)["generate DEFECTS"] == ("expose DARK", "expose FLAT")
     # What is built on frames needs their verification.
     assert needs(plan)["certify PTC"] == ("generate PTC", "verify FLAT")
@@ -98,10 +142,15 @@ def test_the_duration_is_exposures_readout_and_the_processing_that_remains() -> 
     assert plan_of("wait_between_exposures: 10").duration == pytest.approx(plan.duration + 650)
 
 
+@pytest.mark.parametrize("generation", GENERATIONS)
 @pytest.mark.parametrize("mode", ["BIAS", "DARK", "FLAT", "BIAS_DARK", "BIAS_DARK_FLAT"])
 @pytest.mark.parametrize("generate", ["true", "false"])
-def test_stages_come_after_those_they_need(mode: str, generate: str) -> None:
-    plan = plan_of(f"{{script_mode: {mode}, generate_calibrations: {generate}}}")
+def test_stages_come_after_those_they_need(mode: str, generate: str, generation: str) -> None:
+    products = "do_defects: true, do_ptc: true, " if mode == "BIAS_DARK_FLAT" else ""
+    plan = plan_of(
+        f"{{script_mode: {mode}, generate_calibrations: {generate}, {products}"
+        f"pipeline_generation: {generation}}}"
+    )
     seen: set[StageId] = set()
     for stage in plan.stages:
         assert set(stage.needs) | set(stage.after) <= seen
@@ -131,7 +180,7 @@ flat_sets:
 
 
 def test_each_flat_set_is_exposed_made_verified_and_certified_by_itself() -> None:
-    plan = plan_of(TWO_SETS)
+    plan = plan_of(f"pipeline_generation: 2022\n{TWO_SETS}")
     r, y = "SDSSr_65mm~empty_1", "empty_1~SDSSy_65mm"
     assert [exposure.label for exposure in plan.exposures[-4:]] == [
         f"FLAT {y} {k}/4, 5 s" for k in range(1, 5)
@@ -144,7 +193,7 @@ def test_each_flat_set_is_exposed_made_verified_and_certified_by_itself() -> Non
 
 
 def test_defects_use_every_flat_set_and_a_ptc_the_first_with_pairs() -> None:
-    plan = plan_of(TWO_SETS + "do_defects: true\ndo_ptc: true\n")
+    plan = plan_of(TWO_SETS + "pipeline_generation: 2022\ndo_defects: true\ndo_ptc: true\n")
     jobs = {stage.name: stage.job for stage in plan.stages if stage.job}
     assert names(jobs["generate DEFECTS"].series) == (
         "DARK",
@@ -157,7 +206,7 @@ def test_defects_use_every_flat_set_and_a_ptc_the_first_with_pairs() -> None:
     assert "measure GAIN SDSSr_65mm~empty_1" not in needs(plan)
 
 
-def test_current_defects_are_built_on_bootstrap_products_and_verified() -> None:
+def test_current_defects_are_built_on_bootstrap_products() -> None:
     plan = plan_of("{pipeline_generation: current, do_defects: true}")
     assert needs(plan)["generate DARK_BOOTSTRAP"] == ("expose DARK", "generate BIAS_BOOTSTRAP")
     assert needs(plan)["generate DEFECTS"][3:] == (
@@ -174,7 +223,34 @@ def test_current_defects_are_built_on_bootstrap_products_and_verified() -> None:
     assert jobs["generate DEFECTS"].options == ()
 
 
-def test_current_gains_are_verified_and_never_certified() -> None:
-    plan = plan_of("pipeline_generation: current")
-    assert needs(plan)["verify GAIN"] == ("expose FLAT", "measure GAIN")
-    assert "certify GAIN" not in needs(plan)
+def test_no_stage_runs_a_verification_that_always_fails() -> None:
+    # verifyDefects and verifyGainFromFlatPairs of cp_verify 5855743 do.
+    stages = needs(plan_of("{pipeline_generation: current, do_defects: true}"))
+    assert not {"verify DEFECTS", "verify GAIN", "certify GAIN"} & set(stages)
+
+
+@pytest.mark.parametrize(
+    ("generation", "products"),
+    [("current", {"generate DARK", "generate PTC"}), ("2022", {"generate PTC"})],
+)
+@pytest.mark.parametrize("certify", ["each", "together"])
+def test_defects_of_the_run_come_before_what_applies_them(
+    generation: str, products: set[str], certify: str
+) -> None:
+    # Given defects and what applies them, all made in one run,
+    plan = plan_of(
+        "{generate_calibrations: true, do_defects: true, do_ptc: true, n_flat: 4, "
+        f"exp_times_flat: [1, 1, 2, 2], certify: {certify}, pipeline_generation: {generation}}}"
+    )
+    # then those jobs wait for them and search them first, before they are
+    # certified; and no other job does.
+    jobs = {stage.name: stage.job for stage in plan.stages if stage.job}
+    assert {name for name in jobs if "generate DEFECTS" in needs(plan)[name]} == products
+    for name in products:
+        assert "generate DEFECTS" in names(jobs[name].inputs_from)
+
+
+def test_defects_are_applied_to_a_curve_if_nothing_else_is_generated() -> None:
+    plan = plan_of("{do_defects: true, do_ptc: true, n_flat: 4, exp_times_flat: [1, 1, 2, 2]}")
+    assert needs(plan)["generate PTC"] == ("expose FLAT", "generate DEFECTS")
+    assert needs(plan)["verify PTC"] == ("expose FLAT", "generate PTC")

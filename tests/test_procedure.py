@@ -264,7 +264,8 @@ def test_every_flat_set_is_taken_through_its_own_filter_and_grating() -> None:
 
 
 def test_a_ptc_is_certified_without_verification_where_there_is_none() -> None:
-    report = run(World(), "{do_ptc: true, n_flat: 4, exp_times_flat: [1, 1, 2, 2]}")
+    text = "{pipeline_generation: 2022, do_ptc: true, n_flat: 4, exp_times_flat: [1, 1, 2, 2]}"
+    report = run(World(), text)
     certified = next(result for result in report.stages if result.name == "certify PTC")
     assert certified.reason == "not verified itself, only its frames"
     assert len(report.gains) == 2

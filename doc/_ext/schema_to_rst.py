@@ -59,7 +59,7 @@ def _parameter(
 
 def _type(schema: Mapping[str, Any]) -> str:
     if "enum" in schema:
-        return "one of " + ", ".join(f"``{value}``" for value in schema["enum"])
+        return "one of " + ", ".join(f"``{value}``" for value in dict.fromkeys(map(str, schema["enum"])))
     types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
     return " or ".join(_one_type(name, schema) for name in types)
 

@@ -460,10 +460,14 @@ async def test_statistics_are_read_as_they_were_written(repository: ButlerReposi
 
 
 @on_sqlite
-async def test_gains_are_those_of_each_pairs_first_exposure(
-    repository: ButlerRepository, butler: Butler
+@pytest.mark.parametrize("at", EXPOSURES)
+async def test_gains_are_at_either_exposure_of_a_pair(
+    repository: ButlerRepository, butler: Butler, at: int
 ) -> None:
-    run = "u/ocps/cpPtcExtract/run"
+    # cp_pipe of 2022 (ff196a94) stores a dummy for every other flat, and did
+    # not sort them; cp_pipe of today has nothing for them.
+    dummy = PhotonTransferCurve(ptcFitType="DUMMY")
+    run = f"u/ocps/cpPtcExtract{at}/run"
     measured = PhotonTransferCurve(
         ptcFitType="PARTIAL", gain={"C00": 1.1, "C01": 1.2}, noise={"C00": 7.0, "C01": 8.0}
     )
@@ -473,7 +477,7 @@ async def test_gains_are_those_of_each_pairs_first_exposure(
         {"instrument", "detector", "exposure"},
         "CcdPhotonTransferCurve",
         run,
-        [(DATA_ID | {"exposure": EXPOSURES[0]}, measured)],
+        [(DATA_ID | {"exposure": i}, measured if i == at else dummy) for i in EXPOSURES],
     )
     assert await repository.gains("cpPtcExtract", run, [(*EXPOSURES, 5.0)]) == (
         Gain(EXPOSURES, 5.0, 0, "C00", 1.1, 7.0),
@@ -481,7 +485,7 @@ async def test_gains_are_those_of_each_pairs_first_exposure(
     )
     assert await repository.gains("cpPtcExtract", run, []) == ()
     with pytest.raises(ObservatoryError, match="could not read cpPtcExtract from"):
-        await repository.gains("cpPtcExtract", run, [(EXPOSURES[1], EXPOSURES[0], 5.0)])
+        await repository.gains("cpPtcExtract", run, [(EXPOSURES[1] + 1, EXPOSURES[1] + 2, 5.0)])
 
 
 # Certification

@@ -76,8 +76,8 @@ class Observatory:
         detectors, ids = (", ".join(map(str, ids)) for ids in (self.ccds, exposures))
         name = self.instrument.name
         query = f"instrument='{name}' AND detector IN ({detectors}) AND exposure IN ({ids})"
-        uri = pipeline_uri(pipeline, self.instrument)
-        arguments = ["run", "-p", uri, "-b", str(self.root), "-o", f"u/ocps/{job}"]
+        pipeline = pipeline_uri(pipeline, self.instrument)
+        arguments = ["run", "-p", pipeline, "-b", str(self.root), "-o", f"u/ocps/{job}"]
         arguments += [
             "-i",
             self.instrument.raw_collection,
@@ -114,8 +114,11 @@ class Observatory:
 
 @pytest.fixture(scope="package")
 def observatory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observatory]:
-    """One repository for all tests of a package; each names its own jobs."""
-    observatory = Observatory(tmp_path_factory.mktemp("observatory") / "repo", "procedure")
+    """One repository for all tests of a package; each names its own jobs.
+
+    It runs the pipelines of 2022.
+    """
+    observatory = Observatory(tmp_path_factory.mktemp("observatory") / "repo", "2022")
     yield observatory
     observatory.close()
 

@@ -9,7 +9,6 @@ import pytest
 from lsst.ts.calibrationscripts.simulation.tasks.photon_transfer import (
     fit_curve,
     measure_pair,
-    pair_exposures,
 )
 
 GAIN, READ_NOISE, A00 = 1.25, 6.4, -2e-7
@@ -25,23 +24,6 @@ def curve(means: np.ndarray, relative_error: float, seed: int = 0) -> np.ndarray
     """Variances (ADU^2) of the model, with errors."""
     variances = READ_NOISE**2 + means / GAIN + A00 * means**2
     return variances * (1 + relative_error * np.random.default_rng(seed).standard_normal(means.shape))
-
-
-@pytest.mark.parametrize(
-    ("times", "pairs"),
-    [
-        ([5.0, 5.0, 5.0, 5.0], [(1, 2)]),
-        ([1.2, 1.2], [(1, 2)]),
-        # The procedure's example: gains come from the first three pairs.
-        ([0.1, 0.1, 0.35, 0.35, 0.6, 0.6, 1, 1.5, 1.7, 2.1, 2.3], [(1, 2), (3, 4), (5, 6)]),
-        ([5.0, 10.0, 5.0, 10.0], [(1, 3), (2, 4)]),
-        ([5.0, 10.0], []),
-    ],
-)
-def test_the_first_two_exposures_of_each_time_are_paired(
-    times: list[float], pairs: list[tuple[int, int]]
-) -> None:
-    assert pair_exposures(enumerate(times, start=1)) == pairs
 
 
 @pytest.mark.parametrize("mean", [400.0, 6400.0, 60_000.0])

@@ -1,6 +1,6 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The procedure's pipelines, as `pipetask run` executes them."""
+"""The pipelines of 2022, as `pipetask run` executes them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lsst.daf.butler import CollectionType
 
 from .conftest import Observatory
 
-PIPE, VERIFY = "${CP_PIPE_DIR}/pipelines/LATISS", "${CP_VERIFY_DIR}/pipelines/LATISS"
+PIPE, VERIFY = "${CP_PIPE_DIR}/pipelines/Latiss", "${CP_VERIFY_DIR}/pipelines"
 NO_DEFECT = ("-c", "isr:doDefect=False")
 DETECTOR = {"instrument": "LATISS", "detector": 0}
 
@@ -26,7 +26,7 @@ def test_exposures_pass_external_verification(observatory: Observatory) -> None:
     for product, times in (("Bias", [0, 0]), ("Dark", [5, 30]), ("Flat", [5, 5])):
         exposures = observatory.take(product.upper(), times)
         butler = observatory.run(
-            f"external{product}", f"{VERIFY}/verify{product}.yaml", "LATISS/calib", exposures
+            f"external{product}", f"{VERIFY}/Verify{product}.yaml", "LATISS/calib", exposures
         )
         assert passed(butler.get(f"verify{product}Stats", instrument="LATISS"), exposures)
         stats = butler.get(f"verify{product}DetStats", DETECTOR, exposure=exposures[0])
@@ -55,7 +55,7 @@ def test_exposures_of_a_day_make_calibrations_that_pass(observatory: Observatory
         used = made.query_datasets(f"cp{product}Proc")
         assert {ref.dataId["exposure"] for ref in used} == set(exposures)
         observatory.certify(f"make{product}", name, "LATISS/calib/daily")
-        butler = observatory.run(f"check{product}", f"{VERIFY}/verify{product}.yaml", inputs, exposures)
+        butler = observatory.run(f"check{product}", f"{VERIFY}/Verify{product}.yaml", inputs, exposures)
         assert passed(butler.get(f"verify{product}Stats", instrument="LATISS"), exposures)
 
     # And the calibrations are those of the CCD.
@@ -86,7 +86,7 @@ def test_three_biases_fail_noise_everywhere(observatory: Observatory) -> None:
     observatory.run("three", f"{PIPE}/cpBias.yaml", "LATISS/calib", exposures, *NO_DEFECT)
     observatory.certify("three", "bias", "LATISS/calib/three")
     butler = observatory.run(
-        "checkThree", f"{VERIFY}/verifyBias.yaml", "LATISS/calib/three,LATISS/calib", exposures
+        "checkThree", f"{VERIFY}/VerifyBias.yaml", "LATISS/calib/three,LATISS/calib", exposures
     )
     every_amplifier = [f"RXX_S00 {amplifier.name} NOISE" for amplifier in observatory.ccd.detector]
     assert butler.get("verifyBiasStats", instrument="LATISS") == {

@@ -178,7 +178,7 @@ def test_run_statistics_have_the_shape_of_their_generation(says_false: bool, fai
 
 
 def test_a_curve_without_pairs_is_refused() -> None:
-    with pytest.raises(ValueError, match="no pair"):
+    with pytest.raises(ValueError, match="there is nothing to fit"):
         PtcSolveTask().run([PhotonTransferCurve(ptcFitType="DUMMY")])
 
 

@@ -13,7 +13,14 @@ from lsst.pipe.base import Pipeline
 from lsst.pipe.base.pipeline_graph import PipelineGraph
 from lsst.ts.calibrationscripts import simulation
 from lsst.ts.calibrationscripts.instruments import LATISS
-from lsst.ts.calibrationscripts.pipelines import GENERATIONS, Generator, StatisticsKey, Verifier, pipeline_uri
+from lsst.ts.calibrationscripts.pipelines import (
+    GENERATIONS,
+    Generator,
+    StatisticsKey,
+    Verifier,
+    pipeline_uri,
+)
+from lsst.ts.calibrationscripts.products import Product
 from lsst.ts.calibrationscripts.simulation.observatory import PIPELINE_ENVIRONMENTS
 
 GENERATORS = [
@@ -28,15 +35,19 @@ VERIFIERS = [
 ]
 
 
-Read = Callable[[str, str], PipelineGraph]
+Read = Callable[..., PipelineGraph]
 
 
 @pytest.fixture
 def read(monkeypatch: pytest.MonkeyPatch) -> Read:
-    def read(generation: str, uri: str) -> PipelineGraph:
+    def read(generation: str, uri: str, options: tuple[str, ...] = ()) -> PipelineGraph:
         for name, value in PIPELINE_ENVIRONMENTS[generation].items():
             monkeypatch.setenv(name, value)
-        graph = Pipeline.from_uri(uri).to_graph()
+        pipeline = Pipeline.from_uri(pipeline_uri(uri, LATISS))
+        for override in options[1::2]:
+            label, _, setting = override.partition(":")
+            pipeline.addConfigOverride(label, *setting.split("="))
+        graph = pipeline.to_graph()
         graph.resolve(dimensions=DimensionUniverse(), dataset_types={})
         return graph
 
@@ -45,6 +56,13 @@ def read(monkeypatch: pytest.MonkeyPatch) -> Read:
 
 def dimensions(graph: PipelineGraph, dataset_type: str) -> set[str]:
     return set(graph.dataset_types[dataset_type].dataset_type.dimensions.required)
+
+
+def prerequisites(graph: PipelineGraph) -> set[str]:
+    """Calibrations that must be certified, beside those of the same run."""
+    bootstraps = {f"{name}Bootstrap" for name in ("bias", "dark", "flat")}
+    edges = [edge for node in graph.tasks.values() for edge in node.prerequisite_inputs.values()]
+    return {edge.parent_dataset_type_name for edge in edges} - bootstraps
 
 
 def test_there_is_a_tree_for_each_generation() -> None:
@@ -62,7 +80,7 @@ def test_every_pipeline_can_be_read(path: Path) -> None:
 
 @pytest.mark.parametrize(("generation", "generator"), GENERATORS)
 def test_a_generator_makes_what_is_expected_of_it(read: Read, generation: str, generator: Generator) -> None:
-    graph = read(generation, pipeline_uri(generator.path, LATISS))
+    graph = read(generation, generator.path, generator.workarounds + generator.options)
     product = graph.dataset_types[generator.dataset_type]
     needed = {"instrument", "detector"}
     if generator.dataset_type.startswith("flat"):
@@ -74,6 +92,7 @@ def test_a_generator_makes_what_is_expected_of_it(read: Read, generation: str, g
     assert dimensions(graph, generator.dataset_type) == needed
     if generator.per_exposure:
         assert dimensions(graph, generator.per_exposure) == {"instrument", "exposure", "detector"}
+    assert prerequisites(graph) == set(generator.prerequisites)
 
 
 @pytest.mark.parametrize(("generation", "verifier"), VERIFIERS)
@@ -83,11 +102,75 @@ def test_a_verifier_makes_what_is_expected_of_it(read: Read, generation: str, ve
     assert dimensions(graph, verifier.statistics) == {"instrument"} | by_filter
     if verifier.per_exposure:
         assert dimensions(graph, verifier.per_exposure) == {"instrument", "exposure", "detector"}
+    assert prerequisites(graph) == set(verifier.prerequisites)
     merged = graph.producer_of(verifier.statistics)
-    assert (verifier.key is StatisticsKey.DETECTOR) == (merged.label in ("verifyPtc", "verifyGain"))
+    assert (verifier.key is StatisticsKey.DETECTOR) == (merged.label in ("verifyPtc",))
 
 
-@pytest.mark.parametrize("subset", ["gainFromFlatPairs", "generateGainFromFlatPair"])
-def test_the_procedure_has_two_names_for_gains_alone(read: Read, subset: str) -> None:
-    graph = read("procedure", f"${{CP_PIPE_DIR}}/pipelines/LATISS/cpPtc.yaml#{subset}")
-    assert set(graph.tasks) == {"isr", "ptcExtract"}
+@pytest.mark.parametrize(
+    ("generation", "tasks"),
+    [("2022", {"isr", "ptcExtract"}), ("current", {"cpPtcIsr", "cpPtcExtractPair"})],
+)
+def test_gains_alone_are_a_subset(read: Read, generation: str, tasks: set[str]) -> None:
+    generator = GENERATIONS[generation].generators[Product.GAIN]
+    assert set(read(generation, generator.path).tasks) == tasks == set(generator.tasks)
+
+
+# Where the files were, by `git ls-tree` of lsst/cp_pipe and lsst/cp_verify:
+# f029a3f2 and 5855743 (today), ff196a94 and 090253a (autumn 2022).
+PLACES = {
+    "current": {
+        *(
+            f"${{CP_PIPE_DIR}}/pipelines/LATISS/{name}.yaml"
+            for name in (
+                *("cpBias", "cpDark", "cpFlat", "cpDefects", "cpPtc"),
+                *("cpBiasBootstrap", "cpDarkBootstrap", "cpFlatBootstrap"),
+            )
+        ),
+        *(
+            f"${{CP_VERIFY_DIR}}/pipelines/LATISS/{name}.yaml"
+            for name in ("verifyBias", "verifyDark", "verifyFlat", "verifyPtc")
+        ),
+    },
+    "2022": {
+        *(
+            f"${{CP_PIPE_DIR}}/pipelines/Latiss/{name}.yaml"
+            for name in ("cpBias", "cpDark", "cpFlat", "cpPtc", "findDefects")
+        ),
+        *(f"${{CP_VERIFY_DIR}}/pipelines/{name}.yaml" for name in ("VerifyBias", "VerifyDark", "VerifyFlat")),
+    },
+}
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
+def test_pipelines_are_where_that_generation_has_them(generation: str) -> None:
+    uris = {pipeline_uri(one.path, LATISS).partition("#")[0] for one in GENERATIONS[generation].pipelines}
+    assert uris == PLACES[generation]
+
+
+# Labels in the pipelines of the same commits.
+TASKS = {
+    "current": {
+        Product.BIAS: "cpBiasIsr cpBiasCombine",
+        Product.DARK: "cpDarkIsr cpDark cpDarkCombine",
+        Product.FLAT: "cpFlatIsr cpFlatCombine",
+        Product.DEFECTS: "cpMeasureBiasDefects cpMeasureDarkDefects cpMeasureFlatDefects cpMergeDefects",
+        Product.PTC: "cpPtcIsr cpPtcExtractPair cpPtcSolve cpPtcAdjustGainRatios",
+    },
+    "2022": {
+        Product.BIAS: "isr cpBiasCombine",
+        Product.DARK: "isr cpDark cpDarkCombine",
+        Product.FLAT: "isr cpFlatMeasure cpFlatNorm cpFlatCombine",
+        Product.DEFECTS: "isr measureDefects mergeDefects",
+        Product.PTC: "isr ptcExtract ptcSolve",
+    },
+}
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
+def test_labels_of_tasks_are_those_of_that_generation(read: Read, generation: str) -> None:
+    for product, labels in TASKS[generation].items():
+        generator = GENERATIONS[generation].generators[product]
+        assert " ".join(generator.tasks) == labels
+        # The simulation needs fewer.
+        assert set(read(generation, generator.path).tasks) <= set(generator.tasks)

@@ -28,23 +28,22 @@ class Site:
 
     generation: str
     observatory: Observatory
-    options: Mapping[Product, tuple[str, ...]]
 
     @property
     def pipelines(self) -> PipelineSet:
         return GENERATIONS[self.generation]
 
+    def options(self, product: Product) -> tuple[str, ...]:
+        generator = self.pipelines.generators[product]
+        return generator.workarounds + generator.options
 
-@pytest.fixture(params=["procedure", "current"])
+
+@pytest.fixture(params=list(GENERATIONS))
 def site(request: pytest.FixtureRequest) -> Iterator[Site]:
     if request.param == "current":
-        yield Site("current", request.getfixturevalue("current_observatory"), {})
+        yield Site("current", request.getfixturevalue("current_observatory"))
     else:
-        options = {
-            Product.PTC: ("-c", "isr:doCrosstalk=False"),
-            Product.DEFECTS: ("-c", "isr:doDefect=False"),
-        }
-        yield Site("procedure", request.getfixturevalue("observatory"), options)
+        yield Site("2022", request.getfixturevalue("observatory"))
 
 
 def errors(measured: Mapping[str, float], truth: Mapping[str, float]) -> np.ndarray:
@@ -60,16 +59,23 @@ def described(errors: np.ndarray) -> str:
 def test_gains_of_a_flat_pair_are_true(site: Site, record_property: Record) -> None:
     exposures = site.observatory.take("FLAT", [5, 5, 5, 1.2])
     generator = site.pipelines.generators[Product.GAIN]
-    options = site.options.get(Product.PTC, ())
+    options = site.options(Product.PTC)
     butler = site.observatory.run("gain", generator.path, REFERENCES, exposures, *options)
-    pair, *others = (butler.get(generator.dataset_type, DETECTOR, exposure=id) for id in exposures)
+    pair, *others = (
+        butler.get(generator.dataset_type, ref.dataId)
+        for ref in sorted(
+            butler.query_datasets(generator.dataset_type), key=lambda ref: ref.dataId["exposure"]
+        )
+    )
     gain = errors(pair.gain, site.observatory.ccd.truth.gain)
     noise = errors(pair.noise, site.observatory.ccd.truth.read_noise)
     record_property(f"gain of a flat pair ({site.generation})", described(gain))
     assert abs(np.median(gain)) < 0.02
     assert abs(np.median(noise)) < 0.02
     assert pair.inputExpIdPairs["C00"] == [tuple(exposures[:2])]
-    assert others == [PhotonTransferCurve(ptcFitType="DUMMY")] * 3
+    # In 2022 the other flats had dummies; today they have nothing.
+    dummies = 3 if site.generation == "2022" else 0
+    assert others == [PhotonTransferCurve(ptcFitType="DUMMY")] * dummies
     assert not butler.query_datasets("ptc", explain=False)
 
 
@@ -115,7 +121,7 @@ def test_an_outlying_pair_does_not_spoil_the_curve(site: Site, record_property: 
 
 def solve(site: Site, job: str, exposures: list[int]) -> PhotonTransferCurve:
     generator = site.pipelines.generators[Product.PTC]
-    options = site.options.get(Product.PTC, ())
+    options = site.options(Product.PTC)
     butler = site.observatory.run(job, generator.path, REFERENCES, exposures, *options)
     curve: PhotonTransferCurve = butler.get(generator.dataset_type, DETECTOR)
     return curve
@@ -133,7 +139,7 @@ def test_defects_are_those_of_the_ccd(site: Site, record_property: Record) -> No
     generators, inputs = site.pipelines.generators, REFERENCES
     for product in (*generators[Product.DEFECTS].built_on, Product.DEFECTS):
         used = [exposure for frames in generators[product].frames for exposure in taken[frames.value]]
-        path, options = generators[product].path, site.options.get(product, ())
+        path, options = generators[product].path, site.options(product)
         butler = site.observatory.run(f"make{product}", path, inputs, used, *options)
         inputs = f"u/ocps/make{product},{inputs}"
     # then they are those of the CCD.

@@ -1,6 +1,6 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Verification of defects, curves and gains, without a repository."""
+"""Verification of curves, without a repository."""
 
 from __future__ import annotations
 
@@ -13,11 +13,7 @@ from lsst.ts.calibrationscripts.simulation.ccd import CcdModel
 from lsst.ts.calibrationscripts.simulation.exposure import Exposure
 from lsst.ts.calibrationscripts.simulation.products import PhotonTransferCurve
 from lsst.ts.calibrationscripts.simulation.tasks.merge import MergeDetectorsTask
-from lsst.ts.calibrationscripts.simulation.tasks.verify_products import (
-    VerifyDefectsTask,
-    VerifyGainTask,
-    VerifyPtcTask,
-)
+from lsst.ts.calibrationscripts.simulation.tasks.verify_products import VerifyPtcTask
 
 
 class Raw:
@@ -80,62 +76,3 @@ def test_flats_below_the_turnoff_do_not_show_it(ccd: CcdModel, raws: list[Any]) 
     faint = curve(ccd, turnoff=6000.0)
     faint.rawMeans["C00"] = [400.0, 6000.0]
     assert failures(VerifyPtcTask().run(raws, faint).outputStats) == []
-
-
-def test_gains_are_medians_over_the_pairs_that_have_one(ccd: CcdModel, raws: list[Any]) -> None:
-    pairs = [curve(ccd), curve(ccd, gain=1.3), curve(ccd), curve(ccd, gain=np.nan)]
-    empty = PhotonTransferCurve(ptcFitType="DUMMY")
-    statistics = VerifyGainTask().run(raws, [*pairs, empty]).outputStats
-    assert failures(statistics) == []
-    assert statistics["AMP"]["C00"]["GAIN_FROM_FLAT_PAIR"] == ccd.truth.gain["C00"]
-
-
-@pytest.mark.parametrize(("values", "failed"), [
-    ({"gain": 0.94}, ["C00 GAIN_FROM_FLAT_PAIR"]),
-    ({"noise": 1.06}, ["C00 ISR_NOISE"]),
-    ({"gain": np.nan}, ["C00 GAIN_FROM_FLAT_PAIR", "C00 ISR_NOISE"]),
-])  # fmt: skip
-def test_a_gain_is_held_against_the_nominal_one(
-    ccd: CcdModel, raws: list[Any], values: dict[str, float], failed: list[str]
-) -> None:
-    assert failures(VerifyGainTask().run(raws, [curve(ccd, **values)]).outputStats) == failed
-
-
-def test_without_a_pair_there_is_no_gain_to_verify(raws: list[Any]) -> None:
-    with pytest.raises(ValueError, match="no gain to verify"):
-        VerifyGainTask().run(raws, [PhotonTransferCurve(ptcFitType="DUMMY")])
-
-
-class TestDefects:
-    """An image before and after its defects are masked."""
-
-    @pytest.fixture
-    def unmasked(self, ccd: CcdModel) -> Exposure:
-        pixels = np.random.default_rng(4).normal(0.0, 6.0, ccd.detector.shape).astype(np.float32)
-        pixels[ccd.truth.hot] += 100.0
-        return Exposure(pixels, ccd.detector.to_metadata() | {"OVERSCAN": 0})
-
-    def verify(self, unmasked: Exposure, mask: np.ndarray) -> dict[str, Any]:
-        masked = np.where(mask, np.float32(np.nan), unmasked.image.array)
-        statistics: dict[str, Any] = (
-            VerifyDefectsTask().run(Exposure(masked, unmasked.metadata), unmasked).outputStats
-        )
-        return statistics
-
-    def test_an_image_is_better_without_them(self, ccd: CcdModel, unmasked: Exposure) -> None:
-        statistics = self.verify(unmasked, ccd.truth.hot)
-        assert failures(statistics) == []
-        amp = statistics["AMP"]["C00"]
-        assert amp["OUTLIERS"] == 0 < amp["UNMASKED_OUTLIERS"] == amp["DEFECT_PIXELS"]
-
-    def test_pixels_that_do_not_stand_out_may_be_masked(self, ccd: CcdModel, unmasked: Exposure) -> None:
-        assert (
-            failures(self.verify(unmasked, np.random.default_rng(5).random(ccd.detector.shape) < 0.002)) == []
-        )
-
-    def test_a_mask_that_leaves_nothing_fails(self, ccd: CcdModel, unmasked: Exposure) -> None:
-        mask = np.zeros(ccd.detector.shape, bool)
-        mask[ccd.detector.amplifiers[2].section] = True
-        assert failures(self.verify(unmasked, mask)) == [
-            f"C02 {test}" for test in ("OUTLIERS", "STDEV", "MIN", "MAX")
-        ]

@@ -511,7 +511,7 @@ class TestJobs:
             assert "simulatedFault" in logs[0]
             assert "exit code -9" in logs[1] and "executing quantum" in logs[1]
             assert "No space left on device" in logs[3]
-            assert [self.products(client, job_id, "cpBiasProc") for job_id in (ids[2], ids[4])] == [1, 2]
+            assert [self.products(client, job_id, "cpBiasIsrExp") for job_id in (ids[2], ids[4])] == [1, 2]
             assert [self.products(client, job_id, "bias") for job_id in ids[1:]] == [0, 1, 0, 1]
 
 

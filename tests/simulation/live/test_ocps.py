@@ -217,7 +217,7 @@ class TestJobs:
 
     async def test_options_with_an_open_quote_are_refused(self, client: Client) -> None:
         with pytest.raises(salobj.AckError) as caught:
-            await client.submit(BIAS, config="-c 'isr:doDefect=False")
+            await client.submit(BIAS, config="-c 'cpBiasIsr:doDefect=False")
         assert "No closing quotation" in caught.value.ackcmd.result
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..config import PRODUCT_PARAMETERS
 from ..outcomes import StageResult
-from ..pipelines import GENERATIONS
+from ..pipelines import pipelines_of
 from ..products import Product, StageKind, Subject
 from ..report import Evidence, Place, RunReport, Statistics, Thumbnail
 from ._collections import run_of
@@ -101,8 +101,7 @@ class _Reader:
         self._notes = notes
         self._begin = time.monotonic()
         self._time_limit = time_limit
-        self._generation = str(report.config.get("pipeline_generation", "procedure"))
-        self._pipelines = GENERATIONS[self._generation]
+        self._pipelines = pipelines_of(report.config)
         self._verified: dict[Subject, list[DataCoordinate]] = {}
         """Data ids of one exposure of each subject."""
 
@@ -238,8 +237,7 @@ class _Reader:
                 if any(value is not None for row in rows for value in row)
             },
             nominal_noise=() if is_flat else noted("nominal_noise"),
-            # cp_verify has let noise be too low since 2023.
-            two_sided=self._generation == "procedure",
+            two_sided=self._pipelines.noise_two_sided,
             level=noted("level"),
             scatter=tuple(_scatter(measured.values())) if is_flat else (),
         )

@@ -155,6 +155,7 @@ def parse_config(
     text: str,
     instrument: Instrument,
     earlier: Callable[[str, str | None], Mapping[str, Any]] | None = None,
+    find_generation: Callable[[str], tuple[str, str]] | None = None,
 ) -> CalibrationConfig:
     """Parse a configuration, or print its problems and exit.
 
@@ -166,14 +167,19 @@ def parse_config(
         The instrument that it is for.
     earlier : `~collections.abc.Callable`, optional
         Finds the configuration of a run to be resumed; see `config.parse`.
+    find_generation : `~collections.abc.Callable`, optional
+        Finds the generation of the pipelines; see `config.parse`. By default
+        that of this installation.
 
     Returns
     -------
     config : `CalibrationConfig`
     """
+    from ..butler.generation import find_generation as of_installation
     from ..config import ConfigurationError, parse
 
+    find = find_generation or (lambda repo: of_installation(repo, instrument))
     try:
-        return parse(text, instrument, earlier)
+        return parse(text, instrument, earlier, find)
     except ConfigurationError as error:
         fail(str(error), ExitCode.INVALID)

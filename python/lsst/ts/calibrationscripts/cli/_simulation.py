@@ -72,6 +72,7 @@ async def run_simulated(
         here = {"ocps_log_path": observatory.ocps_log_path, "journal_dir": str(journals)}
         if config.resume is None:
             here["repo"] = str(observatory.repo)
+            here["pipeline_generation"] = config.pipeline_generation
         text = yaml.safe_dump((yaml.safe_load(text) or {}) | here)
         first = datetime.time(FIRST_EXPOSURE_HOUR, tzinfo=datetime.UTC)
         frames_begin = datetime.datetime.combine(observatory.day_obs, first)

@@ -8,7 +8,7 @@ __all__ = ["run", "simulate"]
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -149,7 +149,7 @@ def simulate(
     journals = workdir.absolute() / "journal"
     if resume is not None:
         text = _resuming(text, resume, journals)
-    config = _parse_to_run(text, instrument, journals)
+    config = _parse_to_run(text, instrument, journals, lambda repo: _generation_of(workdir))
     sal.use(sal.SalProvider.LOCAL)
     from ..simulation.observatory import SimulatedObservatory, SimulationSettings, WorkFolderError
     from ._program import run_program
@@ -173,7 +173,25 @@ def simulate(
     _exit(report)
 
 
-def _parse_to_run(text: str, instrument: Instrument, journals: Path | None = None) -> CalibrationConfig:
+def _generation_of(workdir: Path) -> tuple[str, str]:
+    """Return the generation of a work folder, and why it is this one."""
+    from ..simulation.repository import DEFAULT_GENERATION, WorkFolderError, is_repository, read_kind
+
+    repo = workdir.absolute() / "repo"
+    if not is_repository(repo):
+        return DEFAULT_GENERATION, "a new work folder is made for it"
+    try:
+        return read_kind(repo).generation, f"{workdir} was made for it"
+    except WorkFolderError as error:
+        fail(str(error), ExitCode.INVALID)
+
+
+def _parse_to_run(
+    text: str,
+    instrument: Instrument,
+    journals: Path | None = None,
+    find_generation: Callable[[str], tuple[str, str]] | None = None,
+) -> CalibrationConfig:
     """Parse a configuration with that of the run that it resumes."""
     from ..files.journal import journal_folder, load_record, lock_earlier_run
 
@@ -183,7 +201,7 @@ def _parse_to_run(text: str, instrument: Instrument, journals: Path | None = Non
         lock_earlier_run(folder, run_id).release()
         return load_record(folder, run_id).config
 
-    return parse_config(text, instrument, earlier)
+    return parse_config(text, instrument, earlier, find_generation)
 
 
 def _resuming(text: str, run_id: str, journals: Path) -> str:

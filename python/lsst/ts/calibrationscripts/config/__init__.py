@@ -12,7 +12,6 @@ __all__ = [
     "Problem",
     "ProductConfig",
     "Series",
-    "flat_pairs",
     "load_schema",
     "parse",
     "parse_date",
@@ -28,13 +27,14 @@ from ._model import CalibrationConfig, ProductConfig
 from ._parameters import PRODUCT_PARAMETERS
 from ._problems import ConfigurationError, Problem
 from ._schema import load_schema, schema_text
-from ._series import FlatSet, Series, flat_pairs
+from ._series import FlatSet, Series
 
 
 def parse(
     text: str,
     instrument: Instrument,
     earlier: Callable[[str, str | None], Mapping[str, Any]] | None = None,
+    find_generation: Callable[[str], tuple[str, str]] | None = None,
 ) -> CalibrationConfig:
     """Read and check a configuration.
 
@@ -53,11 +53,17 @@ def parse(
         remedy, if there is none that can be resumed. It is called if a run
         is resumed, at most once. Without it, what depends on that run is not
         checked.
+    find_generation : `~collections.abc.Callable`, optional
+        Finds out which pipelines there are, where the text leaves that open:
+        takes the URI or label of the Butler repository, and returns the name
+        of a generation and why it is this one. It is called at most once.
+        Without it, the newest generation is taken.
 
     Returns
     -------
     config : `CalibrationConfig`
-        With every default filled in and every series of exposures resolved.
+        With every default filled in and every series of exposures resolved;
+        ``pipeline_generation`` is the name of one, never ``auto``.
         If a run is resumed, that run's configuration, in which what the text
         has beside the id replaces values.
 
@@ -77,4 +83,4 @@ def parse(
     from ._checks import check
     from ._text import read
 
-    return check(read(text, instrument), instrument, earlier)
+    return check(read(text, instrument), instrument, earlier, find_generation)

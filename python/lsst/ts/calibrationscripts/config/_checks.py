@@ -14,9 +14,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..instruments import ImageType, Instrument
-from ._crosschecks import check_together, with_current_options
+from ._crosschecks import check_together
 from ._findings import Findings
 from ._frames import Frames, resolve_frames, with_script_mode
+from ._generation import FindGeneration, with_generation
 from ._messages import NO_RUN_ID
 from ._model import CalibrationConfig, ProductConfig
 from ._notices import notices
@@ -27,7 +28,10 @@ from ._values import ParsedConfig, known_keys, over_earlier, parse_values
 
 
 def check(
-    written: WrittenConfig, instrument: Instrument, earlier: Earlier | None = None
+    written: WrittenConfig,
+    instrument: Instrument,
+    earlier: Earlier | None = None,
+    find_generation: FindGeneration | None = None,
 ) -> CalibrationConfig:
     """Check what was written and fill in the defaults.
 
@@ -37,7 +41,7 @@ def check(
         The text's keys, values and problems.
     instrument : `Instrument`
         The camera.
-    earlier : `~collections.abc.Callable`, optional
+    earlier, find_generation : `~collections.abc.Callable`, optional
         As for `parse`.
 
     Returns
@@ -58,8 +62,7 @@ def check(
         parsed = parse_values(given, instrument, findings)
     else:
         parsed = _parse_resumed(given, instrument, earlier, findings)
-    if findings.usable("pipeline_generation") and parsed.values["pipeline_generation"] == "current":
-        parsed = with_current_options(parsed, findings)
+    parsed = with_generation(parsed, findings, find_generation)
     if findings.usable("exposures", "script_mode"):
         parsed = with_script_mode(parsed, findings)
     frames = resolve_frames(parsed, findings)

@@ -4,62 +4,20 @@
 
 from __future__ import annotations
 
-__all__ = ["check_together", "with_current_options"]
-
-import dataclasses
-import re
-from typing import Any
+__all__ = ["check_together"]
 
 from ..instruments import ImageType
-from ._fields import parse_date, parse_field
+from ..pipelines import GENERATIONS
+from ._fields import parse_date
 from ._findings import Findings
 from ._frames import Frames
-from ._parameters import PRODUCT_PARAMETERS, SERIES_PARAMETERS
+from ._parameters import SERIES_PARAMETERS
 from ._values import ParsedConfig
 
 MAX_TOTAL_TIME = 86_400.0
 """Longest time that exposures and the waits between them may take (s)."""
 
-_NAMES_ISR = re.compile("(-[cC]|--config(-file)?=)?isr:")
-
 _DATES = ("certify_calib_begin_date", "certify_calib_end_date")
-
-
-def with_current_options(parsed: ParsedConfig, findings: Findings) -> ParsedConfig:
-    """Empty options that only the procedure's pipelines understand.
-
-    Parameters
-    ----------
-    parsed : `ParsedConfig`
-        Values of which ``pipeline_generation`` is ``current``.
-    findings : `Findings`
-        Takes problems and notices.
-
-    Returns
-    -------
-    parsed : `ParsedConfig`
-    """
-    left_out: dict[str, Any] = {}
-    for parameters in PRODUCT_PARAMETERS.values():
-        key = parameters.options
-        if not findings.usable(key):
-            continue
-        if parsed.values[key] == parse_field(key, parsed.default(key), parsed.instrument):
-            left_out[key] = ()
-        elif any(map(_NAMES_ISR.match, parsed.values[key])):
-            findings.report(
-                key,
-                parsed.given[key],
-                "the current pipelines have no task isr",
-                f"write {parameters.current_tasks} in its place, or leave {key} out",
-            )
-    if left_out:
-        have, they_are = ("have", "they are") if len(left_out) > 1 else ("has", "it is")
-        findings.notices.append(
-            f"{', '.join(left_out)} {have} the procedure's default, which names a task that the "
-            f"current pipelines do not have; {they_are} left out."
-        )
-    return dataclasses.replace(parsed, values={**parsed.values, **left_out})
 
 
 def check_together(parsed: ParsedConfig, frames: Frames, findings: Findings) -> None:
@@ -124,8 +82,8 @@ def _check_image_types(parsed: ParsedConfig, frames: Frames, findings: Findings)
 
 def _check_pairs(parsed: ParsedConfig, frames: Frames, findings: Findings) -> None:
     """Check that a photon transfer curve has pairs of flats."""
-    flats = frames.flats
-    if not flats or any(series.may_have_pairs for series in flats):
+    flats, rule = frames.flats, GENERATIONS[parsed.values["pipeline_generation"]].pair_rule
+    if not flats or any(series.may_have_pairs(rule) for series in flats):
         return
     first = flats[0]
     if parsed.is_resume:
@@ -141,8 +99,8 @@ def _check_pairs(parsed: ParsedConfig, frames: Frames, findings: Findings) -> No
         findings.report(
             "flat_sets",
             None,
-            "do_ptc needs pairs of flats, no set has two flats of the same exposure time",
-            "write every time of a set twice, for example [5, 5, 10, 10], or do_ptc: False",
+            f"do_ptc needs pairs of flats, no set has one: a pair is {rule.value}",
+            "write every time of a set twice in succession, for example [5, 5, 10, 10], or do_ptc: False",
         )
     elif first.n < 2:
         findings.report("n_flat", first.n, "do_ptc needs pairs of flats", "write 2 or more, or do_ptc: False")
@@ -150,8 +108,8 @@ def _check_pairs(parsed: ParsedConfig, frames: Frames, findings: Findings) -> No
         findings.report(
             "exp_times_flat",
             list(first.kept_exp_times),
-            "do_ptc needs pairs of flats, no two have the same exposure time",
-            "write every time twice, for example [5, 5, 10, 10], or do_ptc: False",
+            f"do_ptc needs pairs of flats, there is none: a pair is {rule.value}",
+            "write every time twice in succession, for example [5, 5, 10, 10], or do_ptc: False",
         )
 
 

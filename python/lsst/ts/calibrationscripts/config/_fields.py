@@ -7,6 +7,7 @@ from __future__ import annotations
 __all__ = ["PLACEHOLDER", "meant_date", "parse_date", "parse_field"]
 
 import datetime
+import math
 import re
 import string
 from collections import Counter
@@ -14,12 +15,17 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..instruments import ImageType, Instrument
+from ..pairs import times_of_pairs
 from ._options import parse_options
 from ._parameters import PRODUCT_PARAMETERS, WHEEL_PARAMETERS
 from ._problems import Unusable, shown
 
 PLACEHOLDER = re.compile(r"\$\{|\$[A-Za-z_]")
 """What an observing block, or an example, has for a value to be filled in."""
+
+MAX_EXP_TIME = 3600.0
+"""Longest exposure time (s), as in the schema."""
+
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?)?", re.ASCII)
 _OTHER_DATES = {
@@ -125,8 +131,8 @@ def _check_collection(name: str) -> None:
         )
 
 
-def _options(value: str) -> tuple[str, ...]:
-    return parse_options(_text(value))
+def _options(value: str | None) -> tuple[str, ...] | None:
+    return None if value is None else parse_options(_text(value))
 
 
 def _is_path(text: str, character: str) -> bool:
@@ -316,6 +322,23 @@ def _end_date(value: str) -> str:
     return text
 
 
+def _generation(value: str | int) -> str:
+    # Without quotes, YAML takes a year for a number.
+    return str(value)
+
+
+def _times(value: Any) -> Any:
+    """Return exposure times; pairs become a list."""
+    if not isinstance(value, Mapping):
+        return value
+    if math.isnan(value["exp_time"]):
+        raise Unusable("is not finite", "write a number for exp_time, for example 5")
+    times = list(times_of_pairs(int(value["pairs"]), float(value["exp_time"])))
+    if times[-1] > MAX_EXP_TIME:
+        raise Unusable(f"comes to {times[-1]:g} s", f"write less, the limit is {MAX_EXP_TIME:g} s")
+    return times
+
+
 def _test_case(value: Mapping[str, Any] | None) -> dict[str, str | int] | None:
     if value is None:
         return None
@@ -327,6 +350,8 @@ _PARSERS: dict[str, Callable[[Any], object]] = {
     "reason": _header_value,
     "note": _note,
     "test_case": _test_case,
+    "pipeline_generation": _generation,
+    "exp_times_flat": _times,
     "filter": _element("filter"),
     "grating": _element("grating"),
     "exposures": _exposures,

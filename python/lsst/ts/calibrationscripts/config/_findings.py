@@ -41,7 +41,7 @@ class Findings:
             What is wrong with it, and what to write instead.
         """
         # One unusable value of a set leaves the other sets to be checked.
-        self._unusable.add(key if key.startswith("flat_sets[") else key.split(".")[0])
+        self._unusable.add(".".join(key.split(".")[: 2 if key.startswith("flat_sets[") else 1]))
         self._problems.append(Problem(key, value, what, remedy, self._line(key)))
 
     def usable(self, *keys: str) -> bool:

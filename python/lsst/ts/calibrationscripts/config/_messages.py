@@ -12,6 +12,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from ..instruments import Instrument
+from ..pipelines import RENAMED
 from ._camera import flat_examples, setting_text
 from ._fields import PLACEHOLDER, meant_date
 from ._parameters import WHEEL_PARAMETERS
@@ -38,6 +39,8 @@ _TYPES = {
 }
 _EXAMPLES = {
     "exp_times_dark": "30",
+    "exp_times_flat.pairs": "10",
+    "exp_times_flat.exp_time": "5",
     "exposures": "{BIAS: [2022092900004, 2022092900005]}",
     "exposures.BIAS": "[2022092900004, 2022092900005]",
     "exposures.DARK": "[2022092900026, 2022092900027]",
@@ -106,14 +109,17 @@ def explain(key: str, default: object, error: ValidationError, instrument: Instr
             "is a placeholder",
             f"replace the placeholder, for example by {example(key, default, instrument)}",
         )
-    unit = " s" if key.rpartition("].")[2].startswith(_TIMES) else ""
+    is_time = key.rpartition("].")[2].startswith(_TIMES) and not key.endswith(".pairs")
+    unit = " s" if is_time else ""
     match error.validator:
         case "type":
             return _explain_type(key, default, error, instrument)
         case "enum":
-            choices = {choice.upper(): choice for choice in limit}
+            if value in RENAMED:
+                return "is its earlier name", f'write "{RENAMED[value]}"'
+            choices = {str(choice).upper(): str(choice) for choice in limit}
             near = difflib.get_close_matches(str(value).upper(), choices, n=1)
-            return "is unknown", f"write {choices[near[0]] if near else ' or '.join(limit)}"
+            return "is unknown", f"write {choices[near[0]] if near else ' or '.join(choices.values())}"
         case "pattern" if key == "resume" and not value.strip():
             return "is empty", NO_RUN_ID
         case "pattern":
@@ -167,7 +173,7 @@ def _explain_type(
     if key.rpartition(".")[2] in WHEEL_PARAMETERS and isinstance(value, list) and len(value) > 1:
         return what, _one_set_each(key, value)
     if "enum" in schema:
-        return what, f"write {' or '.join(schema['enum'])}"
+        return what, f"write {' or '.join(dict.fromkeys(map(str, schema['enum'])))}"
     if types[0] == "string" and isinstance(value, int | float):
         date = meant_date(str(value)) if key.endswith("_date") else None
         return what, f'write it in quotes{", as a date" if date else ""}: "{date or value}"'

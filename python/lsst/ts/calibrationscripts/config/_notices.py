@@ -9,6 +9,7 @@ __all__ = ["notices"]
 from collections.abc import Iterator
 
 from ..instruments import ImageType
+from ..pipelines import GENERATIONS
 from ..products import Product
 from ..thresholds import detectors_to_fail
 from ._camera import count_amplifiers, threshold_limit
@@ -65,13 +66,13 @@ def _pairs(parsed: ParsedConfig, frames: Frames) -> Iterator[str]:
         if parsed.given.get(key):
             yield f"{key} has no effect: no flats are taken in script_mode {parsed.values['script_mode']}."
         return
-    flats = frames.flats
-    paired = [series for series in flats if series.may_have_pairs]
+    flats, rule = frames.flats, GENERATIONS[parsed.values["pipeline_generation"]].pair_rule
+    paired = [series for series in flats if series.may_have_pairs(rule)]
     if parsed.values[key]:
         for series in flats:
             which = f" for {series.name}" if len(flats) > 1 else ""
             if series not in paired:
-                yield f"No gain can be measured{which}: no two flats have the same exposure time."
+                yield f"No gain can be measured{which}: no flats are a pair, which is {rule.value}."
     if parsed.values["do_ptc"]:
         if len(flats) > 1:
             yield f"The photon transfer curve is made from {paired[0].name}, the first set with a pair."
@@ -81,7 +82,8 @@ def _pairs(parsed: ParsedConfig, frames: Frames) -> Iterator[str]:
 
 def _processing(parsed: ParsedConfig, frames: Frames) -> Iterator[str]:
     values = parsed.values
-    gains = values["do_gain_from_flat_pairs"] and any(series.may_have_pairs for series in frames.flats)
+    rule = GENERATIONS[values["pipeline_generation"]].pair_rule
+    gains = values["do_gain_from_flat_pairs"] and any(series.may_have_pairs(rule) for series in frames.flats)
     wanted = ("generate_calibrations", "do_verify", "do_defects", "do_ptc")
     if not gains and not any(values[key] for key in wanted):
         yield "Nothing is processed: generate_calibrations and do_verify are both False."

@@ -74,9 +74,6 @@ class ProductParameters:
     inputs: str
     verify_inputs: str | None = None
     threshold: str | None = None
-    current_tasks: str = ""
-    """Tasks of the current pipelines that the options are for; those of the
-    procedure's pipelines are for ``isr``."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -90,27 +87,23 @@ PRODUCT_PARAMETERS: Mapping[Product, ProductParameters] = {
         "input_collections_bias",
         "input_collections_verify_bias",
         "number_verification_tests_threshold_bias",
-        "cpBiasIsr",
     ),
     Product.DARK: ProductParameters(
         "config_options_dark",
         "input_collections_dark",
         "input_collections_verify_dark",
         "number_verification_tests_threshold_dark",
-        "cpDarkIsr",
     ),
     Product.FLAT: ProductParameters(
         "config_options_flat",
         "input_collections_flat",
         "input_collections_verify_flat",
         "number_verification_tests_threshold_flat",
-        "cpFlatIsr",
     ),
     Product.DEFECTS: ProductParameters(
         "config_options_defects",
         "input_collections_defects",
-        current_tasks="cpMeasureBiasDefects, cpMeasureDarkDefects, cpMeasureFlatDefects or cpMergeDefects",
     ),
-    Product.PTC: ProductParameters("config_options_ptc", "input_collections_ptc", current_tasks="cpPtcIsr"),
+    Product.PTC: ProductParameters("config_options_ptc", "input_collections_ptc"),
 }
 """For the products that have parameters of their own."""

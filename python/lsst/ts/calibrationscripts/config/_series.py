@@ -4,38 +4,19 @@
 
 from __future__ import annotations
 
-__all__ = ["FlatSet", "Series", "earlier_series", "flat_pairs", "flat_series", "image_types"]
+__all__ = ["FlatSet", "Series", "earlier_series", "flat_series", "image_types"]
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..instruments import ImageType
+from ..pairs import PairRule
 from ..products import Product, Subject
 
 
 def image_types(script_mode: str) -> tuple[ImageType, ...]:
     """Return the image types of a script mode, in the order they are taken."""
     return tuple(ImageType(name) for name in script_mode.split("_"))
-
-
-def flat_pairs(exp_times: Sequence[float]) -> tuple[tuple[int, int], ...]:
-    """Pair flats for gains, as cp_pipe does.
-
-    Parameters
-    ----------
-    exp_times : sequence of `float`
-        Exposure times of the kept flats (s).
-
-    Returns
-    -------
-    pairs : `tuple` [`tuple` [`int`, `int`], ...]
-        Indices of the first two flats of each exposure time; further flats of
-        that time are not paired.
-    """
-    indices: dict[float, list[int]] = {}
-    for i, exp_time in enumerate(exp_times):
-        indices.setdefault(exp_time, []).append(i)
-    return tuple((same[0], same[1]) for same in indices.values() if len(same) > 1)
 
 
 @dataclass(frozen=True)
@@ -124,12 +105,22 @@ class Series:
         """Exposure times of the frames that are kept (s)."""
         return self.exp_times[self.n_discard :]
 
-    @property
-    def may_have_pairs(self) -> bool:
-        """Whether there are flat pairs, as far as it is known beforehand."""
+    def may_have_pairs(self, rule: PairRule) -> bool:
+        """Return whether there are flat pairs, as far as it is known.
+
+        Parameters
+        ----------
+        rule : `PairRule`
+            What pairs are.
+
+        Returns
+        -------
+        may : `bool`
+            `True` for two frames taken earlier, whose times are not known.
+        """
         if self.exposures is not None:
             return len(self.exposures) > 1
-        return bool(flat_pairs(self.kept_exp_times))
+        return bool(rule.pairs(self.kept_exp_times))
 
 
 def flat_series(flat_sets: Sequence[FlatSet], n_discard: int, wheels: Sequence[str]) -> tuple[Series, ...]:

@@ -283,8 +283,8 @@ def _place_of(error: ValidationError) -> tuple[str, str]:
         return ".".join([parameter, *within]), parameter
     if parameter == "exposures":
         return ".".join([parameter, *within[:1]]), parameter
+    # Lists of numbers are reported without the number's index.
+    names = [name for name in within if not name.isdigit()]
     if parameter == "flat_sets" and within:
-        # Lists of numbers are reported without the number's index.
-        place = ".".join([f"{parameter}[{within[0]}]", *within[1:2]])
-        return place, within[1] if within[1:] else parameter
-    return parameter, parameter
+        return ".".join([f"{parameter}[{within[0]}]", *names]), names[0] if names else parameter
+    return ".".join([parameter, *(names if parameter == "exp_times_flat" else ())]), parameter

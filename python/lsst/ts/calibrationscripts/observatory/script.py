@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from ..butler.generation import find_generation
 from ..butler.repository import ButlerRepository
 from ..config import CalibrationConfig, ConfigurationError, load_schema, parse
 from ..files.journal import FileJournal, claim_run, journal_folder, load_record, lock_earlier_run
@@ -153,7 +154,8 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
         """
         self.assert_state("configure", [ScriptState.UNCONFIGURED])
         try:
-            self._request = self._read(data.config)
+            # It may have to look into the repository.
+            self._request = await in_thread(lambda: self._read(data.config))
         except ConfigurationError as error:
             self.log.error(str(error))
             await self.set_state(ScriptState.CONFIGURE_FAILED, reason=str(error))
@@ -179,7 +181,9 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
                 found.append(_Earlier(folder, load_record(folder, run_id), lock))
                 return found[0].record.config
 
-            config = parse(text, self.instrument, earlier)
+            config = parse(
+                text, self.instrument, earlier, lambda repo: find_generation(repo, self.instrument)
+            )
             unless_read.pop_all()
         if found:
             folder, record, lock = found[0]

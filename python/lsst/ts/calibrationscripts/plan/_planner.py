@@ -10,7 +10,7 @@ import datetime
 from collections.abc import Iterator
 from dataclasses import replace
 
-from ..config import CalibrationConfig, Series, flat_pairs
+from ..config import CalibrationConfig, Series
 from ..instruments import ImageType, Instrument
 from ..pipelines import GENERATIONS, pipeline_uri
 from ..products import Product, StageId, StageKind, Subject
@@ -75,8 +75,8 @@ class _Planner:
         self._config = config
         self._instrument = instrument
         self._pipelines = GENERATIONS[config.pipeline_generation]
-        self._certified = {series.subject.product for series in config.series}
-        self._paired = [series for series in self._of((ImageType.FLAT,)) if series.may_have_pairs]
+        self._rule = self._pipelines.pair_rule
+        self._paired = [series for series in self._of((ImageType.FLAT,)) if series.may_have_pairs(self._rule)]
 
     def _of(self, image_types: tuple[ImageType, ...]) -> tuple[Series, ...]:
         return tuple(series for series in self._config.series if series.image_type in image_types)
@@ -86,11 +86,14 @@ class _Planner:
         if not (self._config.do_ptc or self._config.do_gain_from_flat_pairs):
             return
         for series in self._paired:
-            n_pairs = len(flat_pairs(series.kept_exp_times))
+            n_pairs = len(self._rule.pairs(series.kept_exp_times))
             if n_pairs and 2 * n_pairs < series.n:
+                exp_time = min(series.kept_exp_times)
                 yield (
                     f"{series.name}: gains come from {n_pairs} flat pair(s), {2 * n_pairs} of the {series.n} "
-                    "flats: the first two flats of each exposure time are paired."
+                    f"flats: a pair is {self._rule.value}, and further flats of that time are not used. For "
+                    f"ten pairs write exp_times_flat: {{pairs: 10, exp_time: {exp_time:g}}}, "
+                    "whose times differ by 10 ms from pair to pair."
                 )
 
     def stages(self) -> tuple[Stage, ...]:
@@ -109,20 +112,30 @@ class _Planner:
         for series in config.series:
             yield self._exposing(series, previous)
             previous = (_expose(series),)
+        # What is applied comes first, and so does what it is built on itself.
+        defects_first = Product.DEFECTS in self._pipelines.generators[Product.DARK].corrections
+        if defects_first:
+            yield from self._defects()
         for series in config.series:
             yield from self._product(series.subject, (series,), generate=config.generate_calibrations)
-        if config.do_defects:
-            defects = self._pipelines.generators[Product.DEFECTS]
-            for product in defects.built_on:
-                frames = self._pipelines.generators[product].frames
-                yield self._generate(Subject(product), self._of(frames))
-            yield from self._product(Subject(Product.DEFECTS), self._of(defects.frames))
+        if not defects_first:
+            yield from self._defects()
         if config.do_ptc:
             yield from self._product(Subject(Product.PTC), (self._paired[0],))
         if config.do_gain_from_flat_pairs:
             # The photon transfer curve gives the gains of its own pairs.
             for series in self._paired[1:] if config.do_ptc else self._paired:
                 yield from self._product(Subject(Product.GAIN, series.part), (series,))
+
+    def _defects(self) -> Iterator[Stage]:
+        """Yield what makes defects, and what they are built on."""
+        if not self._config.do_defects:
+            return
+        defects = self._pipelines.generators[Product.DEFECTS]
+        for product in defects.built_on:
+            frames = self._pipelines.generators[product].frames
+            yield self._generate(Subject(product), self._of(frames))
+        yield from self._product(Subject(Product.DEFECTS), self._of(defects.frames))
 
     def _exposing(self, series: Series, previous: tuple[StageId, ...]) -> Stage:
         overhead = self._instrument.readout_time + self._config.wait_between_exposures
@@ -155,24 +168,35 @@ class _Planner:
             if self._config.do_verify and series.subject.product in self._pipelines.verifiers:
                 yield StageId(StageKind.VERIFY, series.subject)
 
-    def _passed(self, product: Product) -> StageId:
-        """Return the last stage before the certification of a product."""
-        kind = StageKind.VERIFY if self._config.do_verify else StageKind.GENERATE
+    @property
+    def _made(self) -> frozenset[Product]:
+        """Calibrations of this run that its own products can use."""
+        frames = {series.subject.product for series in self._config.series}
+        made = frames if self._config.generate_calibrations else set()
+        return frozenset(made | ({Product.DEFECTS} if self._config.do_defects else set()))
+
+    def _applied(self, product: Product) -> StageId:
+        """Return the stage after which a product of this run is applied."""
+        if product is Product.DEFECTS:
+            kind = StageKind.GENERATE
+        elif self._config.certify != "together":
+            kind = StageKind.CERTIFY
+        else:
+            kind = StageKind.VERIFY if self._config.do_verify else StageKind.GENERATE
         return StageId(kind, Subject(product))
 
     def _generate(self, subject: Subject, used: tuple[Series, ...]) -> Stage:
         """Plan a job that makes a product from frames of this run."""
         product = subject.product
         generator = self._pipelines.generators[product]
-        corrections = [p for p in generator.corrections if p in self._certified]
-        if not self._config.generate_calibrations:
-            corrections = []
+        corrections = [p for p in generator.corrections if p in self._made]
+        # Those are certified once frames that they are applied to have
+        # passed. What needs them takes them from where they were made.
+        certified = [p for p in corrections if p is not Product.DEFECTS]
         # Certified together, they are not in the collection before the end.
         together = self._config.certify == "together"
-        certified = (self._config.calib_collection,) if corrections and not together else ()
-        applied = [
-            self._passed(p) if together else StageId(StageKind.CERTIFY, Subject(p)) for p in corrections
-        ]
+        collections = (self._config.calib_collection,) if certified and not together else ()
+        applied = [self._applied(p) for p in corrections]
         built_on = [StageId(StageKind.GENERATE, Subject(p)) for p in generator.built_on]
         configured = self._config.of(product)
         return Stage(
@@ -181,11 +205,11 @@ class _Planner:
             duration=self._job_duration(used),
             job=JobPlan(
                 pipeline=pipeline_uri(generator.path, self._instrument),
-                options=configured.options,
+                options=generator.workarounds + configured.options,
                 # These come first: the run's own calibrations are then used
                 # whatever validity range they are certified for.
                 inputs_from=(*built_on, *(StageId(StageKind.GENERATE, Subject(p)) for p in corrections)),
-                inputs=tuple(dict.fromkeys(certified + configured.inputs)),
+                inputs=tuple(dict.fromkeys(collections + configured.inputs)),
                 series=tuple(series.subject for series in used),
             ),
         )

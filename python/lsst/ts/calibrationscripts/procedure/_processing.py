@@ -9,7 +9,6 @@ __all__ = ["Processing"]
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
-from ..config import flat_pairs
 from ..outcomes import Certification, Gain, Outcome, StageResult
 from ..pipelines import StatisticsKey, Verifier
 from ..plan import Stage
@@ -77,7 +76,7 @@ class Processing:
         if stage.subject.product is Product.GAIN:
             pairs = self._pairs(stage)
             if not pairs:
-                nothing = "no two flats of one exposure time, so no gain can be measured"
+                nothing = f"no flats are a pair, {self._pipelines.pair_rule.value}: no gain can be measured"
                 return StageResult(stage.id, Outcome.PASSED, nothing)
             wanted = replace(wanted, exposures=tuple((first, second) for first, second, _ in pairs))
         await self._run_job(stage, wanted, generator.per_exposure)
@@ -266,8 +265,10 @@ class Processing:
         """Return ids and exposure time (s) of the flat pairs of a stage."""
         assert stage.job is not None, f"{stage.name} has no job"
         flats = self._exposer.frames[stage.job.series[0]]
-        ids, exp_times = flats.kept, flats.kept_exp_times
-        return [(ids[i], ids[j], exp_times[i]) for i, j in flat_pairs(exp_times)]
+        # Pairs are made in order of exposure id.
+        frames = sorted(zip(flats.kept, flats.kept_exp_times, strict=True))
+        pairs = self._pipelines.pair_rule.pairs([exp_time for _, exp_time in frames])
+        return [(frames[i][0], frames[j][0], frames[i][1]) for i, j in pairs]
 
     async def _report_gains(self, stage: Stage) -> None:
         assert stage.job is not None, f"{stage.name} has no job"

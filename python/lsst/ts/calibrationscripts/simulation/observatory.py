@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..files.lock import Lock, LockedError
 from ..instruments import Instrument
+from ..pipelines import GENERATIONS
 from .ccd import DEFAULT_SCALE, DEFAULT_SEED, FocalPlane
 from .cscs import (
     CameraCsc,
@@ -55,7 +56,7 @@ _HERE = Path(__file__).parent
 
 PIPELINE_ENVIRONMENTS = {
     generation: {"CP_PIPE_DIR": str(folder / "cp_pipe"), "CP_VERIFY_DIR": str(folder / "cp_verify")}
-    for generation, folder in (("procedure", _HERE), ("current", _HERE / "current"))
+    for generation, folder in ((name, _HERE / name) for name in GENERATIONS)
 }
 """Where the simulation has its own cp_pipe and cp_verify, by generation."""
 
@@ -85,7 +86,7 @@ class SimulationSettings:
         Seed of the CCD models. By default that of the repository, or a fixed
         one.
     generation : `str`, optional
-        Generation of pipelines: "procedure" or "current".
+        Generation of pipelines, one of `GENERATIONS`.
 
     Raises
     ------

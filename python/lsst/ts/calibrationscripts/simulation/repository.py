@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..instruments import Instrument
+from ..pipelines import GENERATIONS, NEWEST
 from .ccd import DEFAULT_SCALE, DEFAULT_SEED, CcdModel, FocalPlane
 from .exposure import Exposure
 from .instrument import physical_filters, register_instrument
@@ -40,7 +41,10 @@ __all__ = [
 
 _KIND_FILE = "simulation.json"
 
-DEFAULT_GENERATION = "procedure"
+DEFAULT_GENERATION = NEWEST
+
+_STAND_INS = ("crosstalk", "linearizer", "bfk", "cti")
+"""Calibrations that pipelines look up, of effects that the CCDs lack."""
 
 _CALIBRATIONS = {
     "bias": ("CcdExposure", ()),
@@ -48,6 +52,7 @@ _CALIBRATIONS = {
     "flat": ("CcdExposure", ("physical_filter",)),
     "defects": ("CcdDefects", ()),
     "ptc": ("CcdPhotonTransferCurve", ()),
+    **dict.fromkeys(_STAND_INS, ("StructuredDataDict", ())),
 }
 
 
@@ -108,11 +113,13 @@ def read_kind(root: Path) -> RepositoryKind:
         If another version of this program made the repository.
     """
     try:
-        return RepositoryKind(**json.loads((root / _KIND_FILE).read_text()))
-    except (TypeError, ValueError) as error:
+        kind = RepositoryKind(**json.loads((root / _KIND_FILE).read_text()))
+        GENERATIONS[kind.generation]
+    except (TypeError, ValueError, KeyError) as error:
         raise WorkFolderError(
             f"{root} was made by another version of this program. Name another work folder (--workdir)."
         ) from error
+    return kind
 
 
 def remove_unfinished(root: Path, instrument: Instrument, leftovers: Sequence[Path]) -> bool:
@@ -359,4 +366,5 @@ def _references(ccd: CcdModel, instrument: Instrument) -> dict[str, Any]:
             noise=truth.read_noise,
             a00=dict.fromkeys(truth.gain, truth.brighter_fatter),
         ),
+        **{name: {"standIn": True} for name in _STAND_INS},
     }

@@ -8,7 +8,7 @@ from typing import Any
 
 import lsst.pipe.base.connectionTypes as cT
 import numpy as np
-from lsst.pex.config import Field, FieldValidationError
+from lsst.pex.config import Field, FieldValidationError, ListField
 from lsst.pipe.base import PipelineTask, PipelineTaskConnections, Struct
 
 from ..exposure import Exposure
@@ -29,6 +29,11 @@ class IsrConnections(PipelineTaskConnections, dimensions=FRAME):  # type: ignore
     dark = calibration("dark", "Combined dark, of one second.")
     flat = calibration("flat", "Combined flat, with a mean of one.", dimensions=FILTER)
     defects = calibration("defects", "Pixels that are not to be used.", "CcdDefects")
+    crosstalk = calibration("crosstalk", "Stand-in for crosstalk coefficients.", "StructuredDataDict")
+    linearizer = calibration("linearizer", "Stand-in for a linearity correction.", "StructuredDataDict")
+    ptc = calibration("ptc", "Photon transfer curve.", "CcdPhotonTransferCurve")
+    bfk = calibration("bfk", "Stand-in for a brighter-fatter kernel.", "StructuredDataDict")
+    cti = calibration("cti", "Stand-in for deferred charge parameters.", "StructuredDataDict")
     outputExposure = cT.Output(
         name="postISRCCD", doc="Corrected image (ADU).", storageClass="CcdExposure", dimensions=FRAME
     )
@@ -42,7 +47,10 @@ class IsrConnections(PipelineTaskConnections, dimensions=FRAME):  # type: ignore
             ("flat", config.doFlat),
             ("defects", config.doDefect),
         ):
-            if not wanted:
+            if not wanted and name not in config.lookedUp:
+                delattr(self, name)
+        for name in ("crosstalk", "linearizer", "ptc", "bfk", "cti"):
+            if name not in config.lookedUp:
                 delattr(self, name)
 
 
@@ -53,6 +61,11 @@ class IsrConfig(TaskConfig, pipelineConnections=IsrConnections):  # type: ignore
     doDark = Field[bool](doc="Subtract the combined dark?", default=True)
     doFlat = Field[bool](doc="Divide by the combined flat?", default=True)
     doDefect = Field[bool](doc="Mask the defects?", default=True)
+    lookedUp = ListField[str](
+        doc="Calibrations that the real pipeline looks up. They are not applied: the CCD model lacks "
+        "their effects.",
+        default=[],
+    )
     doCrosstalk = Field[bool](doc="Must be False: the CCD model has no crosstalk.", default=False)
     doLinearize = Field[bool](doc="Must be False: the CCD model is linear.", default=False)
     doBrighterFatter = Field[bool](doc="Must be False: the CCD model's charges do not spread.", default=False)
@@ -84,6 +97,7 @@ class IsrTask(PipelineTask):
         dark: Exposure | None = None,
         flat: Exposure | None = None,
         defects: Defects | None = None,
+        **looked_up: object,
     ) -> Struct:
         """Correct one image.
 
@@ -98,7 +112,9 @@ class IsrTask(PipelineTask):
         flat : `Exposure`, optional
             Divided by when given.
         defects : `Defects`, optional
-            Set to NaN when given.
+            Set to NaN when given, if the configuration asks for that.
+        **looked_up : `object`
+            Calibrations that are looked up only.
 
         Returns
         -------
@@ -122,7 +138,7 @@ class IsrTask(PipelineTask):
         if flat is not None:
             response = flat.image.array
             array /= np.where(response > MIN_RESPONSE, response, np.float32(np.nan))
-        if defects is not None:
+        if defects is not None and self.config.doDefect:
             array[defects.mask(detector.shape)] = np.nan
 
         metadata: dict[str, Any] = ccdExposure.metadata | {"OVERSCAN": 0, "BUNIT": "adu"}

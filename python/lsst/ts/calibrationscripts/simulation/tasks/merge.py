@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from lsst.pex.config import Field
 from lsst.pipe.base import (
     InputQuantizedConnection,
@@ -23,6 +24,8 @@ __all__ = [
     "MergeDetectorsTask",
     "MergeExposureConfig",
     "MergeExposureTask",
+    "MergeFlatExposureConfig",
+    "MergeFlatExposureTask",
     "MergeRunByFilterConfig",
     "MergeRunByFilterTask",
     "MergeRunConfig",
@@ -88,6 +91,36 @@ class MergeExposureTask(PipelineTask):
                 merged[name]["FAILURES"] = _failures(statistics["VERIFY"])
         success = all(found["SUCCESS"] for found in merged.values())
         return Struct(outputStats=merged | {"SUCCESS": success})
+
+
+class MergeFlatExposureConfig(  # type: ignore[call-arg]
+    MergeExposureConfig, pipelineConnections=MergeExposureConnections
+):
+    """The criterion of an exposure as a whole."""
+
+    scatterTolerance = Field[float](
+        doc="Largest scatter of the detectors' means (ADU), absolute as in cp_verify.", default=0.05
+    )
+
+
+class MergeFlatExposureTask(MergeExposureTask):
+    """The same for a flat, whose detectors are compared with each other.
+
+    ``SCATTER``, of the exposure: the detectors' means agree (DMTN-101 test
+    10.Z). Its outcome is in ``EXP`` of ``VERIFY``.
+    """
+
+    ConfigClass = MergeFlatExposureConfig
+    _DefaultName = "cpVerifyFlatExpMerge"
+
+    def run(self, by_detector: dict[str, dict[str, Any]]) -> Struct:
+        """Merge the outcomes of one flat's detectors; see the base class."""
+        merged = super().run(by_detector).outputStats
+        scatter = float(np.std([statistics["DET"]["MEAN"] for statistics in by_detector.values()]))
+        agree = bool(scatter <= self.config.scatterTolerance)
+        success = merged.pop("SUCCESS") and agree
+        whole = {"EXP": {"SCATTER": scatter}, "VERIFY": {"EXP": {"SCATTER": agree}}, "SUCCESS": success}
+        return Struct(outputStats=merged | whole)
 
 
 class MergeDetectorsConnections(PipelineTaskConnections, dimensions=RUN):  # type: ignore[call-arg]
@@ -174,14 +207,25 @@ class MergeRunTask(PipelineTask):
                 merged[exposure_id] = {"SUCCESS": True}
                 continue
             merged[exposure_id] = {"SUCCESS": False} if self.config.failureHasSuccess else {}
-            merged[exposure_id]["FAILURES"] = [
-                f"{detector} {failure}"
-                for detector, found in merged_before.items()
-                if detector != "SUCCESS"
-                for failure in found.get("FAILURES", ())
-            ]
+            merged[exposure_id]["FAILURES"] = _failures_of_exposure(merged_before)
         success = all(found["SUCCESS"] for found in by_exposure.values())
         return Struct(outputStats=merged | {"SUCCESS": success})
+
+
+def _failures_of_exposure(merged: dict[str, Any]) -> list[str]:
+    """List what failed, as cp_verify does.
+
+    Where the exposure has tests of its own, as a flat has, it looks at
+    these alone, and leaves out what failed in the detectors.
+    """
+    if "VERIFY" in merged:
+        return _failed(merged["VERIFY"]["EXP"])
+    return [
+        f"{detector} {failure}"
+        for detector, found in merged.items()
+        if detector != "SUCCESS"
+        for failure in found.get("FAILURES", ())
+    ]
 
 
 class MergeRunByFilterConnections(MergeRunConnections, dimensions=RUN_OF_FILTER):  # type: ignore[call-arg]

@@ -4,12 +4,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["AmpPair", "CurveFit", "fit_curve", "measure_pair", "pair_exposures"]
+__all__ = ["AmpPair", "CurveFit", "fit_curve", "measure_pair"]
 
 CLIP_SIGMA = 5.0
 """Pixels with larger differences are cosmic rays (standard deviations)."""
@@ -75,26 +74,6 @@ class CurveFit:
     nonlinearity: float
     turnoff: float
     used: np.ndarray
-
-
-def pair_exposures(exposures: Iterable[tuple[int, object]]) -> list[tuple[int, int]]:
-    """Pair exposures that were taken in the same way.
-
-    Parameters
-    ----------
-    exposures : `~collections.abc.Iterable` [`tuple` [`int`, `object`]]
-        Exposure id, and what must be equal, such as the exposure time.
-
-    Returns
-    -------
-    pairs : `list` [`tuple` [`int`, `int`]]
-        Ids of the first two exposures of each kind, in order. Others are
-        not used.
-    """
-    by_kind: dict[object, list[int]] = {}
-    for exposure_id, kind in sorted(exposures, key=lambda exposure: exposure[0]):
-        by_kind.setdefault(kind, []).append(exposure_id)
-    return sorted((ids[0], ids[1]) for ids in by_kind.values() if len(ids) > 1)
 
 
 def measure_pair(first: np.ndarray, second: np.ndarray, read_noise: float) -> AmpPair:

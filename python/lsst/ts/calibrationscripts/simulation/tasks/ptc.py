@@ -7,6 +7,7 @@ from __future__ import annotations
 import lsst.pipe.base.connectionTypes as cT
 import numpy as np
 from lsst.daf.butler import DeferredDatasetHandle
+from lsst.pex.config import ChoiceField, Field
 from lsst.pipe.base import (
     InputQuantizedConnection,
     OutputQuantizedConnection,
@@ -16,10 +17,11 @@ from lsst.pipe.base import (
     Struct,
 )
 
+from ...pairs import PairRule
 from ..exposure import Exposure
 from ..products import PhotonTransferCurve
 from .base import DETECTOR, FRAME, TaskConfig, frames, product, read_header
-from .photon_transfer import fit_curve, measure_pair, pair_exposures
+from .photon_transfer import fit_curve, measure_pair
 
 __all__ = ["PtcExtractConfig", "PtcExtractTask", "PtcSolveConfig", "PtcSolveTask"]
 
@@ -30,7 +32,7 @@ class PtcExtractConnections(PipelineTaskConnections, dimensions=DETECTOR):  # ty
     inputExp = frames("cpPtcProc", "Corrected flats.")
     outputCovariances = cT.Output(
         name="cpPtcExtract",
-        doc="Gain and noise of a pair, for its first exposure; empty for any other.",
+        doc="Gain and noise of a pair, for its first exposure.",
         storageClass="CcdPhotonTransferCurve",
         dimensions=FRAME,
         multiple=True,
@@ -38,15 +40,23 @@ class PtcExtractConnections(PipelineTaskConnections, dimensions=DETECTOR):  # ty
 
 
 class PtcExtractConfig(TaskConfig, pipelineConnections=PtcExtractConnections):  # type: ignore[call-arg]
-    """No options."""
+    """How flats are paired."""
+
+    pairing = ChoiceField[str](
+        doc="Which flats are pairs, and what there is of the others.",
+        allowed={
+            "NEIGHBOURS": "As today: two in succession. There is nothing of the others.",
+            "FIRST_TWO": "As in 2022: the first two of a time. There is a dummy of each of the others.",
+        },
+        default="NEIGHBOURS",
+    )
+    useEfdPhotodiodeData = Field[bool](
+        doc="Ask the EFD for photodiode data? There are none: the job fails.", default=False
+    )
 
 
 class PtcExtractTask(PipelineTask):
-    """Estimate the gain of each amplifier from each pair of flats.
-
-    The first two exposures with the same exposure time and filter are a
-    pair.
-    """
+    """Estimate the gain of each amplifier from each pair of flats."""
 
     ConfigClass = PtcExtractConfig
     _DefaultName = "cpPtcExtract"
@@ -61,7 +71,8 @@ class PtcExtractTask(PipelineTask):
         handles = {int(ref.dataId["exposure"]): butlerQC.get(ref) for ref in inputRefs.inputExp}
         curves = self.run(handles).outputCovariances
         for ref in outputRefs.outputCovariances:
-            butlerQC.put(curves[int(ref.dataId["exposure"])], ref)
+            if curve := curves.get(int(ref.dataId["exposure"])):
+                butlerQC.put(curve, ref)
 
     def run(self, handles: dict[int, DeferredDatasetHandle]) -> Struct:
         """Measure all pairs, with at most two images in memory.
@@ -76,14 +87,20 @@ class PtcExtractTask(PipelineTask):
         result : `lsst.pipe.base.Struct`
             ``outputCovariances`` (`dict` [`int`, `PhotonTransferCurve`]):
             by exposure id.
+
+        Raises
+        ------
+        RuntimeError
+            If photodiode data are asked for.
         """
-        kinds = []
-        for exposure_id, handle in handles.items():
-            header = read_header(handle)
-            kinds.append((exposure_id, tuple(header.get(key) for key in ("FILTER", "GRATING", "EXPTIME"))))
-        pairs = pair_exposures(kinds)
+        if self.config.useEfdPhotodiodeData:
+            raise RuntimeError("The EFD has no photodiode data of this camera.")
+        rule, ids = PairRule[self.config.pairing], sorted(handles)
+        found = rule.pairs([float(read_header(handles[exposure_id])["EXPTIME"]) for exposure_id in ids])
+        pairs = [(ids[i], ids[j]) for i, j in found]
         self.log.info("Found %d flat pairs in %d exposures.", len(pairs), len(handles))
-        curves = {exposure_id: PhotonTransferCurve(ptcFitType="DUMMY") for exposure_id in handles}
+        of_others = ids if rule is PairRule.FIRST_TWO else ()
+        curves = {exposure_id: PhotonTransferCurve(ptcFitType="DUMMY") for exposure_id in of_others}
         for first, second in pairs:
             curves[first] = self._measure((first, second), handles[first].get(), handles[second].get())
         return Struct(outputCovariances=curves)
@@ -151,7 +168,7 @@ class PtcSolveTask(PipelineTask):
         """
         pairs = [curve for curve in inputCovariances if curve.gain]
         if not pairs:
-            raise ValueError("No two flats have the same exposure time: there is no pair to fit.")
+            raise ValueError("No flats are a pair: there is nothing to fit.")
         names = list(pairs[0].gain)
         pairs.sort(key=lambda pair: (pair.rawExpTimes[names[0]], pair.inputExpIdPairs[names[0]]))
         curve = PhotonTransferCurve(ptcFitType="POLYNOMIAL")

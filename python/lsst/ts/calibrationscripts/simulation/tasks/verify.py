@@ -71,13 +71,15 @@ class VerifyTask(PipelineTask):
             measured = self.measure(inputExp.image.array[amplifier.section])
             return measured, self.judge(measured, amplifier)
 
-        statistics = verify_amplifiers(inputExp.detector, verify)
-        detector = self.measure_detector(statistics["AMP"])
-        if detector:
-            statistics["DET"] = detector
-            outcome = _with_success(self.judge_detector(detector))
-            statistics["VERIFY"]["DET"] = outcome
-            statistics["SUCCESS"] &= outcome["SUCCESS"]
+        # 0 / 0 is not a number, and what is not a number fails its test.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            statistics = verify_amplifiers(inputExp.detector, verify)
+            detector = self.measure_detector(statistics["AMP"])
+            if detector:
+                statistics["DET"] = detector
+                outcome = _with_success(self.judge_detector(detector))
+                statistics["VERIFY"]["DET"] = outcome
+                statistics["SUCCESS"] &= outcome["SUCCESS"]
         return Struct(outputStats=statistics)
 
     def measure(self, pixels: np.ndarray) -> dict[str, float]:
@@ -176,7 +178,7 @@ class VerifyReadNoiseTask(VerifyTask):
         return {
             "MEAN": bool(abs(measured["MEAN"]) < noise),
             "NOISE": bool(excess <= self.config.noiseTolerance),
-            "CR_NOISE": bool(abs(noise - cr_noise) / cr_noise <= self.config.crNoiseTolerance),
+            "CR_NOISE": bool(np.divide(abs(noise - cr_noise), cr_noise) <= self.config.crNoiseTolerance),
             "PROCESSING": not np.isnan(noise),
         }
 
@@ -215,4 +217,6 @@ class VerifyFlatTask(VerifyTask):
 
     def judge_detector(self, measured: dict[str, float]) -> dict[str, bool]:
         """Test the scatter relative to the mean."""
-        return {"SCATTER": bool(measured["SCATTER"] / measured["MEAN"] <= self.config.scatterTolerance)}
+        return {
+            "SCATTER": bool(np.divide(measured["SCATTER"], measured["MEAN"]) <= self.config.scatterTolerance)
+        }

@@ -1,103 +1,22 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Verification of defects, photon transfer curves and gains."""
+"""Verification of photon transfer curves."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import lsst.pipe.base.connectionTypes as cT
 import numpy as np
 from lsst.daf.butler import DeferredDatasetHandle
 from lsst.pex.config import Field
 from lsst.pipe.base import PipelineTask, PipelineTaskConnections, Struct
 
-from ..exposure import Amplifier, Detector, Exposure
+from ..exposure import Amplifier, Detector
 from ..products import PhotonTransferCurve
-from .base import DETECTOR, FRAME, TaskConfig, calibration, frame, frames, outcome, read_header
-from .statistics import clipped_mean_and_stdev
-from .verify import VerifyConfig, VerifyConnections, verify_amplifiers
+from .base import DETECTOR, TaskConfig, calibration, frames, outcome, read_header
+from .verify import verify_amplifiers
 
-__all__ = [
-    "VerifyDefectsConfig",
-    "VerifyDefectsTask",
-    "VerifyGainConfig",
-    "VerifyGainTask",
-    "VerifyPtcConfig",
-    "VerifyPtcTask",
-]
-
-
-class VerifyDefectsConnections(VerifyConnections, dimensions=FRAME):  # type: ignore[call-arg]
-    """An image with and without its defects masked, and the difference."""
-
-    uncorrectedExp = frame("verifyUncorrectedDefectsIsrExp", "The same image without masked defects.")
-
-
-class VerifyDefectsConfig(VerifyConfig, pipelineConnections=VerifyDefectsConnections):  # type: ignore[call-arg]
-    """Criteria of defects."""
-
-    stdevTolerance = Field[float](
-        doc="Largest relative increase of the noise by the mask. With 0, images without visible defects, "
-        "such as biases, would fail by chance.",
-        default=0.01,
-    )
-
-
-class VerifyDefectsTask(PipelineTask):
-    """Verify defects: an image must not be worse with masked defects.
-
-    The tests are those of cp_verify, which DMTN-101 does not define yet.
-    ``OUTLIERS`` and ``STDEV``: neither the number of outliers nor the
-    clipped noise increases. ``MIN`` and ``MAX``: nor do the extremes. Its
-    ``PROB_TEST``, which its authors call bad, is left out.
-    """
-
-    ConfigClass = VerifyDefectsConfig
-    _DefaultName = "cpVerifyDefects"
-
-    def run(self, inputExp: Exposure, uncorrectedExp: Exposure) -> Struct:
-        """Verify the defects in one image.
-
-        Parameters
-        ----------
-        inputExp : `Exposure`
-            Corrected image with its defects masked (ADU).
-        uncorrectedExp : `Exposure`
-            The same without a mask (ADU).
-
-        Returns
-        -------
-        result : `lsst.pipe.base.Struct`
-            ``outputStats`` (`dict`): as of `VerifyTask`.
-        """
-
-        def verify(amplifier: Amplifier) -> tuple[dict[str, float], dict[str, bool]]:
-            masked = self._measure(inputExp.image.array[amplifier.section])
-            unmasked = self._measure(uncorrectedExp.image.array[amplifier.section])
-            measured = masked | {f"UNMASKED_{name}": value for name, value in unmasked.items()}
-            n_masked = np.isnan(inputExp.image.array[amplifier.section]).sum()
-            largest = unmasked["STDEV"] * (1 + self.config.stdevTolerance)
-            return measured | {"DEFECT_PIXELS": int(n_masked)}, {
-                "OUTLIERS": masked["OUTLIERS"] <= unmasked["OUTLIERS"],
-                "STDEV": masked["STDEV"] <= largest,
-                "MIN": masked["MIN"] >= unmasked["MIN"],
-                "MAX": masked["MAX"] <= unmasked["MAX"],
-            }
-
-        return Struct(outputStats=verify_amplifiers(inputExp.detector, verify))
-
-    def _measure(self, pixels: np.ndarray) -> dict[str, float]:
-        mean, stdev = clipped_mean_and_stdev(pixels, self.config.numSigmaClip, self.config.clipMaxIter)
-        if np.isnan(stdev):
-            return dict.fromkeys(("OUTLIERS", "STDEV", "MIN", "MAX"), np.nan)
-        outliers = np.abs(pixels - mean) > self.config.numSigmaClip * stdev
-        return {
-            "OUTLIERS": int(outliers.sum()),
-            "STDEV": stdev,
-            "MIN": float(np.nanmin(pixels)),
-            "MAX": float(np.nanmax(pixels)),
-        }
+__all__ = ["VerifyPtcConfig", "VerifyPtcTask"]
 
 
 class NominalConnections(PipelineTaskConnections, dimensions=DETECTOR):  # type: ignore[call-arg]
@@ -177,78 +96,6 @@ class VerifyPtcTask(PipelineTask):
                 "PTC_GAIN": _agree(gain, amplifier.gain, config.gainTolerance),
                 "PTC_NOISE": _agree(noise, amplifier.read_noise, config.noiseTolerance),
                 "PTC_TURNOFF": turnoff * gain > config.minTurnoff if reached else turnoff > 0,
-            }
-
-        return Struct(outputStats=verify_amplifiers(_nominal_detector(raws), verify))
-
-
-class VerifyGainConnections(NominalConnections, dimensions=DETECTOR):  # type: ignore[call-arg]
-    """Gains of flat pairs, and the result of their verification."""
-
-    inputCalibs = cT.Input(
-        name="cpPtcPartial",
-        doc="Gain and noise of each pair.",
-        storageClass="CcdPhotonTransferCurve",
-        dimensions=FRAME,
-        multiple=True,
-    )
-
-
-class VerifyGainConfig(NominalConfig, pipelineConnections=VerifyGainConnections):  # type: ignore[call-arg]
-    """Criteria of gains from flat pairs."""
-
-
-class VerifyGainTask(PipelineTask):
-    """Verify gains from flat pairs against nominal values.
-
-    ``GAIN_FROM_FLAT_PAIR`` and ``ISR_NOISE``: gain and read noise, medians
-    over the pairs that have one, are the nominal ones (DMTN-101 tests 6.1,
-    6.2). cp_verify's correction for the signal (DM-35790) is that of real
-    CCDs. The effect in the model is a fortieth of that.
-    """
-
-    ConfigClass = VerifyGainConfig
-    _DefaultName = "cpVerifyGain"
-
-    def run(self, raws: list[DeferredDatasetHandle], inputCalibs: list[PhotonTransferCurve]) -> Struct:
-        """Verify the gains of a detector.
-
-        Parameters
-        ----------
-        raws : `list` [`lsst.daf.butler.DeferredDatasetHandle`]
-            Raw images of the detector.
-        inputCalibs : `list` [`PhotonTransferCurve`]
-            What `PtcExtractTask` made of the exposures.
-
-        Returns
-        -------
-        result : `lsst.pipe.base.Struct`
-            ``outputStats`` (`dict`): as of `VerifyTask`.
-
-        Raises
-        ------
-        ValueError
-            If there is no pair.
-        """
-        pairs = [curve for curve in inputCalibs if curve.gain]
-        if not pairs:
-            raise ValueError("No two flats have the same exposure time: there is no gain to verify.")
-
-        def verify(amplifier: Amplifier) -> tuple[dict[str, float], dict[str, bool]]:
-            name = amplifier.name
-            measured = [pair for pair in pairs if np.isfinite(pair.gain[name])]
-            gain, noise = (
-                float(np.median(values)) if values else np.nan
-                for values in ([p.gain[name] for p in measured], [p.noise[name] for p in measured])
-            )
-            return {
-                "GAIN_FROM_FLAT_PAIR": gain,
-                "AMP_GAIN": amplifier.gain,
-                "ISR_NOISE": noise,
-                "AMP_NOISE": amplifier.read_noise,
-            }, {
-                "GAIN_FROM_FLAT_PAIR": _agree(gain, amplifier.gain, self.config.gainTolerance),
-                "ISR_NOISE": _agree(noise, amplifier.read_noise, self.config.noiseTolerance),
             }
 
         return Struct(outputStats=verify_amplifiers(_nominal_detector(raws), verify))

@@ -1,0 +1,235 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Judges gains and defects by themselves.
+
+Today's verifyGainFromFlatPairs and verifyDefects of cp_verify can never pass
+for calibration frames. So what they would judge is judged here, by the
+product and an earlier one.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "DEFECT_LIMITS",
+    "GAIN_LIMITS",
+    "DefectLimits",
+    "DefectSummary",
+    "Fault",
+    "GainLimits",
+    "Judgement",
+    "judge_defects",
+    "judge_gains",
+]
+
+import math
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from .outcomes import AmplifierGain, Gain, by_amplifier
+
+
+@dataclass(frozen=True)
+class GainLimits:
+    """What a gain may be. Relative numbers, so 0.05 is 5 %."""
+
+    max_difference: float
+    """Largest difference of the mean to the reference ``ptc``."""
+
+    max_spread: float
+    """Largest standard deviation over the pairs, of the mean."""
+
+    max_bad_amplifiers: int
+    """Amplifiers of a detector that may have any fault."""
+
+
+GAIN_LIMITS = GainLimits(max_difference=0.05, max_spread=0.05, max_bad_amplifiers=0)
+"""Of verifyGainFromFlatPairs: DMTN-101 test 6.1 has 5 % for the difference.
+A pair of LATISS flats gives a gain to better than 1 %."""
+
+
+@dataclass(frozen=True)
+class DefectLimits:
+    """What the defects of a detector may be."""
+
+    max_area: float
+    """Largest part of the detector's pixels."""
+
+    max_change: float
+    """Largest change of the area and of the number against the earlier
+    defects, as a factor: 2 lets both double or halve."""
+
+    min_change: int
+    """Changes by fewer pixels or boxes are always right."""
+
+
+DEFECT_LIMITS = DefectLimits(max_area=0.05, max_change=2.0, min_change=1000)
+"""A twentieth masked is beyond any working CCD: frames were saturated, dark or
+of another type. If the area doubles or halves, a threshold no longer fits."""
+
+
+@dataclass(frozen=True)
+class DefectSummary:
+    """The defects of a detector, as numbers."""
+
+    n_boxes: int
+    """Rectangles that they consist of."""
+
+    area: int
+    """Pixels that they cover, each counted once."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Why a detector or an amplifier is not right."""
+
+    detector: int
+    test: str
+    """FINITE, SPREAD, DIFFERENCE, AREA, COUNT, CHANGE or MISSING."""
+
+    text: str
+    """What was found, and what the limit is."""
+
+    amplifier: str | None = None
+    """`None` for what is about the detector."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What was found, and whether the product may be used."""
+
+    faults: tuple[Fault, ...]
+    passed: bool
+
+    compared: bool
+    """Whether there was an earlier product for every detector."""
+
+    @property
+    def reason(self) -> str:
+        """The faults in one sentence without its full stop; "" if none."""
+        if not self.faults:
+            return "" if self.compared else "there is nothing earlier to compare with"
+        counts = Counter(fault.test for fault in self.faults)
+        which = ", ".join(f"{test} ({count})" for test, count in counts.items())
+        return f"{which}; the first: {self.faults[0].text}"
+
+
+def judge_gains(
+    gains: Iterable[Gain], detectors: Collection[int], limits: GainLimits = GAIN_LIMITS
+) -> Judgement:
+    """Judge gains that were measured on pairs of flats.
+
+    Parameters
+    ----------
+    gains : `~collections.abc.Iterable` [`Gain`]
+        Of every pair, with the reference where there is one. What a pair
+        did not give is `None`, which is right as long as another gave it.
+    detectors : collection of `int`
+        Ids of the detectors that were to be measured.
+    limits : `GainLimits`, optional
+        What a gain may be.
+
+    Returns
+    -------
+    judgement : `Judgement`
+        Passed if no detector has more faulty amplifiers than it may, and
+        none is without gains.
+    """
+    amplifiers = by_amplifier(gains)
+    faults = [fault for one in amplifiers for fault in _faults_of_gain(one, limits)]
+    missing = [
+        Fault(detector, "MISSING", f"detector {detector} has no gains")
+        for detector in sorted(set(detectors) - {one.detector for one in amplifiers})
+    ]
+    bad = Counter(detector for detector, _ in {(fault.detector, fault.amplifier) for fault in faults})
+    too_many = any(count > limits.max_bad_amplifiers for count in bad.values())
+    compared = not missing and all(one.reference is not None for one in amplifiers)
+    return Judgement((*missing, *faults), not missing and not too_many, compared)
+
+
+def _faults_of_gain(one: AmplifierGain, limits: GainLimits) -> Iterator[Fault]:
+    name = f"detector {one.detector} {one.amplifier}"
+
+    def fault(test: str, text: str) -> Fault:
+        return Fault(one.detector, test, f"{name}: {text}", one.amplifier)
+
+    if one.mean is None or not all(math.isfinite(value) and value > 0 for value in one.values):
+        yield fault(
+            "FINITE", "no pair gave a gain" if one.mean is None else "a gain is not a positive number"
+        )
+        return
+    spread = (one.spread or 0.0) / one.mean
+    if not spread <= limits.max_spread:
+        yield fault(
+            "SPREAD",
+            f"the gain scatters by {spread:.1%} over {len(one.values)} pairs, at most "
+            f"{limits.max_spread:.1%} is right",
+        )
+    if one.reference is None:
+        return
+    difference = one.mean / one.reference - 1 if one.reference else math.nan
+    if not abs(difference) <= limits.max_difference:
+        yield fault(
+            "DIFFERENCE",
+            f"the gain {one.mean:.3f} differs from the reference {one.reference:.3f} e-/ADU by "
+            f"{difference:+.1%}, at most {limits.max_difference:.1%} is right",
+        )
+
+
+def judge_defects(
+    found: Mapping[int, DefectSummary],
+    earlier: Mapping[int, DefectSummary],
+    n_pixels: Mapping[int, int],
+    limits: DefectLimits = DEFECT_LIMITS,
+) -> Judgement:
+    """Judge defects that were found.
+
+    Parameters
+    ----------
+    found : `~collections.abc.Mapping` [`int`, `DefectSummary`]
+        What was made, by detector.
+    earlier : `~collections.abc.Mapping` [`int`, `DefectSummary`]
+        What the input collections have, by detector; without those that
+        have none.
+    n_pixels : `~collections.abc.Mapping` [`int`, `int`]
+        Pixels of each detector that was to be looked at.
+    limits : `DefectLimits`, optional
+        What the defects may be.
+
+    Returns
+    -------
+    judgement : `Judgement`
+        Passed if there are none.
+    """
+    faults: list[Fault] = []
+    for detector, size in sorted(n_pixels.items()):
+        if detector not in found:
+            faults.append(Fault(detector, "MISSING", f"detector {detector} has no defects dataset"))
+            continue
+        faults += _faults_of_defects(detector, found[detector], earlier.get(detector), size, limits)
+    return Judgement(tuple(faults), not faults, n_pixels.keys() <= earlier.keys())
+
+
+def _faults_of_defects(
+    detector: int, found: DefectSummary, earlier: DefectSummary | None, size: int, limits: DefectLimits
+) -> Iterator[Fault]:
+    name = f"detector {detector}"
+    if not 0 <= found.area <= limits.max_area * size:
+        yield Fault(
+            detector,
+            "AREA",
+            f"{name}: defects cover {found.area} of {size} pixels, at most {limits.max_area:.1%} is right",
+        )
+    if earlier is None:
+        return
+    for test, what, now, before in (
+        ("CHANGE", "pixels covered", found.area, earlier.area),
+        ("COUNT", "boxes", found.n_boxes, earlier.n_boxes),
+    ):
+        small = abs(now - before) < limits.min_change
+        if not small and not before / limits.max_change <= now <= before * limits.max_change:
+            yield Fault(
+                detector,
+                test,
+                f"{name}: {now} {what}, {before} before: more than a factor of {limits.max_change:g}",
+            )

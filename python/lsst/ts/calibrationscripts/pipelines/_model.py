@@ -1,0 +1,134 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is said of a pipeline."""
+
+from __future__ import annotations
+
+__all__ = ["Generator", "PipelineSet", "StatisticsKey", "Verifier", "pipeline_uri"]
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ..instruments import ImageType, Instrument
+from ..pairs import PairRule
+from ..products import Product
+
+
+class StatisticsKey(enum.StrEnum):
+    """What the entries of run statistics are about."""
+
+    EXPOSURE = "exposure"
+    DETECTOR = "detector"
+
+
+@dataclass(frozen=True)
+class Generator:
+    """The pipeline that makes a product."""
+
+    path: str
+    """URI of the pipeline, with the subset of its tasks after ``#`` and
+    placeholders for the instrument's folder; see `pipeline_uri`."""
+
+    dataset_type: str
+    """The product's dataset type."""
+
+    frames: tuple[ImageType, ...]
+    """Whose frames it is made from."""
+
+    per_exposure: str | None = None
+    """Dataset type written once an exposure and detector, if there is one."""
+
+    corrections: tuple[Product, ...] = ()
+    """Calibrations that are applied to the frames first. Those that the run
+    makes itself are used."""
+
+    built_on: tuple[Product, ...] = ()
+    """Uncertified products of the same run that it needs."""
+
+    prerequisites: tuple[str, ...] = ()
+    """Dataset types that the input collections must have, beside the camera
+    and what the run makes itself."""
+
+    tasks: tuple[str, ...] = ()
+    """Labels of its tasks that options can be for."""
+
+    options: tuple[str, ...] = ()
+    """Arguments of ``pipetask run`` if the configuration has none."""
+
+    workarounds: tuple[str, ...] = ()
+    """Arguments of ``pipetask run`` against a known fault of the pipeline,
+    in front of those of the configuration."""
+
+
+@dataclass(frozen=True)
+class Verifier:
+    """The pipeline that verifies a product, and where its results are."""
+
+    path: str
+    """URI of the pipeline, as of `Generator`."""
+
+    statistics: str
+    """Dataset type of the run statistics."""
+
+    per_exposure: str | None = None
+    """Dataset type written once an exposure and detector, if there is one."""
+
+    key: StatisticsKey = StatisticsKey.EXPOSURE
+    """What the entries of the run statistics are about."""
+
+    by_physical_filter: bool = False
+    """Whether physical_filter is a dimension of the run statistics."""
+
+    prerequisites: tuple[str, ...] = ()
+    """Dataset types that the input collections must have, as of
+    `Generator`."""
+
+
+@dataclass(frozen=True)
+class PipelineSet:
+    """The pipelines of one generation of cp_pipe and cp_verify."""
+
+    generators: Mapping[Product, Generator]
+    verifiers: Mapping[Product, Verifier]
+
+    pair_rule: PairRule
+    """Which flats are pairs for gains and photon transfer curves."""
+
+    noise_two_sided: bool
+    """Whether noise of a bias or dark that is too low is a failure too."""
+
+    @property
+    def pipelines(self) -> tuple[Generator | Verifier, ...]:
+        """All of them."""
+        return (*self.generators.values(), *self.verifiers.values())
+
+    @property
+    def frame_types(self) -> frozenset[str]:
+        """Dataset types of processed frames, which tell generations apart."""
+        return frozenset(one.per_exposure for one in self.pipelines if one.per_exposure)
+
+
+_OLD_FOLDERS = {"LATISS": "Latiss", "LSSTComCam": "LsstComCam", "LSSTCam": "LsstCam"}
+"""Folders of cp_pipe before 2024-06-11 (84dad79f), by those of today."""
+
+
+def pipeline_uri(path: str, instrument: Instrument) -> str:
+    """Return where an instrument's pipeline is.
+
+    Parameters
+    ----------
+    path : `str`
+        As of `Generator` and `Verifier`: ``{folder}`` is the instrument's
+        folder, ``{old_folder}`` its folder before June 2024.
+    instrument : `Instrument`
+        Whose pipeline.
+
+    Returns
+    -------
+    uri : `str`
+        With environment variables for the OCPS to fill in.
+    """
+    folder = instrument.pipelines_folder
+    old_folder = _OLD_FOLDERS.get(folder, folder)
+    return path.replace("{folder}", folder).replace("{old_folder}", old_folder)
