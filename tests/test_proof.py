@@ -141,9 +141,9 @@ def test_a_job_with_other_options_is_not_used_again_and_the_configuration_is_tru
     world = World()
     text = "{script_mode: BIAS, n_bias: 3, generate_calibrations: true%s}"
     assert run(world, text % "").complete
-    report = run(world, text % ", config_options_bias: '-c isr:doLinearize=False'", resume=True)
-    assert world.requests["cpBias-2"].options == ("-c", "isr:doLinearize=False")
-    assert report.config["config_options_bias"] == "-c isr:doLinearize=False"
+    report = run(world, text % ", config_options_bias: '-c cpBiasIsr:doLinearize=False'", resume=True)
+    assert world.requests["cpBias-2"].options == ("-c", "cpBiasIsr:doLinearize=False")
+    assert report.config["config_options_bias"] == "-c cpBiasIsr:doLinearize=False"
     # What it is verified against is new, so that it is verified again
     assert world.requests["verifyBias-2"].inputs[0] == "u/ocps/cpBias-2"
     assert world.proofs[-1].generation.job_id == "cpBias-2"
@@ -276,7 +276,7 @@ def test_a_gain_is_wanted_of_every_pair() -> None:
     world.repository.missing = note  # type: ignore[method-assign]
     run(world, "{script_mode: FLAT, n_flat: 4, exp_times_flat: [1, 1, 2, 2], do_verify: false}")
     ids = [2026112300002, 2026112300003, 2026112300004, 2026112300005]
-    (gain,) = (each for each in wanted if each.dataset_type == "cpPtcExtract")
+    (gain,) = (each for each in wanted if each.dataset_type == "cpPtcPartial")
     assert gain.exposures == (tuple(ids[:2]), tuple(ids[2:]))
 
 

@@ -68,6 +68,16 @@ def _expose(series: Series) -> StageId:
     return StageId(StageKind.EXPOSE, series.subject)
 
 
+def _in_order(stages: tuple[Stage, ...]) -> tuple[Stage, ...]:
+    """Move stages behind those that they need; keep the order else."""
+    pending, ordered = list(stages), dict[StageId, Stage]()
+    while pending:
+        first = next(stage for stage in pending if ordered.keys() >= {*stage.needs, *stage.after})
+        pending.remove(first)
+        ordered[first.id] = first
+    return tuple(ordered.values())
+
+
 class _Planner:
     """Builds the stages of one configuration."""
 
@@ -100,7 +110,7 @@ class _Planner:
         """Return the stages, each after those that it needs."""
         stages = tuple(self._stages())
         if self._config.certify != "together":
-            return stages
+            return _in_order(stages)
         certify = [stage for stage in stages if stage.kind is StageKind.CERTIFY]
         needs = tuple(needed for stage in certify for needed in stage.needs)
         certify = [replace(stage, needs=needs) for stage in certify]
