@@ -283,7 +283,7 @@ def test_twenty_of_each_type_are_certified_and_found(write: Any, tmp_path: Path)
             )
             assert frame.getImage().getArray().shape == (500, 512)
         gains = butler.get(
-            "cpPtcPartial",
+            "cpPtcExtract",
             detector=0,
             exposure=data["gains"][0]["exposures"][0],
             instrument="LATISS",

@@ -112,6 +112,7 @@ do_defects: True
 do_ptc: True
 """
 FAILING = """\
+pipeline_generation: "2022"
 script_mode: BIAS_DARK
 n_bias: 3
 n_dark: 3
@@ -1068,7 +1069,6 @@ def test_notices_are_made_anew() -> None:
         "flat_sets: [{filter: 1}]",
         "detectors: [0]",
         "exposures: {BIAS: [2022092900004]}",
-        "pipeline_generation: 2022",
         "repo: /repo/other",
     ],
 )
@@ -1082,6 +1082,17 @@ def test_a_run_is_resumed_with_its_own_frames_only(key_and_value: str, is_known:
     assert (problem.key, problem.line) == (key, 2)
     assert problem.what == "resume uses the frames of that run"
     assert problem.remedy == f"leave {key} out"
+
+
+@pytest.mark.parametrize(
+    ("earlier", "beside"), [(FAILING, "current"), (FAILING, "auto"), ("", "2022"), (None, "2022")]
+)
+def test_a_run_is_resumed_with_its_own_pipelines_only(earlier: str | None, beside: str) -> None:
+    text = f"resume: {RUN_ID}\npipeline_generation: {beside}"
+
+    (problem,) = problems(text, None if earlier is None else runs(earlier))
+
+    assert (problem.key, problem.remedy) == ("pipeline_generation", "leave pipeline_generation out")
 
 
 def test_a_mode_beside_the_id_of_a_run_is_one_problem() -> None:

@@ -11,9 +11,7 @@ import math
 
 import pytest
 from lsst.ts.calibrationscripts.judgement import (
-    DefectSummary,
     GainLimits,
-    judge_defects,
     judge_gains,
 )
 from lsst.ts.calibrationscripts.outcomes import Gain
@@ -100,57 +98,3 @@ def test_a_limit_may_allow_some_amplifiers() -> None:
 
     assert judgement.passed
     assert judgement.faults
-
-
-SIZE = {0: 16_000_000}
-BEFORE = {0: DefectSummary(5000, 20_000)}
-
-
-@pytest.mark.parametrize(
-    ("n_boxes", "area"), [(5000, 20_000), (9999, 39_999), (2500, 10_000), (5900, 20_900), (4100, 19_100)]
-)
-def test_defects_that_changed_little_pass(n_boxes: int, area: int) -> None:
-    judgement = judge_defects({0: DefectSummary(n_boxes, area)}, BEFORE, SIZE)
-
-    assert judgement.passed
-    assert judgement.compared
-    assert judgement.reason == ""
-
-
-@pytest.mark.parametrize(
-    ("n_boxes", "area", "tests"),
-    [
-        (5000, 800_001, {"AREA", "CHANGE"}),
-        (5000, 16_000_000, {"AREA", "CHANGE"}),
-        (5000, 40_001, {"CHANGE"}),
-        (5000, 9_999, {"CHANGE"}),
-        (5000, 0, {"CHANGE"}),
-        (0, 0, {"CHANGE", "COUNT"}),
-        (10_001, 20_000, {"COUNT"}),
-    ],
-)
-def test_defects_that_cannot_be_right_fail(n_boxes: int, area: int, tests: set[str]) -> None:
-    judgement = judge_defects({0: DefectSummary(n_boxes, area)}, BEFORE, SIZE)
-
-    assert not judgement.passed
-    assert {fault.test for fault in judgement.faults} == tests
-
-
-def test_few_defects_may_become_none() -> None:
-    assert judge_defects({0: DefectSummary(0, 0)}, {0: DefectSummary(12, 40)}, SIZE).passed
-
-
-def test_first_defects_are_judged_by_their_area_alone() -> None:
-    first = judge_defects({0: DefectSummary(90_000, 700_000)}, {}, SIZE)
-
-    assert first.passed
-    assert not first.compared
-    assert first.reason == "there is nothing earlier to compare with"
-    assert not judge_defects({0: DefectSummary(90_000, 900_000)}, {}, SIZE).passed
-
-
-def test_a_detector_without_defects_dataset_fails() -> None:
-    judgement = judge_defects({0: DefectSummary(5000, 20_000)}, BEFORE, SIZE | {1: 16_000_000})
-
-    assert not judgement.passed
-    assert judgement.reason == "MISSING (1); the first: detector 1 has no defects dataset"

@@ -277,3 +277,14 @@ def test_current_pipelines_verify_a_ptc_before_it_is_certified() -> None:
     assert outcomes(held)["verify PTC"] is Outcome.HELD
     assert outcomes(held)["certify PTC"] is Outcome.SKIPPED
     assert outcomes(run(World(), text))["certify PTC"] is Outcome.CERTIFIED
+
+
+def test_gains_that_differ_from_the_reference_are_held() -> None:
+    # Given pairs whose gain is 20 % off that of the reference ptc
+    world = World(gain=1.5)
+    text = "{script_mode: FLAT, n_flat: 4, exp_times_flat: [1, 1, 2, 2]%s}"
+    held = run(world, text % "")
+    assert outcomes(held)["measure GAIN"] is Outcome.HELD
+    assert "DIFFERENCE (1)" in held.stages[-1].reason
+    # then the observer may still want them without verification.
+    assert outcomes(run(World(gain=1.5), text % ", do_verify: false"))["measure GAIN"] is Outcome.PASSED

@@ -133,6 +133,16 @@ flat_sets:
   - {filter: SDSSr_65mm, grating: empty_1}
   - {filter: empty_1, grating: SDSSy_65mm}
 """
+ONE_BIAS = """\
+pipeline_generation: auto
+script_mode: BIAS
+n_bias: 1
+n_discard_bias: 0
+generate_calibrations: true
+calib_collection: LATISS/calib/daily/calib.2026NOV25.1
+certify_calib_begin_date: "2026-11-25"
+certify_calib_end_date: "2026-11-26"
+"""
 
 EXPERT_COLLECTION = "u/czw/DM-28920/calib.20210720"
 
@@ -285,6 +295,11 @@ def flat_sets(folder: Path) -> list[Run]:
 @scenario
 def current_pipelines(folder: Path) -> list[Run]:
     return [simulate(folder, text) for text in (CURRENT_PIPELINES, CURRENT_FLAT_SETS)]
+
+
+@scenario
+def one_bias(folder: Path) -> list[Run]:
+    return [simulate(folder, ONE_BIAS)]
 
 
 class TestIncludingAPhotonTransferCurve:
@@ -537,3 +552,21 @@ class TestCurrentPipelines:
             with dB.Butler(run.repo, collections=[run.collection(f"verify FLAT {name}")]) as butler:
                 statistics = butler.get("verifyFlatStats", instrument="LATISS", physical_filter=name)
             assert set(ids) <= set(statistics)
+
+
+class TestOneBias:
+    """A bias of one frame, of which its verification leaves 0 / 0."""
+
+    def test_it_is_held_and_its_job_does_not_fail(self, one_bias: list[Run]) -> None:
+        (run,) = one_bias
+        assert run.exit_code == 3, run.output
+        verify = run.stages["verify BIAS"]
+        assert verify["outcome"] == "HELD"
+        assert verify["reason"].startswith("1 of 1 exposures fail ")
+        assert run.certified == []
+        assert "RXX_S00 C00 CR_NOISE" in run.output
+
+    def test_the_plan_says_which_pipelines_run(self, one_bias: list[Run]) -> None:
+        (run,) = one_bias
+        assert run.data["config"]["pipeline_generation"] == "current"
+        assert "Pipelines: generation current of cp_pipe and cp_verify" in run.output

@@ -56,6 +56,7 @@ class World:
     failing_types: frozenset[str] = frozenset()
     dropped: dict[str, set[int]] = dataclasses.field(default_factory=dict)
     flat_level: float = 20_000.0
+    gain: float = 1.2
     certify_error: ObservatoryError | None = None
     on_checkpoint: Callable[[str], None] | None = None
     on_event: Callable[[str], None] | None = None
@@ -301,7 +302,7 @@ class _Repository:
     async def gains(
         self, dataset_type: str, collection: str, pairs: Sequence[tuple[int, int, float]]
     ) -> tuple[Gain, ...]:
-        return tuple(Gain((i, j), exp_time, 0, "C00", 1.2, 7.5) for i, j, exp_time in pairs)
+        return tuple(Gain((i, j), exp_time, 0, "C00", self._world.gain, 7.5) for i, j, exp_time in pairs)
 
     async def certify(self, *proofs: Proof) -> None:
         if self._world.certify_error:

@@ -1,29 +1,24 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Judges gains and defects by themselves.
+"""Judges gains by themselves.
 
-Today's verifyGainFromFlatPairs and verifyDefects of cp_verify can never pass
-for calibration frames. So what they would judge is judged here, by the
-product and an earlier one.
+Today's verifyGainFromFlatPairs of cp_verify can never pass. So what it would
+judge is judged here, by the product and an earlier one.
 """
 
 from __future__ import annotations
 
 __all__ = [
-    "DEFECT_LIMITS",
     "GAIN_LIMITS",
-    "DefectLimits",
-    "DefectSummary",
     "Fault",
     "GainLimits",
     "Judgement",
-    "judge_defects",
     "judge_gains",
 ]
 
 import math
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from .outcomes import AmplifierGain, Gain, by_amplifier
@@ -49,43 +44,12 @@ A pair of LATISS flats gives a gain to better than 1 %."""
 
 
 @dataclass(frozen=True)
-class DefectLimits:
-    """What the defects of a detector may be."""
-
-    max_area: float
-    """Largest part of the detector's pixels."""
-
-    max_change: float
-    """Largest change of the area and of the number against the earlier
-    defects, as a factor: 2 lets both double or halve."""
-
-    min_change: int
-    """Changes by fewer pixels or boxes are always right."""
-
-
-DEFECT_LIMITS = DefectLimits(max_area=0.05, max_change=2.0, min_change=1000)
-"""A twentieth masked is beyond any working CCD: frames were saturated, dark or
-of another type. If the area doubles or halves, a threshold no longer fits."""
-
-
-@dataclass(frozen=True)
-class DefectSummary:
-    """The defects of a detector, as numbers."""
-
-    n_boxes: int
-    """Rectangles that they consist of."""
-
-    area: int
-    """Pixels that they cover, each counted once."""
-
-
-@dataclass(frozen=True)
 class Fault:
     """Why a detector or an amplifier is not right."""
 
     detector: int
     test: str
-    """FINITE, SPREAD, DIFFERENCE, AREA, COUNT, CHANGE or MISSING."""
+    """FINITE, SPREAD, DIFFERENCE or MISSING."""
 
     text: str
     """What was found, and what the limit is."""
@@ -174,62 +138,3 @@ def _faults_of_gain(one: AmplifierGain, limits: GainLimits) -> Iterator[Fault]:
             f"the gain {one.mean:.3f} differs from the reference {one.reference:.3f} e-/ADU by "
             f"{difference:+.1%}, at most {limits.max_difference:.1%} is right",
         )
-
-
-def judge_defects(
-    found: Mapping[int, DefectSummary],
-    earlier: Mapping[int, DefectSummary],
-    n_pixels: Mapping[int, int],
-    limits: DefectLimits = DEFECT_LIMITS,
-) -> Judgement:
-    """Judge defects that were found.
-
-    Parameters
-    ----------
-    found : `~collections.abc.Mapping` [`int`, `DefectSummary`]
-        What was made, by detector.
-    earlier : `~collections.abc.Mapping` [`int`, `DefectSummary`]
-        What the input collections have, by detector; without those that
-        have none.
-    n_pixels : `~collections.abc.Mapping` [`int`, `int`]
-        Pixels of each detector that was to be looked at.
-    limits : `DefectLimits`, optional
-        What the defects may be.
-
-    Returns
-    -------
-    judgement : `Judgement`
-        Passed if there are none.
-    """
-    faults: list[Fault] = []
-    for detector, size in sorted(n_pixels.items()):
-        if detector not in found:
-            faults.append(Fault(detector, "MISSING", f"detector {detector} has no defects dataset"))
-            continue
-        faults += _faults_of_defects(detector, found[detector], earlier.get(detector), size, limits)
-    return Judgement(tuple(faults), not faults, n_pixels.keys() <= earlier.keys())
-
-
-def _faults_of_defects(
-    detector: int, found: DefectSummary, earlier: DefectSummary | None, size: int, limits: DefectLimits
-) -> Iterator[Fault]:
-    name = f"detector {detector}"
-    if not 0 <= found.area <= limits.max_area * size:
-        yield Fault(
-            detector,
-            "AREA",
-            f"{name}: defects cover {found.area} of {size} pixels, at most {limits.max_area:.1%} is right",
-        )
-    if earlier is None:
-        return
-    for test, what, now, before in (
-        ("CHANGE", "pixels covered", found.area, earlier.area),
-        ("COUNT", "boxes", found.n_boxes, earlier.n_boxes),
-    ):
-        small = abs(now - before) < limits.min_change
-        if not small and not before / limits.max_change <= now <= before * limits.max_change:
-            yield Fault(
-                detector,
-                test,
-                f"{name}: {now} {what}, {before} before: more than a factor of {limits.max_change:g}",
-            )

@@ -9,6 +9,7 @@ __all__ = ["Processing"]
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
+from ..judgement import judge_gains
 from ..outcomes import Certification, Gain, Outcome, StageResult
 from ..pipelines import StatisticsKey, Verifier
 from ..plan import Stage
@@ -81,8 +82,16 @@ class Processing:
             wanted = replace(wanted, exposures=tuple((first, second) for first, second, _ in pairs))
         await self._run_job(stage, wanted, generator.per_exposure)
         if stage.subject.product in (Product.GAIN, Product.PTC):
-            await self._report_gains(stage)
+            gains = await self._report_gains(stage)
+            if stage.subject.product is Product.GAIN and self._config.do_verify:
+                return self._judged_gains(stage, gains)
         return self.result(stage, Outcome.PASSED)
+
+    def _judged_gains(self, stage: Stage, gains: tuple[Gain, ...]) -> StageResult:
+        """Judge gains in the product: cp_verify's test of them cannot pass."""
+        judgement = judge_gains(gains, self._context.detectors)
+        outcome = Outcome.PASSED if judgement.passed else Outcome.HELD
+        return self.result(stage, outcome, judgement.reason)
 
     async def verify(self, stage: Stage) -> StageResult:
         """Verify frames, and judge by the statistics.
@@ -270,7 +279,7 @@ class Processing:
         pairs = self._pipelines.pair_rule.pairs([exp_time for _, exp_time in frames])
         return [(frames[i][0], frames[j][0], frames[i][1]) for i, j in pairs]
 
-    async def _report_gains(self, stage: Stage) -> None:
+    async def _report_gains(self, stage: Stage) -> tuple[Gain, ...]:
         assert stage.job is not None, f"{stage.name} has no job"
         repository = self._world.repository
         pairs = self._pairs(stage)
@@ -282,6 +291,7 @@ class Processing:
         )
         self.gains.extend(gains)
         self._world.operator.info(gains_text(gains, stage.job.series[0].name))
+        return gains
 
     def _collection_of(self, stage: Stage) -> str:
         return self._world.jobs.collection(self._runner.records[stage.id].job_id)

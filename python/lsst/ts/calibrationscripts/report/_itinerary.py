@@ -59,6 +59,7 @@ def itinerary(
     tai = end.astimezone(datetime.UTC) + TAI_MINUS_UTC
     lines.append(f"Expected end: {end:%Y-%m-%d %H:%M %Z}, {tai:%Y-%m-%d %H:%M} TAI, if it begins now")
     lines.append(f"Disk needed: about {_disk(config, plan, instrument):.1f} GB")
+    lines.append(f"Pipelines: generation {config.pipeline_generation} of cp_pipe and cp_verify")
     lines += _certified(config, plan)
     lines += [f"Note: {notice}" for notice in plan.notices]
     return "\n".join(lines)
