@@ -27,11 +27,12 @@ demo: $(READY)
 	rm -rf demo
 	$(BIN)/calibscripts simulate doc/demo.yaml --workdir demo
 
+# One worker a core; the tests of a file share what they set up.
 test: $(READY)
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist loadfile
 
 fast: $(READY)
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -n auto --dist loadfile -m "not slow"
 
 faults: $(READY)
 	$(BIN)/pytest --all-faults tests/test_fault_matrix.py

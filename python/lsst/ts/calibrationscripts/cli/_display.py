@@ -48,9 +48,9 @@ def access_hint(report: RunReport, repo: Path, instrument: Instrument) -> str | 
     Returns
     -------
     text : `str` or `None`
-        `None` if nothing was certified.
+        `None` if nothing was certified, or for dates without its frames.
     """
-    if not report.certifications:
+    if not report.certifications or any(proof.validity_warning for proof in report.proofs[:1]):
         return None
     certification = report.certifications[0]
     exposure = [ids for ids in report.exposures.values() if ids][-1][-1]

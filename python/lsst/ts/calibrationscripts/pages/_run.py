@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from ..outcomes import Gain, RunState, by_amplifier
+from ..proof import Proof
 from ..report import (
     SCATTER_TOLERANCE,
     Evidence,
@@ -92,6 +93,8 @@ def run_page(document: RunDocument) -> str:
         gain_picture=gain_picture,
         gain_rows=gain_rows[:_MAX_GAIN_ROWS],
         n_gains_left_out=max(0, len(gain_rows) - _MAX_GAIN_ROWS),
+        certified=list(zip(report.certifications, map(_proven, report.proofs), strict=False))
+        or [(certification, "") for certification in report.certifications],
         thumbnails=evidence.thumbnails,
         timeline=timeline,
         thresholds=[row for verdict in report.verdicts.values() for row in _threshold_rows(verdict)],
@@ -198,6 +201,17 @@ def _threshold_rows(verdict: Verdict) -> Iterator[_ThresholdRow]:
     if verdict.of_exposures:
         found = f"{len(verdict.failed)} of {len(verdict.results)}"
         yield _ThresholdRow(name, "exposures that fail", thresholds.exposures_to_fail, found)
+
+
+def _proven(proof: Proof) -> str:
+    """Return what a certification is based on."""
+    if proof.verification is None:
+        return proof.remark
+    n_failed = sum(len(verdict.failed) for verdict in proof.verdicts)
+    return (
+        f"{len(proof.frames)} frames against {proof.reference}, job {proof.verification.job_id}: "
+        f"{n_failed} failed"
+    )
 
 
 def _written(value: object) -> str:
