@@ -371,7 +371,7 @@ def test_frames_of_two_observing_days_are_all_processed() -> None:
     # Given biases of two days, as they are on both sides of 12:00 UTC
     ids = (2026112500001, 2026112400002, 2026112400001, 2026112500002)
     world = World()
-    world.exposures = {i: ("", ExposureRecord("BIAS", 0.0, "empty_1~empty_1", "")) for i in ids}
+    world.exposures = {i: ("", ExposureRecord("BIAS", 0.0, "empty_1~empty_1", "", 0.0, 1.0)) for i in ids}
 
     assert run(world, f"exposures: {{BIAS: {list(ids)}}}").complete
 

@@ -43,6 +43,7 @@ from lsst.ts.calibrationscripts.observatory.queue import QueuedScript
 from lsst.ts.calibrationscripts.observatory.reporting import write_report
 from lsst.ts.calibrationscripts.observatory.sal import salobj
 from lsst.ts.calibrationscripts.outcomes import Certification, Outcome, RunState, StageResult
+from lsst.ts.calibrationscripts.plan import JobRequest
 from lsst.ts.calibrationscripts.ports import ObservatoryError
 from lsst.ts.calibrationscripts.record import Frame, JobRecord, RunRecord
 from lsst.ts.calibrationscripts.report import RunDocument, RunReport
@@ -56,6 +57,9 @@ from named import BIAS, stage
 
 RUN_ID = "20261123T053300-100001"
 FIRST = 2026112300001
+REQUEST = JobRequest(
+    "verifyBias.yaml", ("LATISS/calib",), (), "LATISS", (0,), tuple(FIRST + i for i in range(3))
+)
 
 TIMEOUT = 240.0
 """What a test waits for another process at most (s)."""
@@ -67,7 +71,7 @@ def a_record(run_id: str = RUN_ID) -> RunRecord:
         run_id,
         parse("script_mode: BIAS", LATISS).to_dict(),
         frames=tuple(Frame(BIAS, i + 1, f"2026-11-23T05:33:00.000#{i + 1}", FIRST + i) for i in range(3)),
-        jobs=(JobRecord(stage("verify BIAS"), "d4"),),
+        jobs=(JobRecord(stage("verify BIAS"), "d4", REQUEST),),
         stages=(StageResult(stage("verify BIAS"), Outcome.PASSED, job_id="d4", collection="u/ocps/d4"),),
         certifications=(
             Certification("bias", "u/ocps/d3", "LATISS/calib/daily.1", "2026-11-23", "2026-11-24"),

@@ -88,7 +88,7 @@ def test_without_sal_the_way_out_is_named() -> None:
         ([], {}, "the following arguments are required: index"),
         (["--schema"], {}, "the following arguments are required: index"),
         (["first"], {}, "invalid int value: 'first'"),
-        (["0"], {}, "index 0 goes with --schema alone"),
+        (["0"], {}, "index 0 is for --schema only"),
         (["100001", "--all"], {}, "unrecognized arguments: --all"),
         (["100001"], {"CALIBSCRIPTS_SAL": "kafka"}, "write 'salobj' or 'local'"),
     ],

@@ -108,7 +108,9 @@ def make_jobs(remote: Any, job_timeout: float = TIMEOUT) -> OcpsJobs:
 
 
 def request(job_id: str) -> JobRequest:
-    return JobRequest(pipeline=job_id, config="-j 2 -i LATISS/calib", data_query="detector IN (0)")
+    return JobRequest(
+        job_id, ("LATISS/calib",), ("-c", "cpBiasIsr:doDefect=False"), "LATISS", (0,), (2026112500001,), 2
+    )
 
 
 async def submit(jobs: OcpsJobs, *job_ids: str) -> None:
@@ -121,8 +123,8 @@ async def test_a_job_is_told_what_to_run(jobs: OcpsJobs, ocps: MockOcps) -> None
     (command,) = ocps.commands
     assert (command.pipeline, command.config, command.data_query) == (
         "cpBias",
-        "-j 2 -i LATISS/calib",
-        "detector IN (0)",
+        "-j 2 -i LATISS/calib --register-dataset-types -c cpBiasIsr:doDefect=False",
+        "instrument='LATISS' AND detector IN (0) AND exposure IN (2026112500001)",
     )
     assert jobs.collection("cpBias") == "u/ocps/cpBias"
     assert jobs.run_collection("cpBias") == "u/ocps/cpBias/run"

@@ -115,7 +115,7 @@ def explain(key: str, default: object, error: ValidationError, instrument: Instr
         case "type":
             return _explain_type(key, default, error, instrument)
         case "enum":
-            if value in RENAMED:
+            if isinstance(value, str) and value in RENAMED:
                 return "is its earlier name", f'write "{RENAMED[value]}"'
             choices = {str(choice).upper(): str(choice) for choice in limit}
             near = difflib.get_close_matches(str(value).upper(), choices, n=1)
