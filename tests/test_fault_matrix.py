@@ -159,7 +159,9 @@ TRIALS: dict[str, Trial] = {
     "ocps-result-first": Trial(**JOBS),
     "ocps-foreign-result": Trial(**JOBS),
     "ocps-http-error": Trial(**JOBS),
-    "ocps-leaves-enabled": Trial(**JOBS, cause="OCPS:1 went to FAULT (error 1: The job service is out"),
+    "ocps-leaves-enabled": Trial(
+        **JOBS, cause="OCPS:1 went to FAULT (error 1: The job service cannot be reached"
+    ),
     "ocps-loses-job": Trial(**JOBS, cause="OCPS:1 went to FAULT (error 1: The job service has died"),
     "job-fails": Trial(**JOBS, cause="ended with exit code 1"),
     "job-killed": Trial(**JOBS, cause="ended with exit code 1"),
@@ -171,7 +173,7 @@ TRIALS: dict[str, Trial] = {
     ),
     "collection-changed": Trial(**CHECKED, cause="could not certify", healed=NOTHING_CERTIFIED),
     "certification-conflict": Trial(
-        **CHECKED, cause="Somebody has certified for these dates meanwhile", healed=NOTHING_CERTIFIED
+        **CHECKED, cause="Calibrations were certified for these dates meanwhile", healed=NOTHING_CERTIFIED
     ),
     "killed": Trial((3, 20), (8, 24), state="RUNNING"),
 }

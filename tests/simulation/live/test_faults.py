@@ -604,11 +604,13 @@ from lsst.ts.calibrationscripts.observatory import sal
 
 sal.use(sal.SalProvider.LOCAL)
 
+from lsst.ts.calibrationscripts.files.journal import claim_run
 from lsst.ts.calibrationscripts.record import RunRecord
 from lsst.ts.calibrationscripts.simulation.faults import parse_fault
 from lsst.ts.calibrationscripts.simulation.faults.process import journal_maker
 
-journal = journal_maker([parse_fault("killed:2")])(Path(sys.argv[1]), "run")
+folder = Path(sys.argv[1])
+journal = journal_maker([parse_fault("killed:2")])(folder, *claim_run(folder, "run"))
 for count in (1, 2, 3):
     journal.write(RunRecord("run", {"count": count}))
 """
