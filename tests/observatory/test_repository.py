@@ -798,7 +798,7 @@ async def test_a_transaction_that_was_undone_for_another_is_tried_once_more(
     if collision == "serialization":
         monkeypatch.setenv("PGOPTIONS", "-c default_transaction_isolation=serializable")
     collisions: list[str] = []
-    certify = RegistryShim.certify
+    certify_really = RegistryShim.certify
 
     def certify_with_another(
         self: RegistryShim, collection: str, refs: list[DatasetRef], timespan: Timespan
@@ -806,7 +806,7 @@ async def test_a_transaction_that_was_undone_for_another_is_tried_once_more(
         if refs[0].datasetType.name == "flat" and len(collisions) < n_times:
             collisions.append(collection)
             collide(database, collection)
-        certify(self, collection, refs, timespan)
+        certify_really(self, collection, refs, timespan)
 
     with monkeypatch.context() as patch:
         patch.setattr(REGISTRY_CERTIFY, certify_with_another)
