@@ -58,6 +58,22 @@ async def test_the_event_loop_goes_on_while_the_disk_hangs() -> None:
     assert (journal.path, journal.check()) == ("/journal/run.json", ("the disk hangs",))
 
 
+async def test_a_record_that_comes_as_the_others_are_written_does_not_disturb_the_flush() -> None:
+    file = SlowFile()
+    journal = BackgroundJournal(file)
+    journal.write(record("first"))
+    # Given another that comes after the last was written, before who waits
+    # for it runs again
+    (writing,) = (task for task in asyncio.all_tasks() if task.get_name() == "journal")
+    writing.add_done_callback(lambda _: journal.write(record("next")))
+    flush = asyncio.create_task(journal.flush())
+    file.released.set()
+    # Then the flush ends as ever, and the other is written as well.
+    await asyncio.wait_for(flush, TIMEOUT)
+    await journal.flush()
+    assert file.written == ["first", "next"]
+
+
 async def test_a_write_that_fails_is_known_at_the_next_flush() -> None:
     file = SlowFile()
     file.released.set()

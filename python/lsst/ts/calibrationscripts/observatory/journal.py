@@ -57,13 +57,14 @@ class BackgroundJournal:
         ObservatoryError
             If one could not be written, or the disk does not answer.
         """
-        if self._writing is not None:
-            _, late = await asyncio.wait({self._writing}, timeout=self.FLUSH_TIMEOUT)
+        # Others may write meanwhile, which begins another task.
+        if (writing := self._writing) is not None:
+            _, late = await asyncio.wait({writing}, timeout=self.FLUSH_TIMEOUT)
             if late:
                 raise ObservatoryError(
                     f"the journal {self.path} is not written after {self.FLUSH_TIMEOUT:g} s: its disk hangs"
                 )
-            self._writing.result()
+            writing.result()
         if self._error is not None:
             raise self._error
 
