@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-__all__ = ["by_hand", "certify", "is_certified_exactly", "obstacles", "products", "proven_datasets"]
+__all__ = ["by_hand", "certify", "obstacles", "products", "proven_datasets", "uncertified"]
 
 import shlex
 import threading
@@ -18,7 +18,7 @@ from ._collections import datasets, exists, run_of
 from ._visiting import CONTENTION, error_codes
 
 if TYPE_CHECKING:
-    from lsst.daf.butler import Butler, DatasetRef, Timespan
+    from lsst.daf.butler import Butler, DatasetAssociation, DatasetRef, Timespan
 
 
 def obstacles(
@@ -69,31 +69,35 @@ def obstacles(
 
 def _conflict(butler: Butler, certification: Certification, detectors: Collection[int]) -> Timespan | None:
     """Return the validity range that is in conflict, if there is one."""
-    from lsst.daf.butler import CollectionType, MissingDatasetTypeError
-
     wanted = _timespan(certification)
     own_run = _source_run(butler, certification)
+    for association in _associations(butler, certification):
+        data_id = association.ref.dataId
+        taken = association.timespan
+        if association.ref.run == own_run and taken == wanted:
+            continue
+        if taken is None or not taken.overlaps(wanted) or data_id["detector"] not in detectors:
+            continue
+        other_filter = data_id.get("physical_filter")
+        this_filter = certification.physical_filter
+        if other_filter and this_filter and not same_filter(other_filter, this_filter):
+            continue
+        return taken
+    return None
+
+
+def _associations(butler: Butler, certification: Certification) -> Iterator[DatasetAssociation]:
+    """Yield what is certified of a type in a collection, and for when."""
+    from lsst.daf.butler import CollectionType, MissingDatasetTypeError
+
     try:
-        associations = butler.registry.queryDatasetAssociations(
+        yield from butler.registry.queryDatasetAssociations(
             certification.dataset_type,
             collections=[certification.collection],
             collectionTypes={CollectionType.CALIBRATION},
         )
-        for association in associations:
-            data_id = association.ref.dataId
-            taken = association.timespan
-            if association.ref.run == own_run and taken == wanted:
-                continue
-            if taken is None or not taken.overlaps(wanted) or data_id["detector"] not in detectors:
-                continue
-            other_filter = data_id.get("physical_filter")
-            this_filter = certification.physical_filter
-            if other_filter and this_filter and not same_filter(other_filter, this_filter):
-                continue
-            return taken
     except MissingDatasetTypeError:
-        pass
-    return None
+        return
 
 
 def certify(
@@ -227,22 +231,16 @@ def proven_datasets(butler: Butler, proof: Proof) -> list[DatasetRef]:
     return refs
 
 
-def is_certified_exactly(butler: Butler, certification: Certification, ref: DatasetRef) -> bool:
-    """Return whether a dataset is certified for exactly the validity range.
+def uncertified(butler: Butler, certification: Certification, refs: Sequence[DatasetRef]) -> list[DatasetRef]:
+    """Return which datasets are not certified for exactly the validity range.
 
     A look-up by time would also be content with a range that overlaps.
     """
-    from lsst.daf.butler import CollectionType
-
     if not exists(butler, certification.collection):
-        return False
+        return list(refs)
     wanted = _timespan(certification)
-    associations = butler.registry.queryDatasetAssociations(
-        ref.datasetType,
-        collections=[certification.collection],
-        collectionTypes={CollectionType.CALIBRATION},
-    )
-    return any(each.ref.id == ref.id and each.timespan == wanted for each in associations)
+    certified = {each.ref.id for each in _associations(butler, certification) if each.timespan == wanted}
+    return [ref for ref in refs if ref.id not in certified]
 
 
 def _timespan(certification: Certification) -> Timespan:

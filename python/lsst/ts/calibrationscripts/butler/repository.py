@@ -19,7 +19,7 @@ from ..ports import ExposureRecord, ObservatoryError, Wanted
 from ..products import Subject
 from ..proof import ProductRecord, Proof
 from ..verification import ExposureDetail, FailureLevel, dataset_name
-from ._certifying import by_hand, is_certified_exactly, obstacles, products, proven_datasets
+from ._certifying import by_hand, obstacles, products, proven_datasets, uncertified
 from ._certifying import certify as make_certifications
 from ._collections import datasets, exists
 from ._visiting import visit
@@ -321,7 +321,7 @@ class ButlerRepository:
 
         def look(butler: Butler) -> bool:
             refs = products(butler, certification)
-            return bool(refs) and all(is_certified_exactly(butler, certification, ref) for ref in refs)
+            return bool(refs) and not uncertified(butler, certification, refs)
 
         return await self._visit(f"look for {certification.dataset_type} in {certification.collection}", look)
 
@@ -345,9 +345,8 @@ class ButlerRepository:
 
         def read_back(butler: Butler) -> None:
             for proof in proofs:
-                for ref in proven_datasets(butler, proof):
-                    if not is_certified_exactly(butler, proof.certification, ref):
-                        raise LookupError(f"{ref} was certified but cannot be found in its validity range")
+                for ref in uncertified(butler, proof.certification, proven_datasets(butler, proof)):
+                    raise LookupError(f"{ref} was certified but cannot be found in its validity range")
 
         what = " and ".join(certification.dataset_type for certification in certifications)
         where = " and ".join(dict.fromkeys(certification.collection for certification in certifications))
