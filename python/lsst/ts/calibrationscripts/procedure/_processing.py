@@ -6,13 +6,13 @@ from __future__ import annotations
 
 __all__ = ["Processing"]
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
 from ..judgement import judge_gains
 from ..outcomes import Certification, Gain, Outcome, StageResult
 from ..pipelines import StatisticsKey, Verifier
-from ..plan import Stage
+from ..plan import JobPlan, Stage
 from ..ports import ExposureRecord, ObservatoryError, Wanted
 from ..products import Product, Subject
 from ..proof import FrameRecord, Proof, prove
@@ -218,7 +218,6 @@ class Processing:
             for subject in dict.fromkeys((stage.subject, *generated.job.series))
             if self._plan.verification_of(subject)
         ]
-        frames = [i for series in generated.job.series for i in self._exposer.frames[series].kept]
         records = self._exposer.records
         proof = Proof(
             stage.subject,
@@ -226,7 +225,7 @@ class Processing:
             datasets=await self._world.repository.products(
                 certification.dataset_type, self._run_of(generated)
             ),
-            frames=tuple(_frame(i, records[i]) for i in frames if i in records),
+            frames=tuple(_frame(i, records[i]) for i in self._exposures_of(generated.job) if i in records),
             generation=self._runner.records[generated.id],
             verification=None if verification is None else self._runner.records[verification.id],
             verdicts=tuple(self.verdicts[subject] for subject in needed if subject in self.verdicts),
@@ -243,7 +242,7 @@ class Processing:
         """
         assert stage.job is not None, f"{stage.name} has no job"
         jobs = self._world.jobs
-        exposures = tuple(i for series in stage.job.series for i in self._exposer.frames[series].kept)
+        exposures = self._exposures_of(stage.job)
         request = stage.job.request(
             generated=[
                 jobs.collection(self._runner.records[other].job_id) for other in stage.job.inputs_from
@@ -268,7 +267,16 @@ class Processing:
             )
             return
         detectors = self._context.detectors
-        _raise_if_dropped(exposures, {i for i in exposures if all((i, each) in seen for each in detectors)})
+        dropped = [i for i in sorted(set(exposures)) if any((i, each) not in seen for each in detectors)]
+        if dropped:
+            raise ObservatoryError(
+                f"the job left out {len(dropped)} of {len(exposures)} exposures without a message: "
+                + ", ".join(map(str, dropped))
+            )
+
+    def _exposures_of(self, job: JobPlan) -> tuple[int, ...]:
+        """Return the exposures that a job processes."""
+        return tuple(i for series in job.series for i in self._exposer.frames[series].kept)
 
     def _pairs(self, stage: Stage) -> list[tuple[int, int, float]]:
         """Return ids and exposure time (s) of the flat pairs of a stage."""
@@ -302,19 +310,3 @@ class Processing:
 
 def _frame(exposure: int, record: ExposureRecord) -> FrameRecord:
     return FrameRecord(exposure, record.image_type.upper(), record.physical_filter, record.begin, record.end)
-
-
-def _raise_if_dropped(exposures: Sequence[int], used: Collection[int | None]) -> None:
-    """Raise if a job has not used exposures that it was given.
-
-    Raises
-    ------
-    ObservatoryError
-        If so; it names them.
-    """
-    dropped = [exposure for exposure in sorted(set(exposures)) if exposure not in used]
-    if dropped:
-        raise ObservatoryError(
-            f"the job left out {len(dropped)} of {len(exposures)} exposures without a message: "
-            + ", ".join(map(str, dropped))
-        )
