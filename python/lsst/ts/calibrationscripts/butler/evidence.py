@@ -17,6 +17,7 @@ from ..outcomes import StageResult
 from ..pipelines import pipelines_of
 from ..products import Product, StageKind, Subject
 from ..report import Evidence, Place, RunReport, Statistics, Thumbnail
+from ..verification import FailureLevel, dataset_name
 from ._collections import run_of
 from ._header import Header, finite, read_header
 from ._thumbnail import make_thumbnail
@@ -154,7 +155,7 @@ class _Reader:
         assert stage.collection is not None, "only such stages are looked at"
         run = run_of(self._butler, stage.collection)
         by_exposure: dict[int, list[DatasetRef]] = {}
-        for ref in self._datasets(verifier.statistics.removesuffix("Stats") + "DetStats", run):
+        for ref in self._datasets(dataset_name(subject, FailureLevel.DETECTOR), run):
             by_exposure.setdefault(int(ref.dataId["exposure"]), []).append(ref)
         if by_exposure:
             self._verified[subject] = [ref.dataId for ref in min(by_exposure.items())[1]]
