@@ -15,7 +15,6 @@ __all__ = [
     "run_lock",
 ]
 
-import contextlib
 import itertools
 import json
 import os
@@ -29,7 +28,7 @@ from ..record import RunRecord
 from .atomic import replace_file
 from .contents import check_record, is_run_id
 from .lock import Lock, LockedError
-from .private import make_folder, one_line, read_text
+from .private import files_in, make_folder, one_line, read_text
 
 SUFFIX = ".journal.json"
 """Of the names of journals."""
@@ -120,13 +119,11 @@ def _unknown(folder: Path) -> LookupError:
 
 def _runs(folder: Path) -> list[str]:
     """Return the ids of the runs in a folder, the newest first."""
-    found = []
-    for file in folder.glob(f"*{SUFFIX}"):
-        run_id = file.name.removesuffix(SUFFIX)
-        with contextlib.suppress(FileNotFoundError):
-            status = file.lstat()
-            if stat.S_ISREG(status.st_mode) and is_run_id(run_id):
-                found.append((status.st_mtime, run_id))
+    found = [
+        (status.st_mtime, run_id)
+        for file, status in files_in(folder, f"*{SUFFIX}")
+        if stat.S_ISREG(status.st_mode) and is_run_id(run_id := file.name.removesuffix(SUFFIX))
+    ]
     return [run_id for _, run_id in sorted(found, reverse=True)]
 
 

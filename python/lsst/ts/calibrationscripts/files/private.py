@@ -4,12 +4,13 @@
 
 from __future__ import annotations
 
-__all__ = ["MAX_BYTES", "file_mode", "make_folder", "one_line", "read_text"]
+__all__ = ["MAX_BYTES", "file_mode", "files_in", "make_folder", "one_line", "read_text"]
 
 import errno
 import os
 import re
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 MAX_BYTES = 64 * 2**20
@@ -55,6 +56,31 @@ def file_mode(folder: Path) -> int:
         0600, or 0660 in a folder that is shared.
     """
     return 0o660 if folder.stat().st_mode & stat.S_IWGRP else 0o600
+
+
+def files_in(folder: Path, pattern: str) -> Iterator[tuple[Path, os.stat_result]]:
+    """Yield what is in a folder, without following symbolic links.
+
+    Parameters
+    ----------
+    folder : `pathlib.Path`
+        The folder; one that does not exist is empty.
+    pattern : `str`
+        Of the names, as for `pathlib.Path.glob`.
+
+    Yields
+    ------
+    file : `pathlib.Path`
+    status : `os.stat_result`
+        Its own, not that of what it links to.
+    """
+    for file in folder.glob(pattern):
+        try:
+            status = file.lstat()
+        except FileNotFoundError:
+            # Another process has removed it meanwhile.
+            continue
+        yield file, status
 
 
 def read_text(file: Path, *, follow: bool = False, max_bytes: int = MAX_BYTES) -> str:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 __all__ = ["load_runs"]
 
-import contextlib
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +14,7 @@ from ..codec import read_document
 from ..report import RunDocument
 from .contents import check_document
 from .journal import SUFFIX
-from .private import one_line, read_text
+from .private import files_in, one_line, read_text
 
 _MAX_RUNS = 200
 """The newest runs of a folder, which make its history."""
@@ -50,11 +49,9 @@ def load_runs(folder: Path, skipped: Callable[[str], None] | None = None) -> Ite
 
 def _files(folder: Path) -> list[Path]:
     """Return the JSON files of a folder but for journals, the newest first."""
-    found = []
-    for file in folder.glob("*.json"):
-        # Another process may remove it meanwhile.
-        with contextlib.suppress(FileNotFoundError):
-            status = file.lstat()
-            if not file.name.endswith(SUFFIX) and not stat.S_ISDIR(status.st_mode):
-                found.append((status.st_mtime, file))
+    found = [
+        (status.st_mtime, file)
+        for file, status in files_in(folder, "*.json")
+        if not file.name.endswith(SUFFIX) and not stat.S_ISDIR(status.st_mode)
+    ]
     return [file for _, file in sorted(found, reverse=True)]
