@@ -281,7 +281,7 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Site:
-    """A folder with an observatory that breaks down and is mended."""
+    """A folder with an observatory that breaks down and is repaired."""
 
     def __init__(self, folder: Path, runner: PipetaskRunner, new_repository: Path) -> None:
         self.folder = folder
@@ -459,7 +459,7 @@ def sound(
     runner: PipetaskRunner,
     new_repository: Path,
 ) -> Sound:
-    """Tell what a run certifies that nothing befalls."""
+    """Return what a run without faults certifies."""
     known: dict[str, list[tuple[str, str, str]]] = {}
 
     async def calibrations(config: dict[str, Any]) -> list[tuple[str, str, str]]:
@@ -502,7 +502,7 @@ async def test_a_fault_costs_nothing_that_cannot_be_had_again(
         duration = f"{time.monotonic() - begin:.1f} s"
         tell(record_property, cell, ended=result.state, after=duration)
         assert fault.struck
-        # Then it ends as it should, and says what befell it
+        # Then it ends as it should, and reports the cause
         assert result.state == report.state == cell.state, result.reason
         assert not result.timed_out
         bad = [stage for stage in report.stages if not stage.outcome.good]
@@ -517,7 +517,7 @@ async def test_a_fault_costs_nothing_that_cannot_be_had_again(
             await wait_for_jobs(observatory)
         site.assert_no_job_runs()
         site.assert_sound(report)
-    # And when it is carried on, it comes to what it was to come to.
+    # And when it is resumed, it ends as it was to end.
     report = await site.resume()
     site.assert_sound(report)
     assert site.calibrations() == expected
@@ -578,7 +578,7 @@ async def test_a_killed_run_is_carried_on(
     assert site.record().state == cell.state
     site.assert_sound()
     tell(record_property, cell, ended="killed")
-    # And it can be carried on.
+    # And it can be resumed.
     report = await site.resume()
     site.assert_sound(report)
     assert site.calibrations() == expected
@@ -645,7 +645,7 @@ async def test_a_stop_loses_nothing_whenever_it_comes(
         site.assert_sound(report)
         noted = Counter(certification.dataset_type for certification in report.certifications)
         assert noted == Counter(name for name, *_ in site.certified())
-    # And it can be carried on.
+    # And it can be resumed.
     site.assert_sound(await site.resume())
     assert site.calibrations() == expected
 
@@ -679,7 +679,7 @@ async def test_a_signal_loses_nothing_whenever_it_comes(seed: int, site: Site, s
     site.assert_no_job_runs()
     assert site.record().state == "STOPPED"
     site.assert_sound()
-    # And it can be carried on.
+    # And it can be resumed.
     site.assert_sound(await site.resume())
     assert site.calibrations() == expected
 

@@ -460,7 +460,7 @@ class TestTimesAndNumbers:
 
 
 class TestInternalVerification:
-    """The example that certifies for a day, its typing errors mended."""
+    """The example that certifies for a day, its typing errors fixed."""
 
     def test_what_was_made_is_certified_and_had(self, internal_verification: list[Run]) -> None:
         run, _ = internal_verification

@@ -71,7 +71,7 @@ def test_a_camera_failure_costs_no_frame(event: str) -> None:
     # Given a camera that fails before, or just after, it has taken a frame
     world = World(on_event=raise_at(event, CameraError("shutter stuck")))
     assert run(world, CHAIN).state == "FAILED"
-    # When the run is carried on
+    # When the run is resumed
     report = run(world, CHAIN, resume=True)
     # Then it comes to its end, and every frame was taken once
     assert report.complete

@@ -201,7 +201,7 @@ async def test_a_camera_without_history_counts_as_ready(domain: Any) -> None:
 
 async def until_substate(camera: Any, substate: int) -> None:
     async with asyncio.timeout(TIMEOUT):
-        while camera.evt_ccsCommandState.get().substate != substate:  # noqa: ASYNC110 - get() wakes nobody
+        while camera.evt_ccsCommandState.get().substate != substate:  # noqa: ASYNC110 - get() has no event
             await asyncio.sleep(0.01)
 
 

@@ -575,7 +575,7 @@ async def test_of_several_certifications_all_are_made_or_none(
 ) -> None:
     bias = certification(daily, "bias", source=job)
     flat = certification(daily, "flat", source=job)
-    # Given a flat that somebody else has certified meanwhile.
+    # Given a flat that another program has certified meanwhile.
     await certify(repository, dataclasses.replace(flat, source="LATISS/calib/reference"))
     with pytest.raises(ObservatoryError, match=f"could not certify bias and flat into {daily}: Confl"):
         await certify(repository, bias, flat)
