@@ -23,6 +23,8 @@ from lsst.ts.calibrationscripts.record import Frame, JobRecord, RunRecord
 from lsst.ts.calibrationscripts.report import Evidence, Place, RunDocument, RunReport, Span, Statistics
 from lsst.ts.calibrationscripts.verification import judge
 from named import BIAS, stage, subject
+from virtual_time import virtually
+from world import World
 
 FLAT_R = subject("FLAT SDSSr_65mm~empty_1")
 REQUEST = JobRequest(
@@ -72,6 +74,19 @@ def test_what_a_run_leaves_is_read_back_as_it_was() -> None:
     assert read_document(write_document(DOCUMENT)) == DOCUMENT
     # Without evidence too, as --json writes it
     assert read_document(json.dumps(to_json(DOCUMENT.report))) == RunDocument(DOCUMENT.report)
+
+
+def test_what_a_real_run_leaves_is_read_back_with_its_proofs() -> None:
+    # Given a run that certified what it made
+    async def work() -> RunReport:
+        procedure = World().procedure("{script_mode: BIAS_DARK, generate_calibrations: true}")
+        await procedure.run()
+        return procedure.report
+
+    report = virtually(work())
+    assert all(proof.verdicts for proof in report.proofs) and len(report.proofs) == 2
+    # Then nothing of it is lost
+    assert read_document(write_document(RunDocument(report))).report == report
 
 
 def test_names_are_beside_what_identifies() -> None:

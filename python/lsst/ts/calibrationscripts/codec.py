@@ -276,8 +276,9 @@ def _make_converter() -> Converter:
     _register_about(converter, Frame, "series")
     _register_about(converter, Statistics, "subject")
     _register_about(converter, Thumbnail, "subject")
-    _register_about(converter, Proof, "subject")
     _register_verdict(converter)
+    # What is part of a record is registered before it.
+    _register_about(converter, Proof, "subject")
     _register(
         converter,
         RunReport,
