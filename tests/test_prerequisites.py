@@ -109,6 +109,9 @@ def test_a_curve_needs_defects_unless_the_run_makes_them() -> None:
 
 
 def test_pipelines_of_2022_need_less() -> None:
+    # cp_pipe ff196a94: doDefect is False in Latiss/cpBias.yaml, and True for
+    # darks and flats. In the IsrTask of ip_isr 9ca82378, crosstalk, linearizer
+    # and kernels have minimum=0: they are not needed.
     chain = 'pipeline_generation: "2022"\ngenerate_calibrations: true\ndo_gain_from_flat_pairs: false'
     verified = {"verify BIAS": {"defects"}, "verify DARK": {"defects"}, "verify FLAT": {"defects"}}
     assert needed(chain) == verified

@@ -107,7 +107,17 @@ class PipelineSet:
     def prerequisites_of(self, product: Product, *, verification: bool) -> tuple[str, ...]:
         """Return what the pipeline that makes or verifies a product needs.
 
-        None, if there is no such pipeline.
+        Parameters
+        ----------
+        product : `Product`
+            Any product.
+        verification : `bool`
+            Whether the pipeline that verifies it is meant.
+
+        Returns
+        -------
+        dataset_types : `tuple` [`str`, ...]
+            Empty if it has no pipeline of that kind.
         """
         pipelines: Mapping[Product, Generator | Verifier]
         pipelines = self.verifiers if verification else self.generators
