@@ -47,18 +47,24 @@ def unavailable(
     Returns
     -------
     missing : `~collections.abc.Mapping` [`Lookup`, `tuple` [`int`, ...]]
-        Without look-ups that find a calibration for all.
+        Without look-ups that find a calibration for all, and without those in
+        collections of which none exists.
     """
     searched = {names: _searched(butler, names) for names in {lookup.collections for lookup in lookups}}
+    lookups = [lookup for lookup in lookups if searched[lookup.collections]]
+    times = {time: _timespan(*time) for lookup in lookups for time in lookup.times}
+    if not times:
+        return {}
+    hull = _timespan(min(begin for begin, _ in times), max(end for _, end in times))
     missing: dict[Lookup, tuple[int, ...]] = {}
     for dataset_type in sorted({lookup.dataset_type for lookup in lookups}):
         same_type = [lookup for lookup in lookups if lookup.dataset_type == dataset_type]
         names = {name for lookup in same_type for name in searched[lookup.collections]}
-        times = [_timespan(*time) for lookup in same_type for time in lookup.times]
-        calibrations = _find(butler, dataset_type, names, times, {"instrument": instrument})
+        calibrations = _find(butler, dataset_type, names, hull, {"instrument": instrument})
         for lookup in same_type:
             there = [one for one in calibrations if _fits(one, lookup, searched[lookup.collections])]
-            if lacking := tuple(each for each in detectors if not _has_all(there, each, lookup)):
+            wanted = [times[time] for time in lookup.times]
+            if lacking := tuple(each for each in detectors if not _has_all(there, each, wanted)):
                 missing[lookup] = lacking
     return missing
 
@@ -73,14 +79,12 @@ def _find(
     butler: Butler,
     dataset_type: str,
     collections: Collection[str],
-    times: Sequence[Timespan],
+    time: Timespan,
     data_id: Mapping[str, str],
 ) -> list[_Calibration]:
     """Return the calibrations of a type that are valid at some time."""
-    from lsst.daf.butler import MissingDatasetTypeError, Timespan
+    from lsst.daf.butler import MissingDatasetTypeError
 
-    if not collections or not times:
-        return []
     try:
         known = butler.get_dataset_type(dataset_type)
     except MissingDatasetTypeError:
@@ -89,8 +93,7 @@ def _find(
         query = query.join_dataset_search(known, sorted(collections)).where(data_id)
         # Those of a collection without validity ranges are always valid.
         timespan = query.expression_factory[dataset_type].timespan
-        hull = Timespan(min(time.begin for time in times), max(time.end for time in times))
-        rows = query.where(timespan.overlaps(hull)).general(
+        rows = query.where(timespan.overlaps(time)).general(
             known.dimensions,
             dataset_fields={dataset_type: {"collection", "timespan"}},
             find_first=False,
@@ -112,10 +115,10 @@ def _fits(calibration: _Calibration, lookup: Lookup, collections: Collection[str
     return calibration.collection in collections and not (wanted and has and not same_filter(has, wanted))
 
 
-def _has_all(calibrations: Sequence[_Calibration], detector: int, lookup: Lookup) -> bool:
+def _has_all(calibrations: Sequence[_Calibration], detector: int, times: Sequence[Timespan]) -> bool:
     """Return whether there is a calibration of a detector at all times."""
     ranges = [one.timespan for one in calibrations if one.detector in (detector, None)]
-    return all(any(valid.overlaps(_timespan(*time)) for valid in ranges) for time in lookup.times)
+    return all(any(valid.overlaps(time) for valid in ranges) for time in times)
 
 
 def _timespan(begin: float, end: float) -> Timespan:

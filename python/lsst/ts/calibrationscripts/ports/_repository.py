@@ -37,7 +37,8 @@ class CalibrationRepository(Protocol):
         """Return the detectors for which look-ups will find nothing.
 
         Called once, before the run begins. A look-up that finds a
-        calibration for every frame and detector is left out.
+        calibration for every frame and detector is left out, and so is one
+        in collections of which none exists: `check` names those.
 
         Parameters
         ----------
