@@ -303,6 +303,8 @@ def test_the_daily_default_needs_no_configuration(tmp_path: Path) -> None:
     out = tmp_path / "run.json"
     result = in_shell("simulate", "--workdir", tmp_path / "w", "--json", out)
     assert result.returncode == 0, result.stdout + result.stderr
+    why = f"generation current: the work folder {tmp_path / 'w'} is new, and this is the newest."
+    assert f"The pipelines are those of {why}" in " ".join(result.stdout.split())
     data = json.loads(out.read_text())
     assert {key: len(ids) for key, ids in data["exposures"].items()} == {"BIAS": 21, "DARK": 23, "FLAT": 21}
     assert {key: verdict["passed"] for key, verdict in data["verdicts"].items()} == {

@@ -18,7 +18,14 @@ from lsst.ts.calibrationscripts.config import Series, parse
 from lsst.ts.calibrationscripts.instruments import LATISS
 from lsst.ts.calibrationscripts.outcomes import Certification, Gain
 from lsst.ts.calibrationscripts.plan import JobRequest, PlannedExposure, make_plan
-from lsst.ts.calibrationscripts.ports import ExposureRecord, IngestReport, JobResult, ObservatoryError, Wanted
+from lsst.ts.calibrationscripts.ports import (
+    ExposureRecord,
+    IngestReport,
+    JobResult,
+    Lookup,
+    ObservatoryError,
+    Wanted,
+)
 from lsst.ts.calibrationscripts.procedure import Procedure
 from lsst.ts.calibrationscripts.products import Subject
 from lsst.ts.calibrationscripts.proof import ProductRecord, Proof
@@ -73,6 +80,11 @@ class World:
     fruitless: set[str] = dataclasses.field(default_factory=set)
     """Jobs that end with exit code 0 and make nothing."""
 
+    unavailable: frozenset[str] = frozenset()
+    """Dataset types that the input collections lack."""
+
+    looked_up: set[Lookup] = dataclasses.field(default_factory=set)
+
     def __post_init__(self) -> None:
         self._ids = itertools.count(2026112300001)
         self.repository = _Repository(self)
@@ -97,6 +109,7 @@ class World:
             journal=_Journal(self),
             group_id=lambda exposure: f"{RUN}#{record.resumed}#{exposure.label}",
             clock=self.now,
+            frame_clock=lambda: FIRST_FRAME + self.now(),
         )
         return Procedure(config, make_plan(config, LATISS), LATISS, world, record)
 
@@ -250,6 +263,10 @@ class _Repository:
         self, inputs: Collection[str], certifications: Sequence[Certification]
     ) -> tuple[str, ...]:
         return ()
+
+    async def unavailable(self, lookups: Collection[Lookup]) -> Mapping[Lookup, tuple[int, ...]]:
+        self._world.looked_up = set(lookups)
+        return {each: (0,) for each in lookups if each.times and each.dataset_type in self._world.unavailable}
 
     async def raws(self, exposures: Collection[int]) -> frozenset[tuple[int, int]]:
         return frozenset((i, 0) for i in exposures)

@@ -27,12 +27,13 @@ import pytest
 from astropy.time import Time
 from lsst.daf.butler import Butler, CollectionType, DatasetRef, DatasetType, Timespan
 from lsst.daf.butler._registry_shim import RegistryShim
+from lsst.daf.butler.queries import Query
 from lsst.ts.calibrationscripts.butler._visiting import visit
 from lsst.ts.calibrationscripts.butler.repository import ButlerRepository
 from lsst.ts.calibrationscripts.instruments import LATISS
 from lsst.ts.calibrationscripts.outcomes import Certification, Gain
 from lsst.ts.calibrationscripts.plan import JobRequest
-from lsst.ts.calibrationscripts.ports import ExposureRecord, ObservatoryError, Wanted
+from lsst.ts.calibrationscripts.ports import ExposureRecord, Lookup, ObservatoryError, Wanted
 from lsst.ts.calibrationscripts.products import Product, StageId, StageKind, Subject
 from lsst.ts.calibrationscripts.proof import Proof
 from lsst.ts.calibrationscripts.record import JobRecord
@@ -362,6 +363,136 @@ async def test_a_repository_that_does_not_answer_is_given_up(
     monkeypatch.setattr(ButlerRepository, "TIMEOUT", 0.0)
     with pytest.raises(ObservatoryError, match="could not look for raw frames within 0 s"):
         await repository.raws(EXPOSURES)
+
+
+# What jobs will look up
+
+
+def lookup(
+    dataset_type: str,
+    *collections: str,
+    times: tuple[tuple[float, float], ...] = ((FIRST, FIRST + 5), (FIRST + 10, FIRST + 15)),
+    physical_filter: str | None = None,
+) -> Lookup:
+    """Return what a job looks up for both exposures, if not others."""
+    return Lookup(dataset_type, collections, times, physical_filter)
+
+
+@pytest.fixture
+def certify_reference(butler: Butler, daily: str) -> Callable[..., None]:
+    """Return what certifies a reference again, into the test's collection."""
+    butler.collections.register(daily, CollectionType.CALIBRATION)
+
+    def certify(name: str, begin: float | None, end: float | None, **data_id: str) -> None:
+        refs = butler.query_datasets(name, collections="LATISS/calib/reference", data_id=OF_RUN | data_id)
+        limits = [None if time is None else Time(time, format="unix_tai") for time in (begin, end)]
+        butler.registry.certify(daily, refs, Timespan(*limits))
+
+    return certify
+
+
+async def test_what_jobs_need_is_in_the_references(repository: ButlerRepository) -> None:
+    names = ("bias", "dark", "defects", "ptc", "crosstalk", "linearizer", "bfk", "cti")
+    wanted = [lookup(name, "LATISS/calib") for name in names]
+    assert await repository.unavailable([*wanted, lookup("flat", "LATISS/calib", physical_filter=RED)]) == {}
+
+
+async def test_a_prerequisite_that_is_not_certified_is_missed(
+    repository: ButlerRepository, certify_reference: Callable[..., None], daily: str
+) -> None:
+    certify_reference("crosstalk", None, None)
+    there, missing = lookup("crosstalk", daily), lookup("linearizer", daily)
+    elsewhere, unknown = lookup("linearizer", "u/no/such", daily), lookup("no_such_type", "LATISS/calib")
+    # Another check names collections that do not exist.
+    nowhere = lookup("crosstalk", "u/no/such")
+    found = await repository.unavailable([there, missing, elsewhere, unknown, nowhere])
+    assert found == dict.fromkeys((missing, elsewhere, unknown), (0,))
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "is_there"),
+    [
+        (FIRST - 3600, FIRST + 3600, True),
+        # The second exposure has begun, or the first has not ended.
+        (None, FIRST + 10.5, True),
+        (FIRST + 4.5, None, True),
+        (None, FIRST, False),
+        # One of the two has none.
+        (None, FIRST + 10, False),
+        (FIRST + 5, None, False),
+        (FIRST + 86400, None, False),
+    ],
+)
+@on_sqlite
+async def test_a_validity_that_misses_the_frames_is_found_before_them(
+    repository: ButlerRepository,
+    certify_reference: Callable[..., None],
+    daily: str,
+    begin: float | None,
+    end: float | None,
+    is_there: bool,
+) -> None:
+    certify_reference("cti", begin, end)
+    assert await repository.unavailable([lookup("cti", daily)]) == (
+        {} if is_there else {lookup("cti", daily): (0,)}
+    )
+
+
+async def test_two_ranges_may_hold_the_frames_between_them(
+    repository: ButlerRepository, certify_reference: Callable[..., None], daily: str
+) -> None:
+    certify_reference("cti", None, FIRST + 8)
+    instant = lookup("cti", daily, times=((FIRST + 9, FIRST + 9),))
+    assert await repository.unavailable([lookup("cti", daily), instant]) == {
+        lookup("cti", daily): (0,),
+        instant: (0,),
+    }
+    certify_reference("cti", FIRST + 8, None)
+    assert await repository.unavailable([lookup("cti", daily), instant]) == {}
+
+
+async def test_a_prerequisite_of_another_detector_does_not_help(repo: Path) -> None:
+    both = ButlerRepository(str(repo), LATISS, (0, 1))
+    assert await both.unavailable([lookup("bfk", "LATISS/calib")]) == {lookup("bfk", "LATISS/calib"): (1,)}
+
+
+async def test_a_flat_of_another_filter_does_not_help(
+    repository: ButlerRepository, certify_reference: Callable[..., None], daily: str
+) -> None:
+    certify_reference("flat", None, None, physical_filter=RED)
+    red, blue = (lookup("flat", daily, physical_filter=name) for name in (RED, BLUE))
+    # The spectrograph's name, and one that is not known.
+    same, some = (lookup("flat", daily, physical_filter=name) for name in ("SDSSr_65mm~empty", None))
+    assert await repository.unavailable([red, blue, same, some]) == {blue: (0,)}
+
+
+async def test_a_prerequisite_may_be_in_a_run_or_deep_in_a_chain(
+    repository: ButlerRepository, butler: Butler, daily: str, certify_reference: Callable[..., None]
+) -> None:
+    certify_reference("cti", None, None)
+    for name, child in ((f"{daily}/inner", daily), (f"{daily}/outer", f"{daily}/inner")):
+        butler.collections.register(name, CollectionType.CHAINED)
+        butler.collections.redefine_chain(name, [child])
+    wanted = [lookup("cti", f"{daily}/outer"), lookup("dark", "LATISS/calib/reference")]
+    assert await repository.unavailable(wanted) == {}
+
+
+@pytest.mark.parametrize("collections", [("LATISS/calib",), ("LATISS/calib", "LATISS/calib/reference")])
+async def test_there_is_one_query_for_each_dataset_type(
+    repository: ButlerRepository, monkeypatch: pytest.MonkeyPatch, collections: tuple[str, ...]
+) -> None:
+    n_queries: list[str] = []
+    search = Query.join_dataset_search
+
+    def count(query: Query, dataset_type: Any, *args: Any, **kwargs: Any) -> Query:
+        n_queries.append(dataset_type.name)
+        return search(query, dataset_type, *args, **kwargs)
+
+    monkeypatch.setattr(Query, "join_dataset_search", count)
+    times = [((FIRST + i, FIRST + i + 1),) for i in range(20)]
+    wanted = [lookup(name, *collections, times=each) for name in ("bias", "cti") for each in times]
+    assert await repository.unavailable(wanted) == {}
+    assert n_queries == ["bias", "cti"]
 
 
 # What is in it

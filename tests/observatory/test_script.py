@@ -349,6 +349,8 @@ async def test_every_problem_is_reported_before_the_first_exposure(
     assert result.state == "FAILED"
     for words in ("OCPS:1 is DISABLED", "atheaderservice", "LATISS/calib/weekly does not exist"):
         assert words in result.reason
+    # Once, not for each calibration that it cannot have.
+    assert result.reason.count("LATISS/calib/weekly") == 1
     assert result.checkpoints == ()
     assert run.report.exposures == {"BIAS": ()}
     # And there is no journal to name, and nothing to resume.
@@ -370,6 +372,20 @@ async def test_an_unknown_filter_is_refused_before_the_first_exposure(
     assert "filter: SDSSz: ATSpectrograph does not have this filter; write one of empty_1" in result.reason
     assert result.reason.count("filter: SDSSz") == 1
     assert run.report.exposures == {"FLAT": ()}
+
+
+async def test_calibrations_that_jobs_need_are_missed_before_the_first_exposure(
+    observatory: SimulatedObservatory,
+) -> None:
+    # Given a collection that exists, and has no calibrations.
+    run = Run(observatory, script_mode="BIAS", input_collections_verify_bias="LATISS/raw/all")
+    result = await run.to_its_end()
+    assert result.state == "FAILED"
+    reason = result.reason.removeprefix("Error in run: ")
+    missing = [line.partition(": none for detector 0 in LATISS/raw/all ")[0] for line in reason.splitlines()]
+    assert missing == ["crosstalk", "linearizer", "ptc", "bias", "defects"]
+    assert run.report.exposures == {"BIAS": ()}
+    assert result.checkpoints == ()
 
 
 async def test_without_a_repository_nothing_begins(observatory: SimulatedObservatory) -> None:

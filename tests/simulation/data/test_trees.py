@@ -18,6 +18,7 @@ from lsst.ts.calibrationscripts.pipelines import (
     Generator,
     StatisticsKey,
     Verifier,
+    looked_up,
     pipeline_uri,
 )
 from lsst.ts.calibrationscripts.products import Product
@@ -80,7 +81,8 @@ def test_every_pipeline_can_be_read(path: Path) -> None:
 
 @pytest.mark.parametrize(("generation", "generator"), GENERATORS)
 def test_a_generator_makes_what_is_expected_of_it(read: Read, generation: str, generator: Generator) -> None:
-    graph = read(generation, generator.path, generator.workarounds + generator.options)
+    options = generator.workarounds + generator.options
+    graph = read(generation, generator.path, options)
     product = graph.dataset_types[generator.dataset_type]
     needed = {"instrument", "detector"}
     if generator.dataset_type.startswith("flat"):
@@ -92,7 +94,9 @@ def test_a_generator_makes_what_is_expected_of_it(read: Read, generation: str, g
     assert dimensions(graph, generator.dataset_type) == needed
     if generator.per_exposure:
         assert dimensions(graph, generator.per_exposure) == {"instrument", "exposure", "detector"}
-    assert prerequisites(graph) == set(generator.prerequisites)
+    assert prerequisites(graph) == set(looked_up(generator.prerequisites, options))
+    without_options = read(generation, generator.path, generator.workarounds)
+    assert prerequisites(without_options) == set(generator.prerequisites)
 
 
 @pytest.mark.parametrize(("generation", "verifier"), VERIFIERS)

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..instruments import Instrument, same_filter
 from ..outcomes import Certification, Gain
-from ..ports import ExposureRecord, ObservatoryError, Wanted
+from ..ports import ExposureRecord, Lookup, ObservatoryError, Wanted
 from ..products import Subject
 from ..proof import ProductRecord, Proof
 from ..verification import ExposureDetail, FailureLevel, dataset_name
 from ._certifying import by_hand, obstacles, products, proven_datasets, uncertified
 from ._certifying import certify as make_certifications
 from ._collections import datasets, exists
+from ._looking_up import unavailable
 from ._visiting import visit
 
 if TYPE_CHECKING:
@@ -98,6 +99,13 @@ class ButlerRepository:
                 f"{self._repo}: only {free / 1e6:.0f} MB are left on its disk, and frames and their products "
                 f"need at least {self.MIN_FREE_SPACE / 1e6:.0f} MB. Make room there"
             )
+
+    async def unavailable(self, lookups: Collection[Lookup]) -> Mapping[Lookup, tuple[int, ...]]:
+        """Return the detectors for which look-ups will find nothing."""
+        return await self._visit(
+            "look up the prerequisite calibrations",
+            lambda butler: unavailable(butler, lookups, self._instrument.name, self._detectors),
+        )
 
     async def raw_level(self, exposure: int) -> float:
         """Return the median level of a raw frame (ADU above bias)."""

@@ -38,6 +38,7 @@ async def run_on_sal(
     instrument: Instrument,
     make_journal: Callable[[Path, str, Lock], JournalFile] = FileJournal,
     frames_begin: datetime.datetime | None = None,
+    find_generation: Callable[[str], tuple[str, str]] | None = None,
 ) -> RunReport:
     """Run a configuration as the script queue would.
 
@@ -53,6 +54,9 @@ async def run_on_sal(
         Makes the journal from its folder, the run's id and lock.
     frames_begin : `datetime.datetime`, optional
         When the camera's next frame is, if not now.
+    find_generation : `~collections.abc.Callable`, optional
+        Finds the generation of the pipelines, if not that of this
+        installation; see `config.parse`.
 
     Returns
     -------
@@ -69,6 +73,7 @@ async def run_on_sal(
             script.watcher = watcher
             script.make_journal = make_journal
             script.frames_begin = frames_begin
+            script.find_generation = find_generation
             scripts.append(script)
             program_loop().script = script
             return script

@@ -10,6 +10,7 @@ from __future__ import annotations
 __all__ = ["observing_day", "run_simulated"]
 
 import datetime
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -32,6 +33,7 @@ async def run_simulated(
     instrument: Instrument,
     observatory: SimulatedObservatory,
     journals: Path,
+    find_generation: Callable[[str], tuple[str, str]],
 ) -> RunReport:
     """Run a configuration on the simulated observatory.
 
@@ -47,6 +49,8 @@ async def run_simulated(
         The observatory; it is started, and ended after the run.
     journals : `pathlib.Path`
         Folder of the journals of its runs.
+    find_generation : `~collections.abc.Callable`
+        Finds the generation of its pipelines; see `config.parse`.
 
     Returns
     -------
@@ -72,11 +76,11 @@ async def run_simulated(
         here = {"ocps_log_path": observatory.ocps_log_path, "journal_dir": str(journals)}
         if config.resume is None:
             here["repo"] = str(observatory.repo)
-            here["pipeline_generation"] = config.pipeline_generation
         text = yaml.safe_dump((yaml.safe_load(text) or {}) | here)
         first = datetime.time(FIRST_EXPOSURE_HOUR, tzinfo=datetime.UTC)
         frames_begin = datetime.datetime.combine(observatory.day_obs, first)
-        return await run_on_sal(text, config, instrument, journal_maker(observatory.faults), frames_begin)
+        make_journal = journal_maker(observatory.faults)
+        return await run_on_sal(text, config, instrument, make_journal, frames_begin, find_generation)
 
 
 def observing_day(config: CalibrationConfig) -> datetime.date | None:

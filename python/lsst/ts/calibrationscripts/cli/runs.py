@@ -6,6 +6,7 @@ from __future__ import annotations
 
 __all__ = ["run", "simulate"]
 
+import functools
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -149,7 +150,13 @@ def simulate(
     journals = workdir.absolute() / "journal"
     if resume is not None:
         text = _resuming(text, resume, journals)
-    config = _parse_to_run(text, instrument, journals, lambda repo: _generation_of(workdir))
+    # Once: when the script looks, there is a repository in any work folder.
+    generation = functools.cache(functools.partial(_generation_of, workdir))
+
+    def find_generation(repo: str) -> tuple[str, str]:
+        return generation()
+
+    config = _parse_to_run(text, instrument, journals, find_generation)
     sal.use(sal.SalProvider.LOCAL)
     from ..simulation.observatory import SimulatedObservatory, SimulationSettings, WorkFolderError
     from ._program import run_program
@@ -165,7 +172,7 @@ def simulate(
         calib_collection=config.calib_collection,
     )
     try:
-        report = run_program(run_simulated(text, config, instrument, observatory, journals))
+        report = run_program(run_simulated(text, config, instrument, observatory, journals, find_generation))
     except WorkFolderError as error:
         fail(str(error), ExitCode.INVALID)
     _show_repository(report, workdir / "repo", instrument)
@@ -179,7 +186,7 @@ def _generation_of(workdir: Path) -> tuple[str, str]:
 
     repo = workdir.absolute() / "repo"
     if not is_repository(repo):
-        return DEFAULT_GENERATION, "a new work folder is made for it"
+        return DEFAULT_GENERATION, f"the work folder {workdir} is new, and this is the newest"
     try:
         return read_kind(repo).generation, f"{workdir} was made for it"
     except WorkFolderError as error:

@@ -13,6 +13,7 @@ __all__ = [
     "ProductConfig",
     "Series",
     "load_schema",
+    "parameters_owner",
     "parse",
     "parse_date",
     "schema_text",
@@ -24,7 +25,7 @@ from typing import Any
 from ..instruments import Instrument
 from ._fields import parse_date
 from ._model import CalibrationConfig, ProductConfig
-from ._parameters import PRODUCT_PARAMETERS
+from ._parameters import PRODUCT_PARAMETERS, parameters_owner
 from ._problems import ConfigurationError, Problem
 from ._schema import load_schema, schema_text
 from ._series import FlatSet, Series

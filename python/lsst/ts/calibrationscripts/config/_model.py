@@ -15,15 +15,9 @@ from typing import Any
 from ..instruments import ImageType
 from ..products import Product
 from ..thresholds import DEFAULT_THRESHOLD
-from ._parameters import PRODUCT_PARAMETERS
+from ._parameters import PRODUCT_PARAMETERS, parameters_owner
 from ._schema import parameter_names
 from ._series import FlatSet, Series, earlier_series, flat_series, image_types
-
-_PLAIN_PRODUCTS = {
-    Product.BIAS_BOOTSTRAP: Product.BIAS,
-    Product.DARK_BOOTSTRAP: Product.DARK,
-    Product.FLAT_BOOTSTRAP: Product.FLAT,
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,12 +117,10 @@ class CalibrationConfig:
         -------
         config : `ProductConfig`
         """
-        if product is Product.GAIN:
-            return self.products[Product.PTC]
-        if product in _PLAIN_PRODUCTS:
-            plain = self.products[_PLAIN_PRODUCTS[product]]
-            return ProductConfig(inputs=plain.inputs, verify_inputs=plain.verify_inputs)
-        return self.products[product]
+        owner = self.products[parameters_owner(product)]
+        if product.is_bootstrap:
+            return ProductConfig(inputs=owner.inputs, verify_inputs=owner.verify_inputs)
+        return owner
 
     @property
     def series(self) -> tuple[Series, ...]:

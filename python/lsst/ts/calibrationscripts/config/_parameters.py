@@ -107,3 +107,26 @@ PRODUCT_PARAMETERS: Mapping[Product, ProductParameters] = {
     Product.PTC: ProductParameters("config_options_ptc", "input_collections_ptc"),
 }
 """For the products that have parameters of their own."""
+
+_PARAMETERS_SHARED = {
+    Product.BIAS_BOOTSTRAP: Product.BIAS,
+    Product.DARK_BOOTSTRAP: Product.DARK,
+    Product.FLAT_BOOTSTRAP: Product.FLAT,
+    Product.GAIN: Product.PTC,
+}
+
+
+def parameters_owner(product: Product) -> Product:
+    """Return the product whose parameters are those of a product.
+
+    Parameters
+    ----------
+    product : `Product`
+        Any product.
+
+    Returns
+    -------
+    owner : `Product`
+        A key of `PRODUCT_PARAMETERS`.
+    """
+    return _PARAMETERS_SHARED.get(product, product)

@@ -27,7 +27,7 @@ from ..files.journal import FileJournal, claim_run, journal_folder, load_record,
 from ..files.lock import Lock
 from ..instruments import Instrument
 from ..outcomes import RunState
-from ..plan import PlannedExposure, RunPlan, make_plan
+from ..plan import TAI_MINUS_UTC, PlannedExposure, RunPlan, make_plan
 from ..ports import JournalFile, ObservatoryError, Watcher, World
 from ..procedure import Procedure, remaining
 from ..record import RunRecord
@@ -110,6 +110,10 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
     make_journal: Callable[[Path, str, Lock], JournalFile] = FileJournal
     """Makes the journal of a run from its folder, the run's id and lock."""
 
+    find_generation: Callable[[str], tuple[str, str]] | None = None
+    """Finds the generation of the pipelines, as for `config.parse`; `None`
+    for that of this installation."""
+
     frames_begin: datetime.datetime | None = None
     """When the camera's next frame is, with a time zone; `None` for now."""
 
@@ -181,9 +185,8 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
                 found.append(_Earlier(folder, load_record(folder, run_id), lock))
                 return found[0].record.config
 
-            config = parse(
-                text, self.instrument, earlier, lambda repo: find_generation(repo, self.instrument)
-            )
+            find = self.find_generation or (lambda repo: find_generation(repo, self.instrument))
+            config = parse(text, self.instrument, earlier, find)
             unless_read.pop_all()
         if found:
             folder, record, lock = found[0]
@@ -303,9 +306,16 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
             journal=BackgroundJournal(self.make_journal(run.folder, run.record.run_id, run.lock)),
             group_id=self.image_group_id,
             clock=_now,
+            frame_clock=self._frame_time,
             watcher=self.watcher,
         )
         return Procedure(config, run.plan, instrument, world, run.record)
+
+    def _frame_time(self) -> float:
+        """Return when a frame begins now: TAI, as a Unix timestamp (s)."""
+        if self.frames_begin is None:
+            return _now()
+        return (self.frames_begin + TAI_MINUS_UTC).timestamp()
 
     async def _write_report(self, report: RunReport) -> None:
         """Write the run's page and JSON beside its journal.

@@ -21,6 +21,7 @@ __all__ = [
     "Verifier",
     "generation_of_files",
     "generation_of_types",
+    "looked_up",
     "pipeline_uri",
     "pipelines_of",
 ]
@@ -29,7 +30,7 @@ from collections.abc import Callable, Collection, Mapping
 
 from ..instruments import Instrument
 from ._current import CURRENT
-from ._model import Generator, PipelineSet, StatisticsKey, Verifier, pipeline_uri
+from ._model import Generator, PipelineSet, StatisticsKey, Verifier, looked_up, pipeline_uri
 from ._of_2022 import OF_2022
 
 GENERATIONS: Mapping[str, PipelineSet] = {"current": CURRENT, "2022": OF_2022}

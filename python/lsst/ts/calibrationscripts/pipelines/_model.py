@@ -4,10 +4,10 @@
 
 from __future__ import annotations
 
-__all__ = ["Generator", "PipelineSet", "StatisticsKey", "Verifier", "pipeline_uri"]
+__all__ = ["Generator", "PipelineSet", "StatisticsKey", "Verifier", "looked_up", "pipeline_uri"]
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..instruments import ImageType, Instrument
@@ -48,7 +48,8 @@ class Generator:
 
     prerequisites: tuple[str, ...] = ()
     """Dataset types that the input collections must have, beside the camera
-    and what the run makes itself."""
+    and what the run makes itself, unless options switch them off; see
+    `looked_up`."""
 
     tasks: tuple[str, ...] = ()
     """Labels of its tasks that options can be for."""
@@ -103,10 +104,71 @@ class PipelineSet:
         """All of them."""
         return (*self.generators.values(), *self.verifiers.values())
 
+    def prerequisites_of(self, product: Product, *, verification: bool) -> tuple[str, ...]:
+        """Return what the pipeline that makes or verifies a product needs.
+
+        Parameters
+        ----------
+        product : `Product`
+            Any product.
+        verification : `bool`
+            Whether the pipeline that verifies it is meant.
+
+        Returns
+        -------
+        dataset_types : `tuple` [`str`, ...]
+            Empty if it has no pipeline of that kind.
+        """
+        pipelines: Mapping[Product, Generator | Verifier]
+        pipelines = self.verifiers if verification else self.generators
+        return pipelines[product].prerequisites if product in pipelines else ()
+
     @property
     def frame_types(self) -> frozenset[str]:
         """Dataset types of processed frames, which tell generations apart."""
         return frozenset(one.per_exposure for one in self.pipelines if one.per_exposure)
+
+
+_SWITCHED_OFF = {
+    "bias": ("doBias=False", "connections.bias="),
+    "bfk": ("doBrighterFatter=False", "connections.bfKernel="),
+    "crosstalk": ("doCrosstalk=False", "connections.crosstalk="),
+    "cti": ("doDeferredCharge=False", "connections.deferredChargeCalib="),
+    "dark": ("doDark=False", "connections.dark="),
+    "defects": ("doDefect=False", "connections.defects="),
+    "flat": ("doFlat=False", "connections.flat="),
+    "linearizer": ("doLinearize=False", "connections.linearizer="),
+    "ptc": ("doBootstrap=True", "useGainsFrom=LINEARIZER", "connections.ptc="),
+}
+"""How settings begin after which the instrument signature removal does not
+look up a dataset type, or one of another name. From the connections of
+IsrTask and IsrTaskLSST in ip_isr d2a69bfd."""
+
+
+def looked_up(prerequisites: Sequence[str], options: Sequence[str]) -> tuple[str, ...]:
+    """Return which prerequisites a pipeline needs with options.
+
+    Parameters
+    ----------
+    prerequisites : `~collections.abc.Sequence` [`str`]
+        Dataset types, as of `Generator` and `Verifier`.
+    options : `~collections.abc.Sequence` [`str`]
+        Arguments of ``pipetask run``, each option and value a word.
+
+    Returns
+    -------
+    dataset_types : `tuple` [`str`, ...]
+        None if a file of settings is among the options, since that may
+        switch off any.
+    """
+    if "-C" in options:
+        return ()
+    settings = [word.partition(":")[2] for word in options]
+    return tuple(
+        name
+        for name in prerequisites
+        if not any(setting.startswith(_SWITCHED_OFF.get(name, ())) for setting in settings)
+    )
 
 
 _OLD_FOLDERS = {"LATISS": "Latiss", "LSSTComCam": "LsstComCam", "LSSTCam": "LsstCam"}

@@ -9,13 +9,16 @@ __all__ = [
     "JobPlan",
     "JobRequest",
     "PlannedExposure",
+    "Prerequisite",
     "RunPlan",
     "Stage",
     "make_plan",
     "observing_day_of",
+    "prerequisites",
     "validity_notices",
 ]
 
 from ._planner import make_plan
+from ._prerequisites import Prerequisite, prerequisites
 from ._records import JobPlan, JobRequest, PlannedExposure, RunPlan, Stage
 from ._validity import TAI_MINUS_UTC, observing_day_of, validity_notices

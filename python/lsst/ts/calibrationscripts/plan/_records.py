@@ -101,6 +101,11 @@ class JobPlan:
     series: tuple[Subject, ...]
     """Whose kept frames are processed."""
 
+    def may_be(self, request: JobRequest) -> bool:
+        """Return whether a request is for this job, but for unknown ids."""
+        inputs = request.inputs[len(self.inputs_from) :]
+        return (request.pipeline, request.options, inputs) == (self.pipeline, self.options, self.inputs)
+
     def request(
         self,
         *,

@@ -25,6 +25,7 @@ __all__ = [
     "Journal",
     "JournalFile",
     "LightError",
+    "Lookup",
     "ObservatoryError",
     "Operator",
     "OutcomeError",
@@ -55,5 +56,5 @@ from ._protocols import (
     Watcher,
     World,
 )
-from ._records import ExposureRecord, IngestReport, JobResult, Wanted
+from ._records import ExposureRecord, IngestReport, JobResult, Lookup, Wanted
 from ._repository import CalibrationRepository

@@ -257,4 +257,8 @@ class World:
     clock: Callable[[], float]
     """Returns the time: TAI, as a Unix timestamp (s)."""
 
+    frame_clock: Callable[[], float]
+    """Returns when a frame would begin that is taken now, likewise. A
+    simulated camera may be in another night than the clock."""
+
     watcher: Watcher | None = None

@@ -8,6 +8,7 @@ __all__ = [
     "ExposureRecord",
     "IngestReport",
     "JobResult",
+    "Lookup",
     "Wanted",
 ]
 
@@ -58,6 +59,23 @@ class JobResult:
     job_id: str
     exit_code: int
     """0 completed, 1 failed, 255 aborted."""
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """Calibrations that a job will look up: for each frame and detector."""
+
+    dataset_type: str
+
+    collections: tuple[str, ...]
+    """Where. Those that do not exist hold nothing."""
+
+    times: tuple[tuple[float, float], ...]
+    """When frames begin and end: TAI, as Unix timestamps (s)."""
+
+    physical_filter: str | None = None
+    """What they are taken through, if the dataset type depends on it and it
+    is known."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from ..outcomes import Certification, Gain
 from ..products import Subject
 from ..proof import ProductRecord, Proof
 from ..verification import ExposureDetail
-from ._records import ExposureRecord, Wanted
+from ._records import ExposureRecord, Lookup, Wanted
 
 
 class CalibrationRepository(Protocol):
@@ -31,6 +31,24 @@ class CalibrationRepository(Protocol):
         certifications : `~collections.abc.Sequence` [`Certification`]
             What the run wants to certify. Sources that do not exist yet are
             ""; what is certified from those that do is not a conflict.
+        """
+
+    async def unavailable(self, lookups: Collection[Lookup]) -> Mapping[Lookup, tuple[int, ...]]:
+        """Return the detectors for which look-ups will find nothing.
+
+        Called once, before the run begins. A look-up that finds a
+        calibration for every frame and detector is left out, and so is one
+        in collections of which none exists: `check` names those.
+
+        Parameters
+        ----------
+        lookups : `~collections.abc.Collection` [`Lookup`]
+            What jobs will look up.
+
+        Raises
+        ------
+        ObservatoryError
+            If the repository cannot be read.
         """
 
     async def raw_level(self, exposure: int) -> float:

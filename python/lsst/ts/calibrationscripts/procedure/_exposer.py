@@ -18,6 +18,7 @@ from ..products import StageId, StageKind, Subject
 from ..record import Frame
 from ._context import Context
 from ._frames import EarlierFrames, Frames
+from ._remaining import time_to_expose
 
 _LOG_INTERVAL = 5.0
 """Shortest time between two lines about frames (s)."""
@@ -85,10 +86,35 @@ class Exposer:
     async def _physical_filter(self, series: Series) -> str:
         if not self._earlier.all_taken(series):
             return await self._world.camera.physical_filter(series)
-        exposure_id = self._earlier.any_of(series.subject)
-        ids = [] if exposure_id is None else [exposure_id]
-        records = await self._world.repository.exposure_records(ids)
+        records = await self._world.repository.exposure_records(self._earlier.ids_of(series.subject)[:1])
         return next((record.physical_filter for record in records.values()), "")
+
+    async def times(self) -> dict[Subject, tuple[tuple[float, float], ...]]:
+        """Return when frames of each series begin and end.
+
+        Returns
+        -------
+        times : `dict` [`Subject`, `tuple` [`tuple` [`float`, `float`], ...]]
+            TAI, as Unix timestamps (s): of each frame that exists, and of
+            the beginning and the end of those that are to be taken.
+        """
+        records = await self._world.repository.exposure_records(self._earlier.ids)
+        begin = self._world.frame_clock()
+        times = {}
+        for stage in self._context.plan.stages_of(StageKind.EXPOSE):
+            series = self._series_of(stage)
+            ids = self._earlier.ids_of(series.subject)
+            of_series = [(records[i].begin, records[i].end) for i in ids if i in records]
+            if left := self._earlier.left(series):
+                planned = self._context.plan.exposures_of(series.subject)
+                end = begin + time_to_expose(stage, planned, left)
+                of_series += [(begin, begin), (end, end)]
+                begin = end
+            times[series.subject] = tuple(of_series)
+        return times
+
+    def _series_of(self, stage: Stage) -> Series:
+        return next(series for series in self._config.series if series.subject == stage.subject)
 
     async def set_up_early(self) -> None:
         """Select the first filter at once: a stuck wheel costs no frames."""
@@ -118,7 +144,7 @@ class Exposer:
         LightError
             If the first flat has a level that the observer does not accept.
         """
-        series = next(series for series in self._config.series if series.subject == stage.subject)
+        series = self._series_of(stage)
         frames = self.frames[series.subject]
         frames.taken.extend(self._earlier.given(series.subject))
         is_set_up = series.image_type is not ImageType.FLAT

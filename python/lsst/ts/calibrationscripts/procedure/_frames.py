@@ -114,14 +114,17 @@ class EarlierFrames:
 
     def all_taken(self, series: Series) -> bool:
         """Return whether the camera has no frame of a series to take."""
-        planned = self._context.plan.exposures_of(series.subject)
-        return all(self.id_of(exposure) is not None for exposure in planned)
+        return not self.left(series)
 
-    def any_of(self, series: Subject) -> int | None:
-        """Return the id of a frame of a series, if there is one."""
+    def ids_of(self, series: Subject) -> list[int]:
+        """Return the ids of the frames of a series."""
         ids = [i for i, _ in self.given(series)]
-        ids += [i for (subject, _), i in self._resumed.items() if subject == series]
-        return ids[0] if ids else None
+        return ids + [i for (subject, _), i in self._resumed.items() if subject == series]
+
+    def left(self, series: Series) -> tuple[PlannedExposure, ...]:
+        """Return the frames of a series that the camera has to take."""
+        planned = self._context.plan.exposures_of(series.subject)
+        return tuple(exposure for exposure in planned if self.id_of(exposure) is None)
 
     @property
     def ids(self) -> set[int]:

@@ -32,6 +32,7 @@ from ._context import Context
 from ._exposer import Exposer
 from ._frames import Frames
 from ._jobs import JobRunner
+from ._prerequisites import missing_prerequisites
 from ._processing import Processing
 from ._recorder import Recorder
 from ._timeline import Timeline
@@ -77,7 +78,7 @@ class Procedure:
         self._world = world
         self._timeline = Timeline(world.clock)
         self._recorder = Recorder(record, world.journal, world.operator)
-        context = Context(config, plan, instrument, world, self._recorder, self._timeline)
+        self._context = context = Context(config, plan, instrument, world, self._recorder, self._timeline)
         self._exposer = Exposer(context)
         self._runner = JobRunner(context)
         self._processing = Processing(context, self._exposer, self._runner)
@@ -196,7 +197,12 @@ class Procedure:
         # What this run certifies into need not exist yet.
         own = {certification.collection for certification in certifications}
         inputs = {name for stage in self._plan.stages if stage.job for name in stage.job.inputs} - own
-        return await self._world.repository.check(inputs, certifications)
+        problems = await self._world.repository.check(inputs, certifications)
+        try:
+            return (*problems, *await missing_prerequisites(self._context, self._exposer))
+        except ObservatoryError as error:
+            # What prevents this most often prevents the first check too.
+            return problems or (str(error),)
 
     async def _expose(self, stage: Stage) -> None:
         """Get the frames of a series; wait for their ingest in a task."""
