@@ -293,7 +293,7 @@ class Processing:
         pairs = self._pairs(stage)
         dataset_type = self._pipelines.generators[Product.GAIN].dataset_type
         measured = await repository.gains(dataset_type, self._run_of(stage), pairs)
-        # A resumed run finds the curve that it has certified, which is no
+        # A resumed run finds the curve that it has certified, which is not a
         # reference for itself.
         own = {self._config.calib_collection} if stage.subject.product is Product.PTC else set()
         inputs = [each for each in stage.job.inputs if each not in own]
