@@ -23,7 +23,6 @@ from lsst.ts.calibrationscripts.config import load_schema
 from lsst.ts.calibrationscripts.instruments import LATISS, Detector
 from lsst.ts.calibrationscripts.outcomes import Certification
 from lsst.ts.calibrationscripts.report import RunReport
-from test_config import FAILING as FAILING_EXAMPLE
 
 
 def calibscripts(*args: object) -> Result:
@@ -232,70 +231,6 @@ def test_a_run_outlives_the_pipe_that_it_prints_to(write: Any, tmp_path: Path) -
         # Then it ends as it would have
         assert program.wait(timeout=280) == 0
     assert json.loads(out.read_text())["state"] == "DONE"
-
-
-@pytest.mark.slow
-def test_the_procedures_failing_example(write: Any, tmp_path: Path) -> None:
-    # Given 3 biases and 3 darks, made into calibrations and verified
-    out = tmp_path / "run.json"
-    result = in_shell("simulate", write(FAILING_EXAMPLE), "--workdir", tmp_path / "w", "--json", out)
-    # Then BIAS is held, as every amplifier of every exposure fails NOISE
-    assert result.returncode == 3, result.stderr
-    data = json.loads(out.read_text())
-    assert data["state"] == "DONE"
-    verdict = data["verdicts"]["BIAS"]
-    assert [exposure["counts"] for exposure in verdict["exposures"]] == [{"NOISE": 16}] * 3
-    assert verdict["thresholds"] == {
-        "failures_per_detector_per_test_type": 8,
-        "failed_detectors": 1,
-        "failed_tests_per_exposure": 8,
-        "failed_exposures": 3,
-    }
-    assert verdict["n_failed_exposures"] == 3
-    stages = {stage["name"]: stage for stage in data["stages"]}
-    assert stages["verify BIAS"]["outcome"] == "HELD"
-    for name in ("certify BIAS", "generate DARK", "verify DARK", "certify DARK"):
-        assert stages[name]["outcome"] == "SKIPPED"
-        assert "verify BIAS ended HELD" in stages[name]["reason"]
-    assert data["certifications"] == []
-    assert "BIAS calibration failed verification and will not be certified." in result.stdout
-    assert Path(stages["verify BIAS"]["log"]).is_file()
-
-
-@pytest.mark.slow
-def test_twenty_of_each_type_are_certified_and_found(write: Any, tmp_path: Path) -> None:
-    # Given the same with 20 of each type, and flats
-    out = tmp_path / "run.json"
-    text = yaml.safe_load(FAILING_EXAMPLE) | {"script_mode": "BIAS_DARK_FLAT", "n_bias": 20, "n_dark": 20}
-    config = write(yaml.safe_dump(text))
-    result = in_shell("simulate", config, "--workdir", tmp_path / "w", "--json", out)
-    assert result.returncode == 0, result.stdout + result.stderr
-    data = json.loads(out.read_text())
-    assert [entry["dataset_type"] for entry in data["certifications"]] == ["bias", "dark", "flat"]
-
-    # Then the frames are found by exposure id, as the procedure shows
-    from lsst.daf.butler import Butler
-
-    with Butler.from_config(str(tmp_path / "w" / "repo"), collections=[text["calib_collection"]]) as butler:
-        for image_type in ("BIAS", "DARK", "FLAT"):
-            frame = butler.get(
-                image_type.lower(), detector=0, exposure=data["exposures"][image_type][1], instrument="LATISS"
-            )
-            assert frame.getImage().getArray().shape == (500, 512)
-        gains = butler.get(
-            "cpPtcExtract",
-            detector=0,
-            exposure=data["gains"][0]["exposures"][0],
-            instrument="LATISS",
-            collections=next(s["collection"] for s in data["stages"] if s["name"] == "measure GAIN"),
-        )
-        assert gains.gain == {gain["amplifier"]: gain["gain"] for gain in data["gains"]}
-
-    # And again into the same collection and range it is refused at once
-    again = in_shell("simulate", config, "--workdir", tmp_path / "w", "--json", out)
-    assert again.returncode == 1
-    assert json.loads(out.read_text())["exposures"]["BIAS"] == []
-    assert "Write another calib_collection" in again.stderr + again.stdout
 
 
 @pytest.mark.slow

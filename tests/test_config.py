@@ -746,7 +746,7 @@ def test_several_sets_of_flats_are_several_series() -> None:
         (flat_set.filter, flat_set.grating, 1, flat_set.exp_times_flat) for flat_set in config.flat_sets
     ]
     assert config.notices == (
-        "exp_times_flat has 4 values: 4 flats are kept, not the default of 20; 1 more are discarded.",
+        "exp_times_flat has 4 values: 4 flats are kept, not the default of 20; 1 more is discarded.",
         f"No gain can be measured for FLAT 0~0: {NO_PAIR}.",
     )
 

@@ -11,6 +11,7 @@ import pytest
 from lsst.ts.calibrationscripts.config import parse
 from lsst.ts.calibrationscripts.instruments import LATISS
 from lsst.ts.calibrationscripts.plan import make_plan
+from lsst.ts.calibrationscripts.procedure import _exposer
 from lsst.ts.calibrationscripts.report import itinerary
 from virtual_time import virtually
 from world import World
@@ -61,6 +62,15 @@ def test_frames_that_come_quickly_are_told_of_together() -> None:
         "BIAS 1 to 3: exposures 2026112300001, 2026112300002, 2026112300003",
         "BIAS 4 to 6: exposures 2026112300004, 2026112300005, 2026112300006",
     ]
+
+
+def test_many_frames_in_a_line_are_told_by_their_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given so many biases in a line that their ids would fill five
+    monkeypatch.setattr(_exposer, "_LOG_INTERVAL", 1000.0)
+    world = World()
+    virtually(world.procedure("{script_mode: BIAS, n_bias: 20}").run())
+    frames = [text for _, text in world.log if text.startswith("BIAS 1")]
+    assert frames == ["BIAS 1 to 21: exposures 2026112300001 to 2026112300021"]
 
 
 @pytest.mark.parametrize("width", [80, 100, 132])

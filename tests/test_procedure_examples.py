@@ -117,7 +117,7 @@ pipeline_generation: current
 n_bias: 14
 n_dark: 14
 exp_times_dark: 15
-exp_times_flat: [5, 5, 10, 10, 15, 15, 20, 20]
+exp_times_flat: [5, 5, 10, 10, 15, 15, 25, 25]
 generate_calibrations: True
 calib_collection: LATISS/calib/daily/calib.2022NOV04.1
 certify_calib_begin_date: "2022-11-04"

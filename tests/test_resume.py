@@ -66,6 +66,17 @@ def raise_at(event: str, error: BaseException) -> Callable[[str], None]:
     return strike
 
 
+def test_a_curve_is_not_its_own_reference_once_it_is_certified() -> None:
+    # Given a run that has certified a curve where its next job looks first
+    world = World()
+    text = (
+        "{pipeline_generation: 2022, do_ptc: true, generate_calibrations: true, n_flat: 2, exp_times_flat: 1}"
+    )
+    assert outcomes(run(world, text))["certify PTC"] is Outcome.CERTIFIED
+    # then a resume compares its gains with the same reference as before.
+    assert [gain.reference for gain in run(world, text, resume=True).gains] == [1.25]
+
+
 @pytest.mark.parametrize("event", ["taking DARK 3/4, 15 s", "DARK 3/4, 15 s"])
 def test_a_camera_failure_costs_no_frame(event: str) -> None:
     # Given a camera that fails before, or just after, it has taken a frame

@@ -295,7 +295,9 @@ class _Repository:
     async def reference_gains(
         self, collections: Sequence[str], exposure: int
     ) -> Mapping[tuple[int, str], float]:
-        return {(0, "C00"): 1.25}
+        made = [each for each in self._world.certified if each.dataset_type == "ptc"]
+        own = any(each.collection in collections for each in made)
+        return {(0, "C00"): self._world.gain if own else 1.25}
 
     async def statistics(self, dataset_type: str, collection: str, physical_filter: str | None = None) -> Any:
         name = dataset_type.removeprefix("verify").removesuffix("Stats").upper()

@@ -198,3 +198,42 @@ def test_a_job_fails_without_its_prerequisites(current_observatory: Observatory,
     code, output = observatory.pipetask(f"no_{missing}", path, collection, exposures)
     assert code == 1
     assert f"cpBiasIsr.{missing}" in output
+
+
+@pytest.mark.slow
+def test_defects_are_verified_by_visit_and_calibration_frames_have_none(
+    current_observatory: Observatory, caplog: pytest.LogCaptureFixture
+) -> None:
+    # Given a flat, which is not on the sky (obs_base defines visits of those),
+    observatory = current_observatory
+    (exposure,) = observatory.take("FLAT", [5.0])
+    path = "${CP_VERIFY_DIR}/pipelines/{folder}/verifyDefects.yaml"
+    # then there is nothing to verify: verifyDefectsLSST.yaml merges by visit
+    # (cp_verify 5855743, mergeResults.py),
+    observatory.pipetask("noVisit", path, REFERENCES, [exposure])
+    assert "QuantumGraph will be empty" in caplog.text
+    assert "QuantumGraph contains no quanta" in caplog.text
+    # and with a visit there would be.
+    define_visit(observatory, exposure)
+    butler = observatory.run("visit", path, REFERENCES, [exposure])
+    of_visit = {"instrument": "LATISS", "visit": exposure}
+    assert butler.get("verifyDefectsExpStats", of_visit) == {str(exposure): PASSED} | PASSED
+    assert butler.get("verifyDefectsStats", instrument="LATISS") == {exposure: PASSED} | PASSED
+
+
+def define_visit(observatory: Observatory, exposure: int) -> None:
+    """Define the visit of an exposure, as if it were on the sky."""
+    registry = observatory.butler.registry
+    (record,) = observatory.butler.query_dimension_records("exposure", instrument="LATISS", exposure=exposure)
+    visit = {
+        "instrument": "LATISS",
+        "id": exposure,
+        "name": record.obs_id,
+        "physical_filter": record.physical_filter,
+        "day_obs": record.day_obs,
+        "timespan": record.timespan,
+    }
+    registry.syncDimensionData("visit", visit)
+    registry.insertDimensionData(
+        "visit_definition", {"instrument": "LATISS", "exposure": exposure, "visit": exposure}
+    )

@@ -40,7 +40,9 @@ def noisy(ccd: CcdModel, noise: float = 1.0, mean: float = 0.0) -> Exposure:
     pixels = np.random.default_rng(4).standard_normal(ccd.detector.shape)
     for amplifier in ccd.detector:
         pixels[amplifier.section] *= noise * amplifier.read_noise / amplifier.gain
-    return Exposure((pixels + mean).astype(np.float32), ccd.detector.to_metadata() | {"OVERSCAN": 0})
+    overscan = {f"OSNS{amplifier.name}": amplifier.read_noise / amplifier.gain for amplifier in ccd.detector}
+    metadata = ccd.detector.to_metadata() | {"OVERSCAN": 0} | overscan
+    return Exposure((pixels + mean).astype(np.float32), metadata)
 
 
 def failures(statistics: dict[str, Any]) -> set[str]:
@@ -96,8 +98,8 @@ def test_nominal_read_noise_passes(ccd: CcdModel) -> None:
         "MEAN": True,
         "NOISE": True,
         "CR_NOISE": True,
-        "PROCESSING": True,
         "SUCCESS": True,
+        "READ_NOISE_CONSISTENT": True,
     }
 
 
@@ -130,13 +132,39 @@ def test_a_cosmic_ray_is_removed_and_many_faint_ones_fail(ccd: CcdModel) -> None
     assert "CR_NOISE" in failures(VerifyReadNoiseTask().run(image).outputStats)
 
 
-def test_an_amplifier_without_pixels_fails_processing(ccd: CcdModel) -> None:
+def test_what_is_not_a_number_fails_its_tests_and_the_job_does_not(ccd: CcdModel) -> None:
+    # Given an amplifier without a pixel, its statistics are not numbers.
     image = noisy(ccd)
     dead = ccd.detector.amplifiers[5]
     image.image.array[dead.section] = np.nan
     outcome = VerifyReadNoiseTask().run(image).outputStats["VERIFY"]["AMP"]
-    assert not outcome[dead.name]["PROCESSING"]
+    # Then all three comparisons are False, as in cp_verify 5855743,
+    # verifyBias.py: PROCESSING is there only if a task has raised.
+    assert outcome[dead.name] == {
+        "MEAN": False,
+        "NOISE": False,
+        "CR_NOISE": False,
+        "SUCCESS": False,
+        "READ_NOISE_CONSISTENT": True,
+    }
     assert outcome["C00"]["SUCCESS"]
+
+
+def test_overscan_noise_is_listed_only_where_a_test_has_failed(ccd: CcdModel) -> None:
+    # Given overscans that are noisier than their amplifiers,
+    image = noisy(ccd, 1.08)
+    good, bad = ccd.detector.amplifiers[:2]
+    image.image.array[good.section] = noisy(ccd).image.array[good.section]
+    image.metadata |= {f"OSNS{each.name}": 2 * each.read_noise / each.gain for each in (good, bad)}
+    statistics = VerifyReadNoiseTask().run(image).outputStats
+    # then that fails no amplifier and is listed with what failed, as by
+    # cp_verify 5855743, mergeResults.py.
+    assert statistics["VERIFY"]["AMP"][good.name]["READ_NOISE_CONSISTENT"] is False
+    failures = MergeExposureTask().run({"RXX_S00": statistics}).outputStats["RXX_S00"]["FAILURES"]
+    assert [failure for failure in failures if failure.startswith((good.name, bad.name))] == [
+        f"{bad.name} NOISE",
+        f"{bad.name} READ_NOISE_CONSISTENT",
+    ]
 
 
 def test_a_flat_is_compared_with_poisson_noise_and_its_scatter(ccd: CcdModel) -> None:

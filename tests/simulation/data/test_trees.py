@@ -87,10 +87,11 @@ def test_a_generator_makes_what_is_expected_of_it(read: Read, generation: str, g
     needed = {"instrument", "detector"}
     if generator.dataset_type.startswith("flat"):
         needed |= {"physical_filter"}
-    if generator.dataset_type == generator.per_exposure or generator.dataset_type == "cpPtcPartial":
+    if generator.dataset_type in ("cpPtcExtract", "cpPtcPartial"):
         needed |= {"exposure"}
-    else:
-        assert product.dataset_type.isCalibration()
+    # Gains too: cp_pipe f029a3f2, cpPtcExtract.py; ff196a94,
+    # cpExtractPtcTask.py.
+    assert product.dataset_type.isCalibration()
     assert dimensions(graph, generator.dataset_type) == needed
     if generator.per_exposure:
         assert dimensions(graph, generator.per_exposure) == {"instrument", "exposure", "detector"}
@@ -118,6 +119,22 @@ def test_a_verifier_makes_what_is_expected_of_it(read: Read, generation: str, ve
 def test_gains_alone_are_a_subset(read: Read, generation: str, tasks: set[str]) -> None:
     generator = GENERATIONS[generation].generators[Product.GAIN]
     assert set(read(generation, generator.path).tasks) == tasks == set(generator.tasks)
+
+
+def test_todays_curve_is_adjusted_before_it_is_the_product(read: Read) -> None:
+    # cp_pipe f029a3f2, cpPtcLSST.yaml
+    graph = read("current", GENERATIONS["current"].generators[Product.PTC].path)
+    edges = [
+        ("cpPtcIsr", "cpPtcIsrExp", {"cpPtcExtractPair", "cpPtcAdjustGainRatios"}),
+        ("cpPtcExtractPair", "cpPtcPartial", {"cpPtcSolve"}),
+        ("cpPtcSolve", "ptcUnadjusted", {"cpPtcAdjustGainRatios"}),
+        ("cpPtcAdjustGainRatios", "ptc", set()),
+    ]
+    for producer, dataset_type, consumers in edges:
+        assert graph.producer_of(dataset_type).label == producer
+        assert {node.label for node in graph.consumers_of(dataset_type)} == consumers
+    # Each pair is a quantum of its own.
+    assert graph.tasks["cpPtcExtractPair"].dimensions == graph.tasks["cpPtcIsr"].dimensions
 
 
 # Where the files were, by `git ls-tree` of lsst/cp_pipe and lsst/cp_verify:

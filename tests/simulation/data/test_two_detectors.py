@@ -121,7 +121,7 @@ def test_failures_name_each_detector(duo: Observatory) -> None:
 @pytest.mark.slow
 def test_curves_of_both_detectors_are_true_and_judged(duo: Observatory) -> None:
     # Given flat pairs, when a curve is made and verified,
-    exposures = duo.take("FLAT", [5, 5, 10, 10, 20, 20], filter_name="SDSSr_65mm")
+    exposures = duo.take("FLAT", [5, 5, 10, 10, 25, 25], filter_name="SDSSr_65mm")
     generator = PIPELINES.generators[Product.PTC]
     duo.run("makePtc", generator.path, REFERENCES, exposures, *generator.workarounds)
     made = duo.butler.clone(collections="u/ocps/makePtc/run")

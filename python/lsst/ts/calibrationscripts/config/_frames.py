@@ -186,7 +186,7 @@ class _Resolver:
             times_from = _source(names.exp_times, of)
             self._findings.notices.append(
                 f"{times_from} has {n} values: {n} {image_type.lower()}s are kept, not the default of "
-                f"{default_n}; {n_discard} more are discarded."
+                f"{default_n}; {n_discard} more {'is' if n_discard == 1 else 'are'} discarded."
             )
         return Fit(n, n_discard, exp_times[:1] * n_discard + exp_times)
 

@@ -203,8 +203,13 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
         now = datetime.datetime.now().astimezone()
         plan = make_plan(request.config, self.instrument, self.frames_begin or now)
         run_id = request.record.run_id
-        text = itinerary(request.config, remaining(plan, request.record), self.instrument, now)
-        self.log.info(f"What is left of run {run_id}: {text}" if request.record.resumed else text)
+        left = remaining(plan, request.record)
+        text = itinerary(request.config, left, self.instrument, now)
+        if not left.exposures and not left.duration:
+            text = f"Nothing is left of run {run_id}: its results are read again."
+        elif request.record.resumed:
+            text = f"What is left of run {run_id}: {text}"
+        self.log.info(text)
         self.log.info(f"Run {run_id}. If it ends early, the configuration 'resume: {run_id}' resumes it.")
         connection = Connection(self.make_control(), self.instrument, self.domain)
         self._configured_as = _Configured(**vars(request), plan=plan, connection=connection)

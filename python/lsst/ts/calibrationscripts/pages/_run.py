@@ -152,7 +152,7 @@ def _gain_rows(gains: Sequence[Gain]) -> Iterator[_GainRow]:
             mean="none" if each.mean is None else f"{each.mean:.3f}",
             spread="" if each.spread is None else f"{each.spread:.3f}",
             reference=f"{each.reference:.3f}" if each.reference else "",
-            difference="" if each.difference is None else f"{each.difference:+.1%}",
+            difference="" if each.difference is None else f"{each.difference:+z.1%}",
         )
 
 
@@ -207,11 +207,11 @@ def _proven(proof: Proof) -> str:
     """Return what a certification is based on."""
     if proof.verification is None:
         return proof.remark
-    n_failed = sum(len(verdict.failed) for verdict in proof.verdicts)
-    return (
-        f"{len(proof.frames)} frames against {proof.reference}, job {proof.verification.job_id}: "
-        f"{n_failed} failed"
-    )
+    job = f"job {proof.verification.job_id}"
+    own = next((verdict for verdict in proof.verdicts if verdict.subject == proof.subject), None)
+    if own is None or not own.of_exposures:
+        return f"as a whole, {job}: passed"
+    return f"{len(proof.frames)} frames against {proof.reference}, {job}: {len(own.failed)} failed"
 
 
 def _written(value: object) -> str:

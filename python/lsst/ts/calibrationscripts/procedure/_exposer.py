@@ -177,7 +177,7 @@ class Exposer:
         first = self._unlogged[0][0].number
         several = len(self._unlogged) > 1
         which = f"{exposure.series} {first} to {exposure.number}" if several else exposure.label
-        ids = ", ".join(str(i) for _, i in self._unlogged)
+        ids = _listed([i for _, i in self._unlogged])
         self._world.operator.info(f"{which}: exposure{'s' if several else ''} {ids}")
         self._unlogged.clear()
         self._logged_at = now
@@ -313,6 +313,13 @@ class Exposer:
         if wanted and not same_filter(record.physical_filter, wanted):
             return f"was taken through {record.physical_filter}, says the Butler, not through {wanted}"
         return None
+
+
+def _listed(ids: list[int]) -> str:
+    """Return exposure ids for one line, many in succession by their ends."""
+    if len(ids) > 3 and ids == list(range(ids[0], ids[-1] + 1)):
+        return f"{ids[0]} to {ids[-1]}"
+    return ", ".join(map(str, ids))
 
 
 def _stage_of(exposure: PlannedExposure) -> StageId:

@@ -293,7 +293,11 @@ class Processing:
         pairs = self._pairs(stage)
         dataset_type = self._pipelines.generators[Product.GAIN].dataset_type
         measured = await repository.gains(dataset_type, self._run_of(stage), pairs)
-        reference = await repository.reference_gains(stage.job.inputs, pairs[0][0]) if pairs else {}
+        # A resumed run finds the curve that it has certified, which is not a
+        # reference for itself.
+        own = {self._config.calib_collection} if stage.subject.product is Product.PTC else set()
+        inputs = [each for each in stage.job.inputs if each not in own]
+        reference = await repository.reference_gains(inputs, pairs[0][0]) if pairs else {}
         gains = tuple(
             replace(gain, reference=reference.get((gain.detector, gain.amplifier))) for gain in measured
         )

@@ -239,7 +239,7 @@ def _number(gain: float | None) -> str:
 
 def _gain_cell(gain: AmplifierGain) -> str:
     spread = "" if gain.spread is None else f" +- {gain.spread:.3f}"
-    difference = "" if gain.difference is None else f" ({gain.difference:+.1%})"
+    difference = "" if gain.difference is None else f" ({gain.difference:+z.1%})"
     return f"{gain.amplifier}: {gain.mean:.3f}{spread}{difference}"
 
 

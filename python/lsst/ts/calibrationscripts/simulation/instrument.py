@@ -87,7 +87,11 @@ def register_instrument(registry: Registry, instrument: Instrument) -> None:
             },
         )
         for detector in instrument.detectors:
+            raft: str | None
             raft, _, sensor = detector.name.partition("_")
+            if len(instrument.detectors) == 1:
+                # As LATISS in obs_lsst.
+                raft, sensor = None, detector.name
             registry.syncDimensionData(
                 "detector",
                 {

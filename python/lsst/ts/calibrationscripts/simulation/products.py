@@ -149,6 +149,8 @@ class PhotonTransferCurve(BaseModel):
         Mean signal of each pair (ADU).
     rawVars : `dict` [`str`, `list`]
         Variance of each pair's signal, half that of the difference (ADU^2).
+    noiseList : `dict` [`str`, `list`]
+        Read noise of each pair (electron).
     expIdMask : `dict` [`str`, `list`]
         Whether the fit used the pair.
     ptcTurnoff : `dict` [`str`, `float`]
@@ -169,6 +171,7 @@ class PhotonTransferCurve(BaseModel):
     rawExpTimes: dict[str, list[float]] = {}
     rawMeans: dict[str, list[float]] = {}
     rawVars: dict[str, list[float]] = {}
+    noiseList: dict[str, list[float]] = {}
     expIdMask: dict[str, list[bool]] = {}
     ptcTurnoff: dict[str, float] = {}
     a00: dict[str, float] = {}

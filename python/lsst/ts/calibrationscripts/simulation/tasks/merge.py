@@ -151,6 +151,9 @@ def _failures(verified: dict[str, Any]) -> list[str]:
 
 
 def _failed(tests: dict[str, bool]) -> list[str]:
+    """List the tests that failed, and what else is wrong where one has."""
+    if tests.get("SUCCESS"):
+        return []
     return [test for test, passed in tests.items() if test != "SUCCESS" and not passed]
 
 

@@ -6,13 +6,15 @@ from __future__ import annotations
 
 import lsst.pipe.base.connectionTypes as cT
 import numpy as np
-from lsst.daf.butler import DeferredDatasetHandle
-from lsst.pex.config import ChoiceField, Field
+from lsst.daf.butler import DataCoordinate, DeferredDatasetHandle
+from lsst.pex.config import Field
 from lsst.pipe.base import (
     InputQuantizedConnection,
+    NoWorkFound,
     OutputQuantizedConnection,
     PipelineTask,
     PipelineTaskConnections,
+    QuantaAdjuster,
     QuantumContext,
     Struct,
 )
@@ -23,7 +25,14 @@ from ..products import PhotonTransferCurve
 from .base import DETECTOR, FRAME, TaskConfig, frames, product, read_header
 from .photon_transfer import fit_curve, measure_pair
 
-__all__ = ["PtcExtractConfig", "PtcExtractTask", "PtcSolveConfig", "PtcSolveTask"]
+__all__ = [
+    "PtcExtractConfig",
+    "PtcExtractPairConfig",
+    "PtcExtractPairTask",
+    "PtcExtractTask",
+    "PtcSolveConfig",
+    "PtcSolveTask",
+]
 
 
 class PtcExtractConnections(PipelineTaskConnections, dimensions=DETECTOR):  # type: ignore[call-arg]
@@ -32,31 +41,20 @@ class PtcExtractConnections(PipelineTaskConnections, dimensions=DETECTOR):  # ty
     inputExp = frames("cpPtcProc", "Corrected flats.")
     outputCovariances = cT.Output(
         name="cpPtcExtract",
-        doc="Gain and noise of a pair, for its first exposure.",
+        doc="Gain and noise of a pair, for its first exposure; a dummy for each other one.",
         storageClass="CcdPhotonTransferCurve",
         dimensions=FRAME,
+        isCalibration=True,
         multiple=True,
     )
 
 
 class PtcExtractConfig(TaskConfig, pipelineConnections=PtcExtractConnections):  # type: ignore[call-arg]
-    """How flats are paired."""
-
-    pairing = ChoiceField[str](
-        doc="Which flats are pairs, and what there is of the others.",
-        allowed={
-            "NEIGHBOURS": "As today: two in succession. There is nothing of the others.",
-            "FIRST_TWO": "As in 2022: the first two of a time. There is a dummy of each of the others.",
-        },
-        default="NEIGHBOURS",
-    )
-    useEfdPhotodiodeData = Field[bool](
-        doc="Ask the EFD for photodiode data? There are none: the job fails.", default=False
-    )
+    """No options."""
 
 
 class PtcExtractTask(PipelineTask):
-    """Estimate the gain of each amplifier from each pair of flats."""
+    """Estimate gains as in 2022: of the first two flats of each time."""
 
     ConfigClass = PtcExtractConfig
     _DefaultName = "cpPtcExtract"
@@ -71,8 +69,7 @@ class PtcExtractTask(PipelineTask):
         handles = {int(ref.dataId["exposure"]): butlerQC.get(ref) for ref in inputRefs.inputExp}
         curves = self.run(handles).outputCovariances
         for ref in outputRefs.outputCovariances:
-            if curve := curves.get(int(ref.dataId["exposure"])):
-                butlerQC.put(curve, ref)
+            butlerQC.put(curves[int(ref.dataId["exposure"])], ref)
 
     def run(self, handles: dict[int, DeferredDatasetHandle]) -> Struct:
         """Measure all pairs, with at most two images in memory.
@@ -87,6 +84,93 @@ class PtcExtractTask(PipelineTask):
         result : `lsst.pipe.base.Struct`
             ``outputCovariances`` (`dict` [`int`, `PhotonTransferCurve`]):
             by exposure id.
+        """
+        ids = sorted(handles)
+        times = [float(read_header(handles[exposure_id])["EXPTIME"]) for exposure_id in ids]
+        pairs = [(ids[i], ids[j]) for i, j in PairRule.FIRST_TWO.pairs(times)]
+        self.log.info("Found %d flat pairs in %d exposures.", len(pairs), len(handles))
+        curves = {exposure_id: PhotonTransferCurve(ptcFitType="DUMMY") for exposure_id in ids}
+        for first, second in pairs:
+            curves[first] = _measure((first, second), handles[first].get(), handles[second].get())
+        return Struct(outputCovariances=curves)
+
+
+class PtcExtractPairConnections(PipelineTaskConnections, dimensions=FRAME):  # type: ignore[call-arg]
+    """The corrected flats of a pair, and the result for the first one."""
+
+    inputExp = frames("cpPtcIsrExp", "Corrected flats.")
+    outputCovariance = cT.Output(
+        name="cpPtcPartial",
+        doc="Gain and noise of a pair.",
+        storageClass="CcdPhotonTransferCurve",
+        dimensions=FRAME,
+        isCalibration=True,
+    )
+
+    def adjust_all_quanta(self, adjuster: QuantaAdjuster) -> None:
+        """Give the second flat of a pair to the quantum of the first one.
+
+        Parameters
+        ----------
+        adjuster : `lsst.pipe.base.QuantaAdjuster`
+            The quanta; there is one for each frame.
+        """
+        by_detector: dict[int, list[DataCoordinate]] = {}
+        for quantum in sorted(adjuster.iter_data_ids(), key=lambda quantum: quantum["exposure"]):
+            by_detector.setdefault(int(quantum["detector"]), []).append(quantum)
+        for quanta in by_detector.values():
+            exposures = [adjuster.expand_quantum_data_id(quantum).records["exposure"] for quantum in quanta]
+            pairs = PairRule.NEIGHBOURS.pairs([float(exposure.exposure_time) for exposure in exposures])
+            for first, second in pairs:
+                (flat,) = adjuster.get_inputs(quanta[second])["inputExp"]
+                adjuster.add_input(quanta[first], "inputExp", flat)
+                adjuster.remove_quantum(quanta[second])
+
+
+class PtcExtractPairConfig(TaskConfig, pipelineConnections=PtcExtractPairConnections):  # type: ignore[call-arg]
+    """What is asked for beside the images."""
+
+    useEfdPhotodiodeData = Field[bool](
+        doc="Ask the EFD for photodiode data? There are none: the job fails.", default=False
+    )
+
+
+class PtcExtractPairTask(PipelineTask):
+    """Estimate gains as today: of two flats in succession.
+
+    The graph has the pairs. There is nothing of a flat that has no partner.
+    """
+
+    ConfigClass = PtcExtractPairConfig
+    _DefaultName = "cpPtcExtractPair"
+
+    def runQuantum(
+        self,
+        butlerQC: QuantumContext,
+        inputRefs: InputQuantizedConnection,
+        outputRefs: OutputQuantizedConnection,
+    ) -> None:
+        """Read, measure and write; see `lsst.pipe.base.PipelineTask`."""
+        flats = sorted(inputRefs.inputExp, key=lambda ref: ref.dataId["exposure"])
+        if len(flats) == 1:
+            raise NoWorkFound(f"Exposure {flats[0].dataId['exposure']} does not have a pair.")
+        ids = tuple(int(ref.dataId["exposure"]) for ref in flats)
+        butlerQC.put(self.run(ids, [butlerQC.get(ref) for ref in flats]), outputRefs)
+
+    def run(self, ids: tuple[int, ...], handles: list[DeferredDatasetHandle]) -> Struct:
+        """Measure one pair.
+
+        Parameters
+        ----------
+        ids : `tuple` [`int`, ...]
+            The exposure ids of both flats.
+        handles : `list` [`lsst.daf.butler.DeferredDatasetHandle`]
+            The flats.
+
+        Returns
+        -------
+        result : `lsst.pipe.base.Struct`
+            ``outputCovariance`` (`PhotonTransferCurve`).
 
         Raises
         ------
@@ -95,33 +179,28 @@ class PtcExtractTask(PipelineTask):
         """
         if self.config.useEfdPhotodiodeData:
             raise RuntimeError("The EFD has no photodiode data of this camera.")
-        rule, ids = PairRule[self.config.pairing], sorted(handles)
-        found = rule.pairs([float(read_header(handles[exposure_id])["EXPTIME"]) for exposure_id in ids])
-        pairs = [(ids[i], ids[j]) for i, j in found]
-        self.log.info("Found %d flat pairs in %d exposures.", len(pairs), len(handles))
-        of_others = ids if rule is PairRule.FIRST_TWO else ()
-        curves = {exposure_id: PhotonTransferCurve(ptcFitType="DUMMY") for exposure_id in of_others}
-        for first, second in pairs:
-            curves[first] = self._measure((first, second), handles[first].get(), handles[second].get())
-        return Struct(outputCovariances=curves)
+        (first, second), (first_flat, second_flat) = ids, handles
+        return Struct(outputCovariance=_measure((first, second), first_flat.get(), second_flat.get()))
 
-    def _measure(self, ids: tuple[int, int], first: Exposure, second: Exposure) -> PhotonTransferCurve:
-        curve = PhotonTransferCurve(ptcFitType="FLATPAIR")
-        for amplifier in first.detector:
-            name = amplifier.name
-            overscan_noise = np.hypot(first.metadata[f"OSNS{name}"], second.metadata[f"OSNS{name}"])
-            read_noise = float(overscan_noise) / np.sqrt(2)
-            pair = measure_pair(
-                first.image.array[amplifier.section], second.image.array[amplifier.section], read_noise
-            )
-            curve.gain[name] = pair.gain
-            curve.gainErr[name] = pair.gain_error
-            curve.noise[name] = read_noise * pair.gain
-            curve.inputExpIdPairs[name] = [ids]
-            curve.rawExpTimes[name] = [first.metadata["EXPTIME"]]
-            curve.rawMeans[name] = [pair.mean]
-            curve.rawVars[name] = [pair.variance]
-        return curve
+
+def _measure(ids: tuple[int, int], first: Exposure, second: Exposure) -> PhotonTransferCurve:
+    """Measure all amplifiers of a pair."""
+    curve = PhotonTransferCurve(ptcFitType="FLATPAIR")
+    for amplifier in first.detector:
+        name = amplifier.name
+        overscan_noise = np.hypot(first.metadata[f"OSNS{name}"], second.metadata[f"OSNS{name}"])
+        read_noise = float(overscan_noise) / np.sqrt(2)
+        pair = measure_pair(
+            first.image.array[amplifier.section], second.image.array[amplifier.section], read_noise
+        )
+        curve.gain[name] = pair.gain
+        curve.gainErr[name] = pair.gain_error
+        curve.noise[name] = read_noise * pair.gain
+        curve.inputExpIdPairs[name] = [ids]
+        curve.rawExpTimes[name] = [first.metadata["EXPTIME"]]
+        curve.rawMeans[name] = [pair.mean]
+        curve.rawVars[name] = [pair.variance]
+    return curve
 
 
 class PtcSolveConnections(PipelineTaskConnections, dimensions=DETECTOR):  # type: ignore[call-arg]
@@ -132,6 +211,7 @@ class PtcSolveConnections(PipelineTaskConnections, dimensions=DETECTOR):  # type
         doc="Mean and variance of each pair.",
         storageClass="CcdPhotonTransferCurve",
         dimensions=FRAME,
+        isCalibration=True,
         multiple=True,
     )
     outputPtcDataset = product("ptc", "Photon transfer curve.", "CcdPhotonTransferCurve")
@@ -153,7 +233,7 @@ class PtcSolveTask(PipelineTask):
         Parameters
         ----------
         inputCovariances : `list` [`PhotonTransferCurve`]
-            What `PtcExtractTask` made of the exposures.
+            What was made of the exposures.
 
         Returns
         -------
@@ -185,6 +265,7 @@ class PtcSolveTask(PipelineTask):
             curve.gain[name] = fit.gain
             curve.gainErr[name] = fit.gain_error
             curve.noise[name] = read_noise * fit.gain
+            curve.noiseList[name] = noises.tolist()
             curve.expIdMask[name] = fit.used.tolist()
             curve.ptcTurnoff[name] = fit.turnoff
             curve.a00[name] = fit.nonlinearity

@@ -149,12 +149,25 @@ class VerifyReadNoiseTask(VerifyTask):
 
     ``MEAN``: below the noise (DMTN-101 tests 4.2, 5.2). ``NOISE``: the
     nominal read noise (4.3, 5.3). ``CR_NOISE``: equal with cosmic rays
-    removed and with pixels clipped (4.4, 5.4). ``PROCESSING``: there are
-    pixels to measure.
+    removed and with pixels clipped (4.4, 5.4). ``READ_NOISE_CONSISTENT``,
+    of the overscan, fails nothing; it is listed with what has failed.
     """
 
     ConfigClass = VerifyReadNoiseConfig
     _DefaultName = "cpVerifyReadNoise"
+
+    def run(self, inputExp: Exposure) -> Struct:
+        """Verify one image, and note whether its overscan agrees."""
+        statistics = super().run(inputExp).outputStats
+        measured = {
+            amplifier.name: inputExp.metadata[f"OSNS{amplifier.name}"] for amplifier in inputExp.detector
+        }
+        for amplifier in inputExp.detector:
+            excess = measured[amplifier.name] * amplifier.gain / amplifier.read_noise - 1
+            outcome = statistics["VERIFY"]["AMP"][amplifier.name]
+            outcome["READ_NOISE_CONSISTENT"] = bool(excess <= self.config.noiseTolerance)
+        statistics["METADATA"] = {"READ_NOISE_ADU": measured}
+        return Struct(outputStats=statistics)
 
     def measure(self, pixels: np.ndarray) -> dict[str, float]:
         """Measure mean, clipped noise, and noise without cosmic rays."""
@@ -179,7 +192,6 @@ class VerifyReadNoiseTask(VerifyTask):
             "MEAN": bool(abs(measured["MEAN"]) < noise),
             "NOISE": bool(excess <= self.config.noiseTolerance),
             "CR_NOISE": bool(np.divide(abs(noise - cr_noise), cr_noise) <= self.config.crNoiseTolerance),
-            "PROCESSING": not np.isnan(noise),
         }
 
 

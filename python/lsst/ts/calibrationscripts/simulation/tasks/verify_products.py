@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -46,16 +47,23 @@ class VerifyPtcConnections(NominalConnections, dimensions=DETECTOR):  # type: ig
 class VerifyPtcConfig(NominalConfig, pipelineConnections=VerifyPtcConnections):  # type: ignore[call-arg]
     """Criteria of photon transfer curves."""
 
-    minTurnoff = Field[float](doc="Smallest signal at the turn-off (electron).", default=90_000.0)
+    minTurnoff = Field[float](doc="Signal that the turn-off must exceed (electron).", default=90_000.0)
+    maxNoiseScatter = Field[float](
+        doc="Scatter below which the pairs' read noises agree (electron).", default=1.25
+    )
+    minA00 = Field[float](doc="Limit of the brighter-fatter term a00 of an ITL CCD.", default=-4.56e-6)
+    maxA00 = Field[float](doc="Its other limit.", default=6.91e-7)
 
 
 class VerifyPtcTask(PipelineTask):
     """Verify a photon transfer curve against nominal values.
 
     ``PTC_GAIN`` and ``PTC_NOISE``: gain and read noise are the nominal
-    ones (DMTN-101 tests 16.1, 16.2). ``PTC_TURNOFF``: the turn-off is
-    above the required full well (16.3). Flats that are all fainter do not
-    show where it is; they pass.
+    ones (DMTN-101 tests 16.1, 16.2). ``NOISE_SIGNAL_INDEPENDENCE``: the
+    read noise is the same in all pairs; a single pair fails.
+    ``PTC_TURNOFF``: the turn-off is above the required full well (16.3);
+    flats that are all fainter fail. ``PTC_BFE_A00``: the brighter-fatter
+    effect is that of such a CCD (16.4).
     """
 
     ConfigClass = VerifyPtcConfig
@@ -83,6 +91,9 @@ class VerifyPtcTask(PipelineTask):
             gain, noise, turnoff = (
                 values[name] for values in (inputCalib.gain, inputCalib.noise, inputCalib.ptcTurnoff)
             )
+            used = np.array(inputCalib.expIdMask[name], bool)
+            noises = np.array(inputCalib.noiseList[name])[used]
+            a00 = inputCalib.a00[name]
             measured = {
                 "PTC_GAIN": gain,
                 "AMP_GAIN": amplifier.gain,
@@ -90,12 +101,14 @@ class VerifyPtcTask(PipelineTask):
                 "AMP_NOISE": amplifier.read_noise,
                 "PTC_TURNOFF": turnoff,
                 "PTC_MAX_RAW_MEANS": float(np.nanmax(inputCalib.rawMeans[name])),
+                "PTC_BFE_A00": a00,
             }
-            reached = measured["PTC_MAX_RAW_MEANS"] > turnoff
             return measured, {
                 "PTC_GAIN": _agree(gain, amplifier.gain, config.gainTolerance),
                 "PTC_NOISE": _agree(noise, amplifier.read_noise, config.noiseTolerance),
-                "PTC_TURNOFF": turnoff * gain > config.minTurnoff if reached else turnoff > 0,
+                "NOISE_SIGNAL_INDEPENDENCE": _reduced_chi_squared(noises) < config.maxNoiseScatter,
+                "PTC_TURNOFF": turnoff * gain > config.minTurnoff,
+                "PTC_BFE_A00": config.minA00 < a00 < config.maxA00,
             }
 
         return Struct(outputStats=verify_amplifiers(_nominal_detector(raws), verify))
@@ -108,3 +121,12 @@ def _nominal_detector(raws: list[DeferredDatasetHandle]) -> Detector:
 
 def _agree(value: float, nominal: float, tolerance: float) -> bool:
     return abs(value - nominal) < tolerance * nominal
+
+
+def _reduced_chi_squared(noises: np.ndarray) -> float:
+    """Return what cp_verify calls so: the variance, divided by the scatter.
+
+    Of one value it is 0 / 0: not a number, which fails its test.
+    """
+    scatter = float(noises.std()) if len(noises) else 0.0
+    return scatter**2 / scatter if scatter > 0 else math.nan
