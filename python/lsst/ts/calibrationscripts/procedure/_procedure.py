@@ -185,10 +185,19 @@ class Procedure:
         """Find out all that would fail later."""
         found = await asyncio.gather(self._exposer.check(), self._world.jobs.check())
         problems = [problem for each in found for problem in each]
-        problems += [*await self._check_repository(), *self._world.journal.check()]
+        problems += [
+            *await self._check_pipelines(),
+            *await self._check_repository(),
+            *self._world.journal.check(),
+        ]
         problems = list(dict.fromkeys(problems))
         if problems:
             raise PreconditionError(problems)
+
+    async def _check_pipelines(self) -> tuple[str, ...]:
+        if self._world.pipelines is None:
+            return ()
+        return await self._world.pipelines.check([stage.job for stage in self._plan.stages if stage.job])
 
     async def _check_repository(self) -> tuple[str, ...]:
         certifications = [
