@@ -65,6 +65,7 @@ class World:
     flat_level: float = 20_000.0
     gain: float = 1.2
     certify_error: ObservatoryError | None = None
+    pipelines: ports.Pipelines | None = None
     on_checkpoint: Callable[[str], None] | None = None
     on_event: Callable[[str], None] | None = None
 
@@ -109,7 +110,11 @@ class World:
             journal=_Journal(self),
             group_id=lambda exposure: f"{RUN}#{record.resumed}#{exposure.label}",
             clock=self.now,
+<<<<<<< HEAD
             frame_clock=lambda: FIRST_FRAME + self.now(),
+=======
+            pipelines=self.pipelines,
+>>>>>>> 3f9546c (Refuse options for tasks that the pipelines at hand lack before the first exposure)
         )
         return Procedure(config, make_plan(config, LATISS), LATISS, world, record)
 
