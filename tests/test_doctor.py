@@ -21,9 +21,11 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 from lsst.daf.butler import Butler, CollectionType, DatasetType
-from lsst.ts.calibrationscripts.cli import _environment, _repository_checks, main
+from lsst.ts.calibrationscripts.butler import generation as butler_generation
+from lsst.ts.calibrationscripts.cli import _environment, _pipeline_checks, _repository_checks, doctor, main
 from lsst.ts.calibrationscripts.cli._environment import check_packages, check_python, check_sal
 from lsst.ts.calibrationscripts.config import parse
+from lsst.ts.calibrationscripts.files import checks as files_checks
 from lsst.ts.calibrationscripts.files.journal import FileJournal, claim_run
 from lsst.ts.calibrationscripts.files.lock import Lock, LockedError
 from lsst.ts.calibrationscripts.instruments import LATISS
@@ -478,6 +480,28 @@ def test_a_repository_that_does_not_answer_is_not_waited_for(
     (failure,) = installation.failures()
     answer.set()
     assert failure["message"].startswith(f"{installation.repo}: could not look at it within 0.05 s")
+
+
+def test_a_disk_that_does_not_answer_is_not_waited_for(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given disks of pipelines and of journals that hang
+    answer = threading.Event()
+    monkeypatch.setattr(butler_generation, "find_generation", lambda *args: answer.wait(60))
+    monkeypatch.setattr(_pipeline_checks, "read_pipelines", lambda *args: answer.wait(60))
+    monkeypatch.setattr(files_checks, "check_journals", lambda *args: answer.wait(60))
+    monkeypatch.setattr(doctor, "_GENERATION_TIMEOUT", 0.05)
+    monkeypatch.setattr(doctor, "_DISK_TIMEOUT", 0.05)
+    monkeypatch.setattr(_pipeline_checks, "_TIMEOUT", 0.05)
+    installation.add_pipelines()
+    found = installation.checks()
+    answer.set()
+    (chosen,) = [check["message"] for check in found if check["name"] == "generation"]
+    assert chosen == "current: the disk of the pipelines does not answer, and this is the newest"
+    assert [(check["name"], check["message"]) for check in found if check["status"] == "failed"] == [
+        ("pipelines", "the files were not read within 0.05 s"),
+        ("journals", f"{installation.journals} does not answer within 0.05 s"),
+    ]
 
 
 def test_a_repository_that_cannot_be_written_is_found(

@@ -17,6 +17,7 @@ import click
 
 from ..checkup import Check, CheckStatus
 from ..instruments import Instrument
+from ..pipelines import NEWEST
 from ._common import ExitCode, instrument_option, parse_config, read_text, show, within
 
 if TYPE_CHECKING:
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 
 _DISK_TIMEOUT = 20.0
 """Longest wait for the disk that has the journals (s)."""
+
+_GENERATION_TIMEOUT = 30.0
+"""Longest wait for the disk that has the pipelines, and for the repository,
+for which there is a shorter one (s)."""
 
 _MIN_WIDTH = 40
 
@@ -80,7 +85,10 @@ def _read(
     reasons = ["the configuration says so"]
 
     def find(repo: str) -> tuple[str, str]:
-        name, why = find_generation(repo, instrument, environment)
+        try:
+            name, why = within(_GENERATION_TIMEOUT, lambda: find_generation(repo, instrument, environment))
+        except TimeoutError:
+            name, why = NEWEST, "the disk of the pipelines does not answer, and this is the newest"
         reasons.append(why)
         return name, why
 
