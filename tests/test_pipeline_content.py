@@ -6,9 +6,13 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import tempfile
 from pathlib import Path
 
+import hypothesis
 import pytest
+import yaml
+from hypothesis import strategies as st
 from lsst.pipe.base import Pipeline
 from lsst.ts.calibrationscripts.butler import installed_pipelines
 from lsst.ts.calibrationscripts.butler.installed_pipelines import PipelineFiles, read_pipelines
@@ -157,6 +161,46 @@ def test_a_file_that_cannot_be_read_is_said_to_be_so(tmp_path: Path) -> None:
     for name in ("pipe", "large"):
         assert "is not a file of at most 1 MB" in fault(f"$CP_PIPE_DIR/{name}.yaml", environment).text
     assert fault("$CP_PIPE_DIR/imports.yaml", {}).text == "is not known: CP_PIPE_DIR is not set"
+
+
+def test_imports_in_each_other_have_a_limit(tmp_path: Path) -> None:
+    for number in range(30):
+        (tmp_path / f"{number}.yaml").write_text(f"imports: $CP_PIPE_DIR/{number + 1}.yaml")
+    found = fault("$CP_PIPE_DIR/0.yaml", {"CP_PIPE_DIR": str(tmp_path)})
+    assert found == PipelineFault(str(tmp_path / "0.yaml"), "has more than 20 imports in each other")
+
+
+KEYS = st.sampled_from(
+    [
+        "tasks",
+        "subsets",
+        "subset",
+        "imports",
+        "location",
+        "include",
+        "exclude",
+        "rename",
+        "parameters",
+        "class",
+    ]
+)
+ANYTHING = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.sampled_from(["isr", "a.B", "$CP_PIPE_DIR/ingredients.yaml"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS | st.integers() | st.just("isr"), inner),
+    max_leaves=12,
+)
+
+
+@hypothesis.given(st.dictionaries(KEYS, ANYTHING))
+@hypothesis.settings(max_examples=300)
+def test_whatever_a_file_has_is_read_or_refused(text: dict[str, object]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        environment = write(Path(folder), pipeline=yaml.safe_dump(text))
+        found = read_pipeline("$CP_PIPE_DIR/pipeline.yaml", environment)
+    assert isinstance(found, PipelineContent | PipelineFault)
 
 
 @pytest.mark.parametrize("location", ["eups://analysis_tools/core.yaml", "$ANALYSIS_TOOLS_DIR/core.yaml"])

@@ -187,6 +187,7 @@ class _Reader:
             self._import(imported, pipeline, files)
         for label, definition in (text.get("tasks") or {}).items():
             own = _task(definition)
+            label = str(label)
             present = pipeline.tasks.get(label)
             if present is not None and present.klass == own.klass:
                 present.connections.update(own.connections)
@@ -194,7 +195,7 @@ class _Reader:
                 pipeline.tasks[label] = own
         for name, definition in (text.get("subsets") or {}).items():
             members = definition["subset"] if isinstance(definition, dict) else definition
-            pipeline.subsets[name] = set(_as_list(members))
+            pipeline.subsets[str(name)] = set(map(str, _as_list(members)))
         pipeline.parameters.update(text.get("parameters") or {})
         return pipeline
 
@@ -219,7 +220,7 @@ class _Reader:
 
 def _selected(pipeline: _Pipeline, options: dict[str, Any]) -> _Pipeline:
     """Return what an import takes of a pipeline, as `lsst.pipe.base` does."""
-    new_names = {label: (options.get("rename") or {}).get(label, label) for label in pipeline.tasks}
+    new_names = {label: str((options.get("rename") or {}).get(label, label)) for label in pipeline.tasks}
     labels = set(pipeline.tasks)
     if "include" in options:
         labels &= _expanded(_as_list(options["include"]), pipeline)
