@@ -121,6 +121,9 @@ def test_dataset_types_are_what_connections_are_called(tmp_path: Path) -> None:
     assert found.dataset_types == {"cpPtcExtract": None, "own": None}
     (tmp_path / "pipeline.yaml").write_text(f"{IMPORTED}    include: isr\n")
     assert content("${CP_PIPE_DIR}/pipeline.yaml", environment).dataset_types == {"cpPtcProc": None}
+    # A task of another class takes over nothing.
+    (tmp_path / "pipeline.yaml").write_text(f"{IMPORTED}    include: isr\ntasks:\n  isr: some.OtherTask\n")
+    assert content("${CP_PIPE_DIR}/pipeline.yaml", environment).dataset_types == {}
 
 
 @pytest.mark.parametrize(
