@@ -110,11 +110,8 @@ class World:
             journal=_Journal(self),
             group_id=lambda exposure: f"{RUN}#{record.resumed}#{exposure.label}",
             clock=self.now,
-<<<<<<< HEAD
             frame_clock=lambda: FIRST_FRAME + self.now(),
-=======
             pipelines=self.pipelines,
->>>>>>> 3f9546c (Refuse options for tasks that the pipelines at hand lack before the first exposure)
         )
         return Procedure(config, make_plan(config, LATISS), LATISS, world, record)
 

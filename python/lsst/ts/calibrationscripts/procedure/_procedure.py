@@ -35,6 +35,7 @@ from ._jobs import JobRunner
 from ._prerequisites import missing_prerequisites
 from ._processing import Processing
 from ._recorder import Recorder
+from ._remaining import jobs_left
 from ._timeline import Timeline
 
 _log = logging.getLogger(__name__)
@@ -197,7 +198,10 @@ class Procedure:
     async def _check_pipelines(self) -> tuple[str, ...]:
         if self._world.pipelines is None:
             return ()
-        return await self._world.pipelines.check([stage.job for stage in self._plan.stages if stage.job])
+        left = jobs_left(self._plan, self._recorder.record)
+        return await self._world.pipelines.check(
+            [stage.job for stage in self._plan.stages if stage.job and stage.id in left]
+        )
 
     async def _check_repository(self) -> tuple[str, ...]:
         certifications = [
