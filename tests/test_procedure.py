@@ -186,6 +186,21 @@ def test_pipelines_are_looked_at_before_the_first_exposure() -> None:
     assert run(World(), text).complete
 
 
+def test_the_pipelines_of_jobs_that_are_done_are_not_looked_at() -> None:
+    looked_at: list[int] = []
+
+    class Pipelines:
+        async def check(self, jobs: Sequence[JobPlan]) -> tuple[str, ...]:
+            looked_at.append(len(jobs))
+            return ()
+
+    world = World(pipelines=Pipelines())
+    text = "{script_mode: BIAS, generate_calibrations: true}"
+    assert run(world, text).complete
+    virtually(world.procedure(text, resume=True).run())
+    assert looked_at == [2, 0]
+
+
 def test_a_camera_failure_fails_the_run_and_aborts_its_jobs() -> None:
     # Given a camera that fails on the third dark while biases are verified
     world = World(exposure_error=("DARK 3/", CameraError("shutter stuck")), job_times={"verifyBias": 1000})
