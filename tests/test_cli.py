@@ -234,6 +234,21 @@ def test_a_run_outlives_the_pipe_that_it_prints_to(write: Any, tmp_path: Path) -
 
 
 @pytest.mark.slow
+def test_a_simulated_run_looks_at_its_own_pipelines(
+    write: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given an environment whose pipelines are others
+    monkeypatch.setenv("CP_PIPE_DIR", str(tmp_path / "elsewhere"))
+    config = write("{script_mode: BIAS, generate_calibrations: true, config_options_bias: '-c isrr:x=1'}")
+    result = in_shell("simulate", config, "--workdir", tmp_path / "w")
+    # Then those of the simulation are looked at, before the first exposure
+    assert result.returncode == 1
+    printed = result.stdout + result.stderr
+    assert "simulation/current/cp_pipe/pipelines/LATISS/cpBias.yaml has no task isrr, but" in printed
+    assert "Nothing was begun." in printed
+
+
+@pytest.mark.slow
 def test_the_daily_default_needs_no_configuration(tmp_path: Path) -> None:
     out = tmp_path / "run.json"
     result = in_shell("simulate", "--workdir", tmp_path / "w", "--json", out)

@@ -135,7 +135,8 @@ def test_the_base_install_has_what_is_imported_outside_the_simulation() -> None:
         for file, distribution in imported_distributions(PACKAGE)
         if not file.startswith("simulation/") and distribution not in BASE
     }
-    assert missing == set()
+    # Without it, doctor looks at the text of pipelines alone.
+    assert missing == {("butler/_pipeline_tasks.py", "lsst-pipe-base")}
 
 
 def test_the_extra_has_what_the_simulation_alone_imports() -> None:

@@ -6,10 +6,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 
 import pytest
 from lsst.ts.calibrationscripts.codec import read_document, to_json
 from lsst.ts.calibrationscripts.outcomes import Outcome
+from lsst.ts.calibrationscripts.plan import JobPlan
 from lsst.ts.calibrationscripts.ports import (
     CameraError,
     IngestReport,
@@ -166,6 +168,37 @@ def test_all_that_stands_in_the_way_is_told_before_the_first_exposure() -> None:
     with pytest.raises(PreconditionError, match=r"(?s)FAULT.*does not exist"):
         run(world, "")
     assert world.taken == []
+
+
+def test_pipelines_are_looked_at_before_the_first_exposure() -> None:
+    class Pipelines:
+        async def check(self, jobs: Sequence[JobPlan]) -> tuple[str, ...]:
+            # Of all jobs of the plan, those that make and that verify.
+            assert len(jobs) == 4
+            return tuple(f"no task {job.options[1]}" for job in jobs if "isrr:x=1" in job.options)
+
+    world = World(pipelines=Pipelines())
+    text = 'script_mode: BIAS_DARK\ngenerate_calibrations: true\nconfig_options_dark: "-c isrr:x=1"'
+    with pytest.raises(PreconditionError, match=r"^no task isrr:x=1$"):
+        run(world, text)
+    assert world.taken == []
+    # Where they are nowhere to be read, nothing is said of them.
+    assert run(World(), text).complete
+
+
+def test_the_pipelines_of_jobs_that_are_done_are_not_looked_at() -> None:
+    looked_at: list[int] = []
+
+    class Pipelines:
+        async def check(self, jobs: Sequence[JobPlan]) -> tuple[str, ...]:
+            looked_at.append(len(jobs))
+            return ()
+
+    world = World(pipelines=Pipelines())
+    text = "{script_mode: BIAS, generate_calibrations: true}"
+    assert run(world, text).complete
+    virtually(world.procedure(text, resume=True).run())
+    assert looked_at == [2, 0]
 
 
 def test_a_camera_failure_fails_the_run_and_aborts_its_jobs() -> None:

@@ -65,6 +65,7 @@ class World:
     flat_level: float = 20_000.0
     gain: float = 1.2
     certify_error: ObservatoryError | None = None
+    pipelines: ports.Pipelines | None = None
     on_checkpoint: Callable[[str], None] | None = None
     on_event: Callable[[str], None] | None = None
 
@@ -110,6 +111,7 @@ class World:
             group_id=lambda exposure: f"{RUN}#{record.resumed}#{exposure.label}",
             clock=self.now,
             frame_clock=lambda: FIRST_FRAME + self.now(),
+            pipelines=self.pipelines,
         )
         return Procedure(config, make_plan(config, LATISS), LATISS, world, record)
 

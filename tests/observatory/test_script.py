@@ -102,6 +102,11 @@ class Run:
         if ": job " in message.text:
             self.job_has_started.set()
 
+    @property
+    def file_of_bias(self) -> str:
+        """The pipeline of biases that the script reads."""
+        return f"{self.script.environment['CP_PIPE_DIR']}/pipelines/LATISS/cpBias.yaml"
+
     async def to_its_end(self, on_paused: Any = None, **options: Any) -> ScriptResult:
         return await run_script(
             self.make_script,
@@ -386,6 +391,27 @@ async def test_calibrations_that_jobs_need_are_missed_before_the_first_exposure(
     assert missing == ["crosstalk", "linearizer", "ptc", "bias", "defects"]
     assert run.report.exposures == {"BIAS": ()}
     assert result.checkpoints == ()
+
+
+async def test_an_option_for_an_unknown_task_is_refused_before_the_first_exposure(
+    observatory: SimulatedObservatory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given the pipelines of the observatory at hand, as the environment says
+    for name, folder in observatory.pipelines_environment.items():
+        monkeypatch.setenv(name, folder)
+    run = Run(
+        observatory,
+        script_mode="BIAS",
+        generate_calibrations=True,
+        config_options_bias="-c cpBiasIssr:doDefect=False",
+    )
+    result = await run.to_its_end()
+    assert result.state == "FAILED"
+    assert (
+        f"-c cpBiasIssr:doDefect=False: {run.file_of_bias} has no task cpBiasIssr, but cpBiasCombine, "
+        "cpBiasIsr. Write one of those in its place, or leave the option out"
+    ) in result.reason
+    assert run.report.exposures == {"BIAS": ()}
 
 
 async def test_without_a_repository_nothing_begins(observatory: SimulatedObservatory) -> None:

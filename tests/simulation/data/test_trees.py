@@ -181,7 +181,7 @@ TASKS = {
     "2022": {
         Product.BIAS: "isr cpBiasCombine",
         Product.DARK: "isr cpDark cpDarkCombine",
-        Product.FLAT: "isr cpFlatMeasure cpFlatNorm cpFlatCombine",
+        Product.FLAT: "isr cpFlatCombine",
         Product.DEFECTS: "isr measureDefects mergeDefects",
         Product.PTC: "isr ptcExtract ptcSolve",
     },

@@ -4,9 +4,10 @@
 
 from __future__ import annotations
 
-__all__ = ["CONTENTION", "error_codes", "visit"]
+__all__ = ["CONTENTION", "error_codes", "try_to_write", "visit"]
 
 import asyncio
+import contextlib
 import errno
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -115,6 +116,26 @@ async def visit(
     except Exception as error:
         text = str(error).partition("\n")[0].rstrip(".")
         raise failure(f": {type(error).__name__}: {text}", *_remedies(error)) from error
+
+
+class _RollBackError(Exception):
+    """Ends a transaction without effect."""
+
+
+def try_to_write(butler: Butler) -> None:
+    """Raise if the registry cannot be written; leave it as it is.
+
+    Parameters
+    ----------
+    butler : `lsst.daf.butler.Butler`
+        A writeable Butler.
+    """
+    for collection in butler.registry.queryCollections(flattenChains=False):
+        with contextlib.suppress(_RollBackError), butler.transaction():
+            doc = butler.registry.getCollectionDocumentation(collection)
+            butler.registry.setCollectionDocumentation(collection, doc)
+            raise _RollBackError
+        break
 
 
 def _remedies(error: BaseException) -> Iterator[str]:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-__all__ = ["find_generation"]
+__all__ = ["INDEXES", "find_generation"]
 
 import os
 import threading
@@ -16,7 +16,7 @@ from ..pipelines import NEWEST, generation_of_files, generation_of_types
 
 _FOLDERS = ("CP_PIPE_DIR", "CP_VERIFY_DIR")
 
-_INDEXES = ("DAF_BUTLER_REPOSITORY_INDEX", "DAF_BUTLER_REPOSITORIES")
+INDEXES = ("DAF_BUTLER_REPOSITORY_INDEX", "DAF_BUTLER_REPOSITORIES")
 """With one of these, a path may be the label of a repository elsewhere."""
 
 _TIMEOUT = 20.0
@@ -57,7 +57,7 @@ def find_generation(
     if found is not None:
         return found, f"its pipelines are in {where}"
     not_there = f"no generation is complete in {where}, and " if known else ""
-    if Path(repo).is_absolute() and not any(map(environment.get, _INDEXES)) and not Path(repo).exists():
+    if Path(repo).is_absolute() and not any(map(environment.get, INDEXES)) and not Path(repo).exists():
         # It is not worth importing the Butler for.
         return NEWEST, f"{not_there}{repo} does not exist here, and this is the newest"
     try:

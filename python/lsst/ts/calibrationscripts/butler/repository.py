@@ -6,7 +6,6 @@ from __future__ import annotations
 
 __all__ = ["ButlerRepository"]
 
-import contextlib
 import math
 import shutil
 import threading
@@ -23,7 +22,7 @@ from ._certifying import by_hand, obstacles, products, proven_datasets, uncertif
 from ._certifying import certify as make_certifications
 from ._collections import datasets, exists
 from ._looking_up import unavailable
-from ._visiting import visit
+from ._visiting import try_to_write, visit
 
 if TYPE_CHECKING:
     from lsst.daf.butler import Butler, DatasetRef
@@ -82,7 +81,7 @@ class ButlerRepository:
                 "look at the collections", look, advice="Check the configuration key 'repo'"
             )
             if certifications:
-                await self._visit("write into the registry", _try_to_write, writeable=True)
+                await self._visit("write into the registry", try_to_write, writeable=True)
         except ObservatoryError as error:
             return (str(error),)
         return (*problems, *self._lack_of_space())
@@ -378,20 +377,6 @@ class ButlerRepository:
         return await visit(
             self._repo, purpose, action, timeout=self.TIMEOUT, advice=advice, writeable=writeable
         )
-
-
-class _RollBackError(Exception):
-    """Ends a transaction without effect."""
-
-
-def _try_to_write(butler: Butler) -> None:
-    """Raise if the registry cannot be written; leave it as it is."""
-    for collection in butler.registry.queryCollections(flattenChains=False):
-        with contextlib.suppress(_RollBackError), butler.transaction():
-            doc = butler.registry.getCollectionDocumentation(collection)
-            butler.registry.setCollectionDocumentation(collection, doc)
-            raise _RollBackError
-        break
 
 
 def _measured(butler: Butler, refs: Sequence[DatasetRef | None]) -> list[tuple[str, float, float]]:

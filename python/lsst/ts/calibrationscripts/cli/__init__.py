@@ -8,7 +8,7 @@ __all__ = ["ExitCode", "main"]
 
 import click
 
-from . import configuration, judging, pages, runs, serving
+from . import configuration, doctor, judging, pages, runs, serving
 from ._common import ExitCode
 from ._installation import print_version
 
@@ -30,6 +30,7 @@ for _command in (
     configuration.validate,
     configuration.plan,
     configuration.schema,
+    doctor.doctor,
     judging.verdict,
     runs.run,
     runs.simulate,

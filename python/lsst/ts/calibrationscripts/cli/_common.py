@@ -18,6 +18,7 @@ __all__ = [
     "read_text",
     "show",
     "time_scale_option",
+    "within",
     "workdir_option",
 ]
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from ..config import CalibrationConfig
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+T = TypeVar("T")
 
 
 class ExitCode(enum.IntEnum):
@@ -103,6 +105,36 @@ def show(text: str, *, error: bool = False) -> None:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, (sys.stderr if error else sys.stdout).fileno())
         os.close(nowhere)
+
+
+def within(timeout: float, action: Callable[[], T]) -> T:
+    """Run what may hang, such as a look at a disk, in a thread.
+
+    Parameters
+    ----------
+    timeout : `float`
+        Longest that it may take (s).
+    action : callable
+        What to run.
+
+    Returns
+    -------
+    result
+        What the action returns.
+
+    Raises
+    ------
+    TimeoutError
+        If it takes longer. The thread does not keep the process from ending.
+    """
+    import asyncio
+
+    from ..threads import in_thread
+
+    async def run() -> T:
+        return await asyncio.wait_for(in_thread(action), timeout)
+
+    return asyncio.run(run())
 
 
 def instrument_option(*, with_script: bool) -> Callable[[Command], Command]:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-__all__ = ["SIMULATION_EXTRA", "print_version", "simulation_hint"]
+__all__ = ["SIMULATION_EXTRA", "is_installed", "print_version", "simulation_hint"]
 
 import importlib.util
 
@@ -29,7 +29,7 @@ def simulation_hint() -> str | None:
     hint : `str` or `None`
         One sentence with the command; `None` if everything is installed.
     """
-    missing = [name for module, name in SIMULATION_EXTRA.items() if not _is_installed(module)]
+    missing = [name for module, name in SIMULATION_EXTRA.items() if not is_installed(module)]
     if not missing:
         return None
     return (
@@ -38,7 +38,14 @@ def simulation_hint() -> str | None:
     )
 
 
-def _is_installed(module: str) -> bool:
+def is_installed(module: str) -> bool:
+    """Return whether a module can be imported; it is not.
+
+    Parameters
+    ----------
+    module : `str`
+        Its name.
+    """
     try:
         return importlib.util.find_spec(module) is not None
     except ModuleNotFoundError:  # the package that it is in

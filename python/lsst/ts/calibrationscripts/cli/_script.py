@@ -11,7 +11,8 @@ __all__ = ["run_on_sal"]
 
 import datetime
 import logging
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,6 +40,7 @@ async def run_on_sal(
     make_journal: Callable[[Path, str, Lock], JournalFile] = FileJournal,
     frames_begin: datetime.datetime | None = None,
     find_generation: Callable[[str], tuple[str, str]] | None = None,
+    environment: Mapping[str, str] = os.environ,
 ) -> RunReport:
     """Run a configuration as the script queue would.
 
@@ -57,6 +59,8 @@ async def run_on_sal(
     find_generation : `~collections.abc.Callable`, optional
         Finds the generation of the pipelines, if not that of this
         installation; see `config.parse`.
+    environment : `~collections.abc.Mapping` [`str`, `str`], optional
+        Environment variables, which say where the pipelines are.
 
     Returns
     -------
@@ -74,6 +78,7 @@ async def run_on_sal(
             script.make_journal = make_journal
             script.frames_begin = frames_begin
             script.find_generation = find_generation
+            script.environment = environment
             scripts.append(script)
             program_loop().script = script
             return script

@@ -79,8 +79,15 @@ async def run_simulated(
         text = yaml.safe_dump((yaml.safe_load(text) or {}) | here)
         first = datetime.time(FIRST_EXPOSURE_HOUR, tzinfo=datetime.UTC)
         frames_begin = datetime.datetime.combine(observatory.day_obs, first)
-        make_journal = journal_maker(observatory.faults)
-        return await run_on_sal(text, config, instrument, make_journal, frames_begin, find_generation)
+        return await run_on_sal(
+            text,
+            config,
+            instrument,
+            journal_maker(observatory.faults),
+            frames_begin,
+            find_generation,
+            observatory.pipelines_environment,
+        )
 
 
 def observing_day(config: CalibrationConfig) -> datetime.date | None:

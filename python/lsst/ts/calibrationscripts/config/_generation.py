@@ -7,11 +7,10 @@ from __future__ import annotations
 __all__ = ["FindGeneration", "with_generation"]
 
 import dataclasses
-import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from typing import Any
 
-from ..pipelines import AUTO, GENERATIONS, NEWEST
+from ..pipelines import AUTO, GENERATIONS, NEWEST, labels_of
 from ..products import Product
 from ._findings import Findings
 from ._parameters import PRODUCT_PARAMETERS
@@ -21,9 +20,6 @@ FindGeneration = Callable[[str], tuple[str, str]]
 """Takes a Butler repository; returns a generation, and why it is this one."""
 
 _KEY = "pipeline_generation"
-
-_LABEL = re.compile(r"(?:-[cC]=?|--config(?:-file)?=)?([A-Za-z_]\w*):.+")
-"""An option's argument for a task, alone or joined to the option."""
 
 
 def with_generation(
@@ -68,7 +64,7 @@ def _check_labels(
 ) -> None:
     """Report options for tasks of another generation; note unknown ones."""
     own = GENERATIONS[generation].generators[product].tasks
-    unknown = [label for label in dict.fromkeys(_labels(parsed.values[key])) if label not in own]
+    unknown = [label for label in dict.fromkeys(labels_of(parsed.values[key])) if label not in own]
     elsewhere = {
         label: name for name, other in GENERATIONS.items() for label in other.generators[product].tasks
     }
@@ -87,10 +83,3 @@ def _check_labels(
             f"{key}: {', '.join(unknown)}: not among the known tasks of generation {generation}, "
             f"{', '.join(own)}. If the pipeline lacks the task, its job will fail."
         )
-
-
-def _labels(options: Sequence[str]) -> Iterator[str]:
-    """Yield the tasks that options are for."""
-    for word in options:
-        if label := _LABEL.fullmatch(word):
-            yield label[1]

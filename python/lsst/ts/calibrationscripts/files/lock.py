@@ -133,6 +133,28 @@ class Lock:
                 if self._descriptor is None:
                     os.close(descriptor)
 
+    def look(self) -> None:
+        """See whether another owner holds the lock, and change nothing.
+
+        Raises
+        ------
+        LockedError
+            If so.
+        OSError
+            If that cannot be seen.
+        """
+        try:
+            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+            descriptor = os.open(self._file, flags)
+        except FileNotFoundError:
+            return
+        try:
+            # Closing it releases it, and one that is shared keeps no other
+            # program that looks from looking.
+            self._lock(descriptor, fcntl.LOCK_SH)
+        finally:
+            os.close(descriptor)
+
     def release(self) -> None:
         """Release the lock, if it is held by this one."""
         if self._descriptor is None:
@@ -162,9 +184,9 @@ class Lock:
                 self.release()
 
     @staticmethod
-    def _lock(descriptor: int) -> None:
+    def _lock(descriptor: int, kind: int = fcntl.LOCK_EX) -> None:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
         except BlockingIOError:
             raise LockedError(_owner(descriptor)) from None
 

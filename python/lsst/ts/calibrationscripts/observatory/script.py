@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import copy
 import datetime
+import os
 import signal
 import threading
 from collections.abc import Callable, Mapping
@@ -21,6 +22,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from ..butler.generation import find_generation
+from ..butler.installed_pipelines import PipelineFiles
 from ..butler.repository import ButlerRepository
 from ..config import CalibrationConfig, ConfigurationError, load_schema, parse
 from ..files.journal import FileJournal, claim_run, journal_folder, load_record, lock_earlier_run
@@ -117,6 +119,9 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
     frames_begin: datetime.datetime | None = None
     """When the camera's next frame is, with a time zone; `None` for now."""
 
+    environment: Mapping[str, str] = os.environ
+    """Environment variables, which say where the pipelines are."""
+
     _request: _Request | None = None
     """Set by `do_configure` before salobj calls `configure`."""
 
@@ -185,7 +190,9 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
                 found.append(_Earlier(folder, load_record(folder, run_id), lock))
                 return found[0].record.config
 
-            find = self.find_generation or (lambda repo: find_generation(repo, self.instrument))
+            find = self.find_generation or (
+                lambda repo: find_generation(repo, self.instrument, self.environment)
+            )
             config = parse(text, self.instrument, earlier, find)
             unless_read.pop_all()
         if found:
@@ -313,6 +320,7 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
             clock=_now,
             frame_clock=self._frame_time,
             watcher=self.watcher,
+            pipelines=PipelineFiles(self.environment),
         )
         return Procedure(config, run.plan, instrument, world, run.record)
 

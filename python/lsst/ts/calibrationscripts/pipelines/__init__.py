@@ -16,19 +16,27 @@ __all__ = [
     "NEWEST",
     "RENAMED",
     "Generator",
+    "PipelineContent",
+    "PipelineFault",
     "PipelineSet",
     "StatisticsKey",
     "Verifier",
+    "expected_dimensions",
     "generation_of_files",
     "generation_of_types",
+    "labels_of",
     "looked_up",
+    "options_without_task",
     "pipeline_uri",
     "pipelines_of",
+    "shortcomings",
 ]
 
 from collections.abc import Callable, Collection, Mapping
 
 from ..instruments import Instrument
+from ._comparison import expected_dimensions, labels_of, options_without_task, shortcomings
+from ._content import PipelineContent, PipelineFault
 from ._current import CURRENT
 from ._model import Generator, PipelineSet, StatisticsKey, Verifier, looked_up, pipeline_uri
 from ._of_2022 import OF_2022

@@ -59,7 +59,7 @@ OF_2022 = PipelineSet(
             "cpFlatProc",
             corrections=_BIAS_AND_DARK,
             prerequisites=("bias", "dark", "defects"),
-            tasks=("isr", "cpFlatMeasure", "cpFlatNorm", "cpFlatCombine"),
+            tasks=("isr", "cpFlatCombine"),
             options=_NO_DEFECTS,
         ),
         Product.DEFECTS: Generator(

@@ -29,6 +29,7 @@ __all__ = [
     "ObservatoryError",
     "Operator",
     "OutcomeError",
+    "Pipelines",
     "PreconditionError",
     "Wanted",
     "Watcher",
@@ -53,6 +54,7 @@ from ._protocols import (
     Journal,
     JournalFile,
     Operator,
+    Pipelines,
     Watcher,
     World,
 )

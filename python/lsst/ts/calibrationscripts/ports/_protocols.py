@@ -11,17 +11,18 @@ __all__ = [
     "Journal",
     "JournalFile",
     "Operator",
+    "Pipelines",
     "Watcher",
     "World",
 ]
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from ..config import Series
 from ..outcomes import Outcome
-from ..plan import JobRequest, PlannedExposure, Stage
+from ..plan import JobPlan, JobRequest, PlannedExposure, Stage
 from ..record import RunRecord
 from ._records import IngestReport, JobResult
 from ._repository import CalibrationRepository
@@ -240,6 +241,16 @@ class JobService(Protocol):
         """Return the path of a job's log."""
 
 
+class Pipelines(Protocol):
+    """The pipelines that jobs run, as far as they are at hand."""
+
+    async def check(self, jobs: Sequence[JobPlan]) -> tuple[str, ...]:
+        """Return what pipelines lack that jobs need; nothing if unknown.
+
+        Called once, before the run begins.
+        """
+
+
 @dataclass(frozen=True)
 class World:
     """Everything that a procedure talks to."""
@@ -262,3 +273,6 @@ class World:
     simulated camera may be in another night than the clock."""
 
     watcher: Watcher | None = None
+
+    pipelines: Pipelines | None = None
+    """`None` if they are nowhere to be read."""

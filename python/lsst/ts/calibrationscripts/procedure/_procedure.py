@@ -35,6 +35,7 @@ from ._jobs import JobRunner
 from ._prerequisites import missing_prerequisites
 from ._processing import Processing
 from ._recorder import Recorder
+from ._remaining import jobs_left
 from ._timeline import Timeline
 
 _log = logging.getLogger(__name__)
@@ -185,10 +186,22 @@ class Procedure:
         """Find out all that would fail later."""
         found = await asyncio.gather(self._exposer.check(), self._world.jobs.check())
         problems = [problem for each in found for problem in each]
-        problems += [*await self._check_repository(), *self._world.journal.check()]
+        problems += [
+            *await self._check_pipelines(),
+            *await self._check_repository(),
+            *self._world.journal.check(),
+        ]
         problems = list(dict.fromkeys(problems))
         if problems:
             raise PreconditionError(problems)
+
+    async def _check_pipelines(self) -> tuple[str, ...]:
+        if self._world.pipelines is None:
+            return ()
+        left = jobs_left(self._plan, self._recorder.record)
+        return await self._world.pipelines.check(
+            [stage.job for stage in self._plan.stages if stage.job and stage.id in left]
+        )
 
     async def _check_repository(self) -> tuple[str, ...]:
         certifications = [

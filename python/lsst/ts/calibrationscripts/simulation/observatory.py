@@ -171,8 +171,7 @@ class SimulatedObservatory:
         self.time_scale = time_scale
         self.day_obs = day_obs or current_day()
         self._settings = settings or SimulationSettings()
-        environment = PIPELINE_ENVIRONMENTS[self._settings.generation]
-        self.runner = PipetaskRunner(env=environment, preload=TASK_MODULES)
+        self.runner = PipetaskRunner(env=self.pipelines_environment, preload=TASK_MODULES)
         self.faults = tuple(faults)
         self.calib_collection = calib_collection or f"{instrument.calib_collection}/daily"
         self.notes: list[str] = []
@@ -198,6 +197,11 @@ class SimulatedObservatory:
     def ocps_log_path(self) -> str:
         """Path of a job's log, with ``{job_id}`` for its id."""
         return str(log_path(self.uws))
+
+    @property
+    def pipelines_environment(self) -> dict[str, str]:
+        """Environment variables that name its own cp_pipe and cp_verify."""
+        return PIPELINE_ENVIRONMENTS[self._settings.generation]
 
     @property
     def cscs(self) -> Sequence[SimulatedCsc]:
