@@ -314,9 +314,8 @@ class TestIncludingAPhotonTransferCurve:
             "DARK": True,
             "FLAT": True,
         }
-        # These pipelines verify neither of the two, and the outcome says so.
-        for product in ("DEFECTS", "PTC"):
-            assert run.stages[f"certify {product}"]["reason"] == "not verified itself, only its frames"
+        # These pipelines verify no curve, and the outcome says so.
+        assert run.stages["certify PTC"]["reason"] == "not verified itself, only its frames"
 
     def test_gains_and_defects_are_those_of_the_ccd(
         self, with_ptc: list[Run], record_property: Record
@@ -330,6 +329,10 @@ class TestIncludingAPhotonTransferCurve:
         record_property("procedure's first PTC example, gain of the curve", assert_curve_is_true(run, ptc))
         assert ptc.inputExpIdPairs["C00"] == list(run.pairs())
         mask = defects.mask(truth.hot.shape)
+        (judged,) = run.data["defects"]
+        assert judged["previous"]["run"] == "LATISS/calib/reference"
+        proof = next(each for each in run.data["proofs"] if each["subject"] == "DEFECTS")
+        assert proof["judgement"]["passed"] and proof["judgement"]["compared"]
         good = ~(truth.hot | truth.dead)
         assert mask[truth.hot].mean() >= 0.95
         assert mask[good].mean() <= 0.001
