@@ -87,7 +87,8 @@ def _outcome(report: RunReport, subject: Subject, stages: Stages) -> ProductOutc
         return ProductOutcome(subject.name, "failed", f"{failed.name}: {failed.reason}", Kind.FAILED)
     if held := first(Outcome.HELD):
         text = held_reason(verdict) if verdict else held.reason
-        made = report.config.get("generate_calibrations") or StageKind.CERTIFY in stages
+        # Defects are made, if asked for, whatever else is only verified.
+        made = report.config.get("generate_calibrations") or subject.product is Product.DEFECTS
         word = "held" if made else "did not pass"
         return ProductOutcome(subject.name, word, text, Kind.HELD)
     if certified := first(Outcome.CERTIFIED):
