@@ -23,28 +23,45 @@ from ._records import Fault, Judgement
 class DefectLimits:
     """What defects may be. Fractions of pixels, so 0.01 is 1 %.
 
-    DMTN-101 has no number for defects. It asks that the map is complete, and
-    that no good pixel is in it: hence a limit for what is lost as well as for
-    what is gained.
+    Notes
+    -----
+    DMTN-101 (71b0985) has no numbers for defects. It asks that the map is
+    complete, and that pixels in it are looked at that nothing shows to be
+    bad: hence a limit for what is lost as well as for what is gained.
+
+    The numbers come from CCD-012, the specification of the CCDs of LSST:
+    less than 0.5 % of the pixels may be defective, without those at the edge
+    (lsst-camera-dh/eotest 3a00287d).
     """
 
     max_count: float
-    """Most boxes of a detector, for each of its pixels."""
+    """Most boxes of a detector, for each of its pixels: CCD-012, if each
+    pixel is a box of its own."""
 
     max_area: float
-    """Largest area of the defects of a detector."""
+    """Largest area of the defects of a detector. Twice CCD-012, as cp_pipe
+    calls a pixel dead that lacks 10 % of the light (LATISS/cpDefects.yaml,
+    f029a3f2), and the tests of the camera one that lacks 20 %
+    (SITCOMTN-148)."""
 
     max_amplifier: float
-    """Area from which an amplifier is as good as masked."""
+    """Area from which an amplifier is as good as masked. In one without
+    signal noise decides for each pixel, so that about half of them are
+    defects; a good one may have 0.5 %. A tenth is far from both."""
 
     max_factor: float
-    """Largest factor by which the area of a detector may change."""
+    """Largest factor by which the area of a detector may change. Chosen, not
+    derived: from one campaign of LSSTCam to the next, a year later, most
+    amplifiers had as many bright pixels as before (SITCOMTN-148)."""
 
     least_change: float
-    """A smaller change of a detector's area is right by any factor."""
+    """A smaller change of a detector's area is right by any factor: a fifth
+    of CCD-012. Chosen too, as the first defects that are measured follow
+    lists of a few boxes."""
 
     max_change: float
-    """Largest area that an amplifier may gain, or lose."""
+    """Largest area that an amplifier may gain, or lose: what CCD-012 lets it
+    have. Of LATISS, it is two columns of an amplifier, and not three."""
 
 
 DEFECT_LIMITS = DefectLimits(
@@ -55,17 +72,7 @@ DEFECT_LIMITS = DefectLimits(
     least_change=0.001,
     max_change=0.005,
 )
-"""Of the CCDs of LSST, less than 0.5 % of the pixels may be defective: their
-specification CCD-012, as lsst-camera-dh/eotest (3a00287d) tests it. From this
-follow the count, were each pixel a box of its own, and what one amplifier may
-gain or lose: two columns of an amplifier of LATISS, and not three. The area
-may be twice as much, since cp_pipe calls a pixel dead that lacks 10 % of the
-light (LATISS/cpDefects.yaml, f029a3f2), and the tests of the camera one that
-lacks 20 % (SITCOMTN-148). In an amplifier without signal, noise decides for
-each pixel, so that about half of them are defects: a tenth is far from both
-sides. Factor and least change are chosen, not derived: a fifth of CCD-012,
-doubled, is more than the camera changed in the year between two campaigns
-(SITCOMTN-148: most amplifiers have as many bright pixels as before)."""
+"""For every camera."""
 
 
 def judge_defects(
