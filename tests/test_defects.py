@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from lsst.daf.butler import Butler, CollectionType, MissingCollectionError
 from lsst.ts.calibrationscripts.cli import main
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 RUN = """\
 pipeline_generation: "{generation}"
@@ -64,17 +64,11 @@ def held(data: dict[str, Any], folder: Path) -> str:
     return str(stages["generate DEFECTS"]["reason"])
 
 
-@pytest.mark.parametrize(
-    ("generation", "fault", "tests"),
-    [("current", "dead-amplifier", {"AMPLIFIER", "GAINED"}), ("2022", "hot-region", {"GAINED"})],
-)
-def test_defects_of_a_detector_that_has_changed_are_held(
-    tmp_path: Path, generation: str, fault: str, tests: set[str]
-) -> None:
-    data = simulate(tmp_path, generation, "--fault", fault)
+def test_defects_of_a_dead_amplifier_are_held(tmp_path: Path) -> None:
+    data = simulate(tmp_path, "current", "--fault", "dead-amplifier")
 
     found, _, first = held(data, tmp_path).partition("; the first: ")
-    assert tests <= {each.partition(" (")[0] for each in found.split(", ")}
+    assert {each.partition(" (")[0] for each in found.split(", ")} >= {"AMPLIFIER", "GAINED"}
     assert first.startswith("detector 0 C00: ")
     (measured,) = data["defects"]
     assert measured["previous"]["run"] == "LATISS/calib/reference"
@@ -82,10 +76,11 @@ def test_defects_of_a_detector_that_has_changed_are_held(
     assert worst["amplifier"] == "C00"
 
 
-def test_defects_that_were_held_are_held_again_by_a_resumed_run(tmp_path: Path) -> None:
+def test_defects_of_a_hot_region_are_held_and_so_by_a_resumed_run(tmp_path: Path) -> None:
     # Given a run with a hot region
-    reason = held(simulate(tmp_path, "current", "--fault", "hot-region"), tmp_path)
+    reason = held(simulate(tmp_path, "2022", "--fault", "hot-region"), tmp_path)
+    assert reason.startswith("GAINED (1)")
     # When it is resumed with a detector that is right again
-    again = simulate(tmp_path, "current", "--resume")
+    again = simulate(tmp_path, "2022", "--resume")
     # Then its frames are still what they were.
     assert held(again, tmp_path) == reason
