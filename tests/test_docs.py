@@ -22,7 +22,14 @@ from lsst.ts.calibrationscripts.cli import ExitCode
 from lsst.ts.calibrationscripts.codec import plan_json, to_json
 from lsst.ts.calibrationscripts.config import load_schema, parse
 from lsst.ts.calibrationscripts.instruments import LATISS
-from lsst.ts.calibrationscripts.outcomes import Certification, Gain, Outcome, RunState, StageResult
+from lsst.ts.calibrationscripts.outcomes import (
+    Certification,
+    DetectorDefects,
+    Gain,
+    Outcome,
+    RunState,
+    StageResult,
+)
 from lsst.ts.calibrationscripts.plan import make_plan
 from lsst.ts.calibrationscripts.record import RunRecord
 from lsst.ts.calibrationscripts.report import (
@@ -174,6 +181,7 @@ def test_every_field_of_a_run_is_documented() -> None:
     assert documented_fields("A stage") == set(to_json(result))
     assert documented_fields("A certification") == set(to_json(certification))
     assert documented_fields("A gain") == set(to_json(gain))
+    assert documented_fields("Defects of a detector") == set(to_json(DetectorDefects(0, "", 0, ())))
     assert documented_fields("A proof") == set(to_json(PROOF))
     assert documented_fields("A verdict") == set(to_json(judge(statistics, BIAS, n_detectors=1)))
     assert documented_fields("A span of time") == set(to_json(Span(stage("verify BIAS"), 0.0, 1.0)))

@@ -144,6 +144,9 @@ TRIALS: dict[str, Trial] = {
     "camera-fault": Trial(**FRAMES, state="FAILED", cause="ATCamera went to FAULT (error 2: The shutter"),
     "camera-silent": Trial(**FRAMES, state="FAILED", cause="no heartbeat of ATCamera"),
     "readout-never-ends": Trial(**FRAMES, state="FAILED", cause="was not read out within"),
+    # Without defects to be made, nothing looks at single pixels.
+    "hot-region": Trial(**FRAMES),
+    "dead-amplifier": Trial(**FRAMES),
     "wheel-timeout": Trial((1, 5), (2, 6), "FAILED", "ATSpectrograph did not select", config=FLATS),
     "wrong-filter": Trial((1, 3), (2, 3), "FAILED", "Check the wheel before running again", config=FLATS),
     "oods-late": Trial((2, 6), (3, 7), cause="not in the Butler", healed=((EXTERNAL, 2), (INTERNAL, 3))),

@@ -28,8 +28,18 @@ from lsst.ts.calibrationscripts.cli import main
 from lsst.ts.calibrationscripts.codec import from_json, to_json
 from lsst.ts.calibrationscripts.files.runs import load_runs
 from lsst.ts.calibrationscripts.instruments import INSTRUMENTS, LATISS, Instrument
+from lsst.ts.calibrationscripts.judgement import Judgement
 from lsst.ts.calibrationscripts.observatory.reporting import write_report
-from lsst.ts.calibrationscripts.outcomes import Certification, Gain, Outcome, RunState, StageResult
+from lsst.ts.calibrationscripts.outcomes import (
+    AmplifierDefects,
+    Certification,
+    DetectorDefects,
+    Gain,
+    Outcome,
+    PreviousDefects,
+    RunState,
+    StageResult,
+)
 from lsst.ts.calibrationscripts.pages import run_page
 from lsst.ts.calibrationscripts.products import Subject
 from lsst.ts.calibrationscripts.report import (
@@ -53,6 +63,7 @@ from lsst.ts.calibrationscripts.simulation.repository import (
 from lsst.ts.calibrationscripts.trend import BIAS_LEVEL, GAIN, READ_NOISE, Key
 from lsst.ts.calibrationscripts.verification import judge
 from named import BIAS, DARK, FLAT, stage, subject
+from test_proof import PROOF
 from test_verification import AMPLIFIERS, failures, run_statistics
 
 FIRST = 2026112300001
@@ -243,6 +254,77 @@ def test_external_verification_speaks_of_no_certification() -> None:
     frames = held_run(config={"generate_calibrations": False})
     assert products(frames)[0].word == "did not pass"
     assert "differ from the reference calibrations" in next_steps(frames)[0]
+
+
+def found_defects(n_detectors: int = 1, *, compared: bool = True) -> tuple[DetectorDefects, ...]:
+    """Return defects of detectors, of which the last has changed most."""
+    return tuple(
+        DetectorDefects(
+            detector,
+            "9b1d",
+            300 + detector,
+            tuple(
+                AmplifierDefects(name, 1_000_000, 1000, gained=20 + detector, lost=3)
+                if compared
+                else AmplifierDefects(name, 1_000_000, 1000)
+                for name in AMPLIFIERS
+            ),
+            PreviousDefects("4c1a", "LATISS/calib/defects/20220101", 298) if compared else None,
+        )
+        for detector in range(n_detectors)
+    )
+
+
+def section(document: str, anchor: str) -> str:
+    _, _, rest = document.partition(f'<section id="{anchor}">')
+    return re.sub(r"<[^>]*>", " ", rest.partition("</section>")[0])
+
+
+def test_defects_are_shown_with_what_they_were_compared_with() -> None:
+    document = page_of(held_run(defects=found_defects()), Evidence())
+    assert '<a href="#defects">Defects</a>' in document
+    text = " ".join(section(document, "defects").split())
+    assert "Detector 0: 300 boxes, 0.10% of the pixels (16000); 320 gained, 48 lost." in text
+    assert "Compared with 298 boxes from LATISS/calib/defects/20220101 ." in text
+    assert "0 C00 1000 0.10% 20 3" in text
+
+    alone = section(page_of(held_run(defects=found_defects(compared=False)), Evidence()), "defects")
+    assert "There is nothing earlier to compare with." in alone
+    assert 'id="defects"' not in page_of(held_run(), Evidence())
+
+
+def test_of_many_detectors_the_amplifiers_that_changed_most_are_shown() -> None:
+    text = section(page_of(held_run(defects=found_defects(189)), Evidence()), "defects")
+    assert f"The 64 amplifiers that changed most; the other {188 * 16 - 48} are in the run's JSON." in text
+    rows = text.partition("Lost")[2].split()
+    assert rows[:3] == ["188", "C00", "1000"]
+
+
+def test_held_defects_say_what_to_do() -> None:
+    reason = "GAINED (1); the first: detector 0 C00: 6000 of its 1000000 pixels were gained"
+    stages = (
+        StageResult(stage("generate DEFECTS"), Outcome.HELD, reason),
+        StageResult(stage("certify DEFECTS"), Outcome.SKIPPED, f"generate DEFECTS ended HELD: {reason}"),
+    )
+    report = held_run(stages=stages, verdicts={}, config={}, defects=found_defects())
+    assert [(each.name, each.word, each.text) for each in products(report)] == [("DEFECTS", "held", reason)]
+    assert "certify them with 'do_verify: false'" in next_steps(report)[0]
+
+
+def test_a_certification_of_defects_shows_what_it_is_based_on() -> None:
+    certification = Certification("defects", "u/ocps/d4", "LATISS/calib/daily", "2026-11-23", "2026-11-24")
+    judgement = Judgement((), passed=True, compared=True)
+    proof = dataclasses.replace(
+        PROOF,
+        subject=subject("DEFECTS"),
+        certification=certification,
+        verification=None,
+        judgement=judgement,
+        defects=found_defects(),
+    )
+    document = page_of(held_run(certifications=(certification,), proofs=(proof,)), Evidence())
+    found = "300 boxes, 0.10% of the pixels (16000); 320 gained, 48 lost"
+    assert f"<td>against LATISS/calib/defects/20220101: {found}</td>" in document
 
 
 def test_jobs_logs_collections_thresholds_and_configuration_are_there() -> None:

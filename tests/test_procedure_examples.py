@@ -252,6 +252,14 @@ def assert_gains_are_true(run: Run, n_pairs: int) -> str:
     )
 
 
+def assert_defects_were_judged(run: Run) -> None:
+    """See that the proof has a judgement, and what it compared with."""
+    (proof,) = (each for each in run.data["proofs"] if each["subject"] == "DEFECTS")
+    assert proof["judgement"] == {"faults": [], "passed": True, "compared": True}
+    assert proof["defects"] == run.data["defects"]
+    assert proof["defects"][0]["previous"]["run"] == "LATISS/calib/reference"
+
+
 def assert_curve_is_true(run: Run, ptc: Any) -> str:
     """Hold a photon transfer curve to 1 %; describe it."""
     gain = errors(ptc.gain, run.truth.gain)
@@ -314,9 +322,8 @@ class TestIncludingAPhotonTransferCurve:
             "DARK": True,
             "FLAT": True,
         }
-        # These pipelines verify neither of the two, and the outcome says so.
-        for product in ("DEFECTS", "PTC"):
-            assert run.stages[f"certify {product}"]["reason"] == "not verified itself, only its frames"
+        # These pipelines verify no curve, and the outcome says so.
+        assert run.stages["certify PTC"]["reason"] == "not verified itself, only its frames"
 
     def test_gains_and_defects_are_those_of_the_ccd(
         self, with_ptc: list[Run], record_property: Record
@@ -330,6 +337,7 @@ class TestIncludingAPhotonTransferCurve:
         record_property("procedure's first PTC example, gain of the curve", assert_curve_is_true(run, ptc))
         assert ptc.inputExpIdPairs["C00"] == list(run.pairs())
         mask = defects.mask(truth.hot.shape)
+        assert_defects_were_judged(run)
         good = ~(truth.hot | truth.dead)
         assert mask[truth.hot].mean() >= 0.95
         assert mask[good].mean() <= 0.001
@@ -533,6 +541,10 @@ class TestCurrentPipelines:
             assert run.stages[f"verify {product}"]["outcome"] == "PASSED"
             assert run.stages[f"certify {product}"]["outcome"] == "CERTIFIED"
             assert "without verification" not in run.stages[f"certify {product}"]["reason"]
+
+    def test_defects_are_judged_before_they_are_certified(self, current_pipelines: list[Run]) -> None:
+        run, _ = current_pipelines
+        assert_defects_were_judged(run)
 
     def test_gains_are_those_of_the_ccd(self, current_pipelines: list[Run], record_property: Record) -> None:
         run, _ = current_pipelines

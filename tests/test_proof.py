@@ -15,10 +15,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lsst.ts.calibrationscripts.codec import read_record, to_json
-from lsst.ts.calibrationscripts.outcomes import Certification, Outcome
+from lsst.ts.calibrationscripts.codec import from_json, read_record, to_json
+from lsst.ts.calibrationscripts.judgement import Fault, Judgement
+from lsst.ts.calibrationscripts.outcomes import Certification, DetectorDefects, Outcome, PreviousDefects
 from lsst.ts.calibrationscripts.plan import JobRequest
 from lsst.ts.calibrationscripts.ports import ObservatoryError
+from lsst.ts.calibrationscripts.products import Product, Subject
 from lsst.ts.calibrationscripts.proof import FrameRecord, NotProvenError, ProductRecord, Proof, prove
 from lsst.ts.calibrationscripts.record import JobRecord
 from lsst.ts.calibrationscripts.verification import judge
@@ -250,6 +252,119 @@ def test_what_is_built_on_frames_that_were_held_is_not_certified(product: str) -
     assert outcomes(report)[f"generate {product}"] is Outcome.PASSED
     assert outcomes(report)[f"certify {product}"] is Outcome.SKIPPED
     assert outcomes(run(World(), text))[f"certify {product}"] is Outcome.CERTIFIED
+
+
+# Defects, which are judged by themselves
+
+DEFECTS = "{pipeline_generation: %s, do_defects: true, n_bias: 3, n_dark: 3, exp_times_dark: 5, n_flat: 3%s}"
+SPOILT = 6000
+"""Pixels of an amplifier of a million; 5000 are still right."""
+
+DEFECTS_PROOF = dataclasses.replace(
+    PROOF,
+    subject=Subject(Product.DEFECTS),
+    certification=dataclasses.replace(PROOF.certification, dataset_type="defects"),
+    verification=None,
+    judgement=Judgement((), passed=True, compared=True),
+    defects=(DetectorDefects(0, "5f2b", 10, (), PreviousDefects("4c1a", "LATISS/calib/run", 9)),),
+)
+
+
+def test_defects_that_were_judged_are_proven_with_what_they_were_compared_with() -> None:
+    assert prove(DEFECTS_PROOF, detectors=(0,), needed=(BIAS,)) is DEFECTS_PROOF
+    assert DEFECTS_PROOF.reference == "LATISS/calib/run"
+    assert DEFECTS_PROOF.remark == ""
+    assert from_json(to_json(DEFECTS_PROOF), Proof) == DEFECTS_PROOF
+
+
+@pytest.mark.parametrize(
+    "changes, fault",
+    [
+        ({"judgement": None}, "DEFECTS was not judged by itself"),
+        (
+            {"judgement": Judgement((Fault(0, "NONE", "there are none"),), False, True)},
+            r"DEFECTS did not pass: NONE \(1\); the first: there are none",
+        ),
+        ({"defects": ()}, "other datasets were judged than those in u/ocps/a1"),
+        ({"datasets": (ProductRecord("77", 0, None),)}, "other datasets were judged"),
+    ],
+)
+def test_defects_that_were_not_judged_are_refused(changes: dict[str, Any], fault: str) -> None:
+    refused = dataclasses.replace(DEFECTS_PROOF, **changes)
+    with pytest.raises(NotProvenError, match=fault):
+        prove(refused, detectors=(0,), needed=(BIAS,))
+    # An observer who wants no verification needs no judgement.
+    if "judgement" in changes:
+        assert prove(refused, detectors=(0,), needed=()) is refused
+
+
+@pytest.mark.parametrize("generation", ["current", "2022"])
+def test_defects_that_are_not_right_are_held_and_not_certified(generation: str) -> None:
+    # Given frames that pass, and an amplifier with a new region
+    world = World(gained_defects=SPOILT)
+    report = run(world, DEFECTS % (generation, ""))
+    assert outcomes(report)["verify FLAT"] is Outcome.PASSED
+    assert outcomes(report)["generate DEFECTS"] is Outcome.HELD
+    assert outcomes(report)["certify DEFECTS"] is Outcome.SKIPPED
+    reason = next(result.reason for result in report.stages if result.name == "generate DEFECTS")
+    assert reason.startswith("GAINED (1), CHANGE (1); the first: detector 0 C00: 6000 of its 1000000 pixels")
+    assert "defects" not in {each.dataset_type for each in world.certified}
+    # Then what would apply them is not made either.
+    text = DEFECTS % (generation, ", generate_calibrations: true, do_ptc: true, exp_times_flat: [1, 1, 2]")
+    certified = {each.dataset_type for each in run(World(gained_defects=SPOILT), text).certifications}
+    assert "ptc" not in certified and "defects" not in certified
+
+
+@pytest.mark.parametrize("generation", ["current", "2022"])
+def test_a_certification_of_defects_carries_judgement_and_reference(generation: str) -> None:
+    world = World()
+    report = run(world, DEFECTS % (generation, ""))
+    assert outcomes(report)["generate DEFECTS"] is Outcome.PASSED
+    (proof,) = (each for each in world.proofs if each.subject.product is Product.DEFECTS)
+    assert proof.judgement is not None and proof.judgement.passed and proof.judgement.compared
+    (judged,) = proof.defects
+    assert judged.dataset == proof.datasets[0].id
+    assert judged.previous is not None and judged.previous.run == "LATISS/calib/run"
+    assert report.defects == proof.defects
+    assert any("C00: 1012 (+12 -0)" in text for _, text in world.log)
+
+
+def test_without_verification_defects_are_certified_and_said_not_to_be_verified() -> None:
+    world = World(gained_defects=SPOILT)
+    report = run(world, DEFECTS % ("current", ", do_verify: false"))
+    (proof,) = report.proofs
+    assert proof.judgement is None and proof.remark == "not verified: do_verify is False"
+    # What changed is reported all the same.
+    assert report.defects[0].gained == SPOILT
+
+
+def test_a_resumed_run_judges_the_defects_again() -> None:
+    # Given a run that ended HELD
+    world = World(gained_defects=SPOILT)
+    text = DEFECTS % ("current", "")
+    run(world, text)
+    assert outcomes(run(world, text, resume=True))["generate DEFECTS"] is Outcome.HELD
+    assert not world.certified
+    # When its earlier defects have been replaced by some that are like its own
+    world.gained_defects = 12
+    report = run(world, text, resume=True)
+    # Then the same job's defects pass
+    assert outcomes(report)["certify DEFECTS"] is Outcome.CERTIFIED
+    assert "cpDefects-2" not in world.requests
+
+
+def test_a_judgement_of_an_interrupted_run_is_not_relied_on() -> None:
+    # Given a run that ended before it certified what had passed
+    world = World(on_event=raise_at("certifying defects", ObservatoryError("the repository")))
+    text = DEFECTS % ("current", "")
+    assert outcomes(run(world, text))["generate DEFECTS"] is Outcome.PASSED
+    assert not world.certified
+    # When its datasets are no longer what they were
+    world.on_event = None
+    world.gained_defects = SPOILT
+    report = run(world, text, resume=True)
+    assert outcomes(report)["generate DEFECTS"] is Outcome.HELD
+    assert not world.certified
 
 
 # Jobs

@@ -5,10 +5,19 @@
 from __future__ import annotations
 
 from lsst.ts.calibrationscripts.instruments import INSTRUMENTS
-from lsst.ts.calibrationscripts.outcomes import Certification, Gain, Outcome, RunState, StageResult
+from lsst.ts.calibrationscripts.outcomes import (
+    AmplifierDefects,
+    Certification,
+    DetectorDefects,
+    Gain,
+    Outcome,
+    PreviousDefects,
+    RunState,
+    StageResult,
+)
 from lsst.ts.calibrationscripts.pipelines import StatisticsKey
 from lsst.ts.calibrationscripts.products import Product, Subject
-from lsst.ts.calibrationscripts.report import RunReport, gains_text, summary_text, verdict_text
+from lsst.ts.calibrationscripts.report import RunReport, defects_text, gains_text, summary_text, verdict_text
 from lsst.ts.calibrationscripts.verification import judge
 from named import stage
 from test_verification import AMPLIFIERS, failures, run_statistics
@@ -117,6 +126,17 @@ def test_a_pair_that_gives_no_gain_is_told_as_such() -> None:
     assert "Detector 0, none could be measured" in text
     assert "C00: none" in text
     assert "C00: 1.100 (+10.0%)" in text
+
+
+def test_defects_are_reported_with_what_changed() -> None:
+    amplifiers = (AmplifierDefects("C00", 9000, 20, gained=5, lost=1), AmplifierDefects("C01", 1000, 10))
+    before = PreviousDefects("4c1a", "LATISS/calib/defects/20220101", 11)
+    text = defects_text((DetectorDefects(0, "9b1d", 12, amplifiers, before),))
+    assert "Detector 0, 12 boxes, 0.30% of the pixels (30); 5 gained, 1 lost" in text
+    assert "Compared with 11 boxes from LATISS/calib/defects/20220101" in text
+    assert "C00: 20 (+5 -1)  C01: 10" in text
+    alone = defects_text((DetectorDefects(0, "9b1d", 12, amplifiers),))
+    assert "Compared" not in alone and "gained" not in alone
 
 
 def test_a_ptc_that_failed_is_told_as_a_whole() -> None:

@@ -16,7 +16,13 @@ from lsst.ts.calibrationscripts import ports
 from lsst.ts.calibrationscripts.codec import read_record, to_json
 from lsst.ts.calibrationscripts.config import Series, parse
 from lsst.ts.calibrationscripts.instruments import LATISS
-from lsst.ts.calibrationscripts.outcomes import Certification, Gain
+from lsst.ts.calibrationscripts.outcomes import (
+    AmplifierDefects,
+    Certification,
+    DetectorDefects,
+    Gain,
+    PreviousDefects,
+)
 from lsst.ts.calibrationscripts.plan import JobRequest, PlannedExposure, make_plan
 from lsst.ts.calibrationscripts.ports import (
     ExposureRecord,
@@ -64,6 +70,8 @@ class World:
     dropped: dict[str, set[int]] = dataclasses.field(default_factory=dict)
     flat_level: float = 20_000.0
     gain: float = 1.2
+    gained_defects: int = 12
+    """Pixels of an amplifier of 1000 by 1000 that are defects now."""
     certify_error: ObservatoryError | None = None
     pipelines: ports.Pipelines | None = None
     on_checkpoint: Callable[[str], None] | None = None
@@ -324,6 +332,15 @@ class _Repository:
         self, dataset_type: str, collection: str, pairs: Sequence[tuple[int, int, float]]
     ) -> tuple[Gain, ...]:
         return tuple(Gain((i, j), exp_time, 0, "C00", self._world.gain, 7.5) for i, j, exp_time in pairs)
+
+    async def defects(
+        self, dataset_type: str, run_collection: str, inputs: Sequence[str], exposure: int
+    ) -> tuple[DetectorDefects, ...]:
+        made = await self.products(dataset_type, run_collection)
+        gained = self._world.gained_defects
+        amplifier = AmplifierDefects("C00", 1_000_000, 1000 + gained, gained=gained, lost=0)
+        previous = PreviousDefects("uuid of earlier defects", f"{inputs[-1]}/run", 900)
+        return tuple(DetectorDefects(each.detector, each.id, 910, (amplifier,), previous) for each in made)
 
     async def certify(self, *proofs: Proof) -> None:
         if self._world.certify_error:

@@ -23,6 +23,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from astropy.time import Time
 from lsst.daf.butler import Butler, CollectionType, DatasetRef, DatasetType, Timespan
@@ -31,14 +32,14 @@ from lsst.daf.butler.queries import Query
 from lsst.ts.calibrationscripts.butler._visiting import visit
 from lsst.ts.calibrationscripts.butler.repository import ButlerRepository
 from lsst.ts.calibrationscripts.instruments import LATISS
-from lsst.ts.calibrationscripts.outcomes import Certification, Gain
+from lsst.ts.calibrationscripts.outcomes import AmplifierDefects, Certification, Gain, PreviousDefects
 from lsst.ts.calibrationscripts.plan import JobRequest
 from lsst.ts.calibrationscripts.ports import ExposureRecord, Lookup, ObservatoryError, Wanted
 from lsst.ts.calibrationscripts.products import Product, StageId, StageKind, Subject
 from lsst.ts.calibrationscripts.proof import Proof
 from lsst.ts.calibrationscripts.record import JobRecord
 from lsst.ts.calibrationscripts.simulation.ccd import CcdModel
-from lsst.ts.calibrationscripts.simulation.products import PhotonTransferCurve
+from lsst.ts.calibrationscripts.simulation.products import Box, Defects, PhotonTransferCurve
 from lsst.ts.calibrationscripts.simulation.raws import RawHeader, ingest_raw, write_raw
 from lsst.ts.calibrationscripts.simulation.repository import (
     create_repository,
@@ -617,6 +618,104 @@ async def test_gains_are_at_either_exposure_of_a_pair(
     assert await repository.gains("cpPtcExtract", run, []) == ()
     with pytest.raises(ObservatoryError, match="could not read cpPtcExtract from"):
         await repository.gains("cpPtcExtract", run, [(EXPOSURES[1] + 1, EXPOSURES[1] + 2, 5.0)])
+
+
+# Defects, whose class is that of lsst.ip.isr (d2a69bfd) as far as it is used:
+# an iteration over what has getBBox()
+
+
+@pytest.fixture(scope="module")
+def found_defects(butler: Butler) -> tuple[str, Defects]:
+    """Return the RUN of a job that found a block more than there was."""
+    run = "u/ocps/defects/run"
+    before = butler.get("defects", DATA_ID, collections="LATISS/calib/reference")
+    boxes = (*before.boxes[5:], Box(40, 20, 10, 10), Box(45, 20, 10, 10), Box(45, 20, 1, 1))
+    defects = Defects(detector=0, boxes=boxes)
+    butler.collections.register(run)
+    butler.put(defects, "defects", DATA_ID, run=run)
+    return run, defects
+
+
+@on_sqlite
+async def test_defects_are_compared_with_those_that_their_frames_find(
+    repository: ButlerRepository, butler: Butler, found_defects: tuple[str, Defects]
+) -> None:
+    run, defects = found_defects
+    (measured,) = await repository.defects("defects", run, ("LATISS/calib",), EXPOSURES[0])
+    # Then numbers are those of masks, without the edge,
+    reference = butler.find_dataset("defects", DATA_ID, collections="LATISS/calib/reference")
+    assert reference is not None
+    before = butler.get(reference)
+    detector = butler.get("raw", DATA_ID, exposure=EXPOSURES[0], collections="LATISS/raw/all").detector
+    now, then = (each.mask(detector.shape) for each in (defects, before))
+    inner = np.zeros(detector.shape, bool)
+    inner[9:-9, 9:-9] = True
+    for amplifier, found in zip(detector, measured.amplifiers, strict=True):
+        here = amplifier.section
+        assert found == AmplifierDefects(
+            amplifier.name,
+            n_pixels=inner[here].sum(),
+            area=(now & inner)[here].sum(),
+            gained=(now & ~then & inner)[here].sum(),
+            lost=(then & ~now & inner)[here].sum(),
+        )
+    assert measured.gained > 100 and measured.lost > 0
+    # and it is known what they were compared with.
+    assert measured.n_boxes == len(defects)
+    assert measured.dataset == str(butler.find_dataset("defects", DATA_ID, collections=run).id)  # type: ignore[union-attr]
+    assert measured.previous == PreviousDefects(str(reference.id), "LATISS/calib/reference", len(before))
+
+
+@on_sqlite
+async def test_defects_are_not_compared_with_themselves(
+    repository: ButlerRepository, butler: Butler, found_defects: tuple[str, Defects], daily: str
+) -> None:
+    # Given a run that has certified what it found, and is resumed
+    run, _ = found_defects
+    butler.collections.register(daily, CollectionType.CALIBRATION)
+    refs = butler.query_datasets("defects", collections=run)
+    butler.registry.certify(daily, refs, Timespan(None, None))
+    chain = f"{daily}/chain"
+    butler.collections.register(chain, CollectionType.CHAINED)
+    butler.collections.redefine_chain(chain, [daily, "LATISS/calib"])
+    for inputs in ((daily, "LATISS/calib"), (chain,)):
+        (measured,) = await repository.defects("defects", run, inputs, EXPOSURES[0])
+        assert measured.previous is not None and measured.previous.run == "LATISS/calib/reference"
+
+
+@on_sqlite
+async def test_what_is_valid_when_the_frame_begins_is_compared_with(
+    repository: ButlerRepository, butler: Butler, found_defects: tuple[str, Defects], daily: str
+) -> None:
+    # Given earlier defects until the frame begins, and others from then on
+    begin = Time(datetime.datetime(2022, 9, 29, 14), scale="tai")
+    butler.collections.register(daily, CollectionType.CALIBRATION)
+    for name, timespan in (("old", Timespan(None, begin)), ("new", Timespan(begin, None))):
+        butler.collections.register(f"{daily}/{name}")
+        made = butler.put(Defects(detector=0, boxes=()), "defects", DATA_ID, run=f"{daily}/{name}")
+        butler.registry.certify(daily, [made], timespan)
+    (measured,) = await repository.defects("defects", found_defects[0], (daily,), EXPOSURES[0])
+    assert measured.previous is not None and measured.previous.run == f"{daily}/new"
+
+
+@on_sqlite
+async def test_first_defects_have_nothing_to_be_compared_with(
+    repository: ButlerRepository, found_defects: tuple[str, Defects]
+) -> None:
+    inputs = ("LATISS/calib/not-yet", "LATISS/raw/all")
+    (measured,) = await repository.defects("defects", found_defects[0], inputs, EXPOSURES[0])
+    assert measured.previous is None
+    assert {each.gained for each in measured.amplifiers} == {None}
+
+
+@on_sqlite
+async def test_defects_without_a_raw_frame_cannot_be_measured(
+    repository: ButlerRepository, found_defects: tuple[str, Defects]
+) -> None:
+    with pytest.raises(ObservatoryError, match="exposure 2022092900009 has no raw frame of detector 0"):
+        await repository.defects("defects", found_defects[0], ("LATISS/calib",), 2022092900009)
+    # A job without defects has none.
+    assert await repository.defects("defects", "u/ocps/none/run", (), EXPOSURES[0]) == ()
 
 
 # Certification

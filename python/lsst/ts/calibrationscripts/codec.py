@@ -29,7 +29,7 @@ from cattrs import Converter, override
 from cattrs.gen import AttributeOverride, make_dict_structure_fn, make_dict_unstructure_fn
 
 from .instruments import ImageType
-from .outcomes import Certification, Gain, Outcome, RunState, StageResult
+from .outcomes import Certification, DetectorDefects, Gain, Outcome, RunState, StageResult
 from .pipelines import StatisticsKey
 from .plan import PlannedExposure, RunPlan, Stage
 from .products import Product, StageId, StageKind, Subject
@@ -60,7 +60,15 @@ class FormatError(ValueError):
 
 
 def to_json(
-    record: RunRecord | RunReport | Evidence | StageResult | Certification | Gain | Proof | Verdict,
+    record: RunRecord
+    | RunReport
+    | Evidence
+    | StageResult
+    | Certification
+    | DetectorDefects
+    | Gain
+    | Proof
+    | Verdict,
 ) -> Json:
     """Return a record as JSON has it.
 

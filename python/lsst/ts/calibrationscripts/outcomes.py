@@ -4,7 +4,18 @@
 
 from __future__ import annotations
 
-__all__ = ["AmplifierGain", "Certification", "Gain", "Outcome", "RunState", "StageResult", "by_amplifier"]
+__all__ = [
+    "AmplifierDefects",
+    "AmplifierGain",
+    "Certification",
+    "DetectorDefects",
+    "Gain",
+    "Outcome",
+    "PreviousDefects",
+    "RunState",
+    "StageResult",
+    "by_amplifier",
+]
 
 import enum
 import statistics
@@ -129,6 +140,79 @@ def by_amplifier(gains: Iterable[Gain]) -> tuple[AmplifierGain, ...]:
         )
         for (detector, amplifier), found in same.items()
     )
+
+
+@dataclass(frozen=True)
+class AmplifierDefects:
+    """The pixels of an amplifier that are defects."""
+
+    amplifier: str
+    n_pixels: int
+    """Its pixels that count; those at the detector's edge do not."""
+
+    area: int
+    """Pixels of them that are defects."""
+
+    gained: int | None = None
+    """Of these, pixels that were no defects before; `None` if there is
+    nothing earlier."""
+
+    lost: int | None = None
+    """Pixels that were defects before and are none now; likewise."""
+
+    @property
+    def previous_area(self) -> int | None:
+        """Pixels that were defects before; `None` if that is not known."""
+        return None if self.gained is None or self.lost is None else self.area - self.gained + self.lost
+
+
+@dataclass(frozen=True)
+class PreviousDefects:
+    """The earlier defects that others were compared with."""
+
+    dataset: str
+    """The dataset's UUID."""
+
+    run: str
+    """RUN collection that it is in."""
+
+    n_boxes: int
+
+
+@dataclass(frozen=True)
+class DetectorDefects:
+    """The defects of a detector, compared with earlier ones."""
+
+    detector: int
+    dataset: str
+    """The dataset's UUID."""
+
+    n_boxes: int
+    """Boxes of pixels that it consists of."""
+
+    amplifiers: tuple[AmplifierDefects, ...]
+    previous: PreviousDefects | None = None
+    """`None` if there are none to compare with."""
+
+    @property
+    def n_pixels(self) -> int:
+        """Pixels of the detector that count."""
+        return sum(amplifier.n_pixels for amplifier in self.amplifiers)
+
+    @property
+    def area(self) -> int:
+        """Pixels of them that are defects."""
+        return sum(amplifier.area for amplifier in self.amplifiers)
+
+    @property
+    def gained(self) -> int:
+        """Pixels that were no defects before; 0 if nothing is earlier."""
+        return sum(amplifier.gained or 0 for amplifier in self.amplifiers)
+
+    @property
+    def lost(self) -> int:
+        """Pixels that were defects before and are none now; likewise."""
+        return sum(amplifier.lost or 0 for amplifier in self.amplifiers)
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,11 @@ class Product(enum.StrEnum):
         """Whether it is only made for DEFECTS, and never certified."""
         return self in (Product.BIAS_BOOTSTRAP, Product.DARK_BOOTSTRAP, Product.FLAT_BOOTSTRAP)
 
+    @property
+    def is_judged_itself(self) -> bool:
+        """Whether it is judged by itself: no verification can pass."""
+        return self in (Product.DEFECTS, Product.GAIN)
+
 
 class StageKind(enum.StrEnum):
     """What a stage does with its product."""

@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .instruments import same_filter
-from .outcomes import Certification
+from .judgement import Judgement
+from .outcomes import Certification, DetectorDefects
 from .products import Subject
 from .record import JobRecord
 from .verification import Verdict
@@ -82,6 +83,13 @@ class Proof:
     """All passed: that on the product, and those on its frames. Empty where
     the observer asked for no verification."""
 
+    judgement: Judgement | None = None
+    """On the product by itself, if it is judged so; passed. `None` where the
+    observer asked for no verification."""
+
+    defects: tuple[DetectorDefects, ...] = ()
+    """What was judged, with the earlier ones that it was compared with."""
+
     @property
     def verified(self) -> bool:
         """Whether anything was verified."""
@@ -92,12 +100,17 @@ class Proof:
         """What was not verified of it; "" if all was."""
         if not self.verified:
             return "not verified: do_verify is False"
+        if self.judgement is not None:
+            return self.judgement.reason
         return "" if self.verification is not None else "not verified itself, only its frames"
 
     @property
     def reference(self) -> str | None:
-        """Collection that the frames were compared with, if they were."""
-        return self.certification.source if self.verification is not None else None
+        """What frames or defects were compared with; `None` if nothing."""
+        if self.verification is not None:
+            return self.certification.source
+        runs = dict.fromkeys(each.previous.run for each in self.defects if each.previous is not None)
+        return ", ".join(runs) or None
 
     @property
     def validity_warning(self) -> str:
@@ -167,6 +180,7 @@ def prove(proof: Proof, *, detectors: Sequence[int], needed: Sequence[Subject]) 
         *_faults_of_datasets(proof, detectors),
         *_faults_of_jobs(proof, detectors),
         *_faults_of_verdicts(proof, needed),
+        *(_faults_of_judgement(proof) if needed and proof.subject.product.is_judged_itself else ()),
     ]
     if faults:
         raise NotProvenError(f"{proof.subject} is not certified: {'; '.join(faults)}")
@@ -225,4 +239,13 @@ def _faults_of_verdicts(proof: Proof, needed: Sequence[Subject]) -> list[str]:
         verdict = verdicts[proof.subject]
         if verdict.of_exposures and {result.exposure for result in verdict.results} != known:
             faults.append(f"{proof.subject} was not verified with all of its frames")
+    return faults
+
+
+def _faults_of_judgement(proof: Proof) -> list[str]:
+    if proof.judgement is None:
+        return [f"{proof.subject} was not judged by itself"]
+    faults = [] if proof.judgement.passed else [f"{proof.subject} did not pass: {proof.judgement.reason}"]
+    if {each.dataset for each in proof.defects} != {dataset.id for dataset in proof.datasets}:
+        faults.append(f"other datasets were judged than those in {proof.certification.source}")
     return faults

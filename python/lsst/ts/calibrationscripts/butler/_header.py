@@ -4,11 +4,11 @@
 
 from __future__ import annotations
 
-__all__ = ["Header", "finite", "read_header"]
+__all__ = ["Header", "finite", "read_detector", "read_header"]
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from lsst.daf.butler import Butler, DatasetRef
@@ -47,15 +47,7 @@ def read_header(butler: Butler, ref: DatasetRef) -> Header:
         The nominal noise is that which ISR noted, as cp_verify takes it;
         if it noted none, that of the detector.
     """
-    storage_class = ref.datasetType.storageClass
-    if {"detector", "metadata"} <= set(storage_class.components):
-        detector = butler.get(ref.makeComponentRef("detector"))
-        metadata = butler.get(ref.makeComponentRef("metadata"))
-    else:
-        rows = {"rows": (0, 1)} if "rows" in storage_class.parameters else None
-        image = butler.get(ref, parameters=rows)
-        detector, metadata = image.getDetector(), image.getMetadata()
-
+    detector, metadata = _read(butler, ref)
     electrons = (
         str(metadata.get("LSST ISR UNITS", metadata.get("BUNIT", "adu"))).lower().startswith("electron")
     )
@@ -71,6 +63,34 @@ def read_header(butler: Butler, ref: DatasetRef) -> Header:
                 level[name] = float(noted)
                 break
     return Header("electron" if electrons else "ADU", nominal, level)
+
+
+def read_detector(butler: Butler, ref: DatasetRef) -> Any:
+    """Read the geometry of an image's detector.
+
+    Parameters
+    ----------
+    butler : `lsst.daf.butler.Butler`
+        The repository.
+    ref : `lsst.daf.butler.DatasetRef`
+        The image; a raw one has it too.
+
+    Returns
+    -------
+    detector : `lsst.afw.cameraGeom.Detector`
+        Or what has the same methods.
+    """
+    return _read(butler, ref)[0]
+
+
+def _read(butler: Butler, ref: DatasetRef) -> tuple[Any, Any]:
+    """Read detector and metadata, and no pixels where that is possible."""
+    storage_class = ref.datasetType.storageClass
+    if {"detector", "metadata"} <= set(storage_class.components):
+        return butler.get(ref.makeComponentRef("detector")), butler.get(ref.makeComponentRef("metadata"))
+    rows = {"rows": (0, 1)} if "rows" in storage_class.parameters else None
+    image = butler.get(ref, parameters=rows)
+    return image.getDetector(), image.getMetadata()
 
 
 def finite(value: object) -> float | None:

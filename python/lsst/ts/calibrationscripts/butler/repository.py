@@ -6,14 +6,13 @@ from __future__ import annotations
 
 __all__ = ["ButlerRepository"]
 
-import math
 import shutil
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..instruments import Instrument, same_filter
-from ..outcomes import Certification, Gain
+from ..outcomes import Certification, DetectorDefects, Gain
 from ..ports import ExposureRecord, Lookup, ObservatoryError, Wanted
 from ..products import Subject
 from ..proof import ProductRecord, Proof
@@ -21,11 +20,13 @@ from ..verification import ExposureDetail, FailureLevel, dataset_name
 from ._certifying import by_hand, obstacles, products, proven_datasets, uncertified
 from ._certifying import certify as make_certifications
 from ._collections import datasets, exists
+from ._defects import read_defects
+from ._gains import read_gains, read_reference_gains
 from ._looking_up import unavailable
 from ._visiting import try_to_write, visit
 
 if TYPE_CHECKING:
-    from lsst.daf.butler import Butler, DatasetRef
+    from lsst.daf.butler import Butler
 
 T = TypeVar("T")
 
@@ -278,18 +279,8 @@ class ButlerRepository:
         """Return the gains measured on pairs of flats."""
 
         def read(butler: Butler) -> tuple[Gain, ...]:
-            made = {
-                (ref.dataId["exposure"], ref.dataId["detector"]): ref
-                for ref in datasets(butler, dataset_type, run_collection)
-            }
-            return tuple(
-                Gain((first, second), exp_time, detector, amplifier, _finite(gain), _finite(noise))
-                for first, second, exp_time in pairs
-                for detector in self._detectors
-                for amplifier, gain, noise in _measured(
-                    butler, [made.get((exposure, detector)) for exposure in (first, second)]
-                )
-            )
+            refs = datasets(butler, dataset_type, run_collection)
+            return tuple(read_gains(butler, refs, pairs, self._detectors))
 
         return await self._visit(f"read {dataset_type} from {run_collection}", read)
 
@@ -297,31 +288,22 @@ class ButlerRepository:
         self, collections: Sequence[str], exposure: int
     ) -> Mapping[tuple[int, str], float]:
         """Return the gains that are certified for an exposure."""
-        from lsst.daf.butler import DatasetNotFoundError, MissingDatasetTypeError
 
-        def read(butler: Butler) -> dict[tuple[int, str], float]:
-            gains = {}
-            for detector in self._detectors:
-                try:
-                    ptc = butler.get(
-                        "ptc",
-                        instrument=self._instrument.name,
-                        detector=detector,
-                        exposure=exposure,
-                        collections=collections,
-                    )
-                except (DatasetNotFoundError, MissingDatasetTypeError):
-                    continue
-                gains.update(
-                    {
-                        (detector, amplifier): float(gain)
-                        for amplifier, gain in ptc.gain.items()
-                        if math.isfinite(gain)
-                    }
-                )
-            return gains
+        def read(butler: Butler) -> Mapping[tuple[int, str], float]:
+            return read_reference_gains(butler, self._instrument.name, self._detectors, exposure, collections)
 
         return await self._visit(f"read the reference ptc from {', '.join(collections)}", read)
+
+    async def defects(
+        self, dataset_type: str, run_collection: str, inputs: Sequence[str], exposure: int
+    ) -> tuple[DetectorDefects, ...]:
+        """Return the defects that a job has found, beside the earlier ones."""
+
+        def read(butler: Butler) -> tuple[DetectorDefects, ...]:
+            refs = datasets(butler, dataset_type, run_collection)
+            return read_defects(butler, refs, self._instrument, exposure, inputs)
+
+        return await self._visit(f"read {dataset_type} from {run_collection} and what was before", read)
 
     async def is_certified(self, certification: Certification) -> bool:
         """Return whether all that is to be certified is so already."""
@@ -379,23 +361,5 @@ class ButlerRepository:
         )
 
 
-def _measured(butler: Butler, refs: Sequence[DatasetRef | None]) -> list[tuple[str, float, float]]:
-    """Return amplifier, gain and noise of a pair, from either exposure.
-
-    On which of the two the result is depends on the pipeline; the other has
-    nothing, or a dummy without gains.
-    """
-    results = [butler.get(ref) for ref in refs if ref is not None]
-    if not results:
-        raise LookupError("a pair of flats has no result")
-    best = max(results, key=lambda result: sum(map(math.isfinite, result.gain.values())))
-    return [(amplifier, gain, best.noise[amplifier]) for amplifier, gain in best.gain.items()]
-
-
 def _filter_of(value: object) -> str | None:
     return None if value is None else str(value)
-
-
-def _finite(value: float) -> float | None:
-    """Return a measurement, or `None` for one that failed."""
-    return float(value) if math.isfinite(value) else None

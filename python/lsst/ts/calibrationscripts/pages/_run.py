@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from ..outcomes import Gain, RunState, by_amplifier
+from ..outcomes import DetectorDefects, Gain, RunState, by_amplifier
 from ..proof import Proof
 from ..report import (
     SCATTER_TOLERANCE,
@@ -23,6 +23,7 @@ from ..report import (
     RunReport,
     Statistics,
     conclusion,
+    defects_found,
     next_steps,
     products,
 )
@@ -34,7 +35,7 @@ from ._render import render
 _MARKS = {Kind.GOOD: "\u2713", Kind.HELD: "\u2717", Kind.FAILED: "\u2717", Kind.NOT_DONE: "\u2013"}
 """What distinguishes the kinds without colour."""
 
-_MAX_GAIN_ROWS = 64
+_MAX_ROWS = 64
 
 
 def run_page(document: RunDocument) -> str:
@@ -58,6 +59,7 @@ def run_page(document: RunDocument) -> str:
     panels = [(each, list(_panels(each, report.verdicts.get(each.subject)))) for each in evidence.statistics]
     gain_picture = gain_plot(report.gains)
     gain_rows = sorted(_gain_rows(report.gains), key=lambda row: row.order)
+    defect_rows = sorted(_defect_rows(report.defects), key=lambda row: row.order)
     timeline = timeline_plot(report)
     remarks = [
         *(f"Done again: {text}" for text in report.repeats),
@@ -68,6 +70,7 @@ def run_page(document: RunDocument) -> str:
         ("failures", "Failed tests", maps),
         ("statistics", "Noise and mean", panels),
         ("gains", "Gains", gain_picture),
+        ("defects", "Defects", report.defects),
         ("images", "Images", evidence.thumbnails),
         ("timeline", "Timeline", timeline),
         ("thresholds", "Thresholds", report.verdicts),
@@ -91,8 +94,11 @@ def run_page(document: RunDocument) -> str:
         panels=panels,
         scatter_tolerance=SCATTER_TOLERANCE,
         gain_picture=gain_picture,
-        gain_rows=gain_rows[:_MAX_GAIN_ROWS],
-        n_gains_left_out=max(0, len(gain_rows) - _MAX_GAIN_ROWS),
+        gain_rows=gain_rows[:_MAX_ROWS],
+        n_gains_left_out=max(0, len(gain_rows) - _MAX_ROWS),
+        defects=[(each, defects_found((each,))) for each in report.defects],
+        defect_rows=defect_rows[:_MAX_ROWS],
+        n_defects_left_out=max(0, len(defect_rows) - _MAX_ROWS),
         certified=list(zip(report.certifications, map(_proven, report.proofs), strict=False))
         or [(certification, "") for certification in report.certifications],
         thumbnails=evidence.thumbnails,
@@ -143,7 +149,7 @@ class _GainRow(NamedTuple):
 def _gain_rows(gains: Sequence[Gain]) -> Iterator[_GainRow]:
     amplifiers = by_amplifier(gains)
     # A short table stays in the order of amplifiers.
-    sort = len(amplifiers) > _MAX_GAIN_ROWS
+    sort = len(amplifiers) > _MAX_ROWS
     for each in amplifiers:
         yield _GainRow(
             order=(-abs(each.difference or 0.0) if sort else 0.0, each.detector, each.amplifier),
@@ -154,6 +160,35 @@ def _gain_rows(gains: Sequence[Gain]) -> Iterator[_GainRow]:
             reference=f"{each.reference:.3f}" if each.reference else "",
             difference="" if each.difference is None else f"{each.difference:+z.1%}",
         )
+
+
+class _DefectRow(NamedTuple):
+    """An amplifier's line in the table of defects."""
+
+    order: tuple[int, int, str]
+    detector: int
+    amplifier: str
+    area: int
+    fraction: str
+    gained: str
+    lost: str
+
+
+def _defect_rows(defects: Sequence[DetectorDefects]) -> Iterator[_DefectRow]:
+    # A short table stays in the order of amplifiers.
+    sort = sum(len(one.amplifiers) for one in defects) > _MAX_ROWS
+    for one in defects:
+        for each in one.amplifiers:
+            change = each.area if each.gained is None or each.lost is None else each.gained + each.lost
+            yield _DefectRow(
+                order=(-change if sort else 0, one.detector, each.amplifier),
+                detector=one.detector,
+                amplifier=each.amplifier,
+                area=each.area,
+                fraction=f"{each.area / each.n_pixels:.2%}" if each.n_pixels else "",
+                gained="" if each.gained is None else str(each.gained),
+                lost="" if each.lost is None else str(each.lost),
+            )
 
 
 class _ThresholdRow(NamedTuple):
@@ -206,7 +241,8 @@ def _threshold_rows(verdict: Verdict) -> Iterator[_ThresholdRow]:
 def _proven(proof: Proof) -> str:
     """Return what a certification is based on."""
     if proof.verification is None:
-        return proof.remark
+        compared = f"against {proof.reference}: {defects_found(proof.defects)}" if proof.reference else ""
+        return "; ".join(filter(None, (compared, proof.remark)))
     job = f"job {proof.verification.job_id}"
     own = next((verdict for verdict in proof.verdicts if verdict.subject == proof.subject), None)
     if own is None or not own.of_exposures:

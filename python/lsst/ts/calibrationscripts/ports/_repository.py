@@ -9,7 +9,7 @@ __all__ = ["CalibrationRepository"]
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
-from ..outcomes import Certification, Gain
+from ..outcomes import Certification, DetectorDefects, Gain
 from ..products import Subject
 from ..proof import ProductRecord, Proof
 from ..verification import ExposureDetail
@@ -175,6 +175,30 @@ class CalibrationRepository(Protocol):
         ------
         ObservatoryError
             If the repository cannot be read.
+        """
+
+    async def defects(
+        self, dataset_type: str, run_collection: str, inputs: Sequence[str], exposure: int
+    ) -> tuple[DetectorDefects, ...]:
+        """Return the defects that a job has found, beside the earlier ones.
+
+        Parameters
+        ----------
+        dataset_type : `str`
+            Their type.
+        run_collection : `str`
+            RUN collection of the job.
+        inputs : `~collections.abc.Sequence` [`str`]
+            Collections in which the earlier ones are looked for. Those of the
+            job itself are not earlier ones.
+        exposure : `int`
+            Id of an exposure that they were made from, for which the earlier
+            ones are valid.
+
+        Raises
+        ------
+        ObservatoryError
+            If they cannot be read.
         """
 
     async def products(self, dataset_type: str, run_collection: str) -> tuple[ProductRecord, ...]:

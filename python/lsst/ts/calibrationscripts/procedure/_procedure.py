@@ -163,6 +163,7 @@ class Procedure:
             certifications=tuple(proof.certification for proof in self._certifier.done),
             proofs=tuple(self._certifier.done),
             gains=tuple(self._processing.gains),
+            defects=tuple(self._processing.defects),
             timeline=self._timeline.spans,
             repeats=self._recorder.record.repeats,
         )

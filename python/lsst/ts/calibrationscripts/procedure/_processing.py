@@ -9,14 +9,14 @@ __all__ = ["Processing"]
 from collections.abc import Mapping
 from dataclasses import replace
 
-from ..judgement import judge_gains
-from ..outcomes import Certification, Gain, Outcome, StageResult
+from ..judgement import Judgement, judge_defects, judge_gains
+from ..outcomes import Certification, DetectorDefects, Gain, Outcome, StageResult
 from ..pipelines import StatisticsKey, Verifier
 from ..plan import JobPlan, Stage
 from ..ports import ExposureRecord, ObservatoryError, Wanted
 from ..products import Product, Subject
 from ..proof import FrameRecord, Proof, prove
-from ..report import gains_text, held_reason, verdict_text
+from ..report import defects_found, defects_text, gains_text, held_reason, verdict_text
 from ..verification import ExposureDetail, Verdict, hidden_exposures, judge
 from ._context import Context
 from ._exposer import Exposer
@@ -45,7 +45,9 @@ class Processing:
         self._exposer = exposer
         self._runner = runner
         self.verdicts: dict[Subject, Verdict] = {}
+        self.judgements: dict[Subject, Judgement] = {}
         self.gains: list[Gain] = []
+        self.defects: list[DetectorDefects] = []
 
     def result(self, stage: Stage, outcome: Outcome, reason: str = "") -> StageResult:
         """Return a result that names the stage's job, if it had one."""
@@ -58,6 +60,9 @@ class Processing:
     async def generate(self, stage: Stage) -> StageResult:
         """Make a product, or measure gains.
 
+        Gains and defects are judged by themselves: no verification of them
+        can pass.
+
         Parameters
         ----------
         stage : `Stage`
@@ -66,6 +71,7 @@ class Processing:
         Returns
         -------
         result : `StageResult`
+            Its outcome is HELD if it was judged, and did not pass.
 
         Raises
         ------
@@ -81,17 +87,24 @@ class Processing:
                 return StageResult(stage.id, Outcome.PASSED, nothing)
             wanted = replace(wanted, exposures=tuple((first, second) for first, second, _ in pairs))
         await self._run_job(stage, wanted, generator.per_exposure)
-        if stage.subject.product in (Product.GAIN, Product.PTC):
-            gains = await self._report_gains(stage)
-            if stage.subject.product is Product.GAIN and self._config.do_verify:
-                return self._judged_gains(stage, gains)
-        return self.result(stage, Outcome.PASSED)
-
-    def _judged_gains(self, stage: Stage, gains: tuple[Gain, ...]) -> StageResult:
-        """Judge gains in the product: cp_verify's test of them cannot pass."""
-        judgement = judge_gains(gains, self._context.detectors)
-        outcome = Outcome.PASSED if judgement.passed else Outcome.HELD
-        return self.result(stage, outcome, judgement.reason)
+        found = ""
+        match stage.subject.product:
+            case Product.GAIN:
+                judgement = judge_gains(await self._report_gains(stage), self._context.detectors)
+            case Product.PTC:
+                await self._report_gains(stage)
+                return self.result(stage, Outcome.PASSED)
+            case Product.DEFECTS:
+                defects = await self._report_defects(stage)
+                judgement, found = judge_defects(defects, self._context.detectors), defects_found(defects)
+            case _:
+                return self.result(stage, Outcome.PASSED)
+        if not self._config.do_verify:
+            return self.result(stage, Outcome.PASSED, found)
+        self.judgements[stage.subject] = judgement
+        if not judgement.passed:
+            return self.result(stage, Outcome.HELD, judgement.reason)
+        return self.result(stage, Outcome.PASSED, "; ".join(filter(None, (found, judgement.reason))))
 
     async def verify(self, stage: Stage) -> StageResult:
         """Verify frames, and judge by the statistics.
@@ -229,6 +242,8 @@ class Processing:
             generation=self._runner.records[generated.id],
             verification=None if verification is None else self._runner.records[verification.id],
             verdicts=tuple(self.verdicts[subject] for subject in needed if subject in self.verdicts),
+            judgement=self.judgements.get(stage.subject),
+            defects=tuple(self.defects) if stage.subject.product is Product.DEFECTS else (),
         )
         return prove(proof, detectors=self._context.detectors, needed=needed)
 
@@ -304,6 +319,17 @@ class Processing:
         self.gains.extend(gains)
         self._world.operator.info(gains_text(gains, stage.job.series[0].name))
         return gains
+
+    async def _report_defects(self, stage: Stage) -> tuple[DetectorDefects, ...]:
+        assert stage.job is not None, f"{stage.name} has no job"
+        exposures = self._exposures_of(stage.job)
+        dataset_type = self._pipelines.generators[Product.DEFECTS].dataset_type
+        defects = await self._world.repository.defects(
+            dataset_type, self._run_of(stage), stage.job.inputs, exposures[0]
+        )
+        self.defects.extend(defects)
+        self._world.operator.info(defects_text(defects))
+        return defects
 
     def _collection_of(self, stage: Stage) -> str:
         return self._world.jobs.collection(self._runner.records[stage.id].job_id)

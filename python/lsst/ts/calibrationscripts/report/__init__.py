@@ -19,6 +19,8 @@ __all__ = [
     "Statistics",
     "Thumbnail",
     "conclusion",
+    "defects_found",
+    "defects_text",
     "gains_text",
     "held_reason",
     "itinerary",
@@ -32,4 +34,4 @@ from ._evidence import SCATTER_TOLERANCE, Evidence, Limits, Panel, Place, Statis
 from ._itinerary import ROW_WIDTH, itinerary
 from ._model import RunDocument, RunReport, Span
 from ._plain import Kind, ProductOutcome, conclusion, held_reason, next_steps, products
-from ._text import gains_text, summary_text, verdict_text
+from ._text import defects_found, defects_text, gains_text, summary_text, verdict_text

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..instruments import ImageType
-from ..outcomes import Certification, Gain, RunState, StageResult
+from ..outcomes import Certification, DetectorDefects, Gain, RunState, StageResult
 from ..products import StageId, Subject
 from ..proof import Proof
 from ..verification import Verdict
@@ -68,6 +68,7 @@ class RunReport:
     """What proves that they could be made, in the same order."""
 
     gains: tuple[Gain, ...] = ()
+    defects: tuple[DetectorDefects, ...] = ()
     timeline: tuple[Span, ...] = ()
     """Frames and stages, in the order in which they began."""
 

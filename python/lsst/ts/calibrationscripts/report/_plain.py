@@ -87,7 +87,9 @@ def _outcome(report: RunReport, subject: Subject, stages: Stages) -> ProductOutc
         return ProductOutcome(subject.name, "failed", f"{failed.name}: {failed.reason}", Kind.FAILED)
     if held := first(Outcome.HELD):
         text = held_reason(verdict) if verdict else held.reason
-        word = "held" if report.config.get("generate_calibrations") else "did not pass"
+        # Defects are made, if asked for, whatever else is only verified.
+        made = report.config.get("generate_calibrations") or subject.product is Product.DEFECTS
+        word = "held" if made else "did not pass"
         return ProductOutcome(subject.name, word, text, Kind.HELD)
     if certified := first(Outcome.CERTIFIED):
         text = "; ".join(
@@ -250,6 +252,12 @@ def _steps(report: RunReport) -> Iterator[str]:
 
 def _after_held(report: RunReport, subject: Subject) -> str:
     verdict = report.verdicts.get(subject)
+    if subject.product is Product.DEFECTS:
+        return (
+            "DEFECTS: see below where pixels were gained or lost. If the detector has changed (a hot region, "
+            "an amplifier lost), certify them with 'do_verify: false'. Otherwise suspect the frames (light "
+            "in the darks, dust, dark or saturated flats), and take them again."
+        )
     if verdict is None or not verdict.of_exposures:
         return f"{subject}: see which amplifiers fail, below."
     n = len(verdict.results)

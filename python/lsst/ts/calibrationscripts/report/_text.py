@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-__all__ = ["gains_text", "summary_text", "verdict_text"]
+__all__ = ["defects_found", "defects_text", "gains_text", "summary_text", "verdict_text"]
 
 import itertools
 import statistics
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from ..config import PRODUCT_PARAMETERS
-from ..outcomes import AmplifierGain, Gain, by_amplifier
+from ..outcomes import AmplifierDefects, AmplifierGain, DetectorDefects, Gain, by_amplifier
 from ..verification import FailedTest, FailureLevel, UnitResult, Verdict, dataset_name
 from ._model import RunReport
 from ._plain import RUN_AGAIN, conclusion, never_begun, without_list
@@ -241,6 +241,57 @@ def _gain_cell(gain: AmplifierGain) -> str:
     spread = "" if gain.spread is None else f" +- {gain.spread:.3f}"
     difference = "" if gain.difference is None else f" ({gain.difference:+z.1%})"
     return f"{gain.amplifier}: {gain.mean:.3f}{spread}{difference}"
+
+
+def defects_text(defects: tuple[DetectorDefects, ...]) -> str:
+    """Return the defects per detector and amplifier.
+
+    Parameters
+    ----------
+    defects : `tuple` [`DetectorDefects`, ...]
+        Of each detector.
+
+    Returns
+    -------
+    text : `str`
+        What was found, what it was compared with, and the pixels of each
+        amplifier, with those gained and lost.
+    """
+    lines = ["Defects, in pixels; those at the edge of the detector do not count:"]
+    for one in defects:
+        lines.append(f"    Detector {one.detector}, {defects_found((one,))}")
+        if one.previous is not None:
+            lines.append(f"    Compared with {one.previous.n_boxes} boxes from {one.previous.run}")
+        lines.append(_columns(map(_defects_cell, one.amplifiers), 8))
+    return "\n".join(lines)
+
+
+def _defects_cell(one: AmplifierDefects) -> str:
+    changes = "" if one.gained is None or one.lost is None else f" (+{one.gained} -{one.lost})"
+    return f"{one.amplifier}: {one.area}{changes}"
+
+
+def defects_found(defects: tuple[DetectorDefects, ...]) -> str:
+    """Return in a line how many defects there are, and what changed.
+
+    Parameters
+    ----------
+    defects : `tuple` [`DetectorDefects`, ...]
+        Of each detector.
+
+    Returns
+    -------
+    text : `str`
+        Without a full stop.
+    """
+    n_boxes, area, n_pixels = (
+        sum(getattr(one, name) for one in defects) for name in ("n_boxes", "area", "n_pixels")
+    )
+    text = f"{n_boxes} boxes, {area / n_pixels if n_pixels else 0:.2%} of the pixels ({area})"
+    if all(one.previous is None for one in defects):
+        return text
+    gained, lost = (sum(getattr(one, name) for one in defects) for name in ("gained", "lost"))
+    return f"{text}; {gained} gained, {lost} lost"
 
 
 def summary_text(report: RunReport) -> str:

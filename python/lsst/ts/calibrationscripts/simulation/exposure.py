@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from .products import Box
+
 __all__ = ["Amplifier", "Detector", "Exposure", "Image"]
 
 
@@ -49,6 +51,15 @@ class Amplifier:
     def getName(self) -> str:
         """Return the amplifier's name, as an LSST amplifier does."""
         return self.name
+
+    def getBBox(self) -> Box:
+        """Return its pixels in the assembled image."""
+        return Box(
+            self.columns.start,
+            self.rows.start,
+            self.columns.stop - self.columns.start,
+            self.rows.stop - self.rows.start,
+        )
 
     def getGain(self) -> float:
         """Return the nominal gain (electron/ADU)."""

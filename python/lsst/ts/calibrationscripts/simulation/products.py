@@ -4,13 +4,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-__all__ = ["Box", "Defects", "PhotonTransferCurve"]
+__all__ = ["Box", "Defect", "Defects", "PhotonTransferCurve"]
 
 
 class Box(NamedTuple):
@@ -28,6 +28,32 @@ class Box(NamedTuple):
     y: int
     width: int
     height: int
+
+    def getBeginX(self) -> int:
+        """Return the first column, as an LSST box does."""
+        return self.x
+
+    def getBeginY(self) -> int:
+        """Return the first row."""
+        return self.y
+
+    def getWidth(self) -> int:
+        """Return the number of columns."""
+        return self.width
+
+    def getHeight(self) -> int:
+        """Return the number of rows."""
+        return self.height
+
+
+class Defect(NamedTuple):
+    """One of the defects, with the methods of an LSST defect."""
+
+    box: Box
+
+    def getBBox(self) -> Box:
+        """Return its pixels."""
+        return self.box
 
 
 class Defects(BaseModel):
@@ -121,6 +147,9 @@ class Defects(BaseModel):
 
     def __len__(self) -> int:
         return len(self.boxes)
+
+    def __iter__(self) -> Iterator[Defect]:  # type: ignore[override]
+        return map(Defect, self.boxes)
 
 
 class PhotonTransferCurve(BaseModel):

@@ -16,6 +16,7 @@ import difflib
 
 from .base import Fault
 from .camera import CameraFault, CameraSilent, ReadoutNeverEnds
+from .detector import DeadAmplifier, HotRegion
 from .jobs import DiskFull, JobDropsExposure, JobFails, JobKilled
 from .ocps import (
     OcpsDuplicates,
@@ -40,6 +41,8 @@ FAULTS: dict[str, type[Fault]] = {
         CameraFault,
         CameraSilent,
         ReadoutNeverEnds,
+        HotRegion,
+        DeadAmplifier,
         WheelTimeout,
         WrongFilter,
         OodsLate,

@@ -2,26 +2,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Judges gains by themselves.
 
-Today's verifyGainFromFlatPairs of cp_verify can never pass. So what it would
-judge is judged here, by the product and an earlier one.
+Today's verifyGainFromFlatPairs of cp_verify (5855743) can never pass.
 """
 
 from __future__ import annotations
 
-__all__ = [
-    "GAIN_LIMITS",
-    "Fault",
-    "GainLimits",
-    "Judgement",
-    "judge_gains",
-]
+__all__ = ["GAIN_LIMITS", "GainLimits", "judge_gains"]
 
 import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
-from .outcomes import AmplifierGain, Gain, by_amplifier
+from ..outcomes import AmplifierGain, Gain, by_amplifier
+from ._records import Fault, Judgement
 
 
 @dataclass(frozen=True)
@@ -41,41 +35,6 @@ class GainLimits:
 GAIN_LIMITS = GainLimits(max_difference=0.05, max_spread=0.05, max_bad_amplifiers=0)
 """Of verifyGainFromFlatPairs: DMTN-101 test 6.1 has 5 % for the difference.
 A pair of LATISS flats gives a gain to better than 1 %."""
-
-
-@dataclass(frozen=True)
-class Fault:
-    """Why a detector or an amplifier is not right."""
-
-    detector: int
-    test: str
-    """FINITE, SPREAD, DIFFERENCE or MISSING."""
-
-    text: str
-    """What was found, and what the limit is."""
-
-    amplifier: str | None = None
-    """`None` for what is about the detector."""
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """What was found, and whether the product may be used."""
-
-    faults: tuple[Fault, ...]
-    passed: bool
-
-    compared: bool
-    """Whether there was an earlier product for every detector."""
-
-    @property
-    def reason(self) -> str:
-        """The faults in one sentence without its full stop; "" if none."""
-        if not self.faults:
-            return "" if self.compared else "there is nothing earlier to compare with"
-        counts = Counter(fault.test for fault in self.faults)
-        which = ", ".join(f"{test} ({count})" for test, count in counts.items())
-        return f"{which}; the first: {self.faults[0].text}"
 
 
 def judge_gains(
