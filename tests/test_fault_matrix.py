@@ -827,6 +827,35 @@ async def test_a_signal_loses_nothing_whenever_it_comes(seed: int, site: Site, s
     assert site.calibrations() == expected
 
 
+PAUSE = 20.0
+"""How long a process is stopped: longer than a component may be silent (s)."""
+
+
+@in_module_loop
+async def test_a_process_that_was_stopped_blames_no_component(site: Site, sound: Sound) -> None:
+    config = BIAS | {"generate_calibrations": True}
+    expected = await sound(config)
+
+    def pause() -> tuple[int, str]:
+        with simulate(site, config) as program:
+            assert program.stdout is not None
+            said = "".join(iter_until("generate BIAS: job", program.stdout))
+            os.kill(program.pid, signal.SIGSTOP)
+            time.sleep(PAUSE)
+            os.kill(program.pid, signal.SIGCONT)
+            said += program.communicate(timeout=TIMEOUT)[0]
+        return program.returncode, said
+
+    # Given a run that is sent SIGSTOP, and SIGCONT later
+    code, said = await asyncio.to_thread(pause)
+    # Then it ends as if nothing had been, and says that it was paused.
+    assert code == 0, said
+    assert "This process was paused for" in said
+    assert "no heartbeat" not in said
+    assert site.record().state == "DONE" and site.record().repeats == ()
+    assert site.calibrations() == expected
+
+
 def iter_until(text: str, lines: Iterable[str]) -> Iterable[str]:
     """Yield lines, the last of which has a text in it."""
     for line in lines:
