@@ -82,7 +82,8 @@ clean:
 help:
 	@echo 'make demo       calibrations from end to end on the simulated observatory'
 	@echo 'make test       all tests;  make fast: without the slow ones'
-	@echo 'make faults     every fault of the simulated observatory on whole runs: how many are survived;  with LOAD=8 WORKERS=2 two at a time, beside 8 processes that keep the machine busy'
+	@echo 'make faults     every fault of the simulated observatory on whole runs: how many are survived'
+	@echo '                with LOAD=8 beside 8 processes that keep the machine busy, with WORKERS=2 two at a time'
 	@echo 'make coverage   all tests, and which lines they ran, in htmlcov'
 	@echo 'make lint       ruff and the import contracts;  make types: mypy;  make check: both, and all tests'
 	@echo 'make schema     the schema documents anew, from schema/base.yaml'
