@@ -48,7 +48,7 @@ from lsst.ts.calibrationscripts.observatory.queue import QueuedScript, ScriptRes
 from lsst.ts.calibrationscripts.observatory.watch import ComponentWatch
 from lsst.ts.calibrationscripts.outcomes import Outcome
 from lsst.ts.calibrationscripts.plan import make_plan
-from lsst.ts.calibrationscripts.procedure import _jobs
+from lsst.ts.calibrationscripts.procedure import _jobs, _procedure
 from lsst.ts.calibrationscripts.record import RunRecord
 from lsst.ts.calibrationscripts.report import RunReport
 from lsst.ts.calibrationscripts.simulation.ccd import DEFAULT_SEED
@@ -73,6 +73,11 @@ in_module_loop = pytest.mark.asyncio(loop_scope="module")
 def patience() -> float:
     """Return how much longer than on an idle machine things may take."""
     return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
+def patiently(config: dict[str, Any]) -> dict[str, Any]:
+    """Give the OODS as much longer."""
+    return config | {"oods_timeout": config["oods_timeout"] * patience()}
 
 
 TIMEOUT = 600.0
@@ -323,12 +328,16 @@ def make_repository(folder: Path, registry: str | None = None) -> None:
 
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wait for seconds where the script would for minutes."""
+    """Wait for seconds where the script would for minutes, or longer than it
+    would where the machine is busy.
+    """
     some_seconds, few_seconds = 5.0 * patience(), 2.0 * patience()
     monkeypatch.setattr(SalCamera, "READOUT_TIMEOUT", some_seconds)
     monkeypatch.setattr(OcpsJobs, "SUBMIT_TIMEOUT", some_seconds)
     monkeypatch.setattr(OcpsJobs, "RESULT_GRACE", few_seconds)
     monkeypatch.setattr(_jobs, "_READY_TIMEOUT", few_seconds)
+    monkeypatch.setattr(OcpsJobs, "ABORT_TIMEOUT", some_seconds)
+    monkeypatch.setattr(_procedure, "_ABANDON_TIMEOUT", some_seconds + 1.0)
     watch = functools.partial(ComponentWatch, heartbeat_timeout=some_seconds)
     monkeypatch.setattr(script, "ComponentWatch", watch)
 
@@ -384,7 +393,7 @@ class Site:
             here["repo"] = str(self.repo)
         self._n_runs += 1
         async with QueuedScript(lambda index: MakeLatissCalibrations(index=index)) as queued:
-            await queued.configure(yaml.safe_dump(here | config))
+            await queued.configure(yaml.safe_dump(here | patiently(config)))
             yield queued
             await asyncio.wait({queued.script.done_task}, timeout=STOP_TIMEOUT * patience())
         assert tasks_of_the_product() == []
@@ -404,7 +413,7 @@ class Site:
     async def resume(self) -> RunReport:
         """Resume the run where nothing is wrong any more."""
         before = self.record()
-        report = await self.run_unstruck({"resume": before.run_id, "oods_timeout": 20 * patience()})
+        report = await self.run_unstruck({"resume": before.run_id, "oods_timeout": 20})
         self.assert_nothing_was_done_twice(before, report)
         return report
 
@@ -649,7 +658,7 @@ def calibscripts(*args: object, cwd: Path) -> subprocess.Popen[str]:
 
 def simulate(site: Site, config: dict[str, Any], *args: object) -> subprocess.Popen[str]:
     file = site.folder / "config.yaml"
-    file.write_text(yaml.safe_dump(config))
+    file.write_text(yaml.safe_dump(patiently(config)))
     return calibscripts("simulate", file, "--workdir", site.folder, *args, cwd=site.folder)
 
 
