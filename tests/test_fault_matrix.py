@@ -45,7 +45,7 @@ from lsst.ts.calibrationscripts.observatory.camera import SalCamera
 from lsst.ts.calibrationscripts.observatory.make_latiss_calibrations import MakeLatissCalibrations
 from lsst.ts.calibrationscripts.observatory.ocps import OcpsJobs
 from lsst.ts.calibrationscripts.observatory.queue import QueuedScript, ScriptResult
-from lsst.ts.calibrationscripts.observatory.watch import ComponentWatch
+from lsst.ts.calibrationscripts.observatory.watch import HEARTBEAT_TIMEOUT, ComponentWatch
 from lsst.ts.calibrationscripts.outcomes import Outcome
 from lsst.ts.calibrationscripts.plan import make_plan
 from lsst.ts.calibrationscripts.procedure import _jobs, _procedure
@@ -328,18 +328,23 @@ def make_repository(folder: Path, registry: str | None = None) -> None:
 
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wait for seconds where the script would for minutes, or longer than it
-    would where the machine is busy.
+    """Wait for seconds where the script would for longer, if the machine is
+    not busy.
     """
-    some_seconds, few_seconds = 5.0 * patience(), 2.0 * patience()
-    monkeypatch.setattr(SalCamera, "READOUT_TIMEOUT", some_seconds)
-    monkeypatch.setattr(OcpsJobs, "SUBMIT_TIMEOUT", some_seconds)
-    monkeypatch.setattr(OcpsJobs, "RESULT_GRACE", few_seconds)
-    monkeypatch.setattr(_jobs, "_READY_TIMEOUT", few_seconds)
-    monkeypatch.setattr(OcpsJobs, "ABORT_TIMEOUT", some_seconds)
-    monkeypatch.setattr(_procedure, "_ABANDON_TIMEOUT", some_seconds + 1.0)
-    watch = functools.partial(ComponentWatch, heartbeat_timeout=some_seconds)
+
+    def shorten(owner: object, name: str, idle: float) -> None:
+        monkeypatch.setattr(owner, name, min(idle * patience(), getattr(owner, name)))
+
+    shorten(SalCamera, "READOUT_TIMEOUT", 5.0)
+    shorten(OcpsJobs, "SUBMIT_TIMEOUT", 5.0)
+    shorten(OcpsJobs, "RESULT_GRACE", 2.0)
+    shorten(_jobs, "_READY_TIMEOUT", 2.0)
+    heartbeat_timeout = min(5.0 * patience(), HEARTBEAT_TIMEOUT)
+    watch = functools.partial(ComponentWatch, heartbeat_timeout=heartbeat_timeout)
     monkeypatch.setattr(script, "ComponentWatch", watch)
+    # What is real time for an observer is not where the machine is busy.
+    monkeypatch.setattr(OcpsJobs, "ABORT_TIMEOUT", 5.0 * patience())
+    monkeypatch.setattr(_procedure, "_ABANDON_TIMEOUT", 6.0 * patience())
 
 
 @pytest.fixture(autouse=True)
