@@ -379,14 +379,10 @@ class Site:
     async def observatory(self, *faults: Fault) -> AsyncIterator[SimulatedObservatory]:
         observatory = SimulatedObservatory(self.folder, instrument=LATISS, day_obs=DAY_OBS, faults=faults)
         observatory.runner = BorrowedRunner(self._runner)  # type: ignore[assignment]
+        before = children()
         async with no_tasks_left(), observatory:
             yield observatory
-        assert self.processes() == []
-
-    def processes(self) -> list[psutil.Process]:
-        """Return this process's children, but for the shared runner."""
-        children = psutil.Process().children(recursive=True)
-        return [child for child in children if child.pid != self._runner.pid]
+        assert children() <= before
 
     @contextlib.asynccontextmanager
     async def script(
@@ -501,6 +497,17 @@ class Site:
     def calibrations(self) -> list[tuple[str, str, str]]:
         """Return all that is certified, whatever job made it."""
         return sorted((name, data_id, validity) for name, _, data_id, validity in self.certified())
+
+
+def children() -> set[psutil.Process]:
+    """Return what runs below this process, but for a database."""
+    found = set()
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            # It has a process for each connection, and ends it in its time.
+            if child.name() != "postgres":
+                found.add(child)
+    return found
 
 
 def ids_of(record: RunRecord) -> set[int]:
