@@ -18,6 +18,8 @@ endif
 PYTHON ?= python3
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+WORKERS ?= auto
+LOAD ?= 0
 DOCS_READY := $(VENV)/.docs-ready
 INSTALL := $(BIN)/python -m pip install --quiet --constraint requirements.txt
 
@@ -35,7 +37,7 @@ fast: $(READY)
 	$(BIN)/pytest -n auto --dist loadfile -m "not slow"
 
 faults: $(READY)
-	$(BIN)/pytest --all-faults tests/test_fault_matrix.py
+	$(BIN)/pytest -n $(WORKERS) --all-faults --load $(LOAD) tests/test_fault_matrix.py
 
 coverage: $(READY)
 	$(BIN)/pytest --cov --cov-report=term --cov-report=html
@@ -81,6 +83,7 @@ help:
 	@echo 'make demo       calibrations from end to end on the simulated observatory'
 	@echo 'make test       all tests;  make fast: without the slow ones'
 	@echo 'make faults     every fault of the simulated observatory on whole runs: how many are survived'
+	@echo '                with LOAD=8 beside 8 processes that keep the machine busy, with WORKERS=2 two at a time'
 	@echo 'make coverage   all tests, and which lines they ran, in htmlcov'
 	@echo 'make lint       ruff and the import contracts;  make types: mypy;  make check: both, and all tests'
 	@echo 'make schema     the schema documents anew, from schema/base.yaml'

@@ -4,8 +4,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import subprocess
+import sys
 import warnings
 from collections.abc import AsyncIterator, Iterator
 
@@ -14,6 +17,7 @@ import pytest
 import pytest_asyncio
 from leaks import no_tasks_left
 from lsst.ts.calibrationscripts.observatory import sal
+from postgres import NotInstalledError, Server, running_server
 
 # The suite runs unchanged on real salobj with CALIBSCRIPTS_SAL=salobj.
 sal.use(sal.SalProvider.LOCAL)
@@ -27,8 +31,38 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--all-faults",
         action="store_true",
-        help="try every fault at every moment in both ways of verification, which takes a quarter of an hour",
+        help="try every fault at every moment in both ways of verification, which takes the better part of "
+        "an hour",
     )
+    parser.addoption(
+        "--load",
+        type=int,
+        default=0,
+        metavar="N",
+        help="keep the machine busy with N processes beside the tests",
+    )
+
+
+_BUSY = "import os, sys\nwhile os.getppid() == int(sys.argv[1]): pass"
+"""A program that does nothing as fast as it can, until its parent ends."""
+
+_busy: list[subprocess.Popen[bytes]] = []
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Keep the machine busy, if that is asked for."""
+    if hasattr(session.config, "workerinput"):
+        return
+    command = [sys.executable, "-c", _BUSY, str(os.getpid())]
+    _busy.extend(subprocess.Popen(command) for _ in range(session.config.getoption("load")))
+
+
+def pytest_unconfigure() -> None:
+    """Let the machine rest."""
+    for process in _busy:
+        process.kill()
+        process.wait()
+    _busy.clear()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -70,7 +104,10 @@ def _show_faults(terminalreporter: pytest.TerminalReporter) -> None:
     for _, row in sorted(rows.items()):
         terminalreporter.line(form.format(*(row.get(column, "-") for column in columns)))
     n_survived = sum(row["survived"] == "yes" for row in rows.values())
-    terminalreporter.line(f"{n_survived} of {len(rows)} faults survived")
+    load = ", ".join(f"{average:.1f}" for average in os.getloadavg())
+    terminalreporter.line(
+        f"{n_survived} of {len(rows)} faults survived; load {load} (the last 1, 5 and 15 minutes)"
+    )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -147,3 +184,14 @@ def _set_topics(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LSST_SITE", os.environ.get("LSST_SITE", "test"))
     monkeypatch.setenv("LSST_TOPIC_SUBNAME", "")
     sal.salobj.set_test_topic_subname(randomize=True)
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[Server]:
+    """Run PostgreSQL, or skip the tests that use it."""
+    with contextlib.ExitStack() as stack:
+        try:
+            server = stack.enter_context(running_server())
+        except NotInstalledError as error:
+            pytest.skip(str(error))
+        yield server

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import importlib.util
 import json
 import os
@@ -22,6 +23,10 @@ from lsst.ts.calibrationscripts.cli._display import access_hint
 from lsst.ts.calibrationscripts.config import load_schema
 from lsst.ts.calibrationscripts.instruments import LATISS, Detector
 from lsst.ts.calibrationscripts.outcomes import Certification
+from lsst.ts.calibrationscripts.plan import JobRequest
+from lsst.ts.calibrationscripts.products import Product, StageId, StageKind, Subject
+from lsst.ts.calibrationscripts.proof import FrameRecord, Proof
+from lsst.ts.calibrationscripts.record import JobRecord
 from lsst.ts.calibrationscripts.report import RunReport
 
 
@@ -100,17 +105,44 @@ def test_the_hint_opens_what_was_certified_of_the_instrument() -> None:
     camera = dataclasses.replace(
         LATISS, name="Duo", detectors=(Detector(0, "R00_S00"), Detector(1, "R00_S01"))
     )
-    report = RunReport(
-        "DONE",
-        config={"detectors": [1]},
-        exposures={"BIAS": (2026112500001, 2026112500002), "DARK": ()},
-        certifications=(Certification("bias", "u/ocps/1", "Duo/calib/daily", "2026-11-23", "2026-11-24"),),
-    )
+    report = RunReport("DONE", config={"detectors": [1]}, proofs=(a_proof("bias", 2026112500001),))
     # Then the command that is shown asks for it
     hint = access_hint(report, Path("repo"), camera)
     assert hint is not None
     assert "get('bias', instrument='Duo', detector=1, exposure=2026112500002)" in hint
     assert access_hint(RunReport("DONE"), Path("repo"), camera) is None
+
+
+def test_no_hint_is_shown_whose_command_fails() -> None:
+    # Given a bias for dates without its frames, and a flat of the first of
+    # two sets; the frames of the other came last
+    outside = a_proof("bias", 2026112500001, end_date="2026-11-24")
+    flat = a_proof("flat", 2026112500011)
+    exposures = {"BIAS": (2026112500001,), "FLAT": (2026112500011, 2026112500012, 2026112500021)}
+    report = RunReport("DONE", config={"detectors": []}, exposures=exposures, proofs=(outside, flat))
+    # Then what is shown is the flat, by a frame that was taken through its
+    # filter
+    hint = access_hint(report, Path("repo"), LATISS)
+    assert hint is not None
+    assert "get('flat', instrument='LATISS', detector=0, exposure=2026112500012)" in hint
+    # And nothing where no frame would find anything.
+    assert access_hint(dataclasses.replace(report, proofs=(outside,)), Path("repo"), LATISS) is None
+
+
+def a_proof(dataset_type: str, first: int, end_date: str = "2026-11-26") -> Proof:
+    """Return the proof of a product of two frames, taken on 2026-11-25."""
+    day = datetime.datetime(2026, 11, 25, tzinfo=datetime.UTC).timestamp()
+    subject = Subject(Product(dataset_type.upper()))
+    request = JobRequest("pipeline.yaml", ("Duo/calib",), (), "Duo", (0,), (first, first + 1))
+    return Proof(
+        subject,
+        Certification(dataset_type, "u/ocps/1", "Duo/calib/daily", "2026-11-23", end_date),
+        datasets=(),
+        frames=tuple(FrameRecord(first + i, subject.product, "", day + i, day + i) for i in range(2)),
+        generation=JobRecord(StageId(StageKind.GENERATE, subject), "1", request),
+        verification=None,
+        verdicts=(),
+    )
 
 
 FAILING_STATISTICS = {i: {"FAILURES": [f"RXX_S00 C{k:02o} NOISE" for k in range(16)]} for i in (1, 2, 3)}

@@ -39,7 +39,7 @@ from lsst.ts.calibrationscripts.files.runs import load_runs
 from lsst.ts.calibrationscripts.instruments import LATISS
 from lsst.ts.calibrationscripts.observatory import connection, reporting
 from lsst.ts.calibrationscripts.observatory.make_latiss_calibrations import MakeLatissCalibrations
-from lsst.ts.calibrationscripts.observatory.queue import QueuedScript
+from lsst.ts.calibrationscripts.observatory.queue import QueuedScript, ScriptResult
 from lsst.ts.calibrationscripts.observatory.reporting import write_report
 from lsst.ts.calibrationscripts.observatory.sal import salobj
 from lsst.ts.calibrationscripts.outcomes import Certification, Outcome, RunState, StageResult
@@ -438,6 +438,35 @@ def test_a_result_that_cannot_be_written_does_not_change_the_exit_code(tmp_path:
     with pytest.raises(SystemExit) as end:
         runs._exit(a_report())
     assert end.value.code == 0
+
+
+@pytest.mark.parametrize(
+    ("state", "code"), [("DONE", 0), ("FAILED", 1), ("STOPPED", 1)], ids=["done", "failed", "stopped"]
+)
+def test_the_exit_code_is_that_of_the_scripts_state(
+    state: str, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lsst.ts.calibrationscripts.cli import _script, runs
+    from lsst.ts.calibrationscripts.cli._program import run_program
+
+    # Given a script whose report says DONE, and which ends as it does
+    class Script:
+        def __init__(self, index: int) -> None:
+            self.report = a_report()
+
+    async def run_script(make: Any, *args: Any, **kwargs: Any) -> ScriptResult:
+        make(index=1)
+        reason = "" if state == "DONE" else "the end"
+        return ScriptResult(state, reason, (), (), None, None, ())
+
+    monkeypatch.setattr(_script, "script_class", lambda instrument: Script)
+    monkeypatch.setattr(_script, "run_script", run_script)
+    report = run_program(_script.run_on_sal("", parse("", LATISS), LATISS))
+    # Then the shell gets what the queue does.
+    assert report.state == state
+    with pytest.raises(SystemExit) as end:
+        runs._exit(report)
+    assert end.value.code == code
 
 
 # 4. What journals hold

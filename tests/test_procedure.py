@@ -245,6 +245,22 @@ def test_a_stop_during_a_certification_waits_for_it() -> None:
     assert len(report.certifications) == 1
 
 
+def test_a_journal_that_fails_after_a_certification_leaves_the_run_done() -> None:
+    world = World()
+
+    def fill_the_disk(event: str) -> None:
+        if event == "writing the journal" and world.certified:
+            raise ObservatoryError("the journal cannot be written: No space left on device")
+
+    world.on_event = fill_the_disk
+    report = run(world, CHAIN)
+    assert report.state == "DONE" and report.complete
+    assert len(report.certifications) == 2
+    # That is said once, with what it means.
+    (error,) = [text for kind, text in world.log if kind == "error"]
+    assert error.endswith("No space left on device. The run continues; it cannot be resumed from here.")
+
+
 def test_checkpoints_say_what_is_done_and_how_far() -> None:
     world = World()
     run(world, "")

@@ -1,18 +1,16 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A domain for remotes, a Butler with what a test needs, and PostgreSQL."""
+"""A domain for remotes, and a Butler with what a test needs."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-from collections.abc import AsyncIterator, Collection, Iterator
+from collections.abc import AsyncIterator, Collection
 from typing import Any
 
 import pytest
 import pytest_asyncio
 from lsst.ts.calibrationscripts.observatory.sal import salobj
-from postgres import NotInstalledError, Server, running_server
 
 
 @pytest_asyncio.fixture
@@ -36,14 +34,3 @@ class Raws:
 @pytest.fixture
 def raws() -> Raws:
     return Raws()
-
-
-@pytest.fixture(scope="session")
-def postgresql_server() -> Iterator[Server]:
-    """Run PostgreSQL, or skip the tests that use it."""
-    with contextlib.ExitStack() as stack:
-        try:
-            server = stack.enter_context(running_server())
-        except NotInstalledError as error:
-            pytest.skip(str(error))
-        yield server

@@ -589,6 +589,13 @@ async def test_statistics_are_read_as_they_were_written(repository: ButlerReposi
         await repository.statistics("verifyBiasStats", "LATISS/calib")
     with pytest.raises(ObservatoryError, match="could not read no_such_type from"):
         await repository.statistics("no_such_type", run)
+    # Those of another run in a job's chain do not stand in for its own.
+    chain = "u/ocps/leftnone"
+    butler.collections.register(f"{chain}/run")
+    butler.collections.register(chain, CollectionType.CHAINED)
+    butler.collections.redefine_chain(chain, [f"{chain}/run", run])
+    with pytest.raises(ObservatoryError, match="0 datasets for the run instead of one"):
+        await repository.statistics("verifyBiasStats", f"{chain}/run")
 
 
 @on_sqlite
@@ -766,6 +773,23 @@ async def test_a_job_without_the_product_cannot_be_certified(
         await certify(repository, certification(daily, "bias", source="u/ocps/none"))
     # Nothing was certified on the way.
     assert await repository.check((), [certification(daily), certification(daily, "dark")]) == ()
+
+
+@pytest.mark.parametrize(
+    ("begin", "end"),
+    [("2022-01-01", "2022-07-01"), ("2021-07-01", "2023-07-01"), ("2022-12-31", "2024-01-01")],
+)
+async def test_a_range_that_overlaps_is_not_taken_for_the_one_that_is_certified(
+    repository: ButlerRepository, job: str, daily: str, begin: str, end: str
+) -> None:
+    wanted = certification(daily, "bias", "2022-01-01", "2023-01-01", job)
+    await certify(repository, wanted)
+    assert await repository.is_certified(wanted)
+    other = dataclasses.replace(wanted, begin_date=begin, end_date=end)
+    assert not await repository.is_certified(other)
+    # Nor is it certified on top of the other.
+    with pytest.raises(ObservatoryError, match="Calibrations were certified for these dates meanwhile"):
+        await certify(repository, other)
 
 
 @on_sqlite

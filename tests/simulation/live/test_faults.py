@@ -26,7 +26,8 @@ from lsst.ts.calibrationscripts.observatory.sal import salobj
 from lsst.ts.calibrationscripts.simulation.faults import FAULTS, Fault, parse_fault
 from lsst.ts.calibrationscripts.simulation.faults.ocps import OcpsReorders
 from lsst.ts.calibrationscripts.simulation.faults.oods import OodsLate
-from lsst.ts.calibrationscripts.simulation.faults.repository import RepositoryLocked
+from lsst.ts.calibrationscripts.simulation.faults.process import SecondObservatory, SecondOwner
+from lsst.ts.calibrationscripts.simulation.faults.repository import RepositoryLocked, RepositoryStaysLocked
 from lsst.ts.calibrationscripts.simulation.instrument import FILTERS
 from lsst.ts.calibrationscripts.simulation.observatory import SimulatedObservatory
 from reports import reported
@@ -41,6 +42,7 @@ MOMENT = 0.3
 
 CALIB = "LATISS/calib/daily"
 BIAS = "${CP_PIPE_DIR}/pipelines/LATISS/cpBias.yaml"
+VERIFY_BIAS = "${CP_VERIFY_DIR}/pipelines/LATISS/verifyBias.yaml"
 EMPTY = "description: no task\ntasks: {}\n"
 """A pipeline that `pipetask` refuses immediately, with exit code 1."""
 
@@ -77,6 +79,12 @@ class Client:
                 return
             await asyncio.sleep(TIMEOUT / 1000)
         raise AssertionError(f"{self.staged} are staged, not {images}")
+
+    def frames(self) -> list[tuple[str, str]]:
+        """Return image type and filter of each frame, says the Butler."""
+        with Butler.from_config(str(self.observatory.repo)) as butler:
+            records = butler.query_dimension_records("exposure", instrument="LATISS", order_by="exposure")
+        return [(record.observation_type, record.physical_filter) for record in records]
 
     def ingested(self) -> list[str]:
         with Butler.from_config(str(self.observatory.repo)) as butler:
@@ -277,6 +285,20 @@ class TestCamera:
             await client.hear(lambda: bool(client.images))
             assert client.ingested() == [image(1), image(2)]
 
+    @pytest.mark.parametrize(
+        ("fault", "frame"),
+        [
+            ("header-wrong-type:2", ("bias", "empty_1~empty_1")),
+            ("header-wrong-filter:2", ("dark", "SDSSg_65mm~empty_1")),
+        ],
+    )
+    async def test_header_lies_about_one_image(self, fault: str, frame: tuple[str, str], sky: Sky) -> None:
+        async with sky(fault) as client:
+            await client.take(3)
+            await client.hear(lambda: (image(3), 0) in client.images)
+            true = ("dark", "empty_1~empty_1")
+            assert client.frames() == [true, frame, true]
+
 
 class TestSpectrograph:
     pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -296,6 +318,18 @@ class TestSpectrograph:
             await client.spectrograph.cmd_changeFilter.set_start(filter=0, name="SDSSg_65mm", timeout=TIMEOUT)
             await reported(client.spectrograph.evt_reportedDisperserPosition, slot=1)
             await reported(client.spectrograph.evt_reportedFilterPosition, slot=2, name=FILTERS[2])
+
+
+async def test_wheel_is_elsewhere_in_the_next_session(sky: Sky) -> None:
+    async with sky("wheel-moved:2") as client:
+        await client.take()
+        with pytest.raises(salobj.AckError):
+            await client.take()
+        await client.hear(lambda: client.images == [(image(1), 0)])
+    async with sky() as client:
+        await client.take()
+        await client.hear(lambda: client.images == [(image(2), 0)])
+        assert client.frames() == [("dark", "SDSSg_65mm~empty_1"), ("dark", "empty_1~empty_1")]
 
 
 class TestOods:
@@ -348,6 +382,16 @@ class TestOods:
             await client.take()
             await client.hear(lambda: (image(3), 0) in client.images)
             assert client.ingested() == [image(1), image(2), image(3)]
+
+    async def test_unreadable_file_is_announced_without_its_image(self, sky: Sky) -> None:
+        async with sky("oods-unreadable-file:2") as client:
+            await client.take(3)
+            await client.hear(lambda: client.images == [(image(1), 0), ("??", 2), (image(3), 0)])
+            assert client.staged == [image(2)]
+        async with sky() as client:
+            await client.take()
+            await client.hear(lambda: (image(4), 0) in client.images)
+            assert client.ingested() == [image(n) for n in (1, 2, 3, 4)]
 
     async def test_images_of_other_clients_are_announced_before_ours(self, sky: Sky) -> None:
         async with sky("oods-foreign-images:2") as client:
@@ -514,6 +558,39 @@ class TestJobs:
             assert [self.products(client, job_id, "cpBiasIsrExp") for job_id in (ids[2], ids[4])] == [1, 2]
             assert [self.products(client, job_id, "bias") for job_id in ids[1:]] == [0, 1, 0, 1]
 
+    @pytest.mark.slow
+    async def test_products_are_missing_though_their_jobs_end_well(self, shared_sky: Sky) -> None:
+        async with shared_sky("job-makes-nothing", "statistics-missing") as client:
+            await client.take(2)
+            await client.hear(lambda: len(client.images) == 2)
+            ids = [(await client.run(job, query(1, 2)))[0] for job in (BIAS, BIAS, VERIFY_BIAS, VERIFY_BIAS)]
+
+            assert [exit_code for _, exit_code in client.results] == [0] * 4
+            assert [self.products(client, job_id, "bias") for job_id in ids[:2]] == [0, 1]
+            assert self.products(client, ids[0], "cpBiasIsrExp") == 2
+            assert [self.products(client, job_id, "verifyBiasStats") for job_id in ids[2:]] == [0, 1]
+            # Who reads through the chain finds those of another run.
+            with Butler.from_config(str(client.observatory.repo)) as butler:
+                (stand_in,) = butler.query_datasets("verifyBiasStats", collections=f"u/ocps/{ids[2]}")
+            assert stand_in.run == f"u/stranger/{ids[2]}"
+
+
+class TestOtherProcesses:
+    pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+    @pytest.mark.slow
+    async def test_they_use_the_work_folder_and_the_job_waits(self, shared_sky: Sky, empty: Path) -> None:
+        faults = (SecondOwner(1), SecondObservatory(2))
+        async with shared_sky(*faults) as client:
+            await client.run(empty)
+            await client.run(empty)
+            # There is no run to resume, and a folder that is in use.
+            second_owner, second_observatory = faults
+            assert (second_owner.exit_code, second_observatory.exit_code) == (2, 2)
+            assert "--resume ''" in second_owner.said
+            assert "is used by process" in second_observatory.said
+            assert [exit_code for _, exit_code in client.results] == [1, 1]
+
 
 class TestRepository:
     pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -559,9 +636,20 @@ class TestRepository:
             with contextlib.closing(sqlite3.connect(database, timeout=0.0)) as connection:
                 assert connection.execute("SELECT name FROM instrument").fetchall() == [("LATISS",)]
 
-    async def test_lock_does_not_outlast_its_fault(self, shared_sky: Sky, empty: Path) -> None:
-        async with shared_sky(RepositoryLocked(duration=TIMEOUT)) as client:
+    @pytest.mark.parametrize(
+        "fault", [RepositoryLocked(duration=TIMEOUT), RepositoryStaysLocked()], ids=["long", "for-ever"]
+    )
+    async def test_lock_does_not_outlast_its_fault(
+        self, fault: RepositoryLocked, shared_sky: Sky, empty: Path
+    ) -> None:
+        async with shared_sky(fault) as client:
             await client.run(empty)
+            database = client.observatory.repo / "gen3.sqlite3"
+            with (
+                contextlib.closing(sqlite3.connect(database, timeout=0.0)) as connection,
+                pytest.raises(sqlite3.OperationalError, match="locked"),
+            ):
+                connection.execute("SELECT * FROM instrument")
         assert self.type_of(client.observatory.repo) is None
 
     async def test_collection_is_removed_from_its_chains_too(self, shared_sky: Sky, empty: Path) -> None:

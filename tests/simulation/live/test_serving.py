@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 import yaml
-from lsst.ts.calibrationscripts.cli import _serving
+from lsst.ts.calibrationscripts.cli import _serving, _simulation
 from lsst.ts.calibrationscripts.cli._serving import AlreadyServedError, serve_simulated
 from lsst.ts.calibrationscripts.config import parse
 from lsst.ts.calibrationscripts.instruments import LATISS
@@ -22,6 +22,7 @@ from lsst.ts.calibrationscripts.observatory import sal
 from lsst.ts.calibrationscripts.observatory.sal import LATISS as CONTROL
 from lsst.ts.calibrationscripts.observatory.sal import salobj
 from lsst.ts.calibrationscripts.simulation.cscs import SimulatedCsc
+from lsst.ts.calibrationscripts.simulation.observatory import SimulatedObservatory, WorkFolderError
 
 TIMEOUT = 60.0
 """What a test waits for at most (s)."""
@@ -82,6 +83,19 @@ def test_without_sal_nobody_could_reach_what_is_served(tmp_path: Path) -> None:
     assert "CALIBSCRIPTS_SAL=local" in done.stderr and "calibscripts simulate" in done.stderr
     assert "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_simulate_says_what_it_leaves_on_a_real_sal_and_names_serve(
+    topics: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(_simulation.sal, "provider", lambda: sal.SalProvider.SALOBJ)
+    # Given a folder that cannot be used, so that nothing begins
+    (tmp_path / "w").write_text("")
+    observatory = SimulatedObservatory(tmp_path / "w", instrument=LATISS)
+    with pytest.raises(WorkFolderError):
+        await _simulation.run_simulated("", parse("", LATISS), LATISS, observatory, tmp_path / "journal")
+    said = capsys.readouterr().err
+    assert "leaves some 285 topics on the broker; 'calibscripts serve' uses one set for many runs" in said
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

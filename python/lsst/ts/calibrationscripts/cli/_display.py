@@ -48,12 +48,14 @@ def access_hint(report: RunReport, repo: Path, instrument: Instrument) -> str | 
     Returns
     -------
     text : `str` or `None`
-        `None` if nothing was certified, or for dates without its frames.
+        `None` if nothing was certified, or all for dates without its frames.
     """
-    if not report.certifications or any(proof.validity_warning for proof in report.proofs[:1]):
+    proof = next((proof for proof in report.proofs if not proof.validity_warning), None)
+    if proof is None:
         return None
-    certification = report.certifications[0]
-    exposure = [ids for ids in report.exposures.values() if ids][-1][-1]
+    certification = proof.certification
+    # One of its own frames: another may have another filter or date.
+    exposure = proof.frames[-1].exposure
     detector = instrument.detector_ids(tuple(report.config["detectors"]))[0]
     data_id = f"instrument='{instrument.name}', detector={detector}, exposure={exposure}"
     return (

@@ -92,13 +92,18 @@ class SpectrographCsc(SimulatedCsc):
         Duration of a simulated second (second).
     initial_state : `salobj.State`, optional
         Summary state to come up in; by default ENABLED.
+
+    Attributes
+    ----------
+    filters, gratings : `Wheel`
+        The wheels.
     """
 
     def __init__(self, instrument: Instrument, *, time_scale: float = 1.0, initial_state: Any = None) -> None:
         super().__init__(spectrograph_of(instrument), initial_state=initial_state)
         self._time_scale = time_scale
-        self._filters = Wheel("filter", FILTERS)
-        self._gratings = Wheel("disperser", GRATINGS)
+        self.filters = Wheel("filter", FILTERS)
+        self.gratings = Wheel("disperser", GRATINGS)
 
     async def start(self) -> None:
         """Report settings and positions, as after a configuration."""
@@ -111,24 +116,24 @@ class SpectrographCsc(SimulatedCsc):
             linearStageMaxPos=LINEAR_STAGE_RANGE[1],
         )
         await self.evt_reportedLinearStagePosition.set_write(position=LINEAR_STAGE_RANGE[0])
-        await self._report(self._filters, self.evt_filterInPosition, self.evt_reportedFilterPosition)
-        await self._report(self._gratings, self.evt_disperserInPosition, self.evt_reportedDisperserPosition)
+        await self._report(self.filters, self.evt_filterInPosition, self.evt_reportedFilterPosition)
+        await self._report(self.gratings, self.evt_disperserInPosition, self.evt_reportedDisperserPosition)
 
     async def do_changeFilter(self, data: Any) -> None:  # noqa: N802
         """Turn the filter wheel, by ``filter`` (slot) or ``name``."""
         self.assert_enabled("changeFilter")
-        slot = self._filters.find(data.filter, data.name)
+        slot = self.filters.find(data.filter, data.name)
         await self.evt_filterInPosition.set_write(inPosition=False)
-        await self.turn(self._filters, slot)
-        await self._report(self._filters, self.evt_filterInPosition, self.evt_reportedFilterPosition)
+        await self.turn(self.filters, slot)
+        await self._report(self.filters, self.evt_filterInPosition, self.evt_reportedFilterPosition)
 
     async def do_changeDisperser(self, data: Any) -> None:  # noqa: N802
         """Turn the grating wheel, by ``disperser`` (slot) or ``name``."""
         self.assert_enabled("changeDisperser")
-        slot = self._gratings.find(data.disperser, data.name)
+        slot = self.gratings.find(data.disperser, data.name)
         await self.evt_disperserInPosition.set_write(inPosition=False)
-        await self.turn(self._gratings, slot)
-        await self._report(self._gratings, self.evt_disperserInPosition, self.evt_reportedDisperserPosition)
+        await self.turn(self.gratings, slot)
+        await self._report(self.gratings, self.evt_disperserInPosition, self.evt_reportedDisperserPosition)
 
     @step
     async def turn(self, wheel: Wheel, slot: int) -> None:

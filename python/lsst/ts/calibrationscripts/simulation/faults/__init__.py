@@ -15,9 +15,16 @@ __all__ = ["FAULTS", "Fault", "parse_fault"]
 import difflib
 
 from .base import Fault
-from .camera import CameraFault, CameraSilent, ReadoutNeverEnds
+from .camera import CameraFault, CameraSilent, HeaderWrongFilter, HeaderWrongType, ReadoutNeverEnds
 from .detector import DeadAmplifier, HotRegion
-from .jobs import DiskFull, JobDropsExposure, JobFails, JobKilled
+from .jobs import (
+    DiskFull,
+    JobDropsExposure,
+    JobFails,
+    JobKilled,
+    JobMakesNothing,
+    StatisticsMissing,
+)
 from .ocps import (
     OcpsDuplicates,
     OcpsForeignResult,
@@ -30,10 +37,23 @@ from .ocps import (
     OcpsReorders,
     OcpsResultFirst,
 )
-from .oods import OodsFailedIngest, OodsForeignImages, OodsLate, OodsMissing, OodsUnannounced
-from .process import Killed
-from .repository import CertificationConflict, CollectionChanged, CollectionRemoved, RepositoryLocked
-from .spectrograph import WheelTimeout, WrongFilter
+from .oods import (
+    OodsFailedIngest,
+    OodsForeignImages,
+    OodsLate,
+    OodsMissing,
+    OodsUnannounced,
+    OodsUnreadableFile,
+)
+from .process import Killed, SecondObservatory, SecondOwner
+from .repository import (
+    CertificationConflict,
+    CollectionChanged,
+    CollectionRemoved,
+    RepositoryLocked,
+    RepositoryStaysLocked,
+)
+from .spectrograph import WheelMoved, WheelTimeout, WrongFilter
 
 FAULTS: dict[str, type[Fault]] = {
     fault.name: fault
@@ -43,12 +63,16 @@ FAULTS: dict[str, type[Fault]] = {
         ReadoutNeverEnds,
         HotRegion,
         DeadAmplifier,
+        HeaderWrongType,
+        HeaderWrongFilter,
         WheelTimeout,
         WrongFilter,
+        WheelMoved,
         OodsLate,
         OodsMissing,
         OodsUnannounced,
         OodsFailedIngest,
+        OodsUnreadableFile,
         OodsForeignImages,
         OcpsRejects,
         OcpsLosesResult,
@@ -63,11 +87,16 @@ FAULTS: dict[str, type[Fault]] = {
         JobFails,
         JobKilled,
         JobDropsExposure,
+        JobMakesNothing,
+        StatisticsMissing,
         DiskFull,
         RepositoryLocked,
+        RepositoryStaysLocked,
         CollectionRemoved,
         CollectionChanged,
         CertificationConflict,
+        SecondOwner,
+        SecondObservatory,
         Killed,
     )
 }

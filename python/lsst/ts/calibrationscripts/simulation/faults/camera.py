@@ -4,13 +4,19 @@
 
 from __future__ import annotations
 
-__all__ = ["CameraFault", "CameraSilent", "ReadoutNeverEnds"]
+__all__ = ["CameraFault", "CameraSilent", "HeaderWrongFilter", "HeaderWrongType", "ReadoutNeverEnds"]
 
 import asyncio
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ..cscs.camera import CameraErrorCode
+from ..instrument import FILTERS
+from ..raws import RawFiles
 from .base import Proceed, StepFault
+
+if TYPE_CHECKING:
+    from ..observatory import SimulatedObservatory
 
 
 class CameraFault(StepFault):
@@ -67,3 +73,55 @@ class ReadoutNeverEnds(StepFault):
     async def _strike(self, proceed: Proceed, frame: asyncio.Task[None], image_name: str) -> None:
         await frame
         await asyncio.Event().wait()
+
+
+class _LyingHeader(StepFault):
+    """The header of an image says something else than what was exposed."""
+
+    counts = "image"
+    component = "camera"
+    step = "read_out"
+
+    def attach(self, observatory: SimulatedObservatory) -> None:
+        """Intercept the readout."""
+        super().attach(observatory)
+        self._instrument = observatory.instrument
+        self._files = RawFiles(observatory.staging, observatory.instrument)
+
+    async def _strike(self, proceed: Proceed, frame: asyncio.Task[None], image_name: str) -> None:
+        await frame
+        for detector in self._instrument.detectors:
+            await asyncio.to_thread(self._falsify, self._files.draft(image_name, detector))
+        await proceed(frame, image_name)
+
+    def _falsify(self, draft: Path) -> None:
+        from astropy.io import fits
+
+        with fits.open(draft, mode="update") as file:
+            self.falsify(file[0].header)
+
+    def falsify(self, header: Any) -> None:
+        """Make a FITS header say something else."""
+        raise NotImplementedError
+
+
+class HeaderWrongType(_LyingHeader):
+    """The header of an image has another image type."""
+
+    name = "header-wrong-type"
+    description = "the header of an image says DARK, or BIAS if it is a DARK"
+
+    def falsify(self, header: Any) -> None:
+        """Change the image type."""
+        header["IMGTYPE"] = "BIAS" if header["IMGTYPE"] == "DARK" else "DARK"
+
+
+class HeaderWrongFilter(_LyingHeader):
+    """The header of an image has another filter."""
+
+    name = "header-wrong-filter"
+    description = "the header of an image names the filter in the next slot of the wheel"
+
+    def falsify(self, header: Any) -> None:
+        """Change the filter."""
+        header["FILTER"] = FILTERS[(FILTERS.index(header["FILTER"]) + 1) % len(FILTERS)]

@@ -4,17 +4,28 @@
 
 from __future__ import annotations
 
-__all__ = ["DiskFull", "JobDropsExposure", "JobFails", "JobKilled"]
+__all__ = [
+    "DiskFull",
+    "JobDropsExposure",
+    "JobFails",
+    "JobKilled",
+    "JobMakesNothing",
+    "StatisticsMissing",
+]
 
 import asyncio
 import contextlib
 import re
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from ..cscs.ocps import OcpsJob
 from .base import Proceed, StepFault
 
 if TYPE_CHECKING:
+    from lsst.daf.butler import Butler, DatasetRef
+
+    from ..observatory import SimulatedObservatory
     from ..runner import PipetaskJob
 
 _UNKNOWN_TASK = "simulatedFault:exitCode=1"
@@ -77,6 +88,74 @@ class JobDropsExposure(_JobFault):
         # The last id in the query is the one without another after it.
         job.argv[at] = re.sub(r"\b\d{13}\b(?!.*\b\d{13}\b)", _UNKNOWN_EXPOSURE, job.argv[at])
         return job
+
+
+class _ProductFault(_JobFault):
+    """What a job has made of all its exposures is gone when it has ended."""
+
+    step = "attend"
+
+    def attach(self, observatory: SimulatedObservatory) -> None:
+        """Intercept the end of a job."""
+        super().attach(observatory)
+        self._repo = observatory.repo
+
+    async def _strike(self, proceed: Proceed, job: OcpsJob, process: PipetaskJob) -> Any:
+        code = await proceed(job, process)
+        await asyncio.to_thread(self._take_away, job)
+        return code
+
+    def _take_away(self, job: OcpsJob) -> None:
+        from lsst.daf.butler import Butler
+
+        chain = f"u/ocps/{job.job_id}"
+        with Butler.from_config(str(self._repo), writeable=True) as butler:
+            (info,) = butler.collections.query_info(f"{chain}/run", include_summary=True)
+            products = [
+                ref
+                for name in sorted(info.dataset_types or ())
+                for ref in butler.query_datasets(name, collections=f"{chain}/run", explain=False)
+                if "exposure" not in ref.dataId
+            ]
+            self.before_removal(butler, products, chain)
+            butler.pruneDatasets(products, disassociate=True, unstore=True, purge=True)
+
+    def before_removal(self, butler: Butler, products: list[DatasetRef], chain: str) -> None:
+        """Prepare the removal of what the job has made."""
+
+
+class JobMakesNothing(_ProductFault):
+    """A job ends with exit code 0, and its product does not exist.
+
+    What it has made of each exposure does.
+    """
+
+    name = "job-makes-nothing"
+    description = "a job ends with exit code 0, but its combined calibration or its statistics do not exist"
+
+
+class StatisticsMissing(_ProductFault):
+    """The statistics of a verification are only in another run of its chain.
+
+    They do not exist in the job's own run.
+    """
+
+    name = "statistics-missing"
+    description = "a verification leaves no statistics, but its chain of collections has those of another run"
+    counts = "verification job"
+
+    def concerns(self, job: OcpsJob, process: PipetaskJob) -> bool:
+        """Return whether a job verifies."""
+        return PurePath(job.environment["PIPELINE_URL"]).name.startswith("verify")
+
+    def before_removal(self, butler: Butler, products: list[DatasetRef], chain: str) -> None:
+        """Copy the statistics into a run of another name."""
+        stranger = f"u/stranger/{PurePath(chain).name}"
+        butler.collections.register(stranger)
+        for ref in products:
+            if ref.datasetType.name.endswith("Stats"):
+                butler.put(butler.get(ref), ref.datasetType, ref.dataId, run=stranger)
+        butler.collections.extend_chain(chain, stranger)
 
 
 class DiskFull(_JobFault):

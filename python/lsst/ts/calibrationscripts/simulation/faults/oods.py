@@ -4,12 +4,19 @@
 
 from __future__ import annotations
 
-__all__ = ["OodsFailedIngest", "OodsForeignImages", "OodsLate", "OodsMissing", "OodsUnannounced"]
+__all__ = [
+    "OodsFailedIngest",
+    "OodsForeignImages",
+    "OodsLate",
+    "OodsMissing",
+    "OodsUnannounced",
+    "OodsUnreadableFile",
+]
 
 import asyncio
 import errno
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...instruments import Detector
@@ -86,6 +93,31 @@ class OodsFailedIngest(_OodsFault):
 
     async def _strike(self, proceed: Proceed, path: Path) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+
+
+@dataclass(eq=False)
+class OodsUnreadableFile(_OodsFault):
+    """The OODS cannot read the file of an image, nor know whose it is.
+
+    The event says so of image "??". The file is whole again when the
+    observatory closes.
+    """
+
+    name = "oods-unreadable-file"
+    description = 'ATOODS cannot read the file of an image: statusCode 2, of image "??"; it stays where it is'
+    step = "ingest"
+
+    _whole: dict[Path, bytes] = field(default_factory=dict, init=False, repr=False)
+
+    async def _strike(self, proceed: Proceed, path: Path) -> None:
+        self._whole[path] = await asyncio.to_thread(path.read_bytes)
+        await asyncio.to_thread(path.write_bytes, b"")
+        await proceed(path)
+
+    async def detach(self) -> None:
+        """Write the file as it was."""
+        for path, content in self._whole.items():
+            await asyncio.to_thread(path.write_bytes, content)
 
 
 class OodsForeignImages(_OodsFault):

@@ -1,22 +1,25 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The end of the script's own process."""
+"""The end of the script's own process, and other processes beside it."""
 
 from __future__ import annotations
 
-__all__ = ["Killed", "journal_maker"]
+__all__ = ["Killed", "SecondObservatory", "SecondOwner", "journal_maker"]
 
+import asyncio
 import os
 import signal
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ...files.journal import FileJournal
+from ...files.journal import FileJournal, newest_run
 from ...files.lock import Lock
 from ...ports import JournalFile
 from ...record import RunRecord
-from .base import Fault
+from ..cscs.ocps import OcpsJob
+from .base import Fault, Proceed, StepFault
 
 if TYPE_CHECKING:
     from ..observatory import SimulatedObservatory
@@ -39,6 +42,76 @@ class Killed(Fault):
         """Kill the process if it is time."""
         if self.is_due():
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+class _AnotherProcess(StepFault):
+    """Another process uses the work folder before a job is submitted.
+
+    The job waits for its end.
+
+    Attributes
+    ----------
+    exit_code : `int`
+        How it ended.
+    said : `str`
+        What it printed.
+    """
+
+    counts = "job"
+    component = "ocps"
+    step = "make_job"
+
+    exit_code: int = -1
+    said: str = ""
+
+    def attach(self, observatory: SimulatedObservatory) -> None:
+        """Intercept the submission of a job."""
+        super().attach(observatory)
+        self._workdir = observatory.workdir
+
+    def arguments(self, workdir: Path) -> list[str]:
+        """Return what it does, as arguments of ``calibscripts simulate``."""
+        raise NotImplementedError
+
+    async def _strike(self, proceed: Proceed, data: Any) -> OcpsJob:
+        another = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "lsst.ts.calibrationscripts", "simulate"),
+            *("--workdir", str(self._workdir), *self.arguments(self._workdir)),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        try:
+            output, _ = await another.communicate()
+        finally:
+            if another.returncode is None:
+                another.kill()
+                await another.wait()
+        self.exit_code, self.said = int(another.returncode or 0), output.decode()
+        job: OcpsJob = await proceed(data)
+        return job
+
+
+class SecondOwner(_AnotherProcess):
+    """Another process resumes the run that is running."""
+
+    name = "second-owner"
+    description = "another process tries to resume the run that is running"
+
+    def arguments(self, workdir: Path) -> list[str]:
+        """Return what resumes it."""
+        return ["--resume", newest_run(workdir / "journal") or ""]
+
+
+class SecondObservatory(_AnotherProcess):
+    """Another process begins a run in the work folder."""
+
+    name = "second-observatory"
+    description = "another process tries to begin a run in the same work folder"
+
+    def arguments(self, workdir: Path) -> list[str]:
+        """Return what begins it: no more than the folder."""
+        return []
 
 
 class _DeadlyJournal:

@@ -4,11 +4,17 @@
 
 from __future__ import annotations
 
-__all__ = ["CertificationConflict", "CollectionChanged", "CollectionRemoved", "RepositoryLocked"]
+__all__ = [
+    "CertificationConflict",
+    "CollectionChanged",
+    "CollectionRemoved",
+    "RepositoryLocked",
+    "RepositoryStaysLocked",
+]
 
 import abc
 import asyncio
-import sqlite3
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,10 +25,11 @@ from .base import Proceed, StepFault
 
 if TYPE_CHECKING:
     from lsst.daf.butler import Butler, DataCoordinate
+    from sqlalchemy import Connection
 
     from ..observatory import SimulatedObservatory
 
-_LOCK_TIMEOUT = 60.0
+_LOCK_TIMEOUT = 60
 """Longest wait for a lock that another client may have (s)."""
 
 
@@ -55,7 +62,7 @@ class RepositoryLocked(_RepositoryFault):
         Number of the result.
     duration : `float`, optional
         Duration of the lock (second). Not simulated seconds: a Butler on
-        SQLite waits for up to 300 real ones.
+        SQLite waits for up to 300 real ones, one on PostgreSQL for ever.
     """
 
     duration: float = 5.0
@@ -63,7 +70,7 @@ class RepositoryLocked(_RepositoryFault):
     name = "repository-locked"
     description = "another process locks the repository for 5 s when a job has ended"
 
-    _connection: sqlite3.Connection | None = field(default=None, init=False, repr=False)
+    _connection: Connection | None = field(default=None, init=False, repr=False)
 
     async def _strike(self, proceed: Proceed, job: OcpsJob) -> None:
         self._connection = await asyncio.to_thread(_lock, self.repo)
@@ -76,8 +83,19 @@ class RepositoryLocked(_RepositoryFault):
             self._connection.close()
 
     async def _release_later(self) -> None:
-        await asyncio.sleep(self.duration)
-        await self.detach()
+        if math.isfinite(self.duration):
+            await asyncio.sleep(self.duration)
+            await self.detach()
+
+
+@dataclass(eq=False)
+class RepositoryStaysLocked(RepositoryLocked):
+    """The lock is not released before the observatory closes."""
+
+    duration: float = math.inf
+
+    name = "repository-stays-locked"
+    description = "another process locks the repository when a job has ended, until this one ends"
 
 
 class _Intrusion(_RepositoryFault, abc.ABC):
@@ -179,11 +197,23 @@ class CertificationConflict(_Intrusion):
             butler.registry.decertify(self.collection, dataset_type, Timespan(None, None), dataIds=data_ids)
 
 
-def _lock(repo: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(
-        repo / "gen3.sqlite3", timeout=_LOCK_TIMEOUT, isolation_level=None, check_same_thread=False
-    )
-    connection.execute("BEGIN EXCLUSIVE")
+def _lock(repo: Path) -> Connection:
+    """Keep everybody else from reading and writing a registry."""
+    import sqlalchemy
+    from lsst.daf.butler import ButlerConfig
+
+    url = ButlerConfig(str(repo))["registry", "db"].replace("<butlerRoot>", str(repo))
+    if url.startswith("sqlite"):
+        options = {"timeout": _LOCK_TIMEOUT, "isolation_level": None, "check_same_thread": False}
+        engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool, connect_args=options)
+        connection = engine.connect()
+        connection.exec_driver_sql("BEGIN EXCLUSIVE")
+        return connection
+    engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
+    connection = engine.connect()
+    connection.exec_driver_sql(f"SET lock_timeout = '{_LOCK_TIMEOUT}s'")
+    tables = ", ".join(f'"{name}"' for name in sorted(sqlalchemy.inspect(connection).get_table_names()))
+    connection.exec_driver_sql(f"LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE")
     return connection
 
 

@@ -4,10 +4,16 @@
 
 from __future__ import annotations
 
-__all__ = ["WheelTimeout", "WrongFilter"]
+__all__ = ["WheelMoved", "WheelTimeout", "WrongFilter"]
+
+from typing import TYPE_CHECKING
 
 from ..cscs.spectrograph import Wheel
 from .base import Proceed, StepFault
+from .camera import CameraFault
+
+if TYPE_CHECKING:
+    from ..observatory import SimulatedObservatory
 
 
 class WheelTimeout(StepFault):
@@ -38,3 +44,21 @@ class WrongFilter(StepFault):
 
     async def _strike(self, proceed: Proceed, wheel: Wheel, slot: int) -> None:
         await proceed(wheel, (slot + 1) % len(wheel.names))
+
+
+class WheelMoved(CameraFault):
+    """The filter wheel is turned between this session and the next one.
+
+    It begins one slot further than where another observatory begins, and
+    the camera fails in the middle of a series.
+    """
+
+    name = "wheel-moved"
+    description = (
+        "ATCamera goes to FAULT during an exposure, and the filter wheel is turned before the next run"
+    )
+
+    def attach(self, observatory: SimulatedObservatory) -> None:
+        """Turn the wheel before its component starts."""
+        super().attach(observatory)
+        observatory.spectrograph.filters.slot += 1
