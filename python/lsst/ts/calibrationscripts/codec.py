@@ -34,7 +34,7 @@ from .pipelines import StatisticsKey
 from .plan import PlannedExposure, RunPlan, Stage
 from .products import Product, StageId, StageKind, Subject
 from .proof import Proof
-from .record import Frame, JobRecord, RunRecord
+from .record import Decision, DecisionKind, Frame, JobRecord, RunRecord
 from .report import Evidence, Place, RunDocument, RunReport, Span, Statistics, Thumbnail
 from .thresholds import Thresholds
 from .verification import FailedTest, FailureLevel, UnitResult, Verdict
@@ -272,7 +272,16 @@ def _make_converter() -> Converter:
     for kind in (bool, int, float, str):
         converter.register_structure_hook(kind, _strictly(kind))
     # They are subclasses of str, whose hook they would get.
-    for enumeration in (FailureLevel, ImageType, Outcome, Product, RunState, StageKind, StatisticsKey):
+    for enumeration in (
+        DecisionKind,
+        FailureLevel,
+        ImageType,
+        Outcome,
+        Product,
+        RunState,
+        StageKind,
+        StatisticsKey,
+    ):
         converter.register_structure_hook(enumeration, lambda value, cls: cls(value))
     converter.register_structure_hook(
         Place, lambda data, _: Place(*converter.structure(data, tuple[int, str, str]))
@@ -286,6 +295,7 @@ def _make_converter() -> Converter:
     _register_about(converter, Thumbnail, "subject")
     _register_verdict(converter)
     # What is part of a record is registered before it.
+    _register_about(converter, Decision, "subject")
     _register_about(converter, Proof, "subject")
     _register(
         converter,

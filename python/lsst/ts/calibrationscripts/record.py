@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
-__all__ = ["Frame", "JobRecord", "RunRecord"]
+__all__ = ["Decision", "DecisionKind", "Frame", "JobRecord", "RunRecord"]
 
+import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -42,6 +43,43 @@ class JobRecord:
     """What it was asked for, as a whole."""
 
 
+class DecisionKind(enum.StrEnum):
+    """What a person can decide about a product of a run."""
+
+    ACCEPT = "accept"
+    """Certify it."""
+
+    REJECT = "reject"
+    """Do not certify it."""
+
+    DECERTIFY = "decertify"
+    """Undo its certification."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a person has decided about a product of a run."""
+
+    kind: DecisionKind
+    subject: Subject
+    """The product."""
+
+    who: str
+    """Name of the person."""
+
+    time: float
+    """When it was decided: TAI, as a Unix timestamp (s)."""
+
+    reason: str
+    """Why, in the person's words."""
+
+    seen: str = ""
+    """What was known of the product then: its verdict and comparison."""
+
+    certification: Certification | None = None
+    """What it is certified as, or was until then; `None` if rejected."""
+
+
 @dataclass(frozen=True)
 class RunRecord:
     """The record of a run, as its journal keeps it.
@@ -63,8 +101,15 @@ class RunRecord:
     repeats: tuple[str, ...] = ()
     """What was done again, and why."""
 
+    decisions: tuple[Decision, ...] = ()
+    """What persons have decided, in order."""
+
     resumed: int = 0
     """How often the run was resumed."""
+
+    def decision_on(self, subject: Subject) -> Decision | None:
+        """Return the newest decision on a product, if there is one."""
+        return next((one for one in reversed(self.decisions) if one.subject == subject), None)
 
     def result_of(self, stage: StageId) -> StageResult | None:
         """Return how a stage ended, if it did."""
@@ -88,6 +133,10 @@ class RunRecord:
             jobs=(*(other for other in self.jobs if other.stage != job.stage), job),
             stages=tuple(result for result in self.stages if result.stage != job.stage),
         )
+
+    def with_decision(self, decision: Decision) -> RunRecord:
+        """Note what a person has decided."""
+        return replace(self, decisions=(*self.decisions, decision))
 
     def with_result(self, result: StageResult) -> RunRecord:
         """Note how a stage ended."""

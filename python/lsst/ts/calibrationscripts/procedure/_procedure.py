@@ -166,6 +166,7 @@ class Procedure:
             defects=tuple(self._processing.defects),
             timeline=self._timeline.spans,
             repeats=self._recorder.record.repeats,
+            decisions=self._recorder.record.decisions,
         )
         if self._begun:
             self._recorder.end(state, reason)

@@ -14,6 +14,7 @@ from ..instruments import ImageType
 from ..outcomes import Certification, DetectorDefects, Gain, RunState, StageResult
 from ..products import StageId, Subject
 from ..proof import Proof
+from ..record import Decision
 from ..verification import Verdict
 from ._evidence import Evidence
 
@@ -66,6 +67,9 @@ class RunReport:
     certifications: tuple[Certification, ...] = ()
     proofs: tuple[Proof, ...] = ()
     """What proves that they could be made, in the same order."""
+
+    decisions: tuple[Decision, ...] = ()
+    """What persons have decided about its products, in order."""
 
     gains: tuple[Gain, ...] = ()
     defects: tuple[DetectorDefects, ...] = ()
