@@ -40,13 +40,13 @@ from lsst.ts.calibrationscripts.instruments import LATISS
 from lsst.ts.calibrationscripts.observatory import connection, reporting
 from lsst.ts.calibrationscripts.observatory.make_latiss_calibrations import MakeLatissCalibrations
 from lsst.ts.calibrationscripts.observatory.queue import QueuedScript, ScriptResult
-from lsst.ts.calibrationscripts.observatory.reporting import write_report
 from lsst.ts.calibrationscripts.observatory.sal import salobj
 from lsst.ts.calibrationscripts.outcomes import Certification, Outcome, RunState, StageResult
 from lsst.ts.calibrationscripts.plan import JobRequest
 from lsst.ts.calibrationscripts.ports import ObservatoryError
 from lsst.ts.calibrationscripts.record import Frame, JobRecord, RunRecord
 from lsst.ts.calibrationscripts.report import RunDocument, RunReport
+from lsst.ts.calibrationscripts.reporting import write_report
 from lsst.ts.calibrationscripts.simulation.repository import (
     WorkFolderError,
     create_repository,

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .outcomes import Certification, RunState, StageResult
+from .outcomes import Certification, Outcome, RunState, StageResult
 from .plan import JobRequest
-from .products import StageId, Subject
+from .products import StageId, StageKind, Subject
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,11 @@ class DecisionKind(enum.StrEnum):
     DECERTIFY = "decertify"
     """Undo its certification."""
 
+    @property
+    def participle(self) -> str:
+        """What has been done by it."""
+        return {"accept": "accepted", "reject": "rejected", "decertify": "decertified"}[self.value]
+
 
 @dataclass(frozen=True)
 class Decision:
@@ -78,6 +83,18 @@ class Decision:
 
     certification: Certification | None = None
     """What it is certified as, or was until then; `None` if rejected."""
+
+    @property
+    def text(self) -> str:
+        """Who decided what, and why, without a full stop."""
+        return f"{self.kind.participle} by {self.who}: {self.reason}"
+
+    @property
+    def result(self) -> StageResult | None:
+        """How the certification ended by it; `None` as long as it may be."""
+        if self.kind is DecisionKind.ACCEPT:
+            return None
+        return StageResult(StageId(StageKind.CERTIFY, self.subject), Outcome.HELD, self.text)
 
 
 @dataclass(frozen=True)
@@ -135,8 +152,9 @@ class RunRecord:
         )
 
     def with_decision(self, decision: Decision) -> RunRecord:
-        """Note what a person has decided."""
-        return replace(self, decisions=(*self.decisions, decision))
+        """Note what a person has decided, and what ended by it."""
+        noted = replace(self, decisions=(*self.decisions, decision))
+        return noted.with_result(decision.result) if decision.result else noted
 
     def with_result(self, result: StageResult) -> RunRecord:
         """Note how a stage ended."""

@@ -13,6 +13,7 @@ __all__ = [
     "lock_earlier_run",
     "newest_run",
     "run_lock",
+    "runs_in",
 ]
 
 import itertools
@@ -70,8 +71,7 @@ def newest_run(folder: Path) -> str | None:
     run_id : `str` or `None`
         `None` if there is no journal.
     """
-    runs = _runs(folder)
-    return runs[0] if runs else None
+    return next((run_id for run_id, _ in runs_in(folder)), None)
 
 
 def load_record(folder: Path, run_id: str) -> RunRecord:
@@ -113,18 +113,30 @@ def _file_of(folder: Path, run_id: str) -> Path:
 
 
 def _unknown(folder: Path) -> LookupError:
-    known = ", ".join(_runs(folder)[:_MAX_NAMED_RUNS]) or "none"
+    known = ", ".join(run_id for run_id, _ in runs_in(folder)[:_MAX_NAMED_RUNS]) or "none"
     return LookupError(f"no journal of it in {folder}; the newest there: {known}")
 
 
-def _runs(folder: Path) -> list[str]:
-    """Return the ids of the runs in a folder, the newest first."""
+def runs_in(folder: Path) -> list[tuple[str, float]]:
+    """Return which runs have left a journal in a folder.
+
+    Parameters
+    ----------
+    folder : `pathlib.Path`
+        Where the journals are.
+
+    Returns
+    -------
+    runs : `list` [`tuple`]
+        Their ids, and when each journal was written last (Unix timestamp,
+        s); the newest first.
+    """
     found = [
         (status.st_mtime, run_id)
         for file, status in files_in(folder, f"*{SUFFIX}")
         if stat.S_ISREG(status.st_mode) and is_run_id(run_id := file.name.removesuffix(SUFFIX))
     ]
-    return [run_id for _, run_id in sorted(found, reverse=True)]
+    return [(run_id, modified) for modified, run_id in sorted(found, reverse=True)]
 
 
 def run_lock(folder: Path, run_id: str) -> Lock:

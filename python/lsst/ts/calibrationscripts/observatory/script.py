@@ -34,6 +34,7 @@ from ..ports import JournalFile, ObservatoryError, Watcher, World
 from ..procedure import Procedure, remaining
 from ..record import RunRecord
 from ..report import RunReport, itinerary
+from ..reporting import write_report
 from ..threads import in_thread
 from .camera import SalCamera
 from .connection import Connection
@@ -42,7 +43,6 @@ from .errors import explain
 from .journal import BackgroundJournal
 from .ocps import OcpsJobs
 from .oods import OodsIngest
-from .reporting import write_report
 from .sal import ScriptState, salobj
 from .watch import ComponentWatch
 

@@ -45,12 +45,16 @@ class Exposer:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._config = context.config
+        exposed = {stage.subject for stage in context.plan.stages_of(StageKind.EXPOSE)}
+        self.series = tuple(series for series in context.config.series if series.subject in exposed)
+        """What the plan has frames of."""
+
         self._world = context.world
         self._recorder = context.recorder
         self._earlier = EarlierFrames(context)
         self._unlogged: list[tuple[PlannedExposure, int]] = []
         self._logged_at = 0.0
-        self.frames = {series.subject: Frames() for series in context.config.series}
+        self.frames = {series.subject: Frames() for series in self.series}
         """The frames so far, by series."""
 
         self.tasks: set[asyncio.Task[LightLevel | None]] = set()
@@ -65,7 +69,7 @@ class Exposer:
     async def check(self) -> tuple[str, ...]:
         """Return what prevents it from getting the frames, if anything."""
         problems = await self._earlier.find()
-        if not all(map(self._earlier.all_taken, self._config.series)):
+        if not all(map(self._earlier.all_taken, self.series)):
             problems += await self._world.camera.check()
         if problems:
             return problems
@@ -81,7 +85,7 @@ class Exposer:
 
     @property
     def _flats(self) -> tuple[Series, ...]:
-        return tuple(series for series in self._config.series if series.image_type is ImageType.FLAT)
+        return tuple(series for series in self.series if series.image_type is ImageType.FLAT)
 
     async def _physical_filter(self, series: Series) -> str:
         if not self._earlier.all_taken(series):
@@ -114,7 +118,7 @@ class Exposer:
         return times
 
     def _series_of(self, stage: Stage) -> Series:
-        return next(series for series in self._config.series if series.subject == stage.subject)
+        return next(series for series in self.series if series.subject == stage.subject)
 
     async def set_up_early(self) -> None:
         """Select the first filter at once: a stuck wheel costs no frames."""

@@ -23,7 +23,7 @@ from ..outcomes import Outcome, RunState, StageResult
 from ..plan import RunPlan, Stage
 from ..ports import LightError, ObservatoryError, OutcomeError, PreconditionError, World
 from ..products import StageId, StageKind
-from ..proof import NotProvenError
+from ..proof import NotProvenError, Proof, accepted
 from ..record import RunRecord
 from ..report import RunReport, summary_text
 from ..verification import StatisticsError
@@ -86,6 +86,7 @@ class Procedure:
         self._certifier = Certifier(context)
         self._tasks: dict[StageId, asyncio.Task[None]] = {}
         self._ended: dict[StageId, asyncio.Future[StageResult]] = {}
+        self._waiting: list[Proof] = []
         self._begun = False
 
         self.report = RunReport(
@@ -162,6 +163,7 @@ class Procedure:
             verdicts=dict(self._processing.verdicts),
             certifications=tuple(proof.certification for proof in self._certifier.done),
             proofs=tuple(self._certifier.done),
+            waiting=tuple(self._waiting),
             gains=tuple(self._processing.gains),
             defects=tuple(self._processing.defects),
             timeline=self._timeline.spans,
@@ -179,7 +181,7 @@ class Procedure:
     def _by_type(self, select: Callable[[Frames], tuple[int, ...]]) -> dict[ImageType, tuple[int, ...]]:
         """Return some frames of every series, by image type."""
         ids: dict[ImageType, tuple[int, ...]] = {}
-        for series in self._config.series:
+        for series in self._exposer.series:
             frames = self._exposer.frames[series.subject]
             ids[series.image_type] = ids.get(series.image_type, ()) + select(frames)
         return ids
@@ -313,16 +315,30 @@ class Procedure:
         return None
 
     async def _certify(self, stage: Stage) -> StageResult:
+        decision = self._recorder.record.decision_on(stage.subject)
+        if decision is not None and decision.result is not None:
+            self._certifier.refuse(f"{stage.subject} was {decision.text}")
+            return decision.result
         try:
             proof = await self._processing.proof(stage)
+            if decision is not None:
+                proof = accepted(proof, decision)
         except (ObservatoryError, NotProvenError) as error:
             self._certifier.refuse(str(error))
             raise
         if warning := proof.validity_warning:
             self._world.operator.warning(warning)
+        if self._config.certify == "ask" and decision is None:
+            self._waiting.append(proof)
+            remarks = ("for a person to accept or reject it", proof.remark)
+            return StageResult(stage.id, Outcome.WAITING, "; ".join(filter(None, remarks)))
         await self._certifier.certify(proof)
+        remarks = (proof.remark, decision.text if decision else "")
         return StageResult(
-            stage.id, Outcome.CERTIFIED, proof.remark, collection=proof.certification.collection
+            stage.id,
+            Outcome.CERTIFIED,
+            "; ".join(filter(None, remarks)),
+            collection=proof.certification.collection,
         )
 
     async def _wait_for_processing(self) -> None:

@@ -68,6 +68,9 @@ class RunReport:
     proofs: tuple[Proof, ...] = ()
     """What proves that they could be made, in the same order."""
 
+    waiting: tuple[Proof, ...] = ()
+    """Of what waits for a person to accept it."""
+
     decisions: tuple[Decision, ...] = ()
     """What persons have decided about its products, in order."""
 

@@ -86,16 +86,20 @@ def _outcome(report: RunReport, subject: Subject, stages: Stages) -> ProductOutc
     if failed := first(Outcome.FAILED):
         return ProductOutcome(subject.name, "failed", f"{failed.name}: {failed.reason}", Kind.FAILED)
     if held := first(Outcome.HELD):
-        text = held_reason(verdict) if verdict else held.reason
+        if verdict is None or verdict.passed:
+            return ProductOutcome(subject.name, "held", held.reason, Kind.HELD)
         # Defects are made, if asked for, whatever else is only verified.
         made = report.config.get("generate_calibrations") or subject.product is Product.DEFECTS
         word = "held" if made else "did not pass"
-        return ProductOutcome(subject.name, word, text, Kind.HELD)
+        return ProductOutcome(subject.name, word, held_reason(verdict), Kind.HELD)
     if certified := first(Outcome.CERTIFIED):
         text = "; ".join(
             filter(None, (f"into {certified.collection}", certified.reason, _blemishes(verdict)))
         )
         return ProductOutcome(subject.name, "certified", text, Kind.GOOD)
+    if waiting := first(Outcome.WAITING):
+        text = "; ".join(filter(None, (waiting.reason, _blemishes(verdict))))
+        return ProductOutcome(subject.name, "waits", text, Kind.GOOD)
     if aborted := first(Outcome.ABORTED):
         return ProductOutcome(subject.name, "stopped", f"{aborted.name}: {aborted.reason}", Kind.NOT_DONE)
     if skipped := first(Outcome.SKIPPED):
@@ -221,8 +225,12 @@ def next_steps(report: RunReport) -> tuple[str, ...]:
 
 
 def _steps(report: RunReport) -> Iterator[str]:
+    if report.waiting:
+        named = ", ".join(proof.subject.name for proof in report.waiting)
+        yield f"Look at {named}, then accept or reject: calibscripts decide {report.run_id}."
     if report.complete:
-        yield "Nothing to do." + ("" if report.certifications else " Nothing was to be certified.")
+        if not report.waiting:
+            yield "Nothing to do." + ("" if report.certifications else " Nothing was to be certified.")
         return
     for result in report.stages:
         if result.outcome is Outcome.FAILED:

@@ -1,0 +1,142 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Commands by which a person decides: decide."""
+
+from __future__ import annotations
+
+__all__ = ["decide"]
+
+import asyncio
+import getpass
+import json
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ._common import ExitCode, fail
+
+if TYPE_CHECKING:
+    from ..deciding import Decided, WaitingProduct
+
+_DAY = 86_400.0
+_HOUR = 3_600.0
+
+journals_option = click.option(
+    "--journals",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of the runs' journals.  [default: that of the user's state directory]",
+)
+
+
+@click.command()
+@click.argument("run_id", metavar="[RUN]", required=False)
+@click.argument("action", type=click.Choice(["accept", "reject"]), required=False)
+@click.argument("products", metavar="[PRODUCT]...", nargs=-1)
+@click.option("--reason", default="", help="Why; it is kept in the record of the run.")
+@click.option("--collection", help="CALIBRATION collection to certify into, if not that of the run.")
+@click.option("--begin", "begin_date", help="Beginning of the validity range (TAI), if not that of the run.")
+@click.option("--end", "end_date", help="End of the validity range (TAI), if not that of the run.")
+@journals_option
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def decide(
+    run_id: str | None,
+    action: str | None,
+    products: tuple[str, ...],
+    journals: Path | None,
+    reason: str,
+    *,
+    collection: str | None,
+    begin_date: str | None,
+    end_date: str | None,
+    as_json: bool,
+) -> None:
+    """Accept or reject what runs with 'certify: ask' have made.
+
+    Without an action, what waits is listed: all of it, or that of RUN. An
+    action is for the PRODUCTs that are named, such as BIAS, or for all of RUN
+    that wait.
+    """
+    from ..deciding import Choice, DecisionError
+    from ..deciding import decide as make_decision
+    from ..files.journal import journal_folder
+    from ..record import DecisionKind
+
+    folder = journals or journal_folder()
+    if run_id is None or action is None:
+        _list(folder, run_id, as_json=as_json)
+        return
+    choice = Choice(DecisionKind(action), person(), reason, products, collection, begin_date, end_date)
+    try:
+        decided = asyncio.run(make_decision(folder, run_id, choice, tai_now()))
+    except DecisionError as error:
+        fail(str(error), ExitCode.INVALID)
+    _show(decided, as_json=as_json)
+    sys.exit(ExitCode.SUCCESS if decided.done else ExitCode.INCOMPLETE)
+
+
+def person() -> str:
+    """Return who uses this program."""
+    return f"{getpass.getuser()}@{socket.gethostname()}"
+
+
+def tai_now() -> float:
+    """Return the time: TAI, as a Unix timestamp (s)."""
+    from ..plan import TAI_MINUS_UTC
+
+    return time.time() + TAI_MINUS_UTC.total_seconds()
+
+
+def _show(decided: Decided, *, as_json: bool) -> None:
+    from ..codec import to_json
+
+    for warning in decided.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    if as_json:
+        click.echo(json.dumps([to_json(result) for result in decided.results], indent=2))
+        return
+    for result in decided.results:
+        where = f" into {result.collection}" if result.collection else ""
+        click.echo(f"{result.stage.subject}: {result.outcome}{where}: {result.reason}")
+
+
+def _list(folder: Path, run_id: str | None, *, as_json: bool) -> None:
+    from ..deciding import waiting_in
+
+    found = list(waiting_in(folder, lambda line: click.echo(f"Skipped: {line}", err=True)))
+    if run_id is not None:
+        found = [product for product in found if product.run_id == run_id]
+    if as_json:
+        click.echo(json.dumps([_as_json(product) for product in found], indent=2))
+        return
+    if not found:
+        click.echo(f"Nothing waits for a decision in {folder}.")
+        return
+    for product in found:
+        click.echo(f"{product.run_id}  {product.subject}  waits for {_age(time.time() - product.since)}")
+        click.echo(f"    {product.seen}")
+        click.echo(f"    for {product.collection}, {product.begin_date} to {product.end_date}")
+    first = found[0].run_id
+    click.echo(f"To decide: calibscripts decide {first} accept|reject [PRODUCT...] --reason TEXT")
+
+
+def _as_json(product: WaitingProduct) -> dict[str, object]:
+    return {
+        "run_id": product.run_id,
+        "product": product.subject.product.value,
+        "part": product.subject.part,
+        "seen": product.seen,
+        "since": product.since,
+        "collection": product.collection,
+        "begin_date": product.begin_date,
+        "end_date": product.end_date,
+    }
+
+
+def _age(seconds: float) -> str:
+    if seconds < 2 * _HOUR:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / _HOUR:.0f} h" if seconds < 2 * _DAY else f"{seconds / _DAY:.0f} days"
