@@ -36,6 +36,7 @@ for _command in (
     runs.simulate,
     serving.serve,
     deciding.decide,
+    deciding.desk,
     pages.report,
     pages.trend,
 ):

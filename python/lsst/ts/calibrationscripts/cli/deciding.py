@@ -1,10 +1,10 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Commands by which a person decides: decide."""
+"""Commands by which a person decides: decide, desk."""
 
 from __future__ import annotations
 
-__all__ = ["decide"]
+__all__ = ["decide", "desk"]
 
 import asyncio
 import getpass
@@ -76,6 +76,44 @@ def decide(
         fail(str(error), ExitCode.INVALID)
     _show(decided, as_json=as_json)
     sys.exit(ExitCode.SUCCESS if decided.done else ExitCode.INCOMPLETE)
+
+
+@click.command()
+@journals_option
+@click.option("--port", type=click.IntRange(0, 65535), default=8421, show_default=True, help="0 for any.")
+@click.option(
+    "--tokens",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File with a line NAME: TOKEN for each user.  [default: one token, printed, for who starts it]",
+)
+@click.option("--read-only", is_flag=True, help="Ask for no token, and let nobody decide.")
+def desk(journals: Path | None, port: int, tokens: Path | None, *, read_only: bool) -> None:
+    """Serve the pages at which one decides, to this machine only."""
+    from ..files.journal import journal_folder
+
+    try:
+        from ..desk import Desk, TokenFileError, new_token, read_tokens, serve
+    except ModuleNotFoundError as error:
+        missing = f"{error.name} is not installed. Write pip install 'ts-calibrationscripts[desk]'."
+        fail(missing, ExitCode.SCRIPT_FAILED)
+    if read_only and tokens is not None:
+        fail("--read-only needs no --tokens: leave one out.", ExitCode.INVALID)
+    token = new_token()
+    try:
+        names = None if read_only else {token: person()} if tokens is None else read_tokens(tokens)
+    except TokenFileError as error:
+        fail(str(error), ExitCode.INVALID)
+
+    def started(address: str) -> None:
+        login = "" if names is None else f"login#{token}" if tokens is None else "login"
+        click.echo(f"Desk: {address}{login}")
+        click.echo("Ctrl-C ends it.")
+        sys.stdout.flush()
+
+    try:
+        serve(Desk(journals or journal_folder(), names), port, started)
+    except OSError as error:
+        fail(f"--port {port}: {error.strerror}. Write another, or 0 for any.", ExitCode.SCRIPT_FAILED)
 
 
 def person() -> str:

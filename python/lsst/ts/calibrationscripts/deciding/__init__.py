@@ -10,8 +10,17 @@ run does, and nothing that a run would refuse.
 
 from __future__ import annotations
 
-__all__ = ["Choice", "Decided", "DecisionError", "WaitingProduct", "decide", "waiting_in", "waiting_of"]
+__all__ = [
+    "Choice",
+    "Decided",
+    "DecisionError",
+    "WaitingProduct",
+    "count_waiting",
+    "decide",
+    "waiting_in",
+    "waiting_of",
+]
 
 from ._acts import Decided, decide
 from ._choice import Choice, DecisionError
-from ._waiting import WaitingProduct, waiting_in, waiting_of
+from ._waiting import WaitingProduct, count_waiting, waiting_in, waiting_of

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-__all__ = ["WaitingProduct", "seen_of", "waiting_in", "waiting_of"]
+__all__ = ["WaitingProduct", "count_waiting", "seen_of", "waiting_in", "waiting_of"]
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -91,6 +91,11 @@ def waiting_of(record: RunRecord, since: float) -> Iterator[WaitingProduct]:
                 str(record.config.get("certify_calib_begin_date")),
                 str(record.config.get("certify_calib_end_date")),
             )
+
+
+def count_waiting(record: RunRecord) -> int:
+    """Return how many products of a run wait."""
+    return sum(_waits(record, result) for result in record.stages)
 
 
 def _waits(record: RunRecord, result: StageResult) -> bool:

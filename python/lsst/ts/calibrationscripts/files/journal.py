@@ -14,6 +14,7 @@ __all__ = [
     "newest_run",
     "run_lock",
     "runs_in",
+    "written_at",
 ]
 
 import itertools
@@ -103,6 +104,32 @@ def load_record(folder: Path, run_id: str) -> RunRecord:
         raise _unknown(folder) from None
     except (OSError, ValueError) as error:
         raise LookupError(f"its journal in {folder} cannot be read: {one_line(str(error))}") from error
+
+
+def written_at(folder: Path, run_id: str) -> float:
+    """Return when the journal of a run was written last.
+
+    Parameters
+    ----------
+    folder : `pathlib.Path`
+        Where the journals are.
+    run_id : `str`
+        Which run.
+
+    Returns
+    -------
+    time : `float`
+        Unix timestamp (s).
+
+    Raises
+    ------
+    LookupError
+        If there is no such journal.
+    """
+    try:
+        return _file_of(folder, run_id).lstat().st_mtime
+    except FileNotFoundError:
+        raise _unknown(folder) from None
 
 
 def _file_of(folder: Path, run_id: str) -> Path:

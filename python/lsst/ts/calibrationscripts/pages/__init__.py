@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
-__all__ = ["run_page", "trend_page"]
+__all__ = ["Picture", "gain_plot", "quantity_pictures", "run_page", "trend_page"]
 
+from ._figure import Picture
+from ._plots import gain_plot
 from ._run import run_page
-from ._trend import trend_page
+from ._trend import quantity_pictures, trend_page

@@ -1,0 +1,132 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who may look, and who may decide."""
+
+from __future__ import annotations
+
+__all__ = ["Access", "TokenFileError", "new_token", "read_tokens"]
+
+import hmac
+import re
+import secrets
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from starlette.requests import Request
+
+COOKIE = "desk"
+
+_MIN_TOKEN = 16
+"""Shortest token that cannot be guessed."""
+
+_LINE = re.compile(r"(?P<name>[^:\s][^:]{0,63}):\s*(?P<token>\S+)")
+_LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "::1")
+
+
+class TokenFileError(ValueError):
+    """A file of tokens cannot be used; says why, and what to do."""
+
+
+def new_token() -> str:
+    """Return a token that nobody can guess."""
+    return secrets.token_urlsafe(24)
+
+
+def read_tokens(file: Path) -> dict[str, str]:
+    """Read the tokens of the users.
+
+    Parameters
+    ----------
+    file : `pathlib.Path`
+        A user a line: name, colon, token.
+
+    Returns
+    -------
+    names : `dict` [`str`, `str`]
+        Names of users, by their tokens.
+
+    Raises
+    ------
+    TokenFileError
+        If the file cannot be used.
+    """
+    try:
+        mode = file.stat().st_mode
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise TokenFileError(f"{file}: cannot be read: {error}") from error
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise TokenFileError(f"{file}: others can read it; write 'chmod 600 {file}'")
+    names: dict[str, str] = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        found = _LINE.fullmatch(line.strip())
+        if found is None:
+            raise TokenFileError(f"{file}, line {number}: write NAME: TOKEN")
+        if len(found["token"]) < _MIN_TOKEN:
+            raise TokenFileError(f"{file}, line {number}: a token has at least {_MIN_TOKEN} characters")
+        if found["token"] in names:
+            raise TokenFileError(f"{file}, line {number}: {names[found['token']]} has the same token")
+        names[found["token"]] = found["name"].strip()
+    if not names:
+        raise TokenFileError(f"{file}: it names nobody; write a line NAME: TOKEN for each user")
+    return names
+
+
+class Access:
+    """Decides what a request may do.
+
+    Parameters
+    ----------
+    names : `~collections.abc.Mapping` [`str`, `str`] or `None`
+        Names of users, by their tokens; `None` if everybody may look and
+        nobody may decide.
+    """
+
+    def __init__(self, names: Mapping[str, str] | None) -> None:
+        self._names = names
+        self._sessions: dict[str, str] = {}
+
+    @property
+    def read_only(self) -> bool:
+        """Whether nobody may decide."""
+        return self._names is None
+
+    def user(self, request: Request) -> str | None:
+        """Return who makes a request; `None` if that is not known."""
+        return self._sessions.get(request.cookies.get(COOKIE, ""))
+
+    def may_look(self, request: Request) -> bool:
+        """Return whether a request may see anything."""
+        return self.read_only or self.user(request) is not None
+
+    def log_in(self, token: str) -> str | None:
+        """Return the cookie of a new session; `None` if the token is wrong."""
+        for known, name in (self._names or {}).items():
+            if hmac.compare_digest(known.encode(), token.encode()):
+                session = new_token()
+                self._sessions[session] = name
+                return session
+        return None
+
+    def log_out(self, request: Request) -> None:
+        """End the session of a request."""
+        self._sessions.pop(request.cookies.get(COOKIE, ""), None)
+
+
+def is_own(request: Request) -> bool:
+    """Return whether a request is made to this machine, by its own pages.
+
+    Another site can have a browser send requests here, and can have a name
+    of its own point to this machine.
+    """
+    host = urlsplit(f"//{request.headers.get('host', '')}")
+    if host.hostname not in _LOOPBACK:
+        return False
+    if request.method in ("GET", "HEAD"):
+        return True
+    origin = urlsplit(request.headers.get("origin", ""))
+    return origin.scheme in ("http", "https") and origin.netloc == host.netloc
