@@ -55,14 +55,10 @@ def _utc(timestamp: float) -> str:
 
 def _limits(limits: Limits) -> str:
     low, high = limits
-    if low is None or high is None:
-        return (
-            ""
-            if high is None and low is None
-            else f"\u2264 {high:.4g}"
-            if low is None
-            else f"\u2265 {low:.4g}"
-        )
+    if low is None:
+        return "" if high is None else f"\u2264 {high:.4g}"
+    if high is None:
+        return f"\u2265 {low:.4g}"
     return f"{low:.4g} to {high:.4g}"
 
 
