@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 import yaml
 from click.testing import CliRunner, Result
+from lsst.ts.calibrationscripts import reporting
 from lsst.ts.calibrationscripts.cli import main
 from lsst.ts.calibrationscripts.cli._report import show_trend
 from lsst.ts.calibrationscripts.codec import to_json, write_document
@@ -37,7 +38,7 @@ from lsst.ts.calibrationscripts.files.lock import Lock, LockedError
 from lsst.ts.calibrationscripts.files.private import file_mode, one_line, read_text
 from lsst.ts.calibrationscripts.files.runs import load_runs
 from lsst.ts.calibrationscripts.instruments import LATISS
-from lsst.ts.calibrationscripts.observatory import connection, reporting
+from lsst.ts.calibrationscripts.observatory import connection
 from lsst.ts.calibrationscripts.observatory.make_latiss_calibrations import MakeLatissCalibrations
 from lsst.ts.calibrationscripts.observatory.queue import QueuedScript, ScriptResult
 from lsst.ts.calibrationscripts.observatory.sal import salobj

@@ -71,7 +71,7 @@ def decide(
         return
     choice = Choice(DecisionKind(action), person(), reason, products, collection, begin_date, end_date)
     try:
-        decided = asyncio.run(make_decision(folder, run_id, choice, tai_now()))
+        decided = asyncio.run(make_decision(folder, run_id, choice))
     except DecisionError as error:
         fail(str(error), ExitCode.INVALID)
     _show(decided, as_json=as_json)
@@ -119,13 +119,6 @@ def desk(journals: Path | None, port: int, tokens: Path | None, *, read_only: bo
 def person() -> str:
     """Return who uses this program."""
     return f"{getpass.getuser()}@{socket.gethostname()}"
-
-
-def tai_now() -> float:
-    """Return the time: TAI, as a Unix timestamp (s)."""
-    from ..plan import TAI_MINUS_UTC
-
-    return time.time() + TAI_MINUS_UTC.total_seconds()
 
 
 def _show(decided: Decided, *, as_json: bool) -> None:

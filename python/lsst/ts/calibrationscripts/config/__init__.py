@@ -12,6 +12,7 @@ __all__ = [
     "Problem",
     "ProductConfig",
     "Series",
+    "document_path",
     "load_schema",
     "parameters_owner",
     "parse",
@@ -27,7 +28,7 @@ from ._fields import parse_date
 from ._model import CalibrationConfig, ProductConfig
 from ._parameters import PRODUCT_PARAMETERS, parameters_owner
 from ._problems import ConfigurationError, Problem
-from ._schema import load_schema, schema_text
+from ._schema import document_path, load_schema, schema_text
 from ._series import FlatSet, Series
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 __all__ = ["Decided", "decide"]
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 from ..files.journal import FileJournal, load_record, lock_earlier_run
 from ..files.lock import Lock
 from ..outcomes import Certification, Outcome, StageResult
+from ..plan import TAI_MINUS_UTC
 from ..ports import ObservatoryError
 from ..products import StageId, StageKind, Subject
 from ..proof import Proof, accepted
@@ -39,7 +41,7 @@ class Decided:
         return all(result.outcome in (Outcome.CERTIFIED, Outcome.HELD) for result in self.results)
 
 
-async def decide(folder: Path, run_id: str, choice: Choice, now: float) -> Decided:
+async def decide(folder: Path, run_id: str, choice: Choice) -> Decided:
     """Accept or reject products of a run that wait.
 
     Parameters
@@ -50,8 +52,6 @@ async def decide(folder: Path, run_id: str, choice: Choice, now: float) -> Decid
         Which run.
     choice : `Choice`
         What is decided.
-    now : `float`
-        TAI, as a Unix timestamp (s).
 
     Returns
     -------
@@ -70,18 +70,19 @@ async def decide(folder: Path, run_id: str, choice: Choice, now: float) -> Decid
     except LookupError as error:
         raise DecisionError(f"{run_id}: {': '.join(map(str, error.args))}.") from error
     try:
-        return await _decide(folder, run_id, choice, now, lock)
+        return await _decide(folder, run_id, choice, lock)
     finally:
         lock.release()
 
 
-async def _decide(folder: Path, run_id: str, choice: Choice, now: float, lock: Lock) -> Decided:
+async def _decide(folder: Path, run_id: str, choice: Choice, lock: Lock) -> Decided:
     try:
         record = load_record(folder, run_id)
     except LookupError as error:
         raise DecisionError(f"{run_id}: {error}.") from error
     subjects = _chosen(record, choice.products)
     journal = FileJournal(folder, run_id, lock)
+    now = time.time() + TAI_MINUS_UTC.total_seconds()
     if choice.kind is DecisionKind.ACCEPT:
         return await _accept(folder, record, subjects, choice, now, journal)
     for subject in subjects:

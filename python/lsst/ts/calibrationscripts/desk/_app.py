@@ -25,7 +25,6 @@ from ..butler.images import NoImageError
 from ..deciding import Choice, DecisionError, count_waiting, decide
 from ..files.contents import is_run_id
 from ..files.index import RunIndex
-from ..plan import TAI_MINUS_UTC
 from ..record import DecisionKind
 from ..threads import in_thread
 from ._access import COOKIE, Access, is_own
@@ -247,8 +246,7 @@ class Desk:
         if not choice.products:
             return self._refusal(request, 400, "A decision is about a product.")
         try:
-            now = time.time() + TAI_MINUS_UTC.total_seconds()
-            decided = await decide(self._folder, run_id, choice, now)
+            decided = await decide(self._folder, run_id, choice)
         except DecisionError as error:
             return self._page(request, "message.html.j2", 409, text=str(error), back=back)
         return self._page(request, "decided.html.j2", decided=decided, back=back, choice=choice)
