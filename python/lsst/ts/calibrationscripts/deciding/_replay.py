@@ -6,6 +6,7 @@ from __future__ import annotations
 
 __all__ = ["Replay"]
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -151,7 +152,8 @@ class Replay:
             operator=self._operator,
             journal=ForgetfulJournal(),
             group_id=lambda exposure: "",
-            clock=lambda: 0.0,
+            clock=time.time,
+            frame_clock=time.time,
         )
 
 
