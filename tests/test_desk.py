@@ -165,7 +165,7 @@ class TestTokens:
             ("ann: short", 0o600, "at least 16 characters"),
             ("ann 0123456789abcdef", 0o600, "line 1: write NAME: TOKEN"),
             ("ann: 0123456789abcdef\nbob: 0123456789abcdef", 0o600, "ann has the same token"),
-            ("", 0o600, "names nobody"),
+            ("", 0o600, "names no user"),
         ],
     )
     def test_a_file_that_protects_nothing_is_refused(

@@ -133,7 +133,7 @@ def test_the_base_install_has_what_is_imported_outside_the_simulation() -> None:
     missing = {
         (file, distribution)
         for file, distribution in imported_distributions(PACKAGE)
-        if not file.startswith("simulation/") and distribution not in BASE
+        if not file.startswith(("desk/", "simulation/")) and distribution not in BASE
     }
     # Without it, doctor looks at the text of pipelines alone.
     assert missing == {("butler/_pipeline_tasks.py", "lsst-pipe-base")}
@@ -142,6 +142,12 @@ def test_the_base_install_has_what_is_imported_outside_the_simulation() -> None:
 def test_the_extra_has_what_the_simulation_alone_imports() -> None:
     imported = {distribution for _, distribution in imported_distributions(PACKAGE / "simulation")}
     assert imported - set(BASE) == set(versions(EXTRAS["simulation"]))
+
+
+def test_the_extra_has_what_the_desk_alone_imports() -> None:
+    imported = {distribution for _, distribution in imported_distributions(PACKAGE / "desk")}
+    # starlette imports it to read forms.
+    assert imported - set(BASE) | {"python-multipart"} == set(versions(EXTRAS["desk"]))
 
 
 def test_dependencies_have_lower_bounds_only() -> None:

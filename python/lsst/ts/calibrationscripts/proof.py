@@ -208,7 +208,7 @@ def accepted(proof: Proof, decision: Decision) -> Proof:
     Raises
     ------
     NotProvenError
-        If it is no acceptance, or one of something else.
+        If it is not an acceptance, or one of something else.
     """
     if decision.kind is not DecisionKind.ACCEPT:
         raise NotProvenError(f"{proof.subject} is not certified: {decision.text}")

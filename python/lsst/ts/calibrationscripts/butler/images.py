@@ -35,7 +35,7 @@ _MAD_TO_SIGMA = 1.4826
 
 
 class NoImageError(LookupError):
-    """There is no such image; says why."""
+    """An image does not exist; says why."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def read_pair(report: RunReport, subject: Subject, detector: int) -> ImagePair:
     Raises
     ------
     NoImageError
-        If the run has no such product.
+        If the run has not made it.
     """
     from lsst.daf.butler import Butler
 

@@ -86,7 +86,7 @@ def decide(
     type=click.Path(dir_okay=False, path_type=Path),
     help="File with a line NAME: TOKEN for each user.  [default: one token, printed, for who starts it]",
 )
-@click.option("--read-only", is_flag=True, help="Ask for no token, and let nobody decide.")
+@click.option("--read-only", is_flag=True, help="Ask for no token; decisions are refused.")
 def desk(journals: Path | None, port: int, tokens: Path | None, *, read_only: bool) -> None:
     """Serve the pages at which one decides, to this machine only."""
     from ..files.journal import journal_folder

@@ -240,7 +240,7 @@ def judged(
     if old == new:
         better = Better.EQUAL
     elif not math.isfinite(limit):
-        # Nothing is known of the error: a doubt is no improvement.
+        # Nothing is known of the error: a doubt is not an improvement.
         better = Better.WORSE if new > old else Better.EQUAL
     else:
         difference = new - old

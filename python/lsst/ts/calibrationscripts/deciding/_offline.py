@@ -89,7 +89,7 @@ class ForgetfulJournal:
 
 
 class Warnings:
-    """An `Operator` who is told of warnings only."""
+    """An `Operator` who reads warnings only."""
 
     def __init__(self) -> None:
         self.texts: list[str] = []

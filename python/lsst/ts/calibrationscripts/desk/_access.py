@@ -30,7 +30,7 @@ class TokenFileError(ValueError):
 
 
 def new_token() -> str:
-    """Return a token that nobody can guess."""
+    """Return a token that cannot be guessed."""
     return secrets.token_urlsafe(24)
 
 
@@ -72,7 +72,7 @@ def read_tokens(file: Path) -> dict[str, str]:
             raise TokenFileError(f"{file}, line {number}: {names[found['token']]} has the same token")
         names[found["token"]] = found["name"].strip()
     if not names:
-        raise TokenFileError(f"{file}: it names nobody; write a line NAME: TOKEN for each user")
+        raise TokenFileError(f"{file}: it names no user; write a line NAME: TOKEN for each user")
     return names
 
 
@@ -82,8 +82,8 @@ class Access:
     Parameters
     ----------
     names : `~collections.abc.Mapping` [`str`, `str`] or `None`
-        Names of users, by their tokens; `None` if everybody may look and
-        nobody may decide.
+        Names of users, by their tokens; `None` if everybody may look, and
+        decisions are refused.
     """
 
     def __init__(self, names: Mapping[str, str] | None) -> None:
@@ -92,7 +92,7 @@ class Access:
 
     @property
     def read_only(self) -> bool:
-        """Whether nobody may decide."""
+        """Whether decisions are refused."""
         return self._names is None
 
     def user(self, request: Request) -> str | None:

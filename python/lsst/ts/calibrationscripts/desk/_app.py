@@ -66,8 +66,8 @@ class Desk:
     folder : `pathlib.Path`
         Where the journals and reports of runs are.
     names : `~collections.abc.Mapping` [`str`, `str`] or `None`
-        Names of users, by their tokens; `None` if everybody may look and
-        nobody may decide.
+        Names of users, by their tokens; `None` if everybody may look, and
+        decisions are refused.
     """
 
     def __init__(self, folder: Path, names: Mapping[str, str] | None) -> None:

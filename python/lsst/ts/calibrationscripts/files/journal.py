@@ -124,7 +124,7 @@ def written_at(folder: Path, run_id: str) -> float:
     Raises
     ------
     LookupError
-        If there is no such journal.
+        If there is none.
     """
     try:
         return _file_of(folder, run_id).lstat().st_mtime
