@@ -6,6 +6,7 @@ from __future__ import annotations
 
 __all__ = ["Decision", "DecisionKind", "Frame", "JobRecord", "RunRecord"]
 
+import datetime
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -83,6 +84,11 @@ class Decision:
 
     certification: Certification | None = None
     """What it is certified as, or was until then; `None` if rejected."""
+
+    @property
+    def date(self) -> str:
+        """When it was decided (ISO-8601, TAI)."""
+        return f"{datetime.datetime.fromtimestamp(self.time, datetime.UTC):%Y-%m-%dT%H:%M:%S}"
 
     @property
     def text(self) -> str:

@@ -14,11 +14,10 @@ from typing import NamedTuple, TypeVar
 
 from . import trend
 from .butler.evidence import gather
-from .codec import read_document, write_document
+from .codec import write_document
 from .files.atomic import replace_file
-from .files.contents import check_document
-from .files.private import make_folder, one_line, read_text
-from .files.runs import load_runs
+from .files.private import make_folder, one_line
+from .files.runs import load_document, load_runs
 from .pages import run_page
 from .report import Evidence, RunDocument, RunReport
 
@@ -113,16 +112,13 @@ def rewrite_report(folder: Path, run_id: str, change: Callable[[RunReport], RunR
     """
     attempt = _Attempt()
     file = folder / f"{run_id}.json"
-    document = attempt.make(f"the report {file} is not brought up to date", lambda: _read(file))
+    what = f"the report {file} is not brought up to date"
+    document = attempt.make(what, lambda: load_document(folder, run_id))
+    if document is None and not attempt.problems:
+        attempt.problems.append(f"{what}: it does not exist")
     if document is not None:
         _write_files(replace(document, report=change(document.report)), folder, attempt)
     return tuple(attempt.problems)
-
-
-def _read(file: Path) -> RunDocument:
-    document = read_document(read_text(file))
-    check_document(document)
-    return document
 
 
 def _write_files(document: RunDocument, folder: Path, attempt: _Attempt) -> tuple[Path, Path]:

@@ -37,6 +37,7 @@ for _command in (
     serving.serve,
     deciding.decide,
     deciding.desk,
+    deciding.decertify,
     pages.report,
     pages.trend,
 ):

@@ -1,10 +1,10 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Commands by which a person decides: decide, desk."""
+"""Commands by which a person decides: decide, decertify, desk."""
 
 from __future__ import annotations
 
-__all__ = ["decide", "desk"]
+__all__ = ["decertify", "decide", "desk"]
 
 import asyncio
 import getpass
@@ -12,15 +12,18 @@ import json
 import socket
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from ._common import ExitCode, fail
+from ._common import ExitCode, fail, show
 
 if TYPE_CHECKING:
+    from ..decertification import Reach
     from ..deciding import Decided, WaitingProduct
+    from ..record import Decision
 
 _DAY = 86_400.0
 _HOUR = 3_600.0
@@ -114,6 +117,75 @@ def desk(journals: Path | None, port: int, tokens: Path | None, *, read_only: bo
         serve(Desk(journals or journal_folder(), names), port, started)
     except OSError as error:
         fail(f"--port {port}: {error.strerror}. Write another, or 0 for any.", ExitCode.SCRIPT_FAILED)
+
+
+@click.command()
+@click.argument("run_id", metavar="RUN")
+@click.argument("products", metavar="[PRODUCT]...", nargs=-1)
+@click.option("--reason", default="", help="Why; it is kept in the record of the run. --dry-run needs none.")
+@click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
+@journals_option
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def decertify(
+    run_id: str,
+    products: tuple[str, ...],
+    journals: Path | None,
+    reason: str,
+    *,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Undo certifications of RUN, all that are chosen or none.
+
+    It is for the PRODUCTs that are named, such as BIAS or 'FLAT
+    SDSSr_65mm~empty_1', or for all that RUN has certified. It shows which
+    exposures and collections found them, and what these find instead.
+
+    Only the datasets that RUN has certified are taken out of the collection,
+    and only if they are still valid for exactly the range that they were
+    certified for. The datasets themselves stay in the repository.
+    """
+    from ..deciding import Choice, DecisionError, reach_of
+    from ..deciding import decertify as undo
+    from ..files.journal import journal_folder
+    from ..ports import ObservatoryError
+    from ..record import DecisionKind
+
+    folder = journals or journal_folder()
+    try:
+        if dry_run:
+            reaches = asyncio.run(reach_of(folder, run_id, products))
+            _show_reach(reaches, None, as_json=as_json)
+            sys.exit(ExitCode.INVALID if any(reach.standing.problem for reach in reaches) else 0)
+        choice = Choice(DecisionKind.DECERTIFY, person(), reason, products)
+        undone = asyncio.run(undo(folder, run_id, choice))
+    except DecisionError as error:
+        fail(str(error), ExitCode.INVALID)
+    except ObservatoryError as error:
+        fail(str(error), ExitCode.INCOMPLETE)
+    for warning in undone.warnings:
+        show(f"warning: {warning}", error=True)
+    _show_reach(undone.reaches, undone.decisions, as_json=as_json)
+
+
+def _show_reach(reaches: Sequence[Reach], decisions: Sequence[Decision] | None, *, as_json: bool) -> None:
+    from ..codec import to_json
+    from ..decertification import reach_json, reach_text
+
+    if as_json:
+        data = {
+            "dry_run": decisions is None,
+            "reach": [reach_json(reach) for reach in reaches],
+            "decisions": [to_json(decision) for decision in decisions or ()],
+        }
+        show(json.dumps(data, indent=2))
+        return
+    for reach in reaches:
+        show(reach_text(reach))
+    if decisions is None:
+        show("Nothing was changed (--dry-run).")
+    for decision in decisions or ():
+        show(f"{decision.subject}: decertified; {decision.seen}.")
 
 
 def person() -> str:

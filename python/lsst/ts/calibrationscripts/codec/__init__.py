@@ -28,7 +28,7 @@ import cattrs
 from ..outcomes import Certification, DetectorDefects, Gain, StageResult
 from ..plan import PlannedExposure, RunPlan, Stage
 from ..proof import Proof
-from ..record import RunRecord
+from ..record import Decision, RunRecord
 from ..report import Evidence, RunDocument, RunReport
 from ..verification import Verdict
 from ._converter import make_converter, parts
@@ -38,6 +38,18 @@ FORMAT = 1
 field is removed, or changes its name or meaning."""
 
 T = TypeVar("T")
+Record = (
+    RunRecord
+    | RunReport
+    | Evidence
+    | StageResult
+    | Certification
+    | Decision
+    | DetectorDefects
+    | Gain
+    | Proof
+    | Verdict
+)
 Json = dict[str, Any]
 
 
@@ -45,17 +57,7 @@ class FormatError(ValueError):
     """A text is not what a run leaves, or not in a format that is known."""
 
 
-def to_json(
-    record: RunRecord
-    | RunReport
-    | Evidence
-    | StageResult
-    | Certification
-    | DetectorDefects
-    | Gain
-    | Proof
-    | Verdict,
-) -> Json:
+def to_json(record: Record) -> Json:
     """Return a record as JSON has it.
 
     Parameters

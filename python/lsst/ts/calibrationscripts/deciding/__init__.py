@@ -12,15 +12,19 @@ from __future__ import annotations
 
 __all__ = [
     "Choice",
+    "Decertified",
     "Decided",
     "DecisionError",
     "WaitingProduct",
     "count_waiting",
+    "decertify",
     "decide",
+    "reach_of",
     "waiting_in",
     "waiting_of",
 ]
 
 from ._acts import Decided, decide
 from ._choice import Choice, DecisionError
+from ._decertify import Decertified, decertify, reach_of
 from ._waiting import WaitingProduct, count_waiting, waiting_in, waiting_of

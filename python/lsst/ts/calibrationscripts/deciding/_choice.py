@@ -20,12 +20,12 @@ class Choice:
     """What a person wants to decide about a run."""
 
     kind: DecisionKind
-    """Accept or reject."""
+    """Accept, reject or decertify."""
 
     who: str
     reason: str
     products: tuple[str, ...] = ()
-    """Names of products; all that wait if there are none."""
+    """Names of products; none means all that wait, or are certified."""
 
     collection: str | None = None
     """CALIBRATION collection, if not that of the run."""

@@ -76,6 +76,7 @@ def run_page(document: RunDocument) -> str:
         ("thresholds", "Thresholds", report.verdicts),
         ("stages", "Stages, jobs and logs", report.stages),
         ("certifications", "Certified", True),
+        ("decisions", "Decisions", report.decisions),
         ("exposures", "Exposures", report.exposures),
         ("remarks", "Remarks", remarks),
         ("configuration", "Configuration", True),

@@ -333,6 +333,7 @@ def summary_text(report: RunReport) -> str:
         lines.append("Nothing was certified.")
     if report.waiting:
         lines.append(f"To accept or reject what is waiting: calibscripts decide {report.run_id}")
+    lines += [f"Decided: {each.subject} {each.text} ({each.date}, TAI)" for each in report.decisions]
     lines += [f"Done again: {text}" for text in report.repeats]
     if never_begun(report):
         lines.append(RUN_AGAIN)
