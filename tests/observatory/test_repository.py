@@ -45,7 +45,7 @@ from lsst.ts.calibrationscripts.simulation.repository import (
     create_repository,
     read_focal_plane,
 )
-from postgres import ADMINISTRATOR, PATIENCE, Database, Server, wait_until
+from postgres import PATIENCE, Database, wait_until
 
 DAY = datetime.date(2022, 9, 29)
 EXPOSURES = (2022092900001, 2022092900002)
@@ -62,18 +62,6 @@ REGISTRY_CERTIFY = f"{RegistryShim.__module__}.RegistryShim.certify"
 Lock = Callable[[], AbstractContextManager[None]]
 
 RED, BLUE = "SDSSr_65mm~empty_1", "SDSSg_65mm~empty_1"
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest) -> Iterator[Database | None]:
-    """Make the database of the registry; none for SQLite, which has a file."""
-    if request.param == "sqlite":
-        yield None
-        return
-    server: Server = request.getfixturevalue("postgresql_server")
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setenv("PGUSER", ADMINISTRATOR)
-        yield server.create_database()
 
 
 # For what does not depend on the database: each visit opens a Butler.

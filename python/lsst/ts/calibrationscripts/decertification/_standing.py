@@ -83,7 +83,9 @@ def make_standing(
     standing : `Standing`
     """
     found = {
-        unit: [valid for valid in held.get(unit, ()) if valid.dataset == dataset]
+        unit: [
+            valid for valid in held.get(unit, ()) if valid.dataset == dataset and valid.overlaps(begin, end)
+        ]
         for unit, dataset in datasets.items()
     }
     if not any(found.values()):
@@ -110,7 +112,7 @@ def _problem(
             f"{iso(valid.begin)} to {iso(valid.end)} "
             + ("its own" if valid.dataset == dataset else f"that of {valid.run}")
             for valid in sorted(held.get(unit, ()))
-            if valid.dataset == dataset or valid.overlaps(begin, end)
+            if valid.overlaps(begin, end)
         )
         same.setdefault(here, []).append(unit)
     groups = [

@@ -38,7 +38,7 @@ def _lines(reach: Reach) -> Iterator[str]:
     certification = reach.undo.certification
     yield from _wrapped(
         f"{reach.undo.subject}: {certification.dataset_type} from {certification.source}, certified into "
-        f"{certification.collection} for {_span(*reach.span)}, {_detectors(reach.detectors)}",
+        f"{certification.collection}, {_span(*reach.span)}, {_detectors(reach.detectors)}",
         0,
     )
     if reach.standing.problem:
@@ -47,7 +47,7 @@ def _lines(reach: Reach) -> Iterator[str]:
     if reach.standing.gone:
         yield from _wrapped("It is not certified any more: there is nothing to undo.", 2)
         return
-    yield from _wrapped(f"{_exposures(reach.exposures)} in that time", 2)
+    yield from _wrapped(f"In that time: {_exposures(reach.exposures)}", 2)
     for route in reach.routes:
         yield from _wrapped(f"Through {_collections(route)}:", 2)
         if not route.instead:
@@ -76,7 +76,7 @@ def _collections(route: Route) -> str:
 
 
 def _span(begin: int, end: int) -> str:
-    return f"{iso(begin)} to {iso(end)} (TAI)"
+    return f"valid {iso(begin)} to {iso(end)} (TAI)"
 
 
 def _detectors(detectors: Sequence[int]) -> str:
