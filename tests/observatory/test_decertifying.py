@@ -31,13 +31,13 @@ from lsst.ts.calibrationscripts.record import JobRecord
 from postgres import Database, wait_until
 
 N_HISTORIES = 1000
-BATCH = 40
+BATCH = 100
 """Histories that are certified, and undone, by one call."""
 
-N_LOOKED_UP = 2
+N_LOOKED_UP = 8
 """Histories of each batch that the Butler itself looks through."""
 
-N_REACHES = 10
+N_REACHES = 16
 """Histories of each batch whose reach is compared with what is found."""
 
 CAMERA = dataclasses.replace(LATISS, detectors=tuple(Detector(i, f"R00_S0{i}") for i in range(3)))
@@ -46,7 +46,12 @@ FILTERS = ("SDSSr_65mm~empty", "SDSSg_65mm~empty")
 N_DAYS = 12
 """Days of exposures, and the unit of validity ranges."""
 
-TYPES = {"bias": {"instrument", "detector"}, "flat": {"instrument", "detector", "physical_filter"}}
+TYPES = {
+    "bias": {"instrument", "detector"},
+    "dark": {"instrument", "detector"},
+    "defects": {"instrument", "detector"},
+    "flat": {"instrument", "detector", "physical_filter"},
+}
 RUNS = tuple(f"u/ocps/other{i}" for i in range(4))
 OURS = {f"u/ocps/ours{''.join(map(str, ids))}": ids for ids in ((0,), (0, 1), (1, 2), DETECTORS)}
 """RUN collections of runs that certify, and the detectors that they made."""
@@ -214,16 +219,22 @@ def findings(chains: Mapping[str, Sequence[str]], held: set[Row]) -> Finding:
     return found
 
 
-def looked_up(butler: Butler, collections: Iterable[str]) -> Finding:
+Refs = Mapping[tuple[str, str], list[DatasetRef]]
+"""All datasets, by type and RUN collection."""
+
+
+def looked_up(butler: Butler, collections: Iterable[str], dataset_type: str, refs: Refs) -> Finding:
     """Return what the Butler finds for every exposure."""
-    runs = {ref.id: ref.run for name in TYPES for run in (*RUNS, *OURS) for ref in refs_of(butler, name, run)}
+    runs = {ref.id: ref.run for same in refs.values() for ref in same}
     found: Finding = {}
-    for collection, (dataset_type, dimensions) in itertools.product(collections, TYPES.items()):
+    for collection in collections:
         with butler.query() as query:
             query = query.join_dimensions(["exposure", "detector"])
             query = query.join_dataset_search(dataset_type, [collection]).where(instrument="LATISS")
             result = query.general(
-                ["exposure", *dimensions], dataset_fields={dataset_type: {"dataset_id"}}, find_first=True
+                ["exposure", *TYPES[dataset_type]],
+                dataset_fields={dataset_type: {"dataset_id"}},
+                find_first=True,
             )
             for row in result.iter_tuples():
                 name = str(row.data_id["physical_filter"]) if dataset_type == "flat" else ""
@@ -233,21 +244,25 @@ def looked_up(butler: Butler, collections: Iterable[str]) -> Finding:
 
 
 class History:
-    """A random history of certifications, around one that is undone."""
+    """A random history of certifications of a type, around one that is undone.
 
-    def __init__(self, butler: Butler, number: int, refs: Mapping[tuple[str, str], list[DatasetRef]]) -> None:
+    Those of the other types are in the same collections.
+    """
+
+    def __init__(self, butler: Butler, number: int, refs: Refs) -> None:
         self._butler = butler
         self._refs = refs
         self._random = random.Random(number)  # noqa: S311 - the same ones each time
         self.model: set[Row] = set()
         """What the collections hold but for ours."""
 
-        name = f"h/{number}"
+        place, which = divmod(number, len(TYPES))
+        self.dataset_type = dataset_type = list(TYPES)[which]
+        name = f"h/{place}"
         self.own, self.other = f"{name}/own", f"{name}/other"
-        for each in (self.own, self.other):
-            butler.collections.register(each, CollectionType.CALIBRATION)
-        self.chains = self._make_chains(name)
-        dataset_type = self._random.choice(list(TYPES))
+        self.chains = self._chains(name, random.Random(place))  # noqa: S311 - likewise
+        if which == 0:
+            self._make_collections(name)
         self.begin = self._random.randrange(0, N_DAYS - 1)
         self.end = self._random.randrange(self.begin + 1, N_DAYS + 1)
         run = self._random.choice(list(OURS))
@@ -256,22 +271,31 @@ class History:
         self.undo = Undo(Subject(Product(dataset_type.upper())), certification, ids)
         self.detectors = OURS[run]
 
-    def _make_chains(self, name: str) -> dict[str, tuple[str, ...]]:
-        """Make a chain, and one that has it, in any order."""
-        inner = [self.own, self._random.choice([self.other, *RUNS[:1]])]
-        self._random.shuffle(inner)
+    def _chains(self, name: str, place: random.Random) -> dict[str, tuple[str, ...]]:
+        """Return what is searched through each collection, in any order."""
+        inner = [self.own, place.choice([self.other, RUNS[0]])]
         outer = [f"{name}/inner", self.other, RUNS[3]]
-        self._random.shuffle(outer)
-        for chain, members in ((f"{name}/inner", inner), (f"{name}/outer", outer)):
-            self._butler.collections.register(chain, CollectionType.CHAINED)
-            self._butler.collections.redefine_chain(chain, members)
-        flat = [each for member in outer for each in (inner if member == outer_name(name) else [member])]
+        for members in (inner, outer):
+            place.shuffle(members)
+        self._links = {f"{name}/inner": inner, f"{name}/outer": outer}
+        flat = [each for member in outer for each in self._links.get(member, [member])]
         return {
             self.own: (self.own,),
             self.other: (self.other,),
             f"{name}/inner": tuple(inner),
             f"{name}/outer": tuple(dict.fromkeys(flat)),
         }
+
+    def _make_collections(self, name: str) -> None:
+        for each in (self.own, self.other):
+            self._butler.collections.register(each, CollectionType.CALIBRATION)
+        for chain, members in self._links.items():
+            self._butler.collections.register(chain, CollectionType.CHAINED)
+            self._butler.collections.redefine_chain(chain, members)
+
+    def held(self, held: set[Row]) -> set[Row]:
+        """Return which rows this history is about."""
+        return {row for row in held if row[0] in self.members and row[1] == self.dataset_type}
 
     @property
     def members(self) -> set[str]:
@@ -284,18 +308,15 @@ class History:
             end = self._random.choice([self.begin, begin + self._random.randrange(1, N_DAYS)])
             end = min(end if end > begin else begin + 1, N_DAYS)
             collection = self._random.choice([self.own, self.own, self.other])
-            dataset_type = self._random.choice([self.undo.certification.dataset_type, *TYPES])
             detectors = self._random.sample(DETECTORS, self._random.randrange(1, 4))
-            touching = (collection, dataset_type) == (self.own, self.undo.certification.dataset_type)
-            if touching and begin < self.end and self.begin < end:
+            if collection == self.own and begin < self.end and self.begin < end:
                 detectors = [detector for detector in detectors if detector not in self.detectors]
             if detectors:
                 split = self._random.random() < 0.25
-                (self._split if split else self._certify)(collection, dataset_type, detectors, begin, end)
+                (self._split if split else self._certify)(collection, detectors, begin, end)
 
-    def _certify(
-        self, collection: str, dataset_type: str, detectors: Sequence[int], begin: int, end: int
-    ) -> None:
+    def _certify(self, collection: str, detectors: Sequence[int], begin: int, end: int) -> None:
+        dataset_type = self.dataset_type
         run = self._random.choice(RUNS)
         refs = [ref for ref in self._refs[dataset_type, run] if ref.dataId["detector"] in detectors]
         new = {
@@ -312,16 +333,12 @@ class History:
             self._butler.registry.certify(collection, refs, span(begin, end))
             self.model |= new
 
-    def _split(
-        self, collection: str, dataset_type: str, detectors: Sequence[int], begin: int, end: int
-    ) -> None:
+    def _split(self, collection: str, detectors: Sequence[int], begin: int, end: int) -> None:
+        dataset_type = self.dataset_type
         hit = {
             row
             for row in self.model
-            if row[:2] == (collection, dataset_type)
-            and row[2] in detectors
-            and row[4] < end
-            and begin < row[5]
+            if row[0] == collection and row[2] in detectors and row[4] < end and begin < row[5]
         }
         if not hit:
             return
@@ -332,10 +349,6 @@ class History:
         for *head, b, e, run in hit:
             pieces = ((b, min(e, begin)), (max(b, end), e))
             self.model |= {(*head, x, y, run) for x, y in pieces if x < y}  # type: ignore[misc]
-
-
-def outer_name(name: str) -> str:
-    return f"{name}/inner"
 
 
 def unit_of(ref: DatasetRef) -> tuple[int, str]:
@@ -350,33 +363,42 @@ async def test_after_it_every_look_up_is_as_before(butler: Butler, repo: Path) -
     numbers = iter(range(N_HISTORIES))
     while batch := [History(butler, number, refs) for number in itertools.islice(numbers, BATCH)]:
         everywhere = {member for history in batch for member in history.members}
+
+        def all_rows(everywhere: set[str] = everywhere) -> set[Row]:
+            return rows(butler, everywhere) - standard
+
+        def modelled(batch: list[History] = batch) -> set[Row]:
+            return set().union(*(history.model for history in batch))
+
         # Given what others have certified and split, in several collections.
         for history in batch:
-            history.happen(history._random.randrange(0, 5))
-        before = rows(butler, everywhere)
-        assert before - standard == set().union(*(history.model for history in batch))
-        seen = [looked_up(butler, history.chains) for history in batch[:N_LOOKED_UP]]
-        # When each of the runs certifies, and others go on.
+            history.happen(4)
+        before = all_rows()
+        assert before == modelled()
+        some = batch[:N_LOOKED_UP]
+        seen = [looked_up(butler, history.chains, history.dataset_type, refs) for history in some]
+        # When each of the runs certifies, and others continue.
         await certify(repo, [history.undo for history in batch])
-        assert len(rows(butler, everywhere)) > len(before)
+        assert len(all_rows()) > len(before)
         for history in batch[N_LOOKED_UP::2]:
-            history.happen(history._random.randrange(1, 3))
+            history.happen(2)
         reaches = await read_reach(str(repo), [history.undo for history in batch[:N_REACHES]])
-        with_ours = rows(butler, everywhere)
+        with_ours = all_rows() | standard
         # And what they have certified is undone.
         assert await decertify(str(repo), [history.undo for history in batch]) == frozenset()
         # Then nothing differs from a history without them.
-        after = rows(butler, everywhere)
-        assert after == standard.intersection(after) | set().union(*(history.model for history in batch))
+        after = all_rows()
+        assert after == modelled()
         for history in batch[N_LOOKED_UP + 1 :: 2]:
-            mine = {row for row in after if row[0] in history.members}
-            assert mine == {row for row in before if row[0] in history.members}
+            assert history.held(after) == history.held(before)
         # And neither does any look-up of the Butler.
-        for history, finding in zip(batch[:N_LOOKED_UP], seen, strict=True):
-            assert looked_up(butler, history.chains) == finding == findings(history.chains, after)
+        for history, finding in zip(some, seen, strict=True):
+            assert looked_up(butler, history.chains, history.dataset_type, refs) == finding
+            assert findings(history.chains, history.held(after | standard)) == finding
         # And what was announced is what is found.
         for history, reach in zip(batch[:N_REACHES], reaches, strict=True):
-            assert announced(reach, findings(history.chains, with_ours)) == findings(history.chains, after)
+            found = findings(history.chains, history.held(with_ours))
+            assert announced(reach, found) == findings(history.chains, history.held(after | standard))
 
 
 def announced(reach: Reach, found: Finding) -> Finding:

@@ -164,14 +164,17 @@ def _refs(butler: Butler, undo: Undo) -> list[DatasetRef]:
     """Return the datasets that a run has certified, as far as they exist."""
     certification = undo.certification
     run = source_run(butler, certification)
+    made = products(butler, certification)
     if not undo.datasets:
         if run is None:
             raise LookupError(
                 f"{certification.source} does not exist any more, and the run has left no proof of what was "
                 "in it, so that its datasets are not known"
             )
-        return products(butler, certification)
-    found = (butler.get_dataset(uuid.UUID(dataset)) for dataset in undo.datasets)
+        return made
+    by_id = {str(ref.id): ref for ref in made}
+    # One by one only what is elsewhere.
+    found = (by_id.get(each) or butler.get_dataset(uuid.UUID(each)) for each in undo.datasets)
     refs = [ref for ref in found if ref is not None]
     for ref in refs:
         if ref.datasetType.name != certification.dataset_type or run not in (None, ref.run):
