@@ -36,6 +36,7 @@ from .products import Product, StageId, StageKind, Subject
 from .proof import Proof
 from .record import Frame, JobRecord, RunRecord
 from .report import Evidence, Place, RunDocument, RunReport, Span, Statistics, Thumbnail
+from .spoilt import MarkKind, SeriesJudgement
 from .thresholds import Thresholds
 from .verification import FailedTest, FailureLevel, UnitResult, Verdict
 
@@ -272,7 +273,8 @@ def _make_converter() -> Converter:
     for kind in (bool, int, float, str):
         converter.register_structure_hook(kind, _strictly(kind))
     # They are subclasses of str, whose hook they would get.
-    for enumeration in (FailureLevel, ImageType, Outcome, Product, RunState, StageKind, StatisticsKey):
+    words = (FailureLevel, ImageType, MarkKind, Outcome, Product, RunState, StageKind, StatisticsKey)
+    for enumeration in words:
         converter.register_structure_hook(enumeration, lambda value, cls: cls(value))
     converter.register_structure_hook(
         Place, lambda data, _: Place(*converter.structure(data, tuple[int, str, str]))
@@ -282,6 +284,7 @@ def _make_converter() -> Converter:
     for cls in (StageResult, JobRecord, Span):
         _register_staged(converter, cls)
     _register_about(converter, Frame, "series")
+    _register_about(converter, SeriesJudgement, "series")
     _register_about(converter, Statistics, "subject")
     _register_about(converter, Thumbnail, "subject")
     _register_verdict(converter)

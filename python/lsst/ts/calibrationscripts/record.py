@@ -13,6 +13,7 @@ from typing import Any
 from .outcomes import Certification, RunState, StageResult
 from .plan import JobRequest
 from .products import StageId, Subject
+from .spoilt import SeriesJudgement
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,9 @@ class Frame:
 
     exposure: int | None = None
     """Exposure id; `None` as long as it is not known."""
+
+    replaces: int | None = None
+    """Place of the spoilt frame that it was taken for, if it was."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,9 @@ class RunRecord:
     """How stages ended."""
 
     certifications: tuple[Certification, ...] = ()
+    judgements: tuple[SeriesJudgement, ...] = ()
+    """Which frames are spoilt, by series."""
+
     repeats: tuple[str, ...] = ()
     """What was done again, and why."""
 
@@ -73,6 +80,10 @@ class RunRecord:
     def job_of(self, stage: StageId) -> JobRecord | None:
         """Return the newest job of a stage, if it had one."""
         return next((job for job in self.jobs if job.stage == stage), None)
+
+    def judgement_of(self, series: Subject) -> SeriesJudgement | None:
+        """Return what is known of the frames of a series, if anything."""
+        return next((judgement for judgement in self.judgements if judgement.series == series), None)
 
     def with_frame(self, frame: Frame) -> RunRecord:
         """Note that a frame is asked for, or which exposure it became."""
@@ -88,6 +99,11 @@ class RunRecord:
             jobs=(*(other for other in self.jobs if other.stage != job.stage), job),
             stages=tuple(result for result in self.stages if result.stage != job.stage),
         )
+
+    def with_judgement(self, judgement: SeriesJudgement) -> RunRecord:
+        """Note which frames of a series are spoilt."""
+        others = tuple(other for other in self.judgements if other.series != judgement.series)
+        return replace(self, judgements=(*others, judgement))
 
     def with_result(self, result: StageResult) -> RunRecord:
         """Note how a stage ended."""

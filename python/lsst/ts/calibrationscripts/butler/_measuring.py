@@ -4,14 +4,17 @@
 
 from __future__ import annotations
 
-__all__ = ["measure_raw"]
+__all__ = ["measure_frame", "measure_raw", "raw_level"]
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..instruments import Instrument
 from ..spoilt import AmplifierMeasure
 
 if TYPE_CHECKING:
     import numpy as np
+    from lsst.daf.butler import Butler
 
 _GRID = 4
 """Rows and columns of blocks that an amplifier is divided into."""
@@ -27,6 +30,74 @@ pixels (standard deviations)."""
 _TO_SIGMA = 1.4826
 """Standard deviation of normal values, in units of their median absolute
 deviation."""
+
+
+def raw_level(butler: Butler, instrument: Instrument, exposure: int, detectors: Sequence[int]) -> float:
+    """Return the median level of a raw frame.
+
+    Parameters
+    ----------
+    butler : `lsst.daf.butler.Butler`
+        The repository.
+    instrument : `Instrument`
+        The camera.
+    exposure : `int`
+        Id of the exposure.
+    detectors : `~collections.abc.Sequence` [`int`]
+        Ids of the detectors.
+
+    Returns
+    -------
+    level : `float`
+        Above the bias (ADU).
+    """
+    import numpy as np
+
+    levels = []
+    for detector in detectors:
+        raw = _read(butler, instrument, exposure, detector)
+        # A tenth of a raw frame is overscan, which has no light.
+        bias, level = np.percentile(raw.image.array, [5, 50])
+        levels.append(float(level - bias))
+    return float(np.median(levels))
+
+
+def measure_frame(
+    butler: Butler, instrument: Instrument, exposure: int, detectors: Sequence[int]
+) -> tuple[AmplifierMeasure, ...]:
+    """Measure the amplifiers of a raw frame.
+
+    Parameters
+    ----------
+    butler, instrument, exposure, detectors
+        As of `raw_level`.
+
+    Returns
+    -------
+    measures : `tuple` [`AmplifierMeasure`, ...]
+
+    Raises
+    ------
+    ValueError
+        As `measure_raw`.
+    """
+    return tuple(
+        each
+        for detector in detectors
+        for each in measure_raw(
+            _read(butler, instrument, exposure, detector), detector, instrument.saturated_counts
+        )
+    )
+
+
+def _read(butler: Butler, instrument: Instrument, exposure: int, detector: int) -> Any:
+    return butler.get(
+        "raw",
+        instrument=instrument.name,
+        exposure=exposure,
+        detector=detector,
+        collections=instrument.raw_collection,
+    )
 
 
 def measure_raw(raw: Any, detector: int, saturated_counts: float) -> tuple[AmplifierMeasure, ...]:

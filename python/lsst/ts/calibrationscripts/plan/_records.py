@@ -7,7 +7,7 @@ from __future__ import annotations
 __all__ = ["JobPlan", "JobRequest", "PlannedExposure", "RunPlan", "Stage"]
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from ..instruments import ImageType
@@ -39,6 +39,20 @@ class PlannedExposure:
     def label(self) -> str:
         """What the operator reads while it is taken."""
         return f"{self.series} {self.number}/{self.series_length}, {self.exp_time:g} s"
+
+    def replacement(self, number: int) -> PlannedExposure:
+        """Return a frame that is taken because this one is spoilt.
+
+        Parameters
+        ----------
+        number : `int`
+            Its place in the series, after all others.
+
+        Returns
+        -------
+        exposure : `PlannedExposure`
+        """
+        return replace(self, number=number, series_length=number)
 
 
 @dataclass(frozen=True)

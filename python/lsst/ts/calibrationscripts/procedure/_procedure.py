@@ -164,6 +164,7 @@ class Procedure:
             proofs=tuple(self._certifier.done),
             gains=tuple(self._processing.gains),
             defects=tuple(self._processing.defects),
+            judgements=tuple(self._exposer.inspector.judgements.values()),
             timeline=self._timeline.spans,
             repeats=self._recorder.record.repeats,
         )
@@ -246,8 +247,9 @@ class Procedure:
         if problems:
             self._end(StageResult(stage.id, Outcome.FAILED, "; ".join(problems)))
         else:
-            n = len(self._exposer.frames[stage.subject].taken)
-            self._end(StageResult(stage.id, Outcome.PASSED, f"{n} frames"))
+            frames = self._exposer.frames[stage.subject]
+            left_out = f", {len(frames.excluded)} left out as spoilt" if frames.excluded else ""
+            self._end(StageResult(stage.id, Outcome.PASSED, f"{len(frames.taken)} frames{left_out}"))
 
     def _note_start(self, stage: Stage) -> None:
         self._timeline.begin(stage.id)

@@ -14,6 +14,7 @@ from ..instruments import ImageType
 from ..outcomes import Certification, DetectorDefects, Gain, RunState, StageResult
 from ..products import StageId, Subject
 from ..proof import Proof
+from ..spoilt import SeriesJudgement
 from ..verification import Verdict
 from ._evidence import Evidence
 
@@ -69,6 +70,10 @@ class RunReport:
 
     gains: tuple[Gain, ...] = ()
     defects: tuple[DetectorDefects, ...] = ()
+
+    judgements: tuple[SeriesJudgement, ...] = ()
+    """Which frames are spoilt, for each series that was judged."""
+
     timeline: tuple[Span, ...] = ()
     """Frames and stages, in the order in which they began."""
 

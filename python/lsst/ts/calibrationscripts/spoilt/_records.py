@@ -143,8 +143,11 @@ class SeriesJudgement:
     """Exposure ids of those that nothing is made from."""
 
     remark: str = ""
-    """Why spoilt frames are used, or frames were not judged; "" if all were,
-    or none is spoilt."""
+    """Why spoilt frames are used although they are to be left out; "" if
+    that is not so."""
+
+    unmeasured: tuple[str, ...] = ()
+    """Why frames could not be measured, so that nothing is said of them."""
 
     @property
     def spoilt(self) -> tuple[int, ...]:
@@ -172,9 +175,9 @@ def leave_out(judgement: SeriesJudgement, kept: Sequence[int]) -> SeriesJudgemen
     spoilt = tuple(i for i in kept if i in judgement.spoilt)
     n_left, least = len(kept) - len(spoilt), max(MIN_FRAMES, (len(kept) + 1) // 2)
     if not spoilt or n_left >= least:
-        return replace(judgement, excluded=spoilt)
+        return replace(judgement, excluded=spoilt, remark="")
     reason = (
         f"{len(spoilt)} of {len(kept)} frames are spoilt: only {n_left} would be left, and at least {least} "
         "are needed, so all are used"
     )
-    return replace(judgement, excluded=(), remark="; ".join(filter(None, (judgement.remark, reason))))
+    return replace(judgement, excluded=(), remark=reason)
