@@ -147,6 +147,9 @@ TRIALS: dict[str, Trial] = {
     # Without defects to be made, nothing looks at single pixels.
     "hot-region": Trial(**FRAMES),
     "dead-amplifier": Trial(**FRAMES),
+    "lamp-fails": Trial((1, 3), (2, 4), config=FLATS),
+    "light-leak": Trial((1, 3), (2, 3)),
+    "saturated-bias": Trial((2, 4), (3, 4)),
     "wheel-timeout": Trial((1, 5), (2, 6), "FAILED", "ATSpectrograph did not select", config=FLATS),
     "wrong-filter": Trial((1, 3), (2, 3), "FAILED", "Check the wheel before running again", config=FLATS),
     "oods-late": Trial((2, 6), (3, 7), cause="not in the Butler", healed=((EXTERNAL, 2), (INTERNAL, 3))),

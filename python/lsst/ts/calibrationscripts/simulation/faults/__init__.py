@@ -17,6 +17,7 @@ import difflib
 from .base import Fault
 from .camera import CameraFault, CameraSilent, ReadoutNeverEnds
 from .detector import DeadAmplifier, HotRegion
+from .frames import LampFails, LightLeak, SaturatedBias
 from .jobs import DiskFull, JobDropsExposure, JobFails, JobKilled
 from .ocps import (
     OcpsDuplicates,
@@ -43,6 +44,9 @@ FAULTS: dict[str, type[Fault]] = {
         ReadoutNeverEnds,
         HotRegion,
         DeadAmplifier,
+        LampFails,
+        LightLeak,
+        SaturatedBias,
         WheelTimeout,
         WrongFilter,
         OodsLate,
