@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from lsst.ts.calibrationscripts.butler._measuring import measure_raw
 from lsst.ts.calibrationscripts.instruments import LATISS, Detector, ImageType
+from lsst.ts.calibrationscripts.pairs import times_of_pairs
 from lsst.ts.calibrationscripts.simulation.ccd import ADC_MAX, CcdModel
 from lsst.ts.calibrationscripts.simulation.exposure import Exposure
 from lsst.ts.calibrationscripts.spoilt import (
@@ -339,6 +340,14 @@ def test_frames_of_several_times_are_compared_by_their_rate() -> None:
     frames[7] = frame(7, 5.0, level=0.9 * 4000 * 5.02)
 
     assert kinds_of(ImageType.FLAT, frames) == {7: [MarkKind.LAMP]}
+
+
+def test_flats_of_pairs_have_nearly_one_time() -> None:
+    times = times_of_pairs(10, 5.0)
+    frames = [frame(i, time, level=4000 * time * (1 + 0.001 * (i % 3))) for i, time in enumerate(times)]
+    frames[4] = frame(4, times[4], level=0.9 * 4000 * times[4])
+
+    assert kinds_of(ImageType.FLAT, frames) == {4: [MarkKind.LAMP]}
 
 
 def test_the_end_of_a_ramp_may_be_saturated_and_its_middle_not() -> None:

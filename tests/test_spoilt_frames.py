@@ -4,14 +4,19 @@
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from lsst.ts.calibrationscripts.codec import read_document, read_record, write_document
 from lsst.ts.calibrationscripts.outcomes import Outcome
 from lsst.ts.calibrationscripts.pages import run_page
-from lsst.ts.calibrationscripts.report import RunDocument, RunReport, conclusion, summary_text
+from lsst.ts.calibrationscripts.report import RunDocument, RunReport, conclusion, next_steps, summary_text
 from lsst.ts.calibrationscripts.spoilt import MarkKind
 from named import BIAS, DARK
 from test_resume import outcomes, raise_at, run
@@ -46,6 +51,8 @@ def test_by_default_a_spoilt_frame_is_named_and_used() -> None:
         "detector 0 C00"
     ) in of_level(world, "warning")
     assert "; 2 spoilt frame(s), of which 0 left out" in conclusion(report)
+    # And the observer is asked to look at them
+    assert [step.partition(":")[0] for step in next_steps(report)] == ["BIAS", "DARK"]
 
 
 def test_nothing_is_made_from_frames_that_are_left_out() -> None:
@@ -79,6 +86,7 @@ def test_what_is_left_out_is_said_everywhere() -> None:
         assert str(BAD_DARK) in text and "LIGHT_LEAK" in text and "SATURATED" in text
     assert "left out of everything that is made" in of_level(world, "warning")
     assert "of which 2 left out" in conclusion(report)
+    assert next_steps(report) == ("Nothing to do.",)
     expose = next(result for result in report.stages if result.name == "expose DARK")
     assert expose.reason == "7 frames, 1 left out as spoilt"
     # And programs get it back as it was
@@ -241,3 +249,70 @@ def test_a_frame_is_taken_again_once_whenever_the_run_is_killed(event: str) -> N
     assert world.taken.count("DARK 8/8, 15 s") == 1 and len(world.taken) == 16
     assert len(exposures_of(world, list(world.requests)[-1])) == 6
     assert read_record(world.journal).judgement_of(BIAS) is not None
+
+
+# On the simulated observatory
+
+
+def simulate(tmp_path: Path, config: dict[str, Any], *faults: str) -> dict[str, Any]:
+    """Run a configuration in a program of its own; return its JSON."""
+    file, out = tmp_path / "config.yaml", tmp_path / "run.json"
+    file.write_text(yaml.safe_dump(config))
+    command = [sys.executable, "-c", "from lsst.ts.calibrationscripts.cli import main; main()", "simulate"]
+    arguments = [file, "--workdir", tmp_path / "w", "--scale", 16, "--json", out]
+    for fault in faults:
+        arguments += ["--fault", fault]
+    result = subprocess.run(
+        command + [str(arg) for arg in arguments], capture_output=True, text=True, timeout=1500, check=False
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    return {"log": result.stdout, **json.loads(out.read_text())}
+
+
+SMALL = {
+    "script_mode": "BIAS_DARK_FLAT",
+    "n_bias": 5,
+    "n_dark": 5,
+    "exp_times_dark": 15,
+    "n_flat": 5,
+    "generate_calibrations": True,
+    "calib_collection": "LATISS/calib/daily/spoilt",
+    "do_verify": False,
+    "do_gain_from_flat_pairs": False,
+    "n_processes": 1,
+    "spoilt_frames": "exclude",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1600)
+def test_products_of_the_simulated_observatory_are_made_without_spoilt_frames(tmp_path: Path) -> None:
+    # Given a bias, a dark and a flat that are spoilt
+    data = simulate(tmp_path, SMALL, "saturated-bias:4", "light-leak:3", "lamp-fails:6")
+
+    # Then just these are named, and left out of what is certified
+    bad = {name: data["exposures"][name][place] for name, place in (("BIAS", 3), ("DARK", 2), ("FLAT", 5))}
+    kinds = {"BIAS": "SATURATED", "DARK": "LIGHT_LEAK", "FLAT": "LAMP"}
+    for judgement in data["judgements"]:
+        name = judgement["product"]
+        assert [(mark["exposure"], mark["kind"]) for mark in judgement["marks"]] == [(bad[name], kinds[name])]
+        assert judgement["excluded"] == [bad[name]]
+        assert f"exposure {bad[name]} {kinds[name]}" in data["log"]
+    used = {proof["product"]: [frame["exposure"] for frame in proof["frames"]] for proof in data["proofs"]}
+    for name, exposures in used.items():
+        assert exposures == [i for i in data["exposures"][name][1:] if i != bad[name]]
+    # And no other frame was taken for them
+    assert [len(ids) for ids in data["exposures"].values()] == [6, 6, 6]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1600)
+def test_the_simulated_camera_takes_a_spoilt_frame_again(tmp_path: Path) -> None:
+    config = SMALL | {"script_mode": "BIAS", "retakes": 1}
+    data = simulate(tmp_path, config, "saturated-bias:4")
+
+    assert len(data["exposures"]["BIAS"]) == 7
+    assert data["repeats"] == [
+        f"BIAS 4/6, 0 s: exposure {data['exposures']['BIAS'][3]} is spoilt; taken again"
+    ]
+    assert len(data["proofs"][0]["frames"]) == 5

@@ -223,6 +223,13 @@ def next_steps(report: RunReport) -> tuple[str, ...]:
 
 
 def _steps(report: RunReport) -> Iterator[str]:
+    used = [
+        judgement.series for judgement in report.judgements if judgement.spoilt and not judgement.excluded
+    ]
+    for series in used:
+        yield f"{series}: see below which frames are spoilt. They were used: if they are bad, take others."
+    if report.complete and used:
+        return
     if report.complete:
         yield "Nothing to do." + ("" if report.certifications else " Nothing was to be certified.")
         return
