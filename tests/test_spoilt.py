@@ -308,6 +308,16 @@ def test_a_mark_says_what_was_found_where_and_the_limit() -> None:
     assert mark.amplifiers == tuple(f"detector 0 C0{i}" for i in range(4))
 
 
+def test_what_scatters_in_all_frames_is_not_an_outlier() -> None:
+    # Given levels that differ by more than the limit, in most frames
+    frames = [frame(i, level=1.0 + 2.5 * ((i * 7) % 10 - 4.5) / 4.5) for i in range(20)]
+    assert kinds_of(ImageType.BIAS, frames) == {}
+
+    # Then only one that is far outside their scatter is
+    frames[4] = frame(4, level=40.0)
+    assert kinds_of(ImageType.BIAS, frames) == {4: [MarkKind.LEVEL]}
+
+
 def test_the_odd_one_of_three_is_named_and_of_two_none() -> None:
     three = [good(0), frame(1, level=40.0), good(2)]
 
@@ -340,6 +350,16 @@ def test_frames_of_several_times_are_compared_by_their_rate() -> None:
     frames[7] = frame(7, 5.0, level=0.9 * 4000 * 5.02)
 
     assert kinds_of(ImageType.FLAT, frames) == {7: [MarkKind.LAMP]}
+
+
+def test_a_majority_of_one_time_does_not_let_spoilt_frames_of_another_decide() -> None:
+    # Given darks of which most have 30 s, and two of the three others leak
+    times = [5.0] * 3 + [15.0] * 3 + [30.0] * 14
+    frames = [frame(i, time, level=1.0 + 0.04 * time + 0.01 * (i % 3)) for i, time in enumerate(times)]
+    frames[0] = frame(0, 5.0, level=25.0)
+    frames[3] = frame(3, 15.0, level=60.0)
+
+    assert kinds_of(ImageType.DARK, frames) == {0: [MarkKind.LIGHT_LEAK], 3: [MarkKind.LIGHT_LEAK]}
 
 
 def test_flats_of_pairs_have_nearly_one_time() -> None:

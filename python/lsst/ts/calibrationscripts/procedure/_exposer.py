@@ -188,10 +188,11 @@ class Exposer:
         if n_left <= 0 or await self.wait_for_ingest(series.subject):
             return
         spoilt = self.inspector.judgements[series.subject].spoilt
+        numbers = {planned.number for _, planned in frames.taken}
         replaced = {
             frame.replaces
             for frame in self._recorder.record.frames
-            if frame.series == series.subject and frame.exposure is not None
+            if frame.series == series.subject and frame.number in numbers
         }
         for exposure_id, planned in frames.wanted:
             if exposure_id not in spoilt or planned.number > n_planned or planned.number in replaced:
