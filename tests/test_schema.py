@@ -64,6 +64,8 @@ IN_USE_DEFAULTS = {
     "wait_between_exposures": 0,
     "flat_counts_min": None,
     "flat_counts_max": None,
+    "spoilt_frames": "report",
+    "retakes": 0,
     "number_verification_tests_threshold_bias": 8,
     "number_verification_tests_threshold_dark": 8,
     "number_verification_tests_threshold_flat": 8,

@@ -36,6 +36,7 @@ from lsst.ts.calibrationscripts.procedure import Procedure
 from lsst.ts.calibrationscripts.products import Subject
 from lsst.ts.calibrationscripts.proof import ProductRecord, Proof
 from lsst.ts.calibrationscripts.record import RunRecord
+from lsst.ts.calibrationscripts.spoilt import AmplifierMeasure
 from lsst.ts.calibrationscripts.verification import ExposureDetail
 
 RUN = "2026-11-23T14:00:00.000"
@@ -69,6 +70,16 @@ class World:
     failing_types: frozenset[str] = frozenset()
     dropped: dict[str, set[int]] = dataclasses.field(default_factory=dict)
     flat_level: float = 20_000.0
+    spoilt: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+    """What is measured otherwise of frames, by label."""
+
+    measure_time: float = 0.0
+    unreadable: set[str] = dataclasses.field(default_factory=set)
+    """Labels of frames that cannot be measured."""
+
+    headers: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+    """What the Butler says otherwise of frames, by label."""
+
     gain: float = 1.2
     gained_defects: int = 12
     """Pixels of an amplifier of 1000 by 1000 that are defects now."""
@@ -78,6 +89,7 @@ class World:
     on_event: Callable[[str], None] | None = None
 
     taken: list[str] = dataclasses.field(default_factory=list)
+    measured: list[str] = dataclasses.field(default_factory=list)
     events: list[tuple[float, str]] = dataclasses.field(default_factory=list)
     log: list[tuple[str, str]] = dataclasses.field(default_factory=list)
     checkpoints: list[str] = dataclasses.field(default_factory=list)
@@ -175,13 +187,16 @@ class World:
         self.taken.append(exposure.label)
         self.exposures[exposure_id] = (
             exposure.label,
-            ExposureRecord(
-                exposure.image_type.value,
-                exposure.exp_time,
-                self.in_beam if exposure.image_type == "FLAT" else "empty_1~empty_1",
-                group_id,
-                begin := FIRST_FRAME + self.now(),
-                begin + exposure.exp_time,
+            dataclasses.replace(
+                ExposureRecord(
+                    exposure.image_type.value,
+                    exposure.exp_time,
+                    self.in_beam if exposure.image_type == "FLAT" else "empty_1~empty_1",
+                    group_id,
+                    begin := FIRST_FRAME + self.now(),
+                    begin + exposure.exp_time,
+                ),
+                **self.headers.get(exposure.label, {}),
             ),
         )
         self.note(exposure.label)
@@ -283,6 +298,29 @@ class _Repository:
 
     async def raw_level(self, exposure: int) -> float:
         return self._world.flat_level
+
+    async def measure_raw(self, exposure: int) -> tuple[AmplifierMeasure, ...]:
+        label, record = self._world.exposures[exposure]
+        await asyncio.sleep(self._world.measure_time)
+        if label in self._world.unreadable:
+            raise ObservatoryError(
+                f"could not measure the raw frame of exposure {exposure}: OSError: bad block"
+            )
+        self._world.measured.append(label)
+        level = 4000 * record.exp_time if record.image_type == "FLAT" else 1.0
+        good = AmplifierMeasure(
+            detector=0,
+            amplifier="C00",
+            overscan=2000.0,
+            level=level,
+            noise=6.0,
+            read_noise=6.0,
+            blocks=(0.0,) * 4,
+            n_pixels=200_000,
+            n_overscan=20_000,
+            saturated=0.0,
+        )
+        return (dataclasses.replace(good, **self._world.spoilt.get(label, {})),)
 
     async def exposure_of_group(self, group: str) -> int | None:
         exposures = self._world.exposures.items()

@@ -255,6 +255,29 @@ async def test_a_bias_that_is_valid_for_ever_is_in_the_way(repository: ButlerRep
 
 
 @on_sqlite
+async def test_a_raw_frame_is_measured_as_the_model_made_it(repo: Path, repository: ButlerRepository) -> None:
+    truth = read_focal_plane(repo, LATISS).ccds[0].truth
+    measures = await repository.measure_raw(EXPOSURES[0])
+
+    assert [each.amplifier for each in measures] == list(LATISS.detectors[0].amplifiers)
+    for each in measures:
+        # All levels of a frame move by some ADU together.
+        assert each.overscan == pytest.approx(truth.bias_level[each.amplifier], abs=10)
+        noise = truth.read_noise[each.amplifier] / truth.gain[each.amplifier]
+        assert each.read_noise == pytest.approx(noise, rel=0.15)
+        # The lamp gives 4800 electron/s, less in the corners.
+        assert each.level * truth.gain[each.amplifier] == pytest.approx(5 * 4800, rel=0.08)
+        assert each.noise > 10 * each.read_noise and each.saturated == 0.0
+        assert len(each.blocks) == 16 and min(each.blocks) < 0 < max(each.blocks)
+
+
+@on_sqlite
+async def test_a_frame_that_cannot_be_read_is_an_error_that_names_it(repository: ButlerRepository) -> None:
+    with pytest.raises(ObservatoryError, match="could not measure the raw frame of exposure 2022092999999"):
+        await repository.measure_raw(2022092999999)
+
+
+@on_sqlite
 async def test_all_conflicts_of_a_collection_are_one_problem(repository: ButlerRepository) -> None:
     wanted = [certification("LATISS/calib", name) for name in ("bias", "dark", "flat")]
     (problem,) = await repository.check((), wanted)

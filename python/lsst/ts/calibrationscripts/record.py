@@ -15,6 +15,7 @@ from typing import Any
 from .outcomes import Certification, Outcome, RunState, StageResult
 from .plan import JobRequest
 from .products import StageId, StageKind, Subject
+from .spoilt import SeriesJudgement
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,9 @@ class Frame:
 
     exposure: int | None = None
     """Exposure id; `None` as long as it is not known."""
+
+    replaces: int | None = None
+    """Place of the spoilt frame that it was taken for, if it was."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +125,9 @@ class RunRecord:
     """How stages ended."""
 
     certifications: tuple[Certification, ...] = ()
+    judgements: tuple[SeriesJudgement, ...] = ()
+    """Which frames are spoilt, by series."""
+
     repeats: tuple[str, ...] = ()
     """What was done again, and why."""
 
@@ -142,6 +149,10 @@ class RunRecord:
         """Return the newest job of a stage, if it had one."""
         return next((job for job in self.jobs if job.stage == stage), None)
 
+    def judgement_of(self, series: Subject) -> SeriesJudgement | None:
+        """Return what is known of the frames of a series, if anything."""
+        return next((judgement for judgement in self.judgements if judgement.series == series), None)
+
     def with_frame(self, frame: Frame) -> RunRecord:
         """Note that a frame is asked for, or which exposure it became."""
         others = tuple(
@@ -161,6 +172,11 @@ class RunRecord:
         """Note what a person has decided, and what ended by it."""
         noted = replace(self, decisions=(*self.decisions, decision))
         return noted.with_result(decision.result) if decision.result else noted
+
+    def with_judgement(self, judgement: SeriesJudgement) -> RunRecord:
+        """Note which frames of a series are spoilt."""
+        others = tuple(other for other in self.judgements if other.series != judgement.series)
+        return replace(self, judgements=(*others, judgement))
 
     def with_result(self, result: StageResult) -> RunRecord:
         """Note how a stage ended."""

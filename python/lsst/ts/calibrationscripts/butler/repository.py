@@ -16,6 +16,7 @@ from ..outcomes import Certification, DetectorDefects, Gain
 from ..ports import ExposureRecord, Lookup, ObservatoryError, Wanted
 from ..products import Subject
 from ..proof import ProductRecord, Proof
+from ..spoilt import AmplifierMeasure
 from ..verification import ExposureDetail, FailureLevel, dataset_name
 from ._certifying import by_hand, obstacles, products, proven_datasets, uncertified
 from ._certifying import certify as make_certifications
@@ -23,6 +24,7 @@ from ._collections import datasets, exists
 from ._defects import read_defects
 from ._gains import read_gains, read_reference_gains
 from ._looking_up import unavailable
+from ._measuring import measure_frame, raw_level
 from ._visiting import try_to_write, visit
 
 if TYPE_CHECKING:
@@ -109,24 +111,17 @@ class ButlerRepository:
 
     async def raw_level(self, exposure: int) -> float:
         """Return the median level of a raw frame (ADU above bias)."""
-        import numpy as np
+        return await self._visit(
+            f"read the raw frame of exposure {exposure}",
+            lambda butler: raw_level(butler, self._instrument, exposure, self._detectors),
+        )
 
-        def read(butler: Butler) -> float:
-            levels = []
-            for detector in self._detectors:
-                raw = butler.get(
-                    "raw",
-                    instrument=self._instrument.name,
-                    exposure=exposure,
-                    detector=detector,
-                    collections=self._instrument.raw_collection,
-                )
-                # A tenth of a raw frame is overscan, which has no light.
-                bias, level = np.percentile(raw.image.array, [5, 50])
-                levels.append(float(level - bias))
-            return float(np.median(levels))
-
-        return await self._visit(f"read the raw frame of exposure {exposure}", read)
+    async def measure_raw(self, exposure: int) -> tuple[AmplifierMeasure, ...]:
+        """Measure the amplifiers of a raw frame."""
+        return await self._visit(
+            f"measure the raw frame of exposure {exposure}",
+            lambda butler: measure_frame(butler, self._instrument, exposure, self._detectors),
+        )
 
     async def exposure_of_group(self, group: str) -> int | None:
         """Return the exposure that was taken as a group of its own."""

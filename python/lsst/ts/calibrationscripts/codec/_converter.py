@@ -19,6 +19,7 @@ from ..products import Product, StageId, StageKind, Subject
 from ..proof import Proof
 from ..record import Decision, DecisionKind, Frame, JobRecord
 from ..report import Place, RunReport, Span, Statistics, Thumbnail
+from ..spoilt import MarkKind, SeriesJudgement
 from ..thresholds import Thresholds
 from ..verification import FailedTest, FailureLevel, UnitResult, Verdict
 
@@ -69,6 +70,7 @@ def make_converter() -> Converter:
         DecisionKind,
         FailureLevel,
         ImageType,
+        MarkKind,
         Outcome,
         Product,
         RunState,
@@ -84,6 +86,7 @@ def make_converter() -> Converter:
     for cls in (StageResult, JobRecord, Span):
         _register_staged(converter, cls)
     _register_about(converter, Frame, "series")
+    _register_about(converter, SeriesJudgement, "series")
     _register_about(converter, Statistics, "subject")
     _register_about(converter, Thumbnail, "subject")
     _register_verdict(converter)

@@ -64,6 +64,8 @@ class CalibrationConfig:
     wait_between_exposures: float
     flat_counts_min: float | None
     flat_counts_max: float | None
+    spoilt_frames: str
+    retakes: int
     filter: str | int | None = None
     grating: str | int | None = None
     flat_sets: tuple[FlatSet, ...] | None = None

@@ -271,14 +271,19 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
         Parameters
         ----------
         exposure : `PlannedExposure`
-            The frame, one of the plan's.
+            The frame: one of the plan's, or a replacement of one.
 
         Returns
         -------
         group_id : `str`
         """
         base = f"{self.obs_id}_{self.salinfo.index}" if self.obs_id else str(self.group_id)
-        return f"{base}#{self._configured.plan.exposures.index(exposure) + 1}"
+        planned = self._configured.plan.exposures
+        if exposure in planned:
+            return f"{base}#{planned.index(exposure) + 1}"
+        # It replaces a spoilt one: such frames follow the series.
+        last = self._configured.plan.exposures_of(exposure.series)[-1]
+        return f"{base}#{planned.index(last) + 1}.{exposure.number - last.number}"
 
     async def run(self) -> None:
         """Run the procedure."""

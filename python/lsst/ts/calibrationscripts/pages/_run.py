@@ -26,7 +26,9 @@ from ..report import (
     defects_found,
     next_steps,
     products,
+    spoilt_headline,
 )
+from ..spoilt import SeriesJudgement
 from ..verification import Verdict
 from ._figure import Picture
 from ._plots import failure_map, gain_plot, panel_plot, timeline_plot
@@ -66,8 +68,10 @@ def run_page(document: RunDocument) -> str:
         *report.notices,
         *evidence.notes,
     ]
+    spoilt = list(_spoilt(report))
     sections = (
         ("failures", "Failed tests", maps),
+        ("spoilt", "Spoilt frames", spoilt),
         ("statistics", "Noise and mean", panels),
         ("gains", "Gains", gain_picture),
         ("defects", "Defects", report.defects),
@@ -92,6 +96,7 @@ def run_page(document: RunDocument) -> str:
         trend=document.trend,
         sections=[(anchor, name) for anchor, name, shown in sections if shown],
         maps=maps,
+        spoilt=spoilt,
         panels=panels,
         scatter_tolerance=SCATTER_TOLERANCE,
         gain_picture=gain_picture,
@@ -108,6 +113,13 @@ def run_page(document: RunDocument) -> str:
         remarks=remarks,
         configuration=[(key, _written(value)) for key, value in report.config.items()],
     )
+
+
+def _spoilt(report: RunReport) -> Iterator[tuple[str, SeriesJudgement]]:
+    """Yield the series of which there is something to say."""
+    for judgement in report.judgements:
+        if judgement.marks or judgement.unmeasured:
+            yield spoilt_headline(judgement), judgement
 
 
 def _title(report: RunReport) -> str:

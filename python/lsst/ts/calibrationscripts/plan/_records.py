@@ -40,6 +40,20 @@ class PlannedExposure:
         """What the operator reads while it is taken."""
         return f"{self.series} {self.number}/{self.series_length}, {self.exp_time:g} s"
 
+    def replacement(self, number: int) -> PlannedExposure:
+        """Return a frame that is taken because this one is spoilt.
+
+        Parameters
+        ----------
+        number : `int`
+            Its place in the series, after all others.
+
+        Returns
+        -------
+        exposure : `PlannedExposure`
+        """
+        return replace(self, number=number, series_length=number)
+
 
 @dataclass(frozen=True)
 class JobRequest:

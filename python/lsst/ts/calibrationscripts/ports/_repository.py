@@ -12,6 +12,7 @@ from typing import Protocol
 from ..outcomes import Certification, DetectorDefects, Gain
 from ..products import Subject
 from ..proof import ProductRecord, Proof
+from ..spoilt import AmplifierMeasure
 from ..verification import ExposureDetail
 from ._records import ExposureRecord, Lookup, Wanted
 
@@ -58,6 +59,17 @@ class CalibrationRepository(Protocol):
         ------
         ObservatoryError
             If it cannot be read.
+        """
+
+    async def measure_raw(self, exposure: int) -> tuple[AmplifierMeasure, ...]:
+        """Return what is measured of the amplifiers of a raw frame.
+
+        Called for each frame of a series, once all are ingested.
+
+        Raises
+        ------
+        ObservatoryError
+            If it cannot be read or measured.
         """
 
     async def exposure_of_group(self, group: str) -> int | None:

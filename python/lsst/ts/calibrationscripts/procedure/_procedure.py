@@ -166,6 +166,7 @@ class Procedure:
             waiting=tuple(self._waiting),
             gains=tuple(self._processing.gains),
             defects=tuple(self._processing.defects),
+            judgements=tuple(self._exposer.inspector.judgements.values()),
             timeline=self._timeline.spans,
             repeats=self._recorder.record.repeats,
             decisions=self._recorder.record.decisions,
@@ -249,8 +250,9 @@ class Procedure:
         if problems:
             self._end(StageResult(stage.id, Outcome.FAILED, "; ".join(problems)))
         else:
-            n = len(self._exposer.frames[stage.subject].taken)
-            self._end(StageResult(stage.id, Outcome.PASSED, f"{n} frames"))
+            frames = self._exposer.frames[stage.subject]
+            left_out = f", {len(frames.excluded)} left out as spoilt" if frames.excluded else ""
+            self._end(StageResult(stage.id, Outcome.PASSED, f"{len(frames.taken)} frames{left_out}"))
 
     def _note_start(self, stage: Stage) -> None:
         self._timeline.begin(stage.id)

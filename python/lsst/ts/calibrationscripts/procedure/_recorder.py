@@ -13,6 +13,7 @@ from typing import Any
 from ..outcomes import Certification, RunState, StageResult
 from ..ports import Journal, ObservatoryError, Operator
 from ..record import Frame, JobRecord, RunRecord
+from ..spoilt import SeriesJudgement
 
 
 class Recorder:
@@ -37,6 +38,10 @@ class Recorder:
     def frame(self, frame: Frame) -> None:
         """Note that a frame is asked for, or which exposure it became."""
         self._write(self.record.with_frame(frame))
+
+    def judgement(self, judgement: SeriesJudgement) -> None:
+        """Note which frames of a series are spoilt."""
+        self._write(self.record.with_judgement(judgement))
 
     def job(self, job: JobRecord) -> None:
         """Note a stage's job; how the stage ended is no longer known."""

@@ -26,6 +26,8 @@ __all__ = [
     "itinerary",
     "next_steps",
     "products",
+    "spoilt_headline",
+    "spoilt_text",
     "summary_text",
     "verdict_text",
 ]
@@ -34,4 +36,5 @@ from ._evidence import SCATTER_TOLERANCE, Evidence, Limits, Panel, Place, Statis
 from ._itinerary import ROW_WIDTH, itinerary
 from ._model import RunDocument, RunReport, Span
 from ._plain import Kind, ProductOutcome, conclusion, held_reason, next_steps, products
+from ._spoilt import spoilt_headline, spoilt_text
 from ._text import defects_found, defects_text, gains_text, summary_text, verdict_text

@@ -15,6 +15,7 @@ from ..outcomes import Certification, DetectorDefects, Gain, RunState, StageResu
 from ..products import StageId, Subject
 from ..proof import Proof
 from ..record import Decision
+from ..spoilt import SeriesJudgement
 from ..verification import Verdict
 from ._evidence import Evidence
 
@@ -76,6 +77,10 @@ class RunReport:
 
     gains: tuple[Gain, ...] = ()
     defects: tuple[DetectorDefects, ...] = ()
+
+    judgements: tuple[SeriesJudgement, ...] = ()
+    """Which frames are spoilt, for each series that was judged."""
+
     timeline: tuple[Span, ...] = ()
     """Frames and stages, in the order in which they began."""
 

@@ -17,6 +17,7 @@ from ..pipelines import pipelines_of
 from ..products import Product, StageKind, Subject
 from ..verification import FailureLevel, Verdict, dataset_name
 from ._model import RunReport
+from ._spoilt import spoilt_conclusion
 
 _FEW_FRAMES = 11
 """What is combined from fewer fails NOISE by itself, if noise that is too low
@@ -197,10 +198,11 @@ def conclusion(report: RunReport) -> str:
     """Return in one sentence, without its full stop, how the run ended."""
     if report.state is not RunState.DONE:
         return f"The script ended {report.state}" + (f": {report.reason}" if report.reason else "")
+    spoilt = spoilt_conclusion(report)
     if report.complete:
-        return "Everything that was asked for passed"
+        return f"Everything that was asked for passed{spoilt}"
     bad = Counter(result.outcome for result in report.stages if not result.outcome.good)
-    return "Not everything passed: " + ", ".join(f"{n} {outcome}" for outcome, n in bad.items())
+    return "Not everything passed: " + ", ".join(f"{n} {outcome}" for outcome, n in bad.items()) + spoilt
 
 
 def never_begun(report: RunReport) -> bool:
@@ -228,6 +230,13 @@ def _steps(report: RunReport) -> Iterator[str]:
     if report.waiting:
         named = ", ".join(proof.subject.name for proof in report.waiting)
         yield f"Look at {named}, then accept or reject: calibscripts decide {report.run_id}."
+    used = [
+        judgement.series for judgement in report.judgements if judgement.spoilt and not judgement.excluded
+    ]
+    for series in used:
+        yield f"{series}: see below which frames are spoilt. They were used: if they are bad, take others."
+    if report.complete and used:
+        return
     if report.complete:
         if not report.waiting:
             yield "Nothing to do." + ("" if report.certifications else " Nothing was to be certified.")

@@ -18,6 +18,7 @@ from ..outcomes import AmplifierDefects, AmplifierGain, DetectorDefects, Gain, b
 from ..verification import FailedTest, FailureLevel, UnitResult, Verdict, dataset_name
 from ._model import RunReport
 from ._plain import RUN_AGAIN, conclusion, never_begun, without_list
+from ._spoilt import spoilt_text
 
 _WIDTH = 100
 _MAX_LISTED_TESTS = 160
@@ -334,6 +335,7 @@ def summary_text(report: RunReport) -> str:
     if report.waiting:
         lines.append(f"To accept or reject what is waiting: calibscripts decide {report.run_id}")
     lines += [f"Decided: {each.subject} {each.text} ({each.date}, TAI)" for each in report.decisions]
+    lines += filter(None, map(spoilt_text, report.judgements))
     lines += [f"Done again: {text}" for text in report.repeats]
     if never_begun(report):
         lines.append(RUN_AGAIN)
