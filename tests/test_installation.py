@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import ast
+import datetime
 import importlib.metadata
 import os
 import re
@@ -27,8 +28,12 @@ import yaml
 from lsst.ts.calibrationscripts.cli import ExitCode, _installation, main
 from lsst.ts.calibrationscripts.cli._display import access_hint
 from lsst.ts.calibrationscripts.config import load_schema
-from lsst.ts.calibrationscripts.instruments import LATISS, ImageType
+from lsst.ts.calibrationscripts.instruments import LATISS
 from lsst.ts.calibrationscripts.outcomes import Certification, RunState
+from lsst.ts.calibrationscripts.plan import JobRequest
+from lsst.ts.calibrationscripts.products import Product, StageId, StageKind, Subject
+from lsst.ts.calibrationscripts.proof import FrameRecord, Proof
+from lsst.ts.calibrationscripts.record import JobRecord
 from lsst.ts.calibrationscripts.report import RunReport
 
 ROOT = Path(__file__).parents[1]
@@ -287,11 +292,19 @@ def test_simulate_looks_for_all_of_its_extra() -> None:
 def test_what_opens_a_calibration_can_be_pasted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/my work/bin/python")
     certification = Certification("bias", "u/ocps/1", "LATISS/calib", "2026-11-01", "2026-12-01")
+    begin = datetime.datetime(2026, 11, 25, 18, tzinfo=datetime.UTC).timestamp()
+    request = JobRequest("cpBias.yaml", ("LATISS/calib",), (), "LATISS", (0,), (2026112500001,))
+    proof = Proof(
+        Subject(Product.BIAS),
+        certification,
+        datasets=(),
+        frames=(FrameRecord(2026112500001, "BIAS", "empty_1", begin, begin + 1),),
+        generation=JobRecord(StageId(StageKind.GENERATE, Subject(Product.BIAS)), "1", request),
+        verification=None,
+        verdicts=(),
+    )
     report = RunReport(
-        RunState.DONE,
-        certifications=(certification,),
-        exposures={ImageType.BIAS: (2026112500001,)},
-        config={"detectors": []},
+        RunState.DONE, certifications=(certification,), proofs=(proof,), config={"detectors": []}
     )
     hint = access_hint(report, Path("/my work/repo"), LATISS)
     assert hint is not None

@@ -17,6 +17,7 @@ SIMULATION_EXTRA = {
     "lsst.resources": "lsst-resources",
     "pydantic": "pydantic",
     "scipy": "scipy",
+    "sqlalchemy": "sqlalchemy",
 }
 """Modules that only the simulation imports, and their distributions."""
 
