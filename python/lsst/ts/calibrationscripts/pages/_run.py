@@ -40,6 +40,26 @@ _MARKS = {Kind.GOOD: "\u2713", Kind.HELD: "\u2717", Kind.FAILED: "\u2717", Kind.
 _MAX_ROWS = 64
 
 
+_SECTIONS = {
+    "failures": "Failed tests",
+    "spoilt": "Spoilt frames",
+    "statistics": "Noise and mean",
+    "gains": "Gains",
+    "defects": "Defects",
+    "images": "Images",
+    "timeline": "Timeline",
+    "thresholds": "Thresholds",
+    "stages": "Stages, jobs and logs",
+    "certifications": "Certified",
+    "decisions": "Decisions",
+    "exposures": "Exposures",
+    "remarks": "Remarks",
+    "configuration": "Configuration",
+}
+"""Anchors and names of the sections, in order. Those with nothing to show
+are left out."""
+
+
 def run_page(document: RunDocument) -> str:
     """Show a run as a page of HTML.
 
@@ -69,22 +89,20 @@ def run_page(document: RunDocument) -> str:
         *evidence.notes,
     ]
     spoilt = list(_spoilt(report))
-    sections = (
-        ("failures", "Failed tests", maps),
-        ("spoilt", "Spoilt frames", spoilt),
-        ("statistics", "Noise and mean", panels),
-        ("gains", "Gains", gain_picture),
-        ("defects", "Defects", report.defects),
-        ("images", "Images", evidence.thumbnails),
-        ("timeline", "Timeline", timeline),
-        ("thresholds", "Thresholds", report.verdicts),
-        ("stages", "Stages, jobs and logs", report.stages),
-        ("certifications", "Certified", True),
-        ("decisions", "Decisions", report.decisions),
-        ("exposures", "Exposures", report.exposures),
-        ("remarks", "Remarks", remarks),
-        ("configuration", "Configuration", True),
-    )
+    shown = {
+        "failures": maps,
+        "spoilt": spoilt,
+        "statistics": panels,
+        "gains": gain_picture,
+        "defects": report.defects,
+        "images": evidence.thumbnails,
+        "timeline": timeline,
+        "thresholds": report.verdicts,
+        "stages": report.stages,
+        "decisions": report.decisions,
+        "exposures": report.exposures,
+        "remarks": remarks,
+    }
     return render(
         "report.html.j2",
         report=report,
@@ -94,7 +112,7 @@ def run_page(document: RunDocument) -> str:
         marks=_MARKS,
         steps=next_steps(report),
         trend=document.trend,
-        sections=[(anchor, name) for anchor, name, shown in sections if shown],
+        sections=[(anchor, name) for anchor, name in _SECTIONS.items() if shown.get(anchor, True)],
         maps=maps,
         spoilt=spoilt,
         panels=panels,
