@@ -66,6 +66,7 @@ IN_USE_DEFAULTS = {
     "flat_counts_max": None,
     "spoilt_frames": "report",
     "retakes": 0,
+    "certify_if": "passed",
     "number_verification_tests_threshold_bias": 8,
     "number_verification_tests_threshold_dark": 8,
     "number_verification_tests_threshold_flat": 8,

@@ -14,6 +14,7 @@ from typing import Any
 
 from lsst.ts.calibrationscripts import ports
 from lsst.ts.calibrationscripts.codec import read_record, to_json
+from lsst.ts.calibrationscripts.comparison import AmplifierResiduals, Residual
 from lsst.ts.calibrationscripts.config import Series, parse
 from lsst.ts.calibrationscripts.instruments import LATISS
 from lsst.ts.calibrationscripts.outcomes import (
@@ -25,6 +26,8 @@ from lsst.ts.calibrationscripts.outcomes import (
 )
 from lsst.ts.calibrationscripts.plan import JobRequest, PlannedExposure, make_plan
 from lsst.ts.calibrationscripts.ports import (
+    Applied,
+    Curves,
     ExposureRecord,
     IngestReport,
     JobResult,
@@ -98,6 +101,10 @@ class World:
     running: set[str] = dataclasses.field(default_factory=set)
     certified: list[Certification] = dataclasses.field(default_factory=list)
     proofs: list[Proof] = dataclasses.field(default_factory=list)
+    residual: float | None = None
+    """Noise that new images leave of frames, where those in use leave 6 ADU;
+    `None` if none are in use."""
+
     fruitless: set[str] = dataclasses.field(default_factory=set)
     """Jobs that end with exit code 0 and make nothing."""
 
@@ -346,6 +353,18 @@ class _Repository:
         made = [each for each in self._world.certified if each.dataset_type == "ptc"]
         own = any(each.collection in collections for each in made)
         return {(0, "C00"): self._world.gain if own else 1.25}
+
+    async def residuals(self, applied: Applied) -> tuple[str, tuple[AmplifierResiduals, ...]]:
+        if self._world.residual is None:
+            return "", ()
+        before, now = (Residual(0.0, noise, 0.0, 0.0, 0.0) for noise in (6.0, self._world.residual))
+        n = len(applied.exposures)
+        return "earlier/run", (AmplifierResiduals(0, "C00", (now,) * n, (before,) * n, 10_000),)
+
+    async def curves(
+        self, dataset_type: str, run_collection: str, inputs: Sequence[str], exposure: int
+    ) -> Curves:
+        return Curves({}, {}, "")
 
     async def statistics(self, dataset_type: str, collection: str, physical_filter: str | None = None) -> Any:
         name = dataset_type.removeprefix("verify").removesuffix("Stats").upper()

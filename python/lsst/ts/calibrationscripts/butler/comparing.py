@@ -9,17 +9,21 @@ are subtracted, flats divided.
 
 from __future__ import annotations
 
-__all__ = ["left_by_both", "residuals_of"]
+__all__ = ["left_by_both", "read_residuals", "residuals_of"]
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from ..comparison import AmplifierResiduals, Residual
+from ..ports import Applied
 from ..products import Product
+from ._collections import datasets, in_use
+from ._header import read_detector
 from ._residuals import measure
 
 if TYPE_CHECKING:
     import numpy as np
+    from lsst.daf.butler import Butler, DatasetRef
 
 Section = tuple[slice, slice]
 """Rows and columns of an amplifier."""
@@ -64,7 +68,7 @@ def residuals_of(
     product: Product,
     detector: int,
     sections: Mapping[str, Section],
-    frames: Sequence[tuple[np.ndarray, float]],
+    frames: Iterable[tuple[np.ndarray, float]],
     new: np.ndarray,
     old: np.ndarray,
     n_combined: int,
@@ -79,7 +83,7 @@ def residuals_of(
         Its id.
     sections : `~collections.abc.Mapping`
         The pixels of each amplifier.
-    frames : `~collections.abc.Sequence`
+    frames : `~collections.abc.Iterable`
         The frames, corrected with the new one, and their exposure times (s).
     new, old : `numpy.ndarray`, (ny, nx)
         The new image and the one in use.
@@ -102,3 +106,67 @@ def residuals_of(
         AmplifierResiduals(detector, name, tuple(by_new), tuple(by_old), new[sections[name]].size)
         for name, (by_new, by_old) in found.items()
     )
+
+
+def read_residuals(butler: Butler, applied: Applied) -> tuple[str, tuple[AmplifierResiduals, ...]]:
+    """Apply new images and those in use to frames.
+
+    Parameters
+    ----------
+    butler : `lsst.daf.butler.Butler`
+        The repository.
+    applied : `Applied`
+        The new images and the frames.
+
+    Returns
+    -------
+    reference : `str`
+        RUN collections of those in use; "" if there is none.
+    residuals : `tuple` [`AmplifierResiduals`, ...]
+        Of the detectors for which there is one.
+
+    Raises
+    ------
+    LookupError
+        If frames are missing.
+    """
+    exp_times = dict(applied.exposures)
+    frames: dict[int, list[DatasetRef]] = {}
+    for ref in butler.query_datasets(
+        applied.frame_type,
+        collections=applied.frame_collection,
+        find_first=False,
+        with_dimension_records=True,
+        explain=False,
+        limit=None,
+    ):
+        if ref.dataId["exposure"] in exp_times:
+            frames.setdefault(int(ref.dataId["detector"]), []).append(ref)
+    residuals: list[AmplifierResiduals] = []
+    runs = []
+    for new in datasets(butler, applied.dataset_type, applied.run_collection):
+        detector = int(new.dataId["detector"])
+        mine = sorted(frames.get(detector, []), key=lambda ref: int(ref.dataId["exposure"]))
+        if len(mine) != len(exp_times):
+            raise LookupError(f"{applied.frame_collection} has {len(mine)} of {len(exp_times)} frames")
+        old = in_use(butler, new, mine[0].dataId.records["exposure"].timespan, applied.inputs)
+        if old is None:
+            continue
+        runs.append(old.run)
+        residuals += residuals_of(
+            applied.product,
+            detector,
+            {each.getName(): _section(each) for each in read_detector(butler, mine[0])},
+            # One after the other: a frame of LSST has 64 MB.
+            ((butler.get(ref).image.array, exp_times[int(ref.dataId["exposure"])]) for ref in mine),
+            butler.get(new).image.array,
+            butler.get(old).image.array,
+            applied.n_combined,
+        )
+    return ", ".join(dict.fromkeys(runs)), tuple(residuals)
+
+
+def _section(amplifier: Any) -> Section:
+    box = amplifier.getBBox()
+    begin_x, begin_y = box.getBeginX(), box.getBeginY()
+    return slice(begin_y, begin_y + box.getHeight()), slice(begin_x, begin_x + box.getWidth())

@@ -16,7 +16,7 @@ from ..outcomes import StageResult
 from ..pipelines import pipelines_of
 from ..products import Product, StageKind, Subject
 from ..report import RunReport
-from ._collections import datasets, run_of
+from ._collections import datasets, in_use, run_of
 from ._thumbnail import as_png, shrink, stretch
 
 if TYPE_CHECKING:
@@ -196,8 +196,6 @@ def _in_use(butler: Butler, report: RunReport, subject: Subject, new: DatasetRef
         explain=False,
     )
     for record in records:
-        ref = butler.find_dataset(
-            new.datasetType.name, new.dataId, collections=collections, timespan=record.timespan
-        )
-        if ref is not None and ref.id != new.id:
+        ref = in_use(butler, new, record.timespan, collections)
+        if ref is not None:
             yield ref

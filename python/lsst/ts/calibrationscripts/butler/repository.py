@@ -11,9 +11,10 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ..comparison import AmplifierResiduals
 from ..instruments import Instrument, same_filter
 from ..outcomes import Certification, DetectorDefects, Gain
-from ..ports import ExposureRecord, Lookup, ObservatoryError, Wanted
+from ..ports import Applied, Curves, ExposureRecord, Lookup, ObservatoryError, Wanted
 from ..products import Subject
 from ..proof import ProductRecord, Proof
 from ..spoilt import AmplifierMeasure
@@ -22,10 +23,11 @@ from ._certifying import by_hand, obstacles, products, proven_datasets, uncertif
 from ._certifying import certify as make_certifications
 from ._collections import datasets, exists
 from ._defects import read_defects
-from ._gains import read_gains, read_reference_gains
+from ._gains import read_curves, read_gains, read_reference_gains
 from ._looking_up import unavailable
 from ._measuring import measure_frame, raw_level
 from ._visiting import try_to_write, visit
+from .comparing import read_residuals
 
 if TYPE_CHECKING:
     from lsst.daf.butler import Butler
@@ -299,6 +301,24 @@ class ButlerRepository:
             return read_defects(butler, refs, self._instrument, exposure, inputs)
 
         return await self._visit(f"read {dataset_type} from {run_collection} and what was before", read)
+
+    async def residuals(self, applied: Applied) -> tuple[str, tuple[AmplifierResiduals, ...]]:
+        """Return what a new image and the one in use leave of frames."""
+        return await self._visit(
+            f"compare {applied.dataset_type} of {applied.run_collection} with the one in use",
+            lambda butler: read_residuals(butler, applied),
+        )
+
+    async def curves(
+        self, dataset_type: str, run_collection: str, inputs: Sequence[str], exposure: int
+    ) -> Curves:
+        """Return a new photon transfer curve and the one in use."""
+        return await self._visit(
+            f"compare {dataset_type} of {run_collection} with the one in use",
+            lambda butler: read_curves(
+                butler, datasets(butler, dataset_type, run_collection), inputs, exposure
+            ),
+        )
 
     async def is_certified(self, certification: Certification) -> bool:
         """Return whether all that is to be certified is so already."""

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from cattrs import Converter, override
 from cattrs.gen import AttributeOverride, make_dict_structure_fn, make_dict_unstructure_fn
 
+from ..comparison import Better, Comparison, Quantity
 from ..instruments import ImageType
 from ..outcomes import Outcome, RunState, StageResult
 from ..pipelines import StatisticsKey
@@ -67,12 +68,14 @@ def make_converter() -> Converter:
         converter.register_structure_hook(kind, _strictly(kind))
     # They are subclasses of str, whose hook they would get.
     for enumeration in (
+        Better,
         DecisionKind,
         FailureLevel,
         ImageType,
         MarkKind,
         Outcome,
         Product,
+        Quantity,
         RunState,
         StageKind,
         StatisticsKey,
@@ -85,6 +88,7 @@ def make_converter() -> Converter:
     converter.register_structure_hook(FailedTest, lambda text, _: FailedTest.parse(str(text)))
     for cls in (StageResult, JobRecord, Span):
         _register_staged(converter, cls)
+    _register_about(converter, Comparison, "subject")
     _register_about(converter, Frame, "series")
     _register_about(converter, SeriesJudgement, "series")
     _register_about(converter, Statistics, "subject")

@@ -115,10 +115,12 @@ class Change:
     """One quantity of one amplifier, with both calibrations."""
 
     quantity: Quantity
-    old: float
-    new: float
-    uncertainty: float
-    """Standard error of the difference."""
+    old: float | None
+    """`None` if it has no value."""
+
+    new: float | None
+    uncertainty: float | None
+    """Standard error of the difference; `None` if nothing is known of it."""
 
     tolerance: float
     """Smallest difference that matters."""
@@ -126,9 +128,18 @@ class Change:
     better: Better
 
     @property
-    def difference(self) -> float:
-        """The new value less the old one: positive is worse."""
-        return self.new - self.old
+    def size(self) -> float:
+        """The change, in units of what matters."""
+        if self.old is None or self.new is None or not self.tolerance:
+            return math.inf
+        return abs(self.new - self.old) / self.tolerance
+
+    @property
+    def text(self) -> str:
+        """The change in words."""
+        values = ["none" if value is None else f"{value:.4g}" for value in (self.old, self.new)]
+        error = "" if self.uncertainty is None else f" +- {self.uncertainty:.2g}"
+        return f"{self.quantity} {values[0]} before, {values[1]} now{error}"
 
 
 @dataclass(frozen=True)
@@ -161,6 +172,27 @@ class Comparison:
     method: str = ""
     """How the frames were kept out of the new one."""
 
+    def changed(self, at_most: int) -> tuple[tuple[AmplifierComparison, Change], ...]:
+        """Return the changes that matter, the largest first.
+
+        Parameters
+        ----------
+        at_most : `int`
+            How many.
+
+        Returns
+        -------
+        changes : `tuple`
+            Each with its amplifier.
+        """
+        found = [
+            (one, change)
+            for one in self.amplifiers
+            for change in one.changes
+            if change.better is not Better.EQUAL
+        ]
+        return tuple(sorted(found, key=lambda item: -item[1].size)[:at_most])
+
     @property
     def not_worse(self) -> bool:
         """Whether it is known to be no worse."""
@@ -191,12 +223,7 @@ class Comparison:
         """Yield how far decisive changes are beyond what is tolerated."""
         for one in self.amplifiers:
             for change in self._decisive(one):
-                size = abs(change.difference) / change.tolerance if change.tolerance else math.inf
-                yield (
-                    size,
-                    f"detector {one.detector} {one.amplifier}: {change.quantity} {change.new:.4g} after "
-                    f"{change.old:.4g} +- {change.uncertainty:.2g}",
-                )
+                yield change.size, f"detector {one.detector} {one.amplifier}: {change.text}"
 
 
 _OF_THE_PRODUCT = (Quantity.NOISE,)
@@ -246,7 +273,12 @@ def judged(
         difference = new - old
         improved = Better.BETTER if quantity in _OF_THE_PRODUCT or not own else Better.UNCLEAR
         better = Better.WORSE if difference > limit else improved if difference < -limit else Better.EQUAL
-    return Change(quantity, old, new, uncertainty, tolerance, better)
+    return Change(quantity, _known(old), _known(new), _known(uncertainty), tolerance, better)
+
+
+def _known(value: float) -> float | None:
+    """Return a value as it is kept: to six digits, if it is a number."""
+    return float(f"{value:.6g}") if math.isfinite(value) else None
 
 
 def overall(each: Iterable[Better]) -> Better:

@@ -79,6 +79,7 @@ class CalibrationConfig:
     do_gain_from_flat_pairs: bool
     calib_collection: str
     certify: str
+    certify_if: str
     repo: str
     pipeline_generation: str
     n_processes: int

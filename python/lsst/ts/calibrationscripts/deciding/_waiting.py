@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ..files.journal import load_record, runs_in
 from ..outcomes import Outcome, StageResult
-from ..products import StageKind, Subject
+from ..products import StageId, StageKind, Subject
 from ..record import DecisionKind, RunRecord
 
 
@@ -123,9 +123,13 @@ def seen_of(record: RunRecord, subject: Subject) -> str:
         How its stages ended, in one line.
     """
     kinds = (StageKind.GENERATE, StageKind.VERIFY)
+    compared = record.result_of(StageId(StageKind.CERTIFY, subject))
     ends = [
         f"{result.stage.kind} {result.outcome}" + (f" ({result.reason})" if result.reason else "")
         for result in record.stages
         if result.stage.subject == subject and result.stage.kind in kinds
     ]
+    if compared is not None and compared.outcome is Outcome.WAITING:
+        # Behind what it waits for is what it was compared with.
+        ends += compared.reason.split("; ")[1:]
     return ", ".join(ends)

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ..comparison import Comparison
 from ..deciding import WaitingProduct
 from ..outcomes import StageResult
 from ..pages import Picture, gain_plot
@@ -72,6 +73,7 @@ class ProductEvidence:
     waiting: WaitingProduct | None
     decisions: tuple[Decision, ...]
     verdict: Verdict | None
+    comparison: Comparison | None
     detectors: tuple[tuple[int, str], ...]
     """Ids and names of detectors that have images; none if it is not one."""
 
@@ -119,6 +121,9 @@ def evidence_of(
         waiting,
         tuple(decision for decision in record.decisions if decision.subject == subject),
         verdict,
+        next((one for one in document.report.comparisons if one.subject == subject), None)
+        if document
+        else None,
         tuple(detectors) if subject.product in _IMAGES else (),
         tuple(panel.title for panel in measured.panels()) if measured else (),
         tuple(numbers[:_MAX_ROWS]),

@@ -10,10 +10,12 @@ a few lines each. Each method says when the procedure calls it.
 from __future__ import annotations
 
 __all__ = [
+    "Applied",
     "CalibrationRepository",
     "Camera",
     "CameraError",
     "ComponentLostError",
+    "Curves",
     "ExposureRecord",
     "Ingest",
     "IngestReport",
@@ -58,5 +60,5 @@ from ._protocols import (
     Watcher,
     World,
 )
-from ._records import ExposureRecord, IngestReport, JobResult, Lookup, Wanted
+from ._records import Applied, Curves, ExposureRecord, IngestReport, JobResult, Lookup, Wanted
 from ._repository import CalibrationRepository

@@ -28,6 +28,7 @@ from ..record import RunRecord
 from ..report import RunReport, summary_text
 from ..verification import StatisticsError
 from ._certifier import Certifier
+from ._comparer import Comparer
 from ._context import Context
 from ._exposer import Exposer
 from ._frames import Frames
@@ -84,6 +85,7 @@ class Procedure:
         self._runner = JobRunner(context)
         self._processing = Processing(context, self._exposer, self._runner)
         self._certifier = Certifier(context)
+        self._comparer = Comparer(context, self._exposer)
         self._tasks: dict[StageId, asyncio.Task[None]] = {}
         self._ended: dict[StageId, asyncio.Future[StageResult]] = {}
         self._waiting: list[Proof] = []
@@ -164,6 +166,7 @@ class Procedure:
             certifications=tuple(proof.certification for proof in self._certifier.done),
             proofs=tuple(self._certifier.done),
             waiting=tuple(self._waiting),
+            comparisons=tuple(self._comparer.done),
             gains=tuple(self._processing.gains),
             defects=tuple(self._processing.defects),
             judgements=tuple(self._exposer.inspector.judgements.values()),
@@ -323,16 +326,22 @@ class Procedure:
             return decision.result
         try:
             proof = await self._processing.proof(stage)
+            made_by = self._plan.generation_of(stage.subject)
+            refusal = await self._comparer.refusal(made_by, proof, self._processing.gains)
             if decision is not None:
                 proof = accepted(proof, decision)
         except (ObservatoryError, NotProvenError) as error:
             self._certifier.refuse(str(error))
             raise
+        if refusal and decision is None:
+            self._certifier.refuse(f"{stage.subject}: {refusal}")
+            return self._processing.result(stage, Outcome.HELD, refusal)
         if warning := proof.validity_warning:
             self._world.operator.warning(warning)
         if self._config.certify == "ask" and decision is None:
             self._waiting.append(proof)
-            remarks = ("for a person to accept or reject it", proof.remark)
+            compared = [one.text for one in self._comparer.done if one.subject == stage.subject]
+            remarks = ("for a person to accept or reject it", proof.remark, *compared)
             return StageResult(stage.id, Outcome.WAITING, "; ".join(filter(None, remarks)))
         await self._certifier.certify(proof)
         remarks = (proof.remark, decision.text if decision else "")

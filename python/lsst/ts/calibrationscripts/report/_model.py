@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..comparison import Comparison
 from ..instruments import ImageType
 from ..outcomes import Certification, DetectorDefects, Gain, RunState, StageResult
 from ..products import StageId, Subject
@@ -71,6 +72,9 @@ class RunReport:
 
     waiting: tuple[Proof, ...] = ()
     """Of what waits for a person to accept it."""
+
+    comparisons: tuple[Comparison, ...] = ()
+    """How products compare with those in use."""
 
     decisions: tuple[Decision, ...] = ()
     """What persons have decided about its products, in order."""

@@ -246,9 +246,14 @@ def _steps(report: RunReport) -> Iterator[str]:
             yield f"{result.name} failed: " + (
                 f"read its log, {result.log}." if result.log else "see why above."
             )
+    decided = {decision.subject for decision in report.decisions}
+    undecided = [one for one in report.stages if not one.outcome.good and one.stage.subject not in decided]
+    if report.state is RunState.DONE and not undecided:
+        yield "Nothing to do: what is held was decided by a person."
+        return
     for result in report.stages:
-        if result.outcome is Outcome.HELD:
-            yield _after_held(report, result.stage.subject)
+        if result.outcome is Outcome.HELD and result.stage.subject not in decided:
+            yield _after_held(report, result)
     if not report.run_id:
         return
     if never_begun(report):
@@ -267,8 +272,14 @@ def _steps(report: RunReport) -> Iterator[str]:
         )
 
 
-def _after_held(report: RunReport, subject: Subject) -> str:
+def _after_held(report: RunReport, result: StageResult) -> str:
+    subject = result.stage.subject
     verdict = report.verdicts.get(subject)
+    if result.stage.kind is StageKind.CERTIFY:
+        return (
+            f"{subject}: see below how it compares with the one in use. If it is right nevertheless, resume "
+            "the run with 'certify_if: passed', or with 'certify: ask' for a person to decide."
+        )
     if subject.product is Product.DEFECTS:
         return (
             "DEFECTS: see below where pixels were gained or lost. If the detector has changed (a hot region, "
