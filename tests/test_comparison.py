@@ -293,6 +293,18 @@ def test_a_frame_is_compared_with_the_mean_of_the_others() -> None:
         assert getattr(residual.new[0], field.name) == pytest.approx(getattr(expected.new[0], field.name))
 
 
+def test_a_turn_off_is_compared_only_where_the_one_in_use_has_one() -> None:
+    amplifier = (0, "C00")
+    new = {amplifier: CurveFit(1.25, 0.002, 90_000.0)}
+    for turnoff, better in ((float("nan"), Better.EQUAL), (110_000.0, Better.WORSE)):
+        old = {amplifier: CurveFit(1.25, 0.002, turnoff)}
+        comparison = compare_curves(Subject(Product.PTC), new, old, {}, reference="old/run")
+        assert comparison.better is better
+    gone = {amplifier: CurveFit(1.25, 0.002, float("nan"))}
+    comparison = compare_curves(Subject(Product.PTC), gone, new, {}, reference="old/run")
+    assert comparison.better is Better.WORSE
+
+
 def test_without_earlier_defects_it_is_the_first() -> None:
     found = DetectorDefects(0, "new", 1, (AmplifierDefects("C00", 100, 3),))
     comparison = compare_defects(Subject(Product.DEFECTS), [found])

@@ -300,6 +300,14 @@ class TestAtTheDesk:
                 timespan=association.timespan,
             )
             assert found.image.array.std() > 0
+        # When it is undone
+        undone = CliRunner().invoke(
+            main,
+            ["decertify", waiting.run_id, "--journals", str(waiting.journals), "--reason", "too early"],
+        )
+        # Then nothing is found any more, as before
+        assert undone.exit_code == 0, undone.output
+        assert waiting.certified() == set()
 
     @pytest.mark.parametrize("scheme", ["light", "dark"])
     @pytest.mark.parametrize("width", [1280, 400])

@@ -68,7 +68,8 @@ def compare_curves(
     Returns
     -------
     comparison : `Comparison`
-        An amplifier without a gain is worse than one with a gain. Where no
+        An amplifier without a gain is worse than one with a gain. A turn-off
+        is compared where the one in use has one. Where no
         pair has measured a gain, a gain that has changed is worse: nothing
         says that it is right.
     """
@@ -76,11 +77,10 @@ def compare_curves(
     amplifiers = []
     for amplifier in dict.fromkeys((*new, *old)):
         before, after = old.get(amplifier, nothing), new.get(amplifier, nothing)
-        changes = (
-            _gain(before, after, measured.get(amplifier), tolerances),
-            _turnoff(before, after, tolerances),
-        )
-        amplifiers.append(AmplifierComparison(*amplifier, changes))
+        changes = [_gain(before, after, measured.get(amplifier), tolerances)]
+        if before.turnoff > 0:
+            changes.append(_turnoff(before, after, tolerances))
+        amplifiers.append(AmplifierComparison(*amplifier, tuple(changes)))
     better = overall(one.better for one in amplifiers)
     return Comparison(subject, better, tuple(amplifiers), reference, (), "gains of the flat pairs")
 

@@ -66,10 +66,18 @@ document.addEventListener("keydown", (event) => {
 
 // The address that is printed has the token behind "#", which no server logs.
 const login = document.getElementById("login");
-if (login && location.hash.length > 1) {
-  document.getElementById("token").value = decodeURIComponent(location.hash.slice(1));
-  history.replaceState(null, "", location.pathname);
-  login.requestSubmit();
+
+function logIn() {
+  if (location.hash.length > 1) {
+    document.getElementById("token").value = decodeURIComponent(location.hash.slice(1));
+    history.replaceState(null, "", location.pathname);
+    login.requestSubmit();
+  }
+}
+
+if (login) {
+  logIn();
+  addEventListener("hashchange", logIn);
 }
 
 const progress = document.getElementById("progress");
