@@ -557,7 +557,8 @@ class ButlerWorld:
         butler = self.butler
         butler.collections.register(run)
         butler.collections.register(chain, CollectionType.CHAINED)
-        there = [name for name in request.inputs if self.is_there(name)]
+        # The OCPS names the raw frames first, and pipetask flattens chains.
+        there = [name for name in (DUO.raw_collection, *request.inputs) if self.is_there(name)]
         searched = butler.collections.query(there, flatten_chains=True) if there else []
         butler.collections.redefine_chain(chain, [run, *searched])
         exposures = sorted(set(request.exposures))

@@ -94,7 +94,7 @@ def test_what_agrees_is_proven() -> None:
         ),
         (
             {"searched": ("LATISS/calib/reference",)},
-            "job b2 searched LATISS/calib/reference first, says the Butler, not u/ocps/a1",
+            "job b2 searched LATISS/calib/reference, says the Butler, not u/ocps/a1",
         ),
         ({"generation": asked(MADE, detectors=(1,))}, "made other detectors"),
         ({"verification": asked(VERIFIED, exposures=FRAMES[:1])}, "verified it with other frames"),

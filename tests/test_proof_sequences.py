@@ -196,7 +196,7 @@ def test_a_verification_is_of_the_reference_that_its_collection_names(world: But
     # Then the Butler contradicts it
     outcome, reason = outcome_of(world.ended, "certify BIAS")
     assert outcome is Outcome.FAILED
-    assert "job 1_verifyBias searched Duo/calib first, says the Butler" in reason
+    assert "job 1_verifyBias searched Duo/raw/all, Duo/calib, says the Butler, not u/ocps/2_cpBias" in reason
     assert not moment.certified
 
 

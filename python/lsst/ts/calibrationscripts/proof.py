@@ -247,11 +247,10 @@ def _faults_of_reference(proof: Proof) -> list[str]:
             f"job {verification.job_id} compared the frames with another {proof.certification.dataset_type} "
             f"than {proof.certification.source} has now"
         )
-    if {dataset.run for dataset in proof.datasets} != set(proof.searched[:1]):
-        first = proof.searched[0] if proof.searched else "nothing"
+    if not {dataset.run for dataset in proof.datasets} <= set(proof.searched):
         faults.append(
-            f"job {verification.job_id} searched {first} first, says the Butler, not "
-            f"{proof.certification.source}"
+            f"job {verification.job_id} searched {', '.join(proof.searched) or 'nothing'}, says the Butler, "
+            f"not {proof.certification.source}"
         )
     return faults
 
