@@ -58,6 +58,7 @@ class EarlierFrames:
         self._context = context
         self._given: dict[Subject, list[tuple[int, PlannedExposure]]] = {}
         self._resumed: dict[tuple[Subject, int], int] = {}
+        self._groups: dict[int, str] = {}
 
     async def find(self) -> tuple[str, ...]:
         """Look them up.
@@ -74,6 +75,7 @@ class EarlierFrames:
                 exposure_id = await repository.exposure_of_group(frame.group_id)
             if exposure_id is not None:
                 self._resumed[frame.series, frame.number] = exposure_id
+                self._groups[exposure_id] = frame.group_id
         problems: list[str] = []
         for series in self._context.config.series:
             if series.exposures:
@@ -111,6 +113,10 @@ class EarlierFrames:
     def id_of(self, exposure: PlannedExposure) -> int | None:
         """Return the id of a planned frame, if an earlier run has taken it."""
         return self._resumed.get((exposure.series, exposure.number))
+
+    def group_of(self, exposure_id: int) -> str | None:
+        """Return the group id of a frame that an earlier run has taken."""
+        return self._groups.get(exposure_id)
 
     def all_taken(self, series: Series) -> bool:
         """Return whether the camera has no frame of a series to take."""
