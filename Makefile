@@ -23,7 +23,7 @@ LOAD ?= 0
 DOCS_READY := $(VENV)/.docs-ready
 INSTALL := $(BIN)/python -m pip install --quiet --constraint requirements.txt
 
-.PHONY: demo test fast faults coverage lint types check schema docs changelog clean help
+.PHONY: demo test fast faults sequences coverage lint types check schema docs changelog clean help
 
 demo: $(READY)
 	rm -rf demo
@@ -38,6 +38,9 @@ fast: $(READY)
 
 faults: $(READY)
 	$(BIN)/pytest -n $(WORKERS) --all-faults --load $(LOAD) tests/test_fault_matrix.py
+
+sequences: $(READY)
+	CALIBSCRIPTS_SEQUENCES=300 $(BIN)/pytest -n auto -k whatever_is_certified tests/test_proof_sequences.py
 
 coverage: $(READY)
 	$(BIN)/pytest --cov --cov-report=term --cov-report=html
@@ -84,6 +87,7 @@ help:
 	@echo 'make test       all tests;  make fast: without the slow ones'
 	@echo 'make faults     every fault of the simulated observatory on whole runs: how many are survived'
 	@echo '                with LOAD=8 beside 8 processes that keep the machine busy, with WORKERS=2 two at a time'
+	@echo 'make sequences  2,400 random sequences of runs on a real Butler: nothing is certified without proof'
 	@echo 'make coverage   all tests, and which lines they ran, in htmlcov'
 	@echo 'make lint       ruff and the import contracts;  make types: mypy;  make check: both, and all tests'
 	@echo 'make schema     the schema documents anew, from schema/base.yaml'

@@ -106,6 +106,7 @@ def test_names_are_beside_what_identifies() -> None:
             "detectors": [0],
             "exposures": [2026112300001],
             "n_processes": 4,
+            "products": [],
         },
     }
     # A name that says something else changes nothing

@@ -139,7 +139,9 @@ def test_words_that_are_accepted_are_the_words_that_the_ocps_splits(options: str
     (job,) = (
         stage.job for stage in make_plan(config, LATISS).stages if stage.job and stage.name == "generate BIAS"
     )
-    request = job.request(generated=(), exposures=(1,), instrument="LATISS", detectors=(0,), n_processes=1)
+    request = job.request(
+        generated=(), exposures=(1,), instrument="LATISS", detectors=(0,), n_processes=1, products=()
+    )
 
     assert tuple(request.config.split()[5:]) == read
     # Each is an option that is allowed, or the value of the one before.

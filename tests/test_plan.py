@@ -70,7 +70,12 @@ def test_a_dark_is_made_with_the_bias_of_this_run(generation: str, options: str,
     stage = next(stage for stage in plan.stages if stage.name == "generate DARK")
     assert stage.job is not None
     request = stage.job.request(
-        generated=["u/ocps/bias"], exposures=[1, 2], instrument="LATISS", detectors=[0], n_processes=4
+        generated=["u/ocps/bias"],
+        exposures=[1, 2],
+        instrument="LATISS",
+        detectors=[0],
+        n_processes=4,
+        products=(),
     )
     # Then the run's own bias is found before that of LATISS/calib
     assert request.config == (

@@ -3,7 +3,8 @@
 """Nothing is certified that was not verified.
 
 Each test is named after what it protects. What the Butler itself has to do
-for it is shown in observatory/test_repository.py.
+for it is shown in observatory/test_repository.py; whatever happens before, in
+test_proof_sequences.py.
 """
 
 from __future__ import annotations
@@ -13,8 +14,6 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from lsst.ts.calibrationscripts.codec import from_json, read_record, to_json
 from lsst.ts.calibrationscripts.judgement import Fault, Judgement
 from lsst.ts.calibrationscripts.outcomes import Certification, DetectorDefects, Outcome, PreviousDefects
@@ -24,25 +23,29 @@ from lsst.ts.calibrationscripts.products import Product, Subject
 from lsst.ts.calibrationscripts.proof import FrameRecord, NotProvenError, ProductRecord, Proof, prove
 from lsst.ts.calibrationscripts.record import JobRecord
 from lsst.ts.calibrationscripts.verification import judge
-from named import BIAS, DARK, FLAT, stage
+from named import BIAS, stage
 from test_resume import outcomes, raise_at, run
 from world import FIRST_FRAME, World
 
-FRAME_TYPES = {subject.name: subject for subject in (BIAS, DARK, FLAT)}
 FRAMES = (2026112300002, 2026112300003)
 REQUEST = JobRequest("cpBias.yaml", ("LATISS/calib",), (), "LATISS", (0,), FRAMES)
 MADE = JobRecord(stage("generate BIAS"), "a1", REQUEST)
 VERIFIED = JobRecord(
     stage("verify BIAS"),
     "b2",
-    dataclasses.replace(REQUEST, pipeline="verifyBias.yaml", inputs=("u/ocps/a1", "LATISS/calib")),
+    dataclasses.replace(
+        REQUEST,
+        pipeline="verifyBias.yaml",
+        inputs=("u/ocps/a1", "LATISS/calib"),
+        products=("5f2b",),
+    ),
 )
 CLEAN: dict[Any, Any] = {exposure: {"SUCCESS": True} for exposure in FRAMES}
 FAILING = {"SUCCESS": False, "FAILURES": [f"RXX_S00 C0{i} NOISE" for i in range(8)]}
 PROOF = Proof(
     BIAS,
     Certification("bias", "u/ocps/a1", "LATISS/calib/daily", "2026-11-23", "2026-11-24T12:00:00"),
-    datasets=(ProductRecord("5f2b", 0, None),),
+    datasets=(ProductRecord("5f2b", 0, None, "u/ocps/a1/run"),),
     frames=tuple(
         FrameRecord(exposure, "BIAS", "empty~empty", FIRST_FRAME + i, FIRST_FRAME + i)
         for i, exposure in enumerate(FRAMES)
@@ -50,6 +53,7 @@ PROOF = Proof(
     generation=MADE,
     verification=VERIFIED,
     verdicts=(judge(CLEAN, BIAS, n_detectors=1),),
+    searched=("u/ocps/a1/run", "LATISS/calib/reference"),
 )
 
 
@@ -77,6 +81,21 @@ def test_what_agrees_is_proven() -> None:
         ({"datasets": (ProductRecord("5f2b", 0, "SDSSr~empty"),)}, "is for filter SDSSr~empty"),
         ({"frames": ()}, "no frame is known"),
         ({"generation": asked(MADE, exposures=(1, 2))}, "made it with other frames"),
+        (
+            {
+                "frames": (*PROOF.frames, PROOF.frames[0]),
+                "generation": asked(MADE, exposures=(*FRAMES, FRAMES[0])),
+            },
+            "with a frame that is there twice: 2026112300002",
+        ),
+        (
+            {"datasets": (dataclasses.replace(PROOF.datasets[0], id="6e01"),)},
+            "job b2 compared the frames with another bias than u/ocps/a1 has now",
+        ),
+        (
+            {"searched": ("LATISS/calib/reference",)},
+            "job b2 searched LATISS/calib/reference, says the Butler, not u/ocps/a1",
+        ),
         ({"generation": asked(MADE, detectors=(1,))}, "made other detectors"),
         ({"verification": asked(VERIFIED, exposures=FRAMES[:1])}, "verified it with other frames"),
         (
@@ -434,80 +453,3 @@ def test_certified_together_nothing_is_if_one_is_not_proven() -> None:
     assert {outcomes(report)[f"certify {each}"] for each in ("BIAS", "DARK")} == {Outcome.FAILED}
     assert not world.certified
     assert all("has dark of detectors [5], not of [0]" in result.reason for result in report.stages[-2:])
-
-
-# Whatever happens
-
-
-def swap_frames(world: World, i: int, j: int) -> None:
-    """Give two frames of the journal each other's exposure."""
-    record = read_record(world.journal)
-    frames = list(record.frames)
-    if frames:
-        i, j = i % len(frames), j % len(frames)
-        frames[i], frames[j] = (
-            dataclasses.replace(frames[i], exposure=frames[j].exposure),
-            dataclasses.replace(frames[j], exposure=frames[i].exposure),
-        )
-        world.journal = json.dumps(to_json(dataclasses.replace(record, frames=tuple(frames))))
-
-
-def change_a_frame(world: World, i: int, j: int) -> None:
-    """Let the Butler have another type or filter of a frame."""
-    if world.exposures:
-        exposure = sorted(world.exposures)[i % len(world.exposures)]
-        changes = ({"image_type": "DARK"}, {"image_type": "FLAT"}, {"physical_filter": "SDSSg~empty_1"})
-        changed_record(world, exposure, **changes[j % len(changes)])
-
-
-def lose_a_product(world: World, i: int, j: int) -> None:
-    """Let a job have made nothing after all."""
-    if world.complete:
-        world.complete.discard(sorted(world.complete)[i % len(world.complete)])
-
-
-def fail_a_type(world: World, i: int, j: int) -> None:
-    """Let the frames of a type fail, or pass, from now on."""
-    world.failing_types ^= {("BIAS", "DARK", "FLAT")[i % 3]}
-
-
-MUTATIONS = (swap_frames, change_a_frame, lose_a_product, fail_a_type)
-TEXTS = tuple(
-    "{script_mode: BIAS_DARK_FLAT, n_bias: 2, n_dark: 2, exp_times_dark: 5, n_flat: 2, exp_times_flat: 5, "
-    f"do_ptc: {ptc}, generate_calibrations: {generate}, certify: {certify}}}"
-    for ptc in ("true", "false")
-    for generate in ("true", "false")
-    for certify in ("each", "together")
-)
-SEQUENCES = st.lists(
-    st.tuples(st.sampled_from(MUTATIONS), st.integers(0, 20), st.integers(0, 20), st.sampled_from(TEXTS)),
-    min_size=1,
-    max_size=4,
-)
-
-
-@pytest.mark.slow
-@settings(max_examples=500)
-@given(st.sampled_from(TEXTS), SEQUENCES)
-def test_whatever_is_certified_was_verified_by_its_own_frames(first: str, sequence: list[Any]) -> None:
-    """Mutate journal, frames, products and statistics between resumed runs."""
-    world = World()
-    run(world, first)
-    for mutate, i, j, text in sequence:
-        mutate(world, i, j)
-        before = len(world.proofs)
-        failing = {FRAME_TYPES[name] for name in world.failing_types}
-        run(world, text, resume=True)
-        for proof in world.proofs[before:]:
-            # A passing verdict over exactly its frames,
-            assert proof.verified and all(verdict.passed for verdict in proof.verdicts)
-            assert not failing & {verdict.subject for verdict in proof.verdicts}
-            frames = {frame.exposure for frame in proof.frames}
-            assert frames == set(proof.generation.request.exposures)
-            # each of them what it should be,
-            wanted = {"bias": {"BIAS"}, "dark": {"DARK"}, "flat": {"FLAT"}, "ptc": {"FLAT"}}
-            types = {world.exposures[exposure][1].image_type for exposure in frames}
-            assert types == wanted[proof.certification.dataset_type]
-            # and against the reference that the proof names.
-            if proof.verification is not None:
-                assert proof.verification.request.inputs[0] == proof.certification.source

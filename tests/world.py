@@ -342,7 +342,11 @@ class _Repository:
 
     async def products(self, dataset_type: str, run_collection: str) -> tuple[ProductRecord, ...]:
         job_id = run_collection.split("/")[2]
-        return (ProductRecord(f"uuid of {dataset_type} of {job_id}", 0, None),)
+        return (ProductRecord(f"uuid of {dataset_type} of {job_id}", 0, None, run_collection),)
+
+    async def searched(self, collection: str) -> tuple[str, ...]:
+        inputs = self._world.requests[collection.split("/")[2]].inputs
+        return tuple(f"{name}/run" if name.startswith("u/ocps/") else name for name in inputs)
 
     async def exposures_with(self, dataset_type: str, collection: str) -> frozenset[tuple[int, int]] | None:
         return frozenset((i, 0) for i in self._exposures(collection))
@@ -410,5 +414,5 @@ class _Repository:
         self._world.proofs.extend(proofs)
         self._world.note(f"certified {names}")
 
-    async def is_certified(self, certification: Certification) -> bool:
-        return certification in self._world.certified
+    async def is_certified(self, proof: Proof) -> bool:
+        return proof.certification in self._world.certified

@@ -174,14 +174,21 @@ def certification(
     return Certification(dataset_type, source, collection, begin, end, physical_filter)
 
 
+async def proof_of(repository: ButlerRepository, certification: Certification) -> Proof:
+    """Return as proven what a job has made."""
+    source = certification.source
+    run = f"{source}/run" if source.count("/") == 2 and source[0] == "u" else source
+    made = await repository.products(certification.dataset_type, run)
+    return Proof(Subject(Product.BIAS), certification, made, (), JOB, None, ())
+
+
 async def certify(repository: ButlerRepository, *certifications: Certification) -> None:
     """Certify all that a job has made."""
-    proofs = []
-    for each in certifications:
-        run = f"{each.source}/run" if each.source.count("/") == 2 and each.source[0] == "u" else each.source
-        made = await repository.products(each.dataset_type, run)
-        proofs.append(Proof(Subject(Product.BIAS), each, made, (), JOB, None, ()))
-    await repository.certify(*proofs)
+    await repository.certify(*[await proof_of(repository, each) for each in certifications])
+
+
+async def is_certified(repository: ButlerRepository, certification: Certification) -> bool:
+    return await repository.is_certified(await proof_of(repository, certification))
 
 
 # What would fail later
@@ -820,11 +827,11 @@ async def test_what_a_run_has_certified_is_not_in_its_own_way(
     # Given a run that stopped after the first of two certifications.
     bias = certification(daily, "bias", source=job)
     flat = certification(daily, "flat", source=job, physical_filter=RED)
-    assert [await repository.is_certified(each) for each in (bias, flat)] == [False, False]
+    assert [await is_certified(repository, each) for each in (bias, flat)] == [False, False]
     await certify(repository, bias)
     # Then another that carries on from it knows which to make.
     assert await repository.check((), [bias, flat]) == ()
-    assert [await repository.is_certified(each) for each in (bias, flat)] == [True, False]
+    assert [await is_certified(repository, each) for each in (bias, flat)] == [True, False]
     # And only that one counts as certified, for these dates.
     for other in (
         dataclasses.replace(bias, source=""),
@@ -832,7 +839,7 @@ async def test_what_a_run_has_certified_is_not_in_its_own_way(
         dataclasses.replace(bias, begin_date="2024-01-01", end_date="2025-01-01"),
         dataclasses.replace(bias, source="LATISS/calib/reference"),
     ):
-        assert not await repository.is_certified(other)
+        assert not await is_certified(repository, other)
 
 
 async def test_of_several_certifications_all_are_made_or_none(
@@ -844,13 +851,13 @@ async def test_of_several_certifications_all_are_made_or_none(
     await certify(repository, dataclasses.replace(flat, source="LATISS/calib/reference"))
     with pytest.raises(ObservatoryError, match=f"could not certify bias and flat into {daily}: Confl"):
         await certify(repository, bias, flat)
-    assert not await repository.is_certified(bias)
+    assert not await is_certified(repository, bias)
     # And without it.
     later = [
         dataclasses.replace(each, begin_date="2023-01-01", end_date="2024-01-01") for each in (bias, flat)
     ]
     await certify(repository, *later)
-    assert [await repository.is_certified(each) for each in later] == [True, True]
+    assert [await is_certified(repository, each) for each in later] == [True, True]
 
 
 async def test_a_conflict_that_arises_in_mid_run_is_told_with_the_way_out(
@@ -909,7 +916,7 @@ async def test_a_lock_is_waited_for(repository: ButlerRepository, job: str, dail
         await asyncio.wait({certifying}, timeout=0.5)
         assert not certifying.done()
     await certifying
-    assert await repository.is_certified(certification(daily, source=job))
+    assert await is_certified(repository, certification(daily, source=job))
 
 
 async def test_what_was_given_up_is_not_certified_later(
@@ -934,7 +941,7 @@ async def test_what_was_given_up_is_not_certified_later(
         assert problem.startswith(f"{repo}: could not write into the registry within 1 s")
     # When the lock is free at last, for what was waiting behind it.
     visits_end()
-    assert not await repository.is_certified(wanted)
+    assert not await is_certified(repository, wanted)
 
 
 async def visit_impatiently(*args: Any, timeout: float, writeable: bool = False, **kwargs: Any) -> Any:
@@ -994,7 +1001,7 @@ async def test_what_was_stopped_in_mid_transaction_is_not_certified_later(
             await certifying
     # Then neither is certified once the lock is free.
     visits_end()
-    assert [await repository.is_certified(each) for each in (bias, flat)] == [False, False]
+    assert [await is_certified(repository, each) for each in (bias, flat)] == [False, False]
     assert await repository.check((), [bias, flat]) == ()
 
 
@@ -1016,7 +1023,7 @@ async def test_certifications_in_opposite_orders_do_not_wait_for_each_other_for_
     # Then both take the same order.
     assert at_once == ["bias", "bias"]
     errors = [error for error in ended if error is not None]
-    made = [all([await repository.is_certified(each) for each in wanted]) for wanted in (first, second)]
+    made = [all([await is_certified(repository, each) for each in wanted]) for wanted in (first, second)]
     # And both are made, or, for the same dates, one of them.
     assert made == [error is None for error in ended]
     if second_year == "2022":
@@ -1086,7 +1093,7 @@ async def test_a_transaction_that_was_undone_for_another_is_tried_once_more(
             assert "To certify later: butler certify-calibrations" in str(caught.value)
     assert len(collisions) == n_times
     is_made = n_times == 1
-    assert [await repository.is_certified(each) for each in (bias, flat)] == [is_made, is_made]
+    assert [await is_certified(repository, each) for each in (bias, flat)] == [is_made, is_made]
 
 
 def deadlock(database: Database, collection: str) -> None:
@@ -1156,4 +1163,4 @@ async def test_what_the_server_refuses_is_explained(
         with pytest.raises(ObservatoryError, match=f"{remedy}. To certify later: butler certify"):
             await certify(repository, certification(daily, source=job))
     monkeypatch.delenv("PGOPTIONS")
-    assert not await repository.is_certified(certification(daily, source=job))
+    assert not await is_certified(repository, certification(daily, source=job))

@@ -58,6 +58,9 @@ class ProductRecord:
     physical_filter: str | None
     """What it is for; `None` for what has no filter."""
 
+    run: str = ""
+    """RUN collection that it is in."""
+
 
 @dataclass(frozen=True)
 class Proof:
@@ -89,6 +92,9 @@ class Proof:
 
     defects: tuple[DetectorDefects, ...] = ()
     """What was judged, with the earlier ones that it was compared with."""
+    searched: tuple[str, ...] = ()
+    """Collections that the verification job searched, in order, as the Butler
+    has them."""
 
     decision: Decision | None = None
     """Who accepted it; `None` where no person had to."""
@@ -182,6 +188,7 @@ def prove(proof: Proof, *, detectors: Sequence[int], needed: Sequence[Subject]) 
     faults = [
         *_faults_of_datasets(proof, detectors),
         *_faults_of_jobs(proof, detectors),
+        *_faults_of_reference(proof),
         *_faults_of_verdicts(proof, needed),
         *(_faults_of_judgement(proof) if needed and proof.subject.product.is_judged_itself else ()),
     ]
@@ -241,6 +248,8 @@ def _faults_of_jobs(proof: Proof, detectors: Sequence[int]) -> list[str]:
     frames = sorted(frame.exposure for frame in proof.frames)
     if not frames:
         faults.append("no frame is known that it was made from")
+    if twice := sorted({exposure for exposure in frames if frames.count(exposure) > 1}):
+        faults.append(f"it was made with a frame that is there twice: {', '.join(map(str, twice))}")
     for what, job in (("made", proof.generation), ("verified", proof.verification)):
         if job is None:
             continue
@@ -253,6 +262,28 @@ def _faults_of_jobs(proof: Proof, detectors: Sequence[int]) -> list[str]:
         faults.append(
             f"job {verification.job_id} compared the frames with {verification.request.inputs[0]}, not with "
             f"what job {proof.generation.job_id} made"
+        )
+    return faults
+
+
+def _faults_of_reference(proof: Proof) -> list[str]:
+    """Return how the verification's reference is not what is certified.
+
+    The journal says what the job was asked for, the Butler where it looked.
+    """
+    verification = proof.verification
+    if verification is None:
+        return []
+    faults = []
+    if sorted(verification.request.products) != sorted(dataset.id for dataset in proof.datasets):
+        faults.append(
+            f"job {verification.job_id} compared the frames with another {proof.certification.dataset_type} "
+            f"than {proof.certification.source} has now"
+        )
+    if not {dataset.run for dataset in proof.datasets} <= set(proof.searched):
+        faults.append(
+            f"job {verification.job_id} searched {', '.join(proof.searched) or 'nothing'}, says the Butler, "
+            f"not {proof.certification.source}"
         )
     return faults
 

@@ -223,12 +223,24 @@ class ButlerRepository:
         def look(butler: Butler) -> tuple[ProductRecord, ...]:
             return tuple(
                 ProductRecord(
-                    str(ref.id), int(ref.dataId["detector"]), _filter_of(ref.dataId.get("physical_filter"))
+                    str(ref.id),
+                    int(ref.dataId["detector"]),
+                    _filter_of(ref.dataId.get("physical_filter")),
+                    ref.run,
                 )
                 for ref in datasets(butler, dataset_type, run_collection)
             )
 
         return await self._visit(f"list {dataset_type} in {run_collection}", look)
+
+    async def searched(self, collection: str) -> tuple[str, ...]:
+        """Return where a job has looked for calibrations."""
+
+        def look(butler: Butler) -> tuple[str, ...]:
+            # The first is what the job made itself.
+            return tuple(butler.collections.query(collection, flatten_chains=True))[1:]
+
+        return await self._visit(f"look at the collections of {collection}", look)
 
     async def statistics(
         self, dataset_type: str, run_collection: str, physical_filter: str | None = None
@@ -320,12 +332,15 @@ class ButlerRepository:
             ),
         )
 
-    async def is_certified(self, certification: Certification) -> bool:
+    async def is_certified(self, proof: Proof) -> bool:
         """Return whether all that is to be certified is so already."""
+        certification = proof.certification
 
         def look(butler: Butler) -> bool:
             refs = products(butler, certification)
-            return bool(refs) and not uncertified(butler, certification, refs)
+            # Of the same name there may be others meanwhile.
+            proven = {str(ref.id) for ref in refs} == {dataset.id for dataset in proof.datasets}
+            return bool(refs) and proven and not uncertified(butler, certification, refs)
 
         return await self._visit(f"look for {certification.dataset_type} in {certification.collection}", look)
 

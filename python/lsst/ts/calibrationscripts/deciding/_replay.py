@@ -139,7 +139,7 @@ class Replay:
         ObservatoryError
             If it cannot be certified.
         """
-        missing = [proof for proof in proofs if not await self._repository.is_certified(proof.certification)]
+        missing = [proof for proof in proofs if not await self._repository.is_certified(proof)]
         if missing:
             await self._repository.certify(*missing)
 

@@ -80,6 +80,10 @@ class JobRequest:
     n_processes: int = field(default=1, compare=False)
     """Processes that the job may use."""
 
+    products: tuple[str, ...] = ()
+    """UUIDs of the run's own products in its input collections. With others
+    of the same names, it would be another job."""
+
     @property
     def config(self) -> str:
         """The arguments, in the words of the OCPS command ``execute``."""
@@ -128,6 +132,7 @@ class JobPlan:
         instrument: str,
         detectors: Sequence[int],
         n_processes: int,
+        products: Sequence[str],
     ) -> JobRequest:
         """Fill in what is known once the frames are taken.
 
@@ -141,6 +146,8 @@ class JobPlan:
             The Butler's name of the instrument.
         n_processes : `int`
             Processes that the job may use.
+        products : `~collections.abc.Sequence` [`str`]
+            UUIDs of the products in the collections ``generated``.
 
         Returns
         -------
@@ -154,6 +161,7 @@ class JobPlan:
             tuple(detectors),
             tuple(exposures),
             n_processes,
+            tuple(sorted(products)),
         )
 
 

@@ -272,8 +272,29 @@ class CalibrationRepository(Protocol):
             If the repository cannot be read.
         """
 
-    async def is_certified(self, certification: Certification) -> bool:
-        """Return whether all of it is certified, for exactly these dates.
+    async def searched(self, collection: str) -> tuple[str, ...]:
+        """Return where a job has looked for calibrations.
+
+        Called for a verification before something is certified.
+
+        Parameters
+        ----------
+        collection : `str`
+            The job's output collection, which is chained to them.
+
+        Returns
+        -------
+        collections : `tuple` [`str`, ...]
+            In the order in which they were searched, without chains.
+
+        Raises
+        ------
+        ObservatoryError
+            If the repository cannot be read.
+        """
+
+    async def is_certified(self, proof: Proof) -> bool:
+        """Return whether its datasets are certified, for exactly its dates.
 
         Raises
         ------

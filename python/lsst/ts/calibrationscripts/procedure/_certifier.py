@@ -98,7 +98,7 @@ class Certifier:
             missing = [
                 proof
                 for proof in proofs
-                if not (self._resumed and await self._repository.is_certified(proof.certification))
+                if not (self._resumed and await self._repository.is_certified(proof))
             ]
             if missing:
                 await self._certify(*missing)
@@ -114,7 +114,7 @@ class Certifier:
         except ObservatoryError as error:
             # It may have taken effect nevertheless.
             for proof in proofs:
-                if not await self._repository.is_certified(proof.certification):
+                if not await self._repository.is_certified(proof):
                     raise
             self._operator.warning(f"Certified, in spite of this: {error}")
 

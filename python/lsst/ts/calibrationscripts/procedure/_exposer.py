@@ -346,7 +346,11 @@ class Exposer:
         faults, discarded = {}, set(frames.discarded)
         for exposure_id, planned in frames.taken:
             record = records.get(exposure_id)
-            fault = "is not in the Butler" if record is None else self._fault(series, planned, record)
+            fault = (
+                "is not in the Butler"
+                if record is None
+                else self._fault(series, planned, record) or self._fault_of_identity(exposure_id, record)
+            )
             if fault is None:
                 continue
             if exposure_id in discarded:
@@ -365,6 +369,14 @@ class Exposer:
         if wanted and not same_filter(record.physical_filter, wanted):
             return f"was taken through {record.physical_filter}, says the Butler, not through {wanted}"
         return None
+
+    def _fault_of_identity(self, exposure_id: int, record: ExposureRecord) -> str | None:
+        """Return how a frame is not that of the journal, if it is not."""
+        group_id = self._earlier.group_of(exposure_id)
+        # The Butler takes the exposure id where a header has no group.
+        if group_id is None or record.group in (group_id, str(exposure_id)):
+            return None
+        return f"is of group {record.group} in the Butler, not of {group_id} as in the journal"
 
 
 def _listed(ids: list[int]) -> str:

@@ -66,6 +66,7 @@ class EarlierFrames:
         self._context = context
         self._given: dict[Subject, list[tuple[int, PlannedExposure]]] = {}
         self._resumed: dict[tuple[Subject, int], int] = {}
+        self._groups: dict[int, str] = {}
 
     async def find(self) -> tuple[str, ...]:
         """Look them up.
@@ -82,6 +83,7 @@ class EarlierFrames:
                 exposure_id = await repository.exposure_of_group(frame.group_id)
             if exposure_id is not None:
                 self._resumed[frame.series, frame.number] = exposure_id
+                self._groups[exposure_id] = frame.group_id
         problems: list[str] = []
         for series in self._context.config.series:
             if series.exposures:
@@ -130,6 +132,10 @@ class EarlierFrames:
             and frame.replaces in planned
             and (series, frame.number) in self._resumed
         ]
+
+    def group_of(self, exposure_id: int) -> str | None:
+        """Return the group id of a frame that an earlier run has taken."""
+        return self._groups.get(exposure_id)
 
     def all_taken(self, series: Series) -> bool:
         """Return whether the camera has no frame of a series to take."""

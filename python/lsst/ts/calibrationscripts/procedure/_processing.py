@@ -14,8 +14,8 @@ from ..outcomes import Certification, DetectorDefects, Gain, Outcome, StageResul
 from ..pipelines import StatisticsKey, Verifier
 from ..plan import JobPlan, Stage
 from ..ports import ExposureRecord, ObservatoryError, Wanted
-from ..products import Product, Subject
-from ..proof import FrameRecord, Proof, prove
+from ..products import Product, StageId, Subject
+from ..proof import FrameRecord, ProductRecord, Proof, prove
 from ..report import defects_found, defects_text, gains_text, held_reason, verdict_text
 from ..verification import ExposureDetail, Verdict, hidden_exposures, judge
 from ._context import Context
@@ -244,15 +244,16 @@ class Processing:
         proof = Proof(
             stage.subject,
             certification,
-            datasets=await self._world.repository.products(
-                certification.dataset_type, self._run_of(generated)
-            ),
+            datasets=await self._products(generated.id),
             frames=tuple(_frame(i, records[i]) for i in self._exposures_of(generated.job) if i in records),
             generation=self._runner.records[generated.id],
             verification=None if verification is None else self._runner.records[verification.id],
             verdicts=tuple(self.verdicts[subject] for subject in needed if subject in self.verdicts),
             judgement=self.judgements.get(stage.subject),
             defects=tuple(self.defects) if stage.subject.product is Product.DEFECTS else (),
+            searched=()
+            if verification is None
+            else await self._world.repository.searched(self._collection_of(verification)),
         )
         return prove(proof, detectors=self._context.detectors, needed=needed)
 
@@ -275,11 +276,18 @@ class Processing:
             instrument=self._context.instrument.name,
             detectors=self._context.detectors,
             n_processes=self._config.n_processes,
+            products=[each.id for other in stage.job.inputs_from for each in await self._products(other)],
         )
         job_id = await self._runner.run(stage, request, wanted)
         if per_exposure:
             await self._compare(per_exposure, job_id, exposures)
         return exposures
+
+    async def _products(self, generated: StageId) -> tuple[ProductRecord, ...]:
+        """Return what a stage of this run has made, as it is now."""
+        generator = self._pipelines.generators[generated.subject.product]
+        run = self._world.jobs.run_collection(self._runner.records[generated].job_id)
+        return await self._world.repository.products(generator.dataset_type, run)
 
     async def _compare(self, dataset_type: str, job_id: str, exposures: tuple[int, ...]) -> None:
         """Check that `pipetask` dropped no exposure in silence."""
