@@ -111,6 +111,12 @@ class World:
     unavailable: frozenset[str] = frozenset()
     """Dataset types that the input collections lack."""
 
+    notifies: bool = False
+    """Whether messages are sent."""
+
+    messages: list[tuple[str, str]] = dataclasses.field(default_factory=list)
+    """Titles and texts of what was sent."""
+
     looked_up: set[Lookup] = dataclasses.field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -139,6 +145,7 @@ class World:
             clock=self.now,
             frame_clock=lambda: FIRST_FRAME + self.now(),
             pipelines=self.pipelines,
+            notifier=self if self.notifies else None,
         )
         return Procedure(config, make_plan(config, LATISS), LATISS, world, record)
 
@@ -167,10 +174,18 @@ class World:
     def error(self, text: str) -> None:
         self.log.append(("error", text))
 
+    def verdict(self, text: str, *, passed: bool) -> None:
+        self.log.append(("info" if passed else "warning", text))
+
     async def checkpoint(self, name: str) -> None:
         self.checkpoints.append(name)
         if self.on_checkpoint:
             self.on_checkpoint(name)
+
+    # Notifier
+    def send(self, title: str, text: str) -> None:
+        self.messages.append((title, text))
+        self.note(f"sent {title}")
 
     # Camera and jobs share the check.
     async def check(self) -> tuple[str, ...]:

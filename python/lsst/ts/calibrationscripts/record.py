@@ -134,6 +134,10 @@ class RunRecord:
     decisions: tuple[Decision, ...] = ()
     """What persons have decided, in order."""
 
+    notified: tuple[str, ...] = ()
+    """Names of the products that a message was sent about; "run" if one was
+    about the run as a whole."""
+
     resumed: int = 0
     """How often the run was resumed."""
 

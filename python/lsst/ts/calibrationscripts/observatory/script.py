@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import copy
 import datetime
+import logging
 import os
 import signal
 import threading
@@ -41,8 +42,10 @@ from .connection import Connection
 from .control import Control
 from .errors import explain
 from .journal import BackgroundJournal
+from .notifying import AppriseNotifier, check_addresses
 from .ocps import OcpsJobs
 from .oods import OodsIngest
+from .publishing import publish
 from .sal import ScriptState, salobj
 from .watch import ComponentWatch
 
@@ -56,6 +59,13 @@ _REPORT_TIMEOUTS = {RunState.STOPPED: 2.0}
 The queue gives a script that it stops 10 s, and 1 s more for each script: for
 the frame under way, for aborts, for this, and for closing the remotes.
 """
+
+
+_PUBLISH_TIMEOUT = 10.0
+"""Longest wait for the copies of the run's files (s)."""
+
+_PUBLISH_TIMEOUTS = {RunState.STOPPED: 1.0}
+"""Where an observer is waiting for the end (s)."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +143,7 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
         )
         self._configured_as: _Configured | None = None
         self._procedure: Procedure | None = None
+        self._notifier: AppriseNotifier | None = None
         self._stopping: asyncio.Task[None] | None = None
         self._handle_hangup()
 
@@ -194,6 +205,7 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
                 lambda repo: find_generation(repo, self.instrument, self.environment)
             )
             config = parse(text, self.instrument, earlier, find)
+            check_addresses(config.notify)
             unless_read.pop_all()
         if found:
             folder, record, lock = found[0]
@@ -295,7 +307,10 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
                 raise salobj.ExpectedError(str(error)) from error
             finally:
                 await self._write_report(self._procedure.report)
+                await self._publish(self._procedure.report)
         finally:
+            if self._notifier is not None:
+                self._notifier.close()
             # Before the final state: then the run can be resumed at once.
             self._configured.lock.release()
 
@@ -304,6 +319,7 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
         config, connection = run.config, run.connection
         detectors = instrument.detector_ids(config.detectors)
         repository = ButlerRepository(config.repo, instrument, detectors)
+        self._notifier = AppriseNotifier(config.notify, self.log)
         watch = ComponentWatch(connection.remotes, report=self.log.warning)
         world = World(
             camera=SalCamera(connection.control, instrument, config, watch),
@@ -326,6 +342,7 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
             frame_clock=self._frame_time,
             watcher=self.watcher,
             pipelines=PipelineFiles(self.environment),
+            notifier=self._notifier,
         )
         return Procedure(config, run.plan, instrument, world, run.record)
 
@@ -360,6 +377,14 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
             self.log.warning(f"The run's report: {problem}")
         self.log.info(f"Report: {written.page}")
 
+    async def _publish(self, report: RunReport) -> None:
+        """Copy the run's page and JSON to where others read them."""
+        place, folder = self._configured.config.publish, self._configured.folder
+        if place is None:
+            return
+        files = [folder / f"{report.run_id}.{kind}" for kind in ("html", "json")]
+        await publish(self, place, files, _PUBLISH_TIMEOUTS.get(report.state, _PUBLISH_TIMEOUT))
+
 
 async def _finish(work: asyncio.Task[None]) -> None:
     """Await a task; cancel it once, however often this is cancelled.
@@ -392,3 +417,11 @@ class _ScriptOperator:
         self.warning = script.log.warning
         self.error = script.log.error
         self.checkpoint = script.checkpoint
+        # The Watcher knows a verdict by the name of its logger. It gets all
+        # of them, whatever level the script queue sets for the others.
+        self._verdicts = script.log.getChild(f"calibration_verdict.{script.instrument.name}")
+        self._verdicts.setLevel(logging.INFO)
+
+    def verdict(self, text: str, *, passed: bool) -> None:
+        """Log whether a product passed verification."""
+        (self._verdicts.info if passed else self._verdicts.warning)(text)

@@ -33,6 +33,7 @@ from ._context import Context
 from ._exposer import Exposer
 from ._frames import Frames
 from ._jobs import JobRunner
+from ._notifications import Notifications
 from ._prerequisites import missing_prerequisites
 from ._processing import Processing
 from ._recorder import Recorder
@@ -86,6 +87,7 @@ class Procedure:
         self._processing = Processing(context, self._exposer, self._runner)
         self._certifier = Certifier(context)
         self._comparer = Comparer(context, self._exposer)
+        self._notifications = Notifications(context)
         self._tasks: dict[StageId, asyncio.Task[None]] = {}
         self._ended: dict[StageId, asyncio.Future[StageResult]] = {}
         self._waiting: list[Proof] = []
@@ -130,11 +132,18 @@ class Procedure:
             stopped = isinstance(error, asyncio.CancelledError)
             reason = "stopped by the operator" if stopped else str(error)
             await self._abandon(reason)
+            # An outcome that is not accepted has its own message.
+            if self._begun and not stopped and not isinstance(error, OutcomeError):
+                self._notifications.run_failed(reason)
             self._conclude(RunState.STOPPED if stopped else RunState.FAILED, reason)
-            await self._recorder.flush()
+            await self._flush()
             raise
         self._conclude(RunState.DONE)
+        await self._flush()
+
+    async def _flush(self) -> None:
         await self._recorder.flush()
+        await self._notifications.flush()
 
     async def _execute(self) -> None:
         loop = asyncio.get_running_loop()
@@ -284,14 +293,21 @@ class Procedure:
         self._timeline.end(result.stage)
         if self._world.watcher:
             self._world.watcher.ended(stage, result.outcome)
+        self._notifications.ended(result)
         text = f"{result.name}: {result.outcome}" + (f", {result.reason}" if result.reason else "")
         match result.outcome:
+            case Outcome.PASSED | Outcome.HELD if self._judges(stage):
+                self._world.operator.verdict(text, passed=result.outcome is Outcome.PASSED)
             case Outcome.FAILED:
                 self._world.operator.error(text + (f" (log {result.log})" if result.log else ""))
             case Outcome.HELD | Outcome.SKIPPED:
                 self._world.operator.warning(text)
             case _:
                 self._world.operator.info(text)
+
+    def _judges(self, stage: Stage) -> bool:
+        """Return whether a stage ends with a verdict on its product."""
+        return stage.kind is StageKind.VERIFY or (stage.kind is StageKind.MEASURE and self._config.do_verify)
 
     async def _process(self, stage: Stage) -> None:
         cause = await self._cause_to_skip(stage)

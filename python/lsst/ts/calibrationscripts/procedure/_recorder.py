@@ -60,6 +60,10 @@ class Recorder:
         self._operator.warning(text)
         self._write(replace(self.record, repeats=(*self.record.repeats, text)))
 
+    def notified(self, name: str) -> None:
+        """Note that a message is sent about a product, or the run."""
+        self._write(replace(self.record, notified=(*self.record.notified, name)))
+
     def begin(self, config: Mapping[str, Any]) -> None:
         """Note that the run begins or is resumed."""
         self._write(replace(self.record, config=config, state=RunState.RUNNING, reason=""))
