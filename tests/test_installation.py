@@ -140,8 +140,12 @@ def test_the_base_install_has_what_is_imported_outside_the_simulation() -> None:
         for file, distribution in imported_distributions(PACKAGE)
         if not file.startswith(("desk/", "simulation/")) and distribution not in BASE
     }
-    # Without it, doctor looks at the text of pipelines alone.
-    assert missing == {("butler/_pipeline_tasks.py", "lsst-pipe-base")}
+    assert missing == {
+        # Without it, doctor looks at the text of pipelines alone.
+        ("butler/_pipeline_tasks.py", "lsst-pipe-base"),
+        # Without it, a configuration with notify is refused.
+        ("observatory/notifying.py", *versions(EXTRAS["notify"])),
+    }
 
 
 def test_the_extra_has_what_the_simulation_alone_imports() -> None:

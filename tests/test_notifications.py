@@ -48,6 +48,17 @@ def test_what_waits_is_heard_of_with_how_to_decide() -> None:
     assert "To accept or reject it: calibscripts decide run" in world.messages[0][1]
 
 
+def test_a_product_that_is_certified_though_worse_is_heard_of() -> None:
+    world = World(notifies=True, residual=9.0)
+    assert run(world, CHAIN) == [f"LATISS {name}: CERTIFIED, though worse" for name in ("BIAS", "DARK")]
+    assert "certify BIAS: " in world.messages[0][1] and "noise in " in world.messages[0][1]
+
+
+def test_a_product_that_is_not_certified_because_it_is_worse_is_heard_of_once() -> None:
+    world = World(notifies=True, residual=9.0)
+    assert run(world, CHAIN.replace("}", ", certify_if: not_worse}")) == ["LATISS BIAS: HELD"]
+
+
 def test_a_product_whose_job_fails_is_heard_of_and_not_what_it_prevents() -> None:
     world = World(notifies=True, exit_codes={"cpBias": 1})
     assert run(world, CHAIN) == ["LATISS BIAS: FAILED"]

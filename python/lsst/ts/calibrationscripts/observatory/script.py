@@ -61,13 +61,6 @@ the frame under way, for aborts, for this, and for closing the remotes.
 """
 
 
-_PUBLISH_TIMEOUT = 10.0
-"""Longest wait for the copies of the run's files (s)."""
-
-_PUBLISH_TIMEOUTS = {RunState.STOPPED: 1.0}
-"""Where an observer is waiting for the end (s)."""
-
-
 @dataclass(frozen=True)
 class _Request:
     """What the queue asks for."""
@@ -307,7 +300,7 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
                 raise salobj.ExpectedError(str(error)) from error
             finally:
                 await self._write_report(self._procedure.report)
-                await self._publish(self._procedure.report)
+                await publish(self, self._configured.config.publish, self._configured.folder)
         finally:
             if self._notifier is not None:
                 self._notifier.close()
@@ -376,14 +369,6 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
         for problem in written.problems:
             self.log.warning(f"The run's report: {problem}")
         self.log.info(f"Report: {written.page}")
-
-    async def _publish(self, report: RunReport) -> None:
-        """Copy the run's page and JSON to where others read them."""
-        place, folder = self._configured.config.publish, self._configured.folder
-        if place is None:
-            return
-        files = [folder / f"{report.run_id}.{kind}" for kind in ("html", "json")]
-        await publish(self, place, files, _PUBLISH_TIMEOUTS.get(report.state, _PUBLISH_TIMEOUT))
 
 
 async def _finish(work: asyncio.Task[None]) -> None:

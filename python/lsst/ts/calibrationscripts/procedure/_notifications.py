@@ -7,7 +7,9 @@ from __future__ import annotations
 __all__ = ["Notifications"]
 
 import asyncio
+from collections.abc import Iterable
 
+from ..comparison import Better, Comparison
 from ..outcomes import Outcome, RunState, StageResult
 from ._context import Context
 
@@ -30,20 +32,27 @@ class Notifications:
         self._camera = context.instrument.name
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def ended(self, result: StageResult) -> None:
+    def ended(self, result: StageResult, comparisons: Iterable[Comparison]) -> None:
         """Send a message if a stage has ended as persons want to know.
 
         Parameters
         ----------
         result : `StageResult`
             How it ended.
+        comparisons : `~collections.abc.Iterable` [`Comparison`]
+            How products compare with those in use.
         """
+        subject = result.stage.subject
+        if result.outcome is Outcome.CERTIFIED:
+            for one in comparisons:
+                if one.subject == subject and one.better is Better.WORSE:
+                    self._send(subject.name, f"{result.outcome}, though worse", f"{result.name}: {one.text}")
         if result.outcome not in _HEARD:
             return
         lines = [f"{result.name}: {result.outcome}, {result.reason}"]
         if result.outcome is Outcome.WAITING:
             lines.append(f"To accept or reject it: calibscripts decide {self._recorder.record.run_id}")
-        self._send(result.stage.subject.name, result.outcome, *lines)
+        self._send(subject.name, result.outcome, *lines)
 
     def run_failed(self, reason: str) -> None:
         """Send a message that the run as a whole has failed.

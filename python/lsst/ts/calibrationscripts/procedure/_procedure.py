@@ -293,7 +293,7 @@ class Procedure:
         self._timeline.end(result.stage)
         if self._world.watcher:
             self._world.watcher.ended(stage, result.outcome)
-        self._notifications.ended(result)
+        self._notifications.ended(result, self._comparer.done)
         text = f"{result.name}: {result.outcome}" + (f", {result.reason}" if result.reason else "")
         match result.outcome:
             case Outcome.PASSED | Outcome.HELD if self._judges(stage):
