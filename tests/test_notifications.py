@@ -5,12 +5,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from typing import Any
 
 import pytest
-from lsst.ts.calibrationscripts.codec import read_record
+from lsst.ts.calibrationscripts.codec import read_record, to_json
 from lsst.ts.calibrationscripts.ports import CameraError, ObservatoryError
+from lsst.ts.calibrationscripts.record import RunRecord
 from virtual_time import virtually
-from world import Killed, World
+from world import Killed, World, _Journal
 
 CHAIN = "{script_mode: BIAS_DARK, generate_calibrations: true, n_bias: 3, n_dark: 3, exp_times_dark: 15}"
 HELD = "verify BIAS: HELD, 3 of 3 exposures fail NOISE; at most 2 may fail"
@@ -74,8 +77,22 @@ def test_a_resumed_run_does_not_send_again() -> None:
     assert [text for _, text in world.log].count(HELD) == 2
 
 
-def test_a_run_that_is_killed_with_its_message_does_not_send_it_again() -> None:
-    # Given a process that is killed at the moment that it has sent
+def test_a_run_that_is_killed_with_its_message_does_not_send_it_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Given a journal that is written late, and a process that is killed at
+    # the moment that it has sent
+    written: list[str] = []
+
+    def write(journal: Any, record: RunRecord) -> None:
+        written.append(json.dumps(to_json(record)))
+
+    async def flush(journal: Any) -> None:
+        if not world.killed:
+            world.journal = written[-1]
+
+    monkeypatch.setattr(_Journal, "write", write)
+    monkeypatch.setattr(_Journal, "flush", flush)
     world = World(notifies=True, failing_types=frozenset({"BIAS"}))
     world.on_event = lambda event: world.kill() if event == "sent LATISS BIAS: HELD" else None
     assert run(world, CHAIN) == ["LATISS BIAS: HELD"]

@@ -4,7 +4,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import os
 import threading
+import types
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -13,6 +17,9 @@ from typing import Any
 import pytest
 from lsst.resources.s3utils import clean_test_environment_for_s3
 from lsst.ts.calibrationscripts.butler.publishing import copy_to
+from lsst.ts.calibrationscripts.observatory import publishing
+from lsst.ts.calibrationscripts.outcomes import RunState
+from lsst.ts.calibrationscripts.report import RunReport
 
 PAGE = b"<html>a page</html>"
 
@@ -63,10 +70,31 @@ def test_a_folder_is_made_and_an_earlier_copy_replaced(page: Path, tmp_path: Pat
     assert copy.url == (place / page.name).as_uri()
 
 
+@pytest.mark.parametrize("bucket", ["rubin-lfa", "profile@rubin-lfa"])
 def test_an_object_has_the_address_that_readers_use(
-    page: Path, stored: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+    page: Path, stored: dict[str, bytes], monkeypatch: pytest.MonkeyPatch, bucket: str
 ) -> None:
-    copy = copy_to("s3://rubin-lfa/calibrations", page)
+    credentials = page.with_name("credentials")
+    credentials.write_text("[profile]\naws_access_key_id = a\naws_secret_access_key = b\n")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(credentials))
+    monkeypatch.setenv("LSST_RESOURCES_S3_PROFILE_profile", os.environ["S3_ENDPOINT_URL"])
+    copy = copy_to(f"s3://{bucket}/calibrations", page)
     path = f"/rubin-lfa/calibrations/{page.name}"
     assert {name.partition("?")[0]: content for name, content in stored.items()} == {path: PAGE}
     assert copy.url.endswith(path) and copy.url.startswith("http://127.0.0.1:")
+
+
+async def test_a_place_that_hangs_is_given_up_with_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    # Given a run that was stopped, and an object store that does not answer
+    released = threading.Event()
+    monkeypatch.setattr(publishing, "copy_to", lambda place, file: released.wait(100))
+    monkeypatch.setattr(publishing, "_TIMEOUTS", {RunState.STOPPED: 0.1})
+    (tmp_path / "a-1.html").touch()
+    script: Any = types.SimpleNamespace(
+        report=RunReport(RunState.STOPPED, run_id="a-1"), log=logging.getLogger("a script")
+    )
+    await asyncio.wait_for(publishing.publish(script, "s3://bucket", tmp_path), 50)
+    released.set()
+    assert caplog.messages == ["The run's report is not published in s3://bucket: no answer in time"]
