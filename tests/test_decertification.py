@@ -263,7 +263,7 @@ def certified(repo: Path, tmp_path: Path) -> tuple[RunRecord, list[Proof]]:
 
 def is_certified(repo: Path, proofs: Iterable[Proof]) -> list[bool]:
     repository = ButlerRepository(str(repo), LATISS, (0,))
-    return [asyncio.run(repository.is_certified(each.certification)) for each in proofs]
+    return [asyncio.run(repository.is_certified(each)) for each in proofs]
 
 
 def decertify(folder: Path, *args: str) -> Result:
