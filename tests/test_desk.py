@@ -14,14 +14,19 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from lsst.ts.calibrationscripts.butler.images import ImagePair, NoImageError, masks_of
 from lsst.ts.calibrationscripts.cli import main
 from lsst.ts.calibrationscripts.codec import to_json, write_document
 from lsst.ts.calibrationscripts.deciding import count_waiting
 from lsst.ts.calibrationscripts.desk import Desk, TokenFileError, read_tokens
 from lsst.ts.calibrationscripts.files.index import RunIndex
+from lsst.ts.calibrationscripts.instruments import ImageType
 from lsst.ts.calibrationscripts.outcomes import Outcome, RunState, StageResult
+from lsst.ts.calibrationscripts.pages import curve_plot
 from lsst.ts.calibrationscripts.record import Frame, RunRecord
-from lsst.ts.calibrationscripts.report import RunDocument, RunReport
+from lsst.ts.calibrationscripts.report import CurvePoints, RunDocument, RunReport
+from lsst.ts.calibrationscripts.simulation.products import Box, Defects
+from lsst.ts.calibrationscripts.spoilt import Mark, MarkKind, SeriesJudgement
 from named import BIAS, stage
 from starlette.testclient import TestClient
 
@@ -204,6 +209,24 @@ class TestPages:
         again = client.post(f"/run/{RUN}/decide", data=DECISION)
         assert again.status_code == 409 and "does not wait for a decision" in again.text
 
+    def test_a_spoilt_frame_is_shown_with_its_mark(self, folder: Path) -> None:
+        kept = record()
+        mark = Mark(2026112500001, MarkKind.NOISE, "noise 12 ADU, at most 9 is right")
+        leave(
+            folder, dataclasses.replace(kept, judgements=(SeriesJudgement(BIAS, (2026112500001,), (mark,)),))
+        )
+        report = RunReport(
+            kept.state,
+            run_id=RUN,
+            stages=kept.stages,
+            config=kept.config,
+            exposures={ImageType.BIAS: (2026112500001,)},
+            discarded={ImageType.BIAS: (2026112500001,)},
+        )
+        (folder / f"{RUN}.json").write_text(write_document(RunDocument(report)), encoding="utf-8")
+        text = browser(folder).get(f"/run/{RUN}/product/BIAS").text
+        assert "noise 12 ADU, at most 9 is right" in text
+
     def test_an_unreadable_json_is_named_and_the_rest_is_shown(self, folder: Path) -> None:
         (folder / f"{RUN}.json").write_text("{", encoding="utf-8")
         response = browser(folder).get(f"/run/{RUN}")
@@ -224,6 +247,39 @@ class TestPages:
         second = await asyncio.wait_for(anext(events), 60)
         assert "DONE" in second and "certify BIAS" in second
         assert [event async for event in events] == ["event: end\ndata: \n\n"]
+
+
+class TestPictures:
+    def test_defects_are_drawn_to_the_same_size(self) -> None:
+        # Given defects, and earlier ones that reach less far
+        new = Defects(detector=0, boxes=(Box(2, 1, 3, 2), Box(7, 5, 1, 1)))
+        old = Defects(detector=0, boxes=(Box(2, 1, 3, 2),))
+        of_new, of_old = masks_of([new, old])
+        assert of_new is not None and of_old is not None
+        assert of_new.shape == of_old.shape == (6, 8)
+        assert (of_new.sum(), of_old.sum()) == (7, 6)
+        # Then what was gained is white, and the rest is grey
+        pair = ImagePair(of_new, of_old, "new/run", "old/run", is_mask=True)
+        assert pair.difference[5, 7] == 1 and pair.difference.sum() == 1
+        assert pair.png("new").startswith(b"\x89PNG")
+        assert masks_of([new, None])[1] is None
+
+    def test_without_another_there_is_no_old_one_and_no_difference(self) -> None:
+        (mask,) = masks_of([Defects(detector=0, boxes=(Box(0, 0, 2, 2),))])
+        assert mask is not None
+        pair = ImagePair(mask, None, "new/run", "", is_mask=True)
+        for kind in ("old", "difference"):
+            with pytest.raises(NoImageError, match="nothing else to compare with"):
+                pair.png(kind)
+
+    def test_a_curve_shows_which_pairs_were_used(self) -> None:
+        points = CurvePoints(
+            "C00", (1000.0, 5000.0, 90000.0), (820.0, 4050.0, 30000.0), (True, True, False), 1.22
+        )
+        picture = curve_plot([points])
+        assert picture is not None
+        assert "C00, 1.220 e-/ADU" in picture.markup and "Crosses are pairs" in picture.caption
+        assert curve_plot([CurvePoints("C00", (0.0,), (0.0,), (False,), 1.2)]) is None
 
 
 class TestTheIndex:

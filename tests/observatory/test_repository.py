@@ -802,9 +802,9 @@ async def test_a_range_that_overlaps_is_not_taken_for_the_one_that_is_certified(
 ) -> None:
     wanted = certification(daily, "bias", "2022-01-01", "2023-01-01", job)
     await certify(repository, wanted)
-    assert await repository.is_certified(wanted)
+    assert await is_certified(repository, wanted)
     other = dataclasses.replace(wanted, begin_date=begin, end_date=end)
-    assert not await repository.is_certified(other)
+    assert not await is_certified(repository, other)
     # Nor is it certified on top of the other.
     with pytest.raises(ObservatoryError, match="Calibrations were certified for these dates meanwhile"):
         await certify(repository, other)

@@ -26,7 +26,7 @@ from ..instruments import same_filter
 from ..outcomes import Certification
 from ..proof import Proof
 from ._collections import datasets, exists, run_of
-from ._visiting import CONTENTION, error_codes
+from ._visiting import CONTENTION, UnprovenError, error_codes
 
 if TYPE_CHECKING:
     from lsst.daf.butler import Butler, DatasetAssociation, DatasetRef, Timespan
@@ -291,14 +291,14 @@ def proven_datasets(butler: Butler, proof: Proof) -> list[DatasetRef]:
 
     Raises
     ------
-    LookupError
+    UnprovenError
         If the run holds others.
     """
     refs = products(butler, proof.certification)
     if not refs:
-        raise LookupError(f"no {proof.certification.dataset_type} in {proof.certification.source}")
+        raise UnprovenError(f"no {proof.certification.dataset_type} in {proof.certification.source}")
     if {str(ref.id) for ref in refs} != {dataset.id for dataset in proof.datasets}:
-        raise LookupError(
+        raise UnprovenError(
             f"{proof.certification.source} has other {proof.certification.dataset_type} than those that were "
             "verified"
         )

@@ -4,18 +4,18 @@
 
 from __future__ import annotations
 
-__all__ = ["ImagePair", "NoImageError", "read_frame", "read_pair"]
+__all__ = ["ImagePair", "NoImageError", "masks_of", "read_curve", "read_frame", "read_pair"]
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..config import PRODUCT_PARAMETERS
 from ..outcomes import StageResult
 from ..pipelines import pipelines_of
 from ..products import Product, StageKind, Subject
-from ..report import RunReport
+from ..report import CurvePoints, RunReport
 from ._collections import datasets, in_use, run_of
 from ._thumbnail import as_png, shrink, stretch
 
@@ -50,10 +50,13 @@ class ImagePair:
     old_run: str
     """RUN collections; "" if there is none."""
 
+    is_mask: bool = False
+    """Whether they are 1 where a pixel is a defect, else 0."""
+
     @cached_property
     def limits(self) -> tuple[float, float]:
         """Values that are black and white, for both."""
-        return stretch(self.new)
+        return (0.0, float(self.new.max()) or 1.0) if self.is_mask else stretch(self.new)
 
     @cached_property
     def difference_limit(self) -> float:
@@ -104,7 +107,7 @@ def read_pair(report: RunReport, subject: Subject, detector: int) -> ImagePair:
     report : `RunReport`
         The run.
     subject : `Subject`
-        Which product: a BIAS, DARK or FLAT.
+        Which product: a BIAS, DARK, FLAT or DEFECTS.
     detector : `int`
         Id of the detector.
 
@@ -119,7 +122,7 @@ def read_pair(report: RunReport, subject: Subject, detector: int) -> ImagePair:
     """
     from lsst.daf.butler import Butler
 
-    if subject.product not in _IMAGES:
+    if subject.product not in (*_IMAGES, Product.DEFECTS):
         raise NoImageError(f"{subject} is not an image")
     dataset_type = pipelines_of(report.config).generators[subject.product].dataset_type
     run_collection = _stage(report, StageKind.GENERATE, subject).collection or ""
@@ -127,12 +130,52 @@ def read_pair(report: RunReport, subject: Subject, detector: int) -> ImagePair:
         run = run_of(butler, run_collection)
         new = _of_detector(butler, dataset_type, run, detector)
         old = next(_in_use(butler, report, subject, new), None)
+        of_both = [None if ref is None else butler.get(ref) for ref in (new, old)]
+        if subject.product is Product.DEFECTS:
+            of_new, of_old = masks_of(of_both)
+        else:
+            of_new, of_old = (None if each is None else each.image.array for each in of_both)
+        assert of_new is not None, "the new one exists"
         return ImagePair(
-            shrink(butler.get(new).image.array, _WIDTH),
-            None if old is None else shrink(butler.get(old).image.array, _WIDTH),
+            shrink(of_new, _WIDTH),
+            None if of_old is None else shrink(of_old, _WIDTH),
             new.run,
             "" if old is None else old.run,
+            is_mask=subject.product is Product.DEFECTS,
         )
+
+
+def masks_of(defects: Sequence[Iterable[Any] | None]) -> list[np.ndarray | None]:
+    """Draw defects, all to the same size.
+
+    Parameters
+    ----------
+    defects : `~collections.abc.Sequence`
+        Sets of defects, each with ``getBBox`` as those of ip_isr have; `None`
+        for one that does not exist.
+
+    Returns
+    -------
+    masks : `list` [`numpy.ndarray` or `None`]
+        1 where a pixel is a defect, else 0. They reach as far as defects do.
+    """
+    import numpy as np
+
+    boxes = [None if each is None else [one.getBBox() for one in each] for each in defects]
+    known = [box for each in boxes for box in each or ()]
+    shape = (
+        max((box.getBeginY() + box.getHeight() for box in known), default=1),
+        max((box.getBeginX() + box.getWidth() for box in known), default=1),
+    )
+    masks: list[np.ndarray | None] = []
+    for each in boxes:
+        mask = None if each is None else np.zeros(shape)
+        for box in each or ():
+            assert mask is not None, "there are boxes in it"
+            x, y = box.getBeginX(), box.getBeginY()
+            mask[y : y + box.getHeight(), x : x + box.getWidth()] = 1.0
+        masks.append(mask)
+    return masks
 
 
 def read_frame(report: RunReport, subject: Subject, exposure: int, detector: int) -> bytes:
@@ -170,6 +213,46 @@ def read_frame(report: RunReport, subject: Subject, exposure: int, detector: int
     raise NoImageError(f"no {verifier.per_exposure} of exposure {exposure}, detector {detector}")
 
 
+def read_curve(report: RunReport, subject: Subject, detector: int) -> tuple[CurvePoints, ...]:
+    """Read the points of a photon transfer curve.
+
+    Parameters
+    ----------
+    report : `RunReport`
+        The run.
+    subject : `Subject`
+        The product.
+    detector : `int`
+        Id of the detector.
+
+    Returns
+    -------
+    points : `tuple` [`CurvePoints`, ...]
+        By amplifier.
+
+    Raises
+    ------
+    NoImageError
+        If the run has no such curve.
+    """
+    from lsst.daf.butler import Butler
+
+    dataset_type = pipelines_of(report.config).generators[subject.product].dataset_type
+    collection = _stage(report, StageKind.GENERATE, subject).collection or ""
+    with Butler.from_config(str(report.config["repo"])) as butler:
+        curve = butler.get(_of_detector(butler, dataset_type, run_of(butler, collection), detector))
+    return tuple(
+        CurvePoints(
+            amplifier,
+            tuple(map(float, curve.rawMeans[amplifier])),
+            tuple(map(float, curve.rawVars[amplifier])),
+            tuple(map(bool, curve.expIdMask[amplifier])),
+            float(gain),
+        )
+        for amplifier, gain in curve.gain.items()
+    )
+
+
 def _stage(report: RunReport, kind: StageKind, subject: Subject) -> StageResult:
     for result in report.stages:
         if result.stage.kind is kind and result.stage.subject == subject and result.collection:
@@ -186,7 +269,8 @@ def _of_detector(butler: Butler, dataset_type: str, run: str, detector: int) -> 
 
 def _in_use(butler: Butler, report: RunReport, subject: Subject, new: DatasetRef) -> Iterator[DatasetRef]:
     """Yield what frames of the run find, if it is not the product itself."""
-    option = PRODUCT_PARAMETERS[subject.product].verify_inputs or ""
+    parameters = PRODUCT_PARAMETERS[subject.product]
+    option = parameters.verify_inputs or parameters.inputs
     collections = [name.strip() for name in str(report.config.get(option, "")).split(",")]
     exposures = [exposure for ids in report.exposures.values() for exposure in ids]
     records = butler.query_dimension_records(

@@ -88,6 +88,7 @@ class Desk:
                 Route("/run/{run_id}/decide", self._decide, methods=["POST"]),
                 Route("/run/{run_id}/product/{product}", self._product),
                 Route("/run/{run_id}/product/{product}/trend", self._trend),
+                Route("/run/{run_id}/product/{product}/{detector:int}/curve", self._curve),
                 Route("/run/{run_id}/product/{product}/{detector:int}/{kind}.png", self._image),
                 Route("/run/{run_id}/product/{product}/{detector:int}/frame/{exposure:int}", self._frame),
                 Mount("/static", StaticFiles(directory=_STATIC)),
@@ -215,6 +216,12 @@ class Desk:
         run_id, product = _run_id(request), request.path_params["product"]
         pictures = await in_thread(lambda: self._runs.trend(run_id, product))
         return self._page(request, "trend_part.html.j2", pictures=pictures)
+
+    async def _curve(self, request: Request) -> Response:
+        run_id, given = _run_id(request), request.path_params
+        read = self._runs.curve(run_id, given["product"], given["detector"])
+        picture = await asyncio.wait_for(in_thread(read), _READ_TIMEOUT)
+        return self._page(request, "curve_part.html.j2", picture=picture)
 
     async def _image(self, request: Request) -> Response:
         run_id, given = _run_id(request), request.path_params

@@ -22,7 +22,10 @@ from ..verification import Verdict
 _MAX_ROWS = 200
 """Amplifiers in a table; those that fail come first."""
 
-_IMAGES = (Product.BIAS, Product.DARK, Product.FLAT)
+_MAX_CURVES = 9
+"""Detectors whose photon transfer curves are drawn: those of a raft."""
+
+_IMAGES = (Product.BIAS, Product.DARK, Product.FLAT, Product.DEFECTS)
 
 
 @dataclass(frozen=True)
@@ -59,8 +62,8 @@ class FrameRow:
     n_failed: int
     """Tests that failed."""
 
-    failed: bool
-    """Whether the frame fails verification as a whole."""
+    marks: tuple[str, ...]
+    """Why it is spoilt; none if it is not."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,9 @@ class ProductEvidence:
 
     failures: tuple[MapRow, ...]
     frames: tuple[FrameRow, ...]
+    curves: tuple[int, ...]
+    """Ids of detectors that have photon transfer curves."""
+
     gains: Picture | None
     notes: tuple[str, ...]
 
@@ -114,6 +120,8 @@ def evidence_of(
     places = measured.places if measured else ()
     numbers = sorted(_numbers(measured, verdict), key=lambda row: -row.n_failed) if measured else []
     detectors = dict.fromkeys((place.detector, place.name) for place in places)
+    if document and subject.product is Product.DEFECTS:
+        detectors = dict.fromkeys((one.detector, f"{one.detector}") for one in document.report.defects)
     return ProductEvidence(
         record.run_id,
         subject,
@@ -130,7 +138,10 @@ def evidence_of(
         max(0, len(numbers) - _MAX_ROWS),
         tuple(one.exposure for one in verdict.results if one.exposure is not None) if verdict else (),
         tuple(_map(verdict, places))[:_MAX_ROWS] if verdict else (),
-        tuple(_frames(document, subject, verdict)) if document else (),
+        tuple(_frames(record, document, subject, verdict)) if document else (),
+        tuple(dict.fromkeys(gain.detector for gain in document.report.gains))[:_MAX_CURVES]
+        if document and subject.product is Product.PTC
+        else (),
         gain_plot(document.report.gains)
         if document and subject.product in (Product.PTC, Product.GAIN)
         else None,
@@ -164,18 +175,22 @@ def _map(verdict: Verdict, places: tuple[Place, ...]) -> Iterator[MapRow]:
         yield MapRow(ids.get(name), name, amplifier, texts)
 
 
-def _frames(document: RunDocument, subject: Subject, verdict: Verdict | None) -> Iterator[FrameRow]:
+def _frames(
+    record: RunRecord, document: RunDocument, subject: Subject, verdict: Verdict | None
+) -> Iterator[FrameRow]:
     results = {result.exposure: result for result in (verdict.results if verdict else ())}
-    failed = set(verdict.failed_ids) if verdict else set()
+    marks = [mark for judgement in record.judgements for mark in judgement.marks]
     report = document.report
     used = [set(proof_frames) for proof_frames in _frames_of_proofs(document, subject)]
     discarded = {exposure for ids in report.discarded.values() for exposure in ids}
     for image_type, ids in report.exposures.items():
         for exposure in ids:
-            mine = any(exposure in frames for frames in used) or exposure in results
-            if mine or (image_type == subject.product and exposure in discarded):
+            is_used = any(exposure in frames for frames in used) or exposure in results
+            if is_used or (image_type == subject.product and exposure in discarded):
                 n_failed = len(results[exposure].failures) if exposure in results else 0
-                yield FrameRow(exposure, exposure in discarded, n_failed, exposure in failed)
+                mine = [mark for mark in marks if mark.exposure == exposure]
+                texts = tuple(f"{mark.kind}: {mark.text}" for mark in mine)
+                yield FrameRow(exposure, exposure in discarded, n_failed, texts)
 
 
 def _frames_of_proofs(document: RunDocument, subject: Subject) -> Iterator[tuple[int, ...]]:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..butler.images import ImagePair, read_frame, read_pair
+from ..butler.images import ImagePair, read_curve, read_frame, read_pair
 from ..codec import read_document
 from ..deciding import WaitingProduct, waiting_of
 from ..files.contents import check_document
@@ -19,7 +19,7 @@ from ..files.journal import load_record, written_at
 from ..files.private import read_text
 from ..files.runs import load_runs
 from ..outcomes import Outcome
-from ..pages import Picture, quantity_pictures
+from ..pages import Picture, curve_plot, quantity_pictures
 from ..products import Product, Subject
 from ..record import RunRecord
 from ..report import RunDocument
@@ -140,6 +140,15 @@ class Runs:
                     self._pair = (key, read_pair(document.report, subject, detector))
                 pair = self._pair[1]
             return pair.png(kind)
+
+        return read
+
+    def curve(self, run_id: str, product: str, detector: int) -> Callable[[], Picture | None]:
+        """Return what draws the photon transfer curve of a detector."""
+
+        def read() -> Picture | None:
+            subject, document = self._made(run_id, product)
+            return curve_plot(read_curve(document.report, subject, detector))
 
         return read
 
