@@ -233,7 +233,7 @@ def read_curve(report: RunReport, subject: Subject, detector: int) -> tuple[Curv
     Raises
     ------
     NoImageError
-        If the run has no such curve.
+        If the run has not made it.
     """
     from lsst.daf.butler import Butler
 
