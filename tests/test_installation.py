@@ -42,6 +42,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 EXTRAS = PROJECT["project"]["optional-dependencies"]
 
 EXECUTABLES = ["auxtel/make_latiss_calibrations.py", "maintel/make_latiss_calibrations.py"]
+DECIDING = [name.replace("make_latiss", "decide") for name in EXECUTABLES]
 
 OBSERVATORY = {"ts-observatory-control", "ts-salobj", "ts-utils", "ts-xml"}
 """What the observatory's own channel has, and PyPI has not."""
@@ -372,7 +373,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Installation:
 
 @pytest.mark.slow
 def test_the_script_queue_lists_the_installed_scripts(installation: Installation) -> None:
-    assert queue_rule(installation.scripts) == EXECUTABLES
+    assert queue_rule(installation.scripts) == sorted([*DECIDING, *EXECUTABLES])
     code = "from lsst.ts.calibrationscripts import get_scripts_dir; print(get_scripts_dir())"
     found = succeed(installation.python, "-c", code, cwd=installation.folder)
     assert Path(found.rstrip("\n")) == installation.scripts.resolve()
