@@ -5,12 +5,14 @@
 from __future__ import annotations
 
 import contextlib
+import json
 
 import pytest
-from lsst.ts.calibrationscripts.codec import read_document, write_document
+from lsst.ts.calibrationscripts.codec import read_document, read_record, to_json, write_document
 from lsst.ts.calibrationscripts.comparison import Better
 from lsst.ts.calibrationscripts.outcomes import Outcome
 from lsst.ts.calibrationscripts.ports import Applied, ObservatoryError
+from lsst.ts.calibrationscripts.record import Decision, DecisionKind
 from lsst.ts.calibrationscripts.report import RunDocument, RunReport, next_steps, summary_text
 from virtual_time import virtually
 from world import World
@@ -106,3 +108,42 @@ def test_frames_are_compared_with_the_mean_of_the_others(monkeypatch: pytest.Mon
     assert len(applied.exposures) == 5 and applied.n_combined == 10
     assert applied.frame_collection == "u/ocps/verifyBias/run"
     assert applied.run_collection == "u/ocps/cpBias/run"
+
+
+@pytest.mark.parametrize("certify", ["each", "together"])
+def test_a_defect_of_the_comparison_fails_nothing_and_hangs_nothing(
+    certify: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(applied: Applied) -> None:
+        raise ZeroDivisionError
+
+    world = World()
+    monkeypatch.setattr(world.repository, "residuals", broken)
+    text = f"{{script_mode: BIAS_DARK, generate_calibrations: true, certify: {certify}}}"
+
+    async def work() -> RunReport:
+        procedure = world.procedure(text)
+        await procedure.run()
+        return procedure.report
+
+    assert virtually(work()).complete
+    assert any("ZeroDivisionError" in line for _, line in world.log)
+
+
+def test_what_was_accepted_is_not_certified_once_it_is_worse() -> None:
+    # Given a bias that was accepted, and then could not be certified
+    ask = BIAS.replace("certify_if: %s", "certify_if: not_worse, certify: ask")
+    world = World(residual=EQUAL)
+
+    async def work(*, resume: bool = False) -> RunReport:
+        procedure = world.procedure(ask, resume=resume)
+        await procedure.run()
+        return procedure.report
+
+    (proof,) = virtually(work()).waiting
+    decision = Decision(DecisionKind.ACCEPT, proof.subject, "ann", 1.0, "good", "", proof.certification)
+    world.journal = json.dumps(to_json(read_record(world.journal).with_decision(decision)))
+    # When a better one is in use meanwhile, and the run is resumed
+    world.residual = WORSE
+    assert outcome(virtually(work(resume=True))) is Outcome.HELD
+    assert world.certified == []

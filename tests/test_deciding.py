@@ -7,14 +7,18 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+from pathlib import Path
 
 import pytest
-from lsst.ts.calibrationscripts.outcomes import Outcome
+from lsst.ts.calibrationscripts.codec import read_record, to_json
+from lsst.ts.calibrationscripts.deciding import Choice, DecisionError, decide
+from lsst.ts.calibrationscripts.files.journal import FileJournal, load_record
+from lsst.ts.calibrationscripts.outcomes import Outcome, RunState, StageResult
 from lsst.ts.calibrationscripts.ports import ObservatoryError
 from lsst.ts.calibrationscripts.proof import NotProvenError, accepted
-from lsst.ts.calibrationscripts.record import Decision, DecisionKind
+from lsst.ts.calibrationscripts.record import Decision, DecisionKind, RunRecord
 from lsst.ts.calibrationscripts.report import RunReport
-from named import subject
+from named import stage, subject
 from virtual_time import virtually
 from world import World
 
@@ -41,8 +45,6 @@ def outcomes(report: RunReport) -> dict[str, Outcome]:
 
 def decided(world: World, kind: DecisionKind, report: RunReport, **changes: str) -> None:
     """Write a decision about the BIAS into the journal of a run."""
-    from lsst.ts.calibrationscripts.codec import read_record, to_json
-
     proof = next(proof for proof in report.waiting if proof.subject == BIAS)
     certification = dataclasses.replace(proof.certification, **changes)
     decision = Decision(kind, BIAS, "ann@desk", 1.0, "as it should be", "all passed", certification)
@@ -98,11 +100,45 @@ class TestARun:
         assert outcomes(report)["certify BIAS"] is Outcome.FAILED
 
 
+async def test_an_acceptance_that_was_not_completed_is_not_rejected(tmp_path: Path) -> None:
+    # Given that the process ended between the Butler and the journal
+    waiting = StageResult(stage("certify BIAS"), Outcome.WAITING)
+    record = RunRecord("20261125T180000-1", {}, state=RunState.DONE, stages=(waiting,))
+    decision = Decision(DecisionKind.ACCEPT, BIAS, "ann", 1.0, "good")
+    FileJournal(tmp_path, record.run_id).write(record.with_decision(decision))
+    # When another rejects it
+    with pytest.raises(DecisionError, match="accepted by ann: good, and may be certified"):
+        await decide(tmp_path, record.run_id, Choice(DecisionKind.REJECT, "bob", "noisy"))
+    # Then nothing has changed
+    assert load_record(tmp_path, record.run_id).decisions == (decision,)
+
+
+def test_a_person_decides_against_one_of_several_that_belong_together() -> None:
+    # Given two products that were certified together, one of them undone
+    together = ASK.replace("ask", "together")
+    world = World()
+
+    async def work(*, resume: bool = False) -> RunReport:
+        procedure = world.procedure(together, resume=resume)
+        await procedure.run()
+        return procedure.report
+
+    certification = virtually(work()).certifications[0]
+    decision = Decision(DecisionKind.DECERTIFY, BIAS, "ann", 1.0, "too early", "", certification)
+    world.journal = json.dumps(to_json(read_record(world.journal).with_decision(decision)))
+    # When the run is resumed
+    report = virtually(work(resume=True))
+    # Then the other stays certified
+    assert outcomes(report)["certify DARK"] is Outcome.CERTIFIED
+    assert outcomes(report)["certify BIAS"] is Outcome.HELD
+
+
 def test_an_acceptance_is_of_one_product_and_nothing_else() -> None:
     proof = run(World()).waiting[0]
     decision = Decision(DecisionKind.ACCEPT, BIAS, "ann", 1.0, "good", "", proof.certification)
     assert accepted(proof, decision).decision == decision
     for other in (
+        dataclasses.replace(decision, datasets=("made anew",)),
         dataclasses.replace(decision, subject=subject("DARK")),
         dataclasses.replace(decision, kind=DecisionKind.REJECT),
         dataclasses.replace(decision, certification=None),

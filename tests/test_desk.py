@@ -102,6 +102,18 @@ class TestAttacks:
         response = browser(folder).get("/", headers={"host": "evil.example:8421"})
         assert response.status_code == 403 and RUN not in response.text
 
+    @pytest.mark.parametrize(
+        "host", ["[", "127.0.0.1/static/?", "127.0.0.1.evil.example", "localhost:80:80", ""]
+    )
+    def test_a_host_that_is_none_is_refused(self, folder: Path, host: str) -> None:
+        response = browser(folder).get(f"/run/{RUN}", headers={"host": host})
+        assert response.status_code == 403
+
+    @pytest.mark.parametrize("origin", ["http://[", "http://127.0.0.1:8421.evil.example"])
+    def test_an_origin_that_is_none_is_refused(self, folder: Path, origin: str) -> None:
+        response = browser(folder).post(f"/run/{RUN}/decide", data=DECISION, headers={"origin": origin})
+        assert response.status_code == 403
+
     def test_a_get_changes_nothing(self, folder: Path) -> None:
         client, before = browser(folder), (folder / f"{RUN}.journal.json").read_bytes()
         query = "&".join(f"{key}={value}" for key, value in DECISION.items())
@@ -226,6 +238,18 @@ class TestPages:
         (folder / f"{RUN}.json").write_text(write_document(RunDocument(report)), encoding="utf-8")
         text = browser(folder).get(f"/run/{RUN}/product/BIAS").text
         assert "noise 12 ADU, at most 9 is right" in text
+
+    def test_without_an_index_what_waits_is_listed_nevertheless(self, folder: Path) -> None:
+        (folder / "runs.sqlite3").symlink_to(folder / "elsewhere")
+        response = browser(folder).get("/")
+        assert response.status_code == 200
+        assert "cannot be used" in response.text and f"/run/{RUN}/product/BIAS" in response.text
+
+    def test_a_repository_that_is_gone_is_no_traceback(self, folder: Path) -> None:
+        client = browser(folder)
+        for path in ("0/new.png", "0/frame/2026112500001", "0/curve"):
+            response = client.get(f"/run/{RUN}/product/BIAS/{path}")
+            assert response.status_code == 404 and "Not found: " in response.text
 
     def test_an_unreadable_json_is_named_and_the_rest_is_shown(self, folder: Path) -> None:
         (folder / f"{RUN}.json").write_text("{", encoding="utf-8")

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from lsst.daf.butler import Butler, CollectionType
+from lsst.daf.butler import Butler, CollectionType, Timespan
 from lsst.ts.calibrationscripts.cli import main
 from lsst.ts.calibrationscripts.codec import read_document
 from lsst.ts.calibrationscripts.deciding import waiting_in
@@ -63,7 +63,7 @@ class Waiting:
     def decide(self, *args: str) -> Result:
         return CliRunner().invoke(main, ["decide", "--journals", str(self.journals), *args])
 
-    def certified(self) -> set[str]:
+    def certified(self, since: str = "") -> set[str]:
         with Butler.from_config(str(self.repo)) as butler:
             if not butler.collections.query("LATISS/calib/daily/ask*"):
                 return set()
@@ -75,6 +75,7 @@ class Waiting:
                     collections="LATISS/calib/daily/ask*",
                     collectionTypes={CollectionType.CALIBRATION},
                 )
+                if not since or (found.timespan.begin is not None and found.timespan.begin.isot >= since)
             }
 
 
@@ -129,6 +130,24 @@ class TestDecide:
             "bias in LATISS/calib/daily/ask.2, 2026-11-24",
             "dark in LATISS/calib/daily/ask.2, 2026-11-24",
         }
+
+    def test_accepts_elsewhere_what_is_taken_meanwhile(self, waiting: Waiting) -> None:
+        # Given that another bias was certified for these dates
+        record = load_record(waiting.journals, waiting.run_id)
+        job = record.job_of(stage("generate DARK"))
+        assert job is not None
+        with Butler.from_config(str(waiting.repo), writeable=True) as butler:
+            (dark,) = butler.query_datasets("dark", collections=f"u/ocps/{job.job_id}/run")
+            butler.collections.register("LATISS/calib/daily/ask", CollectionType.CALIBRATION)
+            butler.registry.certify("LATISS/calib/daily/ask", [dark], Timespan(None, None))
+        # When it is accepted as it was meant, then it is refused
+        args = (waiting.run_id, "accept", "DARK", "--reason", "good")
+        refused = waiting.decide(*args)
+        assert refused.exit_code == 2 and "has calibrations already" in refused.output
+        # but it is certified into another collection
+        result = waiting.decide(*args, "--collection", "LATISS/calib/daily/ask.3")
+        assert result.exit_code == 0, result.output
+        assert "dark in LATISS/calib/daily/ask.3, 2026-11-25" in waiting.certified(since="2026")
 
     def test_rejects_with_a_reason_and_for_good(self, waiting: Waiting) -> None:
         result = waiting.decide(waiting.run_id, "reject", "DARK", "--reason", "light leak")

@@ -219,6 +219,11 @@ def accepted(proof: Proof, decision: Decision) -> Proof:
     """
     if decision.kind is not DecisionKind.ACCEPT:
         raise NotProvenError(f"{proof.subject} is not certified: {decision.text}")
+    datasets = tuple(sorted(dataset.id for dataset in proof.datasets))
+    if decision.datasets and decision.datasets != datasets:
+        raise NotProvenError(
+            f"{proof.subject} is not certified: it was made anew since {decision.who} accepted it"
+        )
     if decision.subject != proof.subject or decision.certification != proof.certification:
         raise NotProvenError(
             f"{proof.subject} is not certified: {decision.who} accepted something else, "

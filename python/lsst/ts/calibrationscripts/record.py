@@ -89,6 +89,9 @@ class Decision:
     certification: Certification | None = None
     """What it is certified as, or was until then; `None` if rejected."""
 
+    datasets: tuple[str, ...] = ()
+    """UUIDs of the datasets that were accepted, in order."""
+
     @property
     def date(self) -> str:
         """When it was decided (ISO-8601, TAI)."""
@@ -156,6 +159,11 @@ class RunRecord:
     def judgement_of(self, series: Subject) -> SeriesJudgement | None:
         """Return what is known of the frames of a series, if anything."""
         return next((judgement for judgement in self.judgements if judgement.series == series), None)
+
+    def is_refused(self, subject: Subject) -> bool:
+        """Return whether a person has decided against a product."""
+        decision = self.decision_on(subject)
+        return decision is not None and decision.result is not None
 
     def with_frame(self, frame: Frame) -> RunRecord:
         """Note that a frame is asked for, or which exposure it became."""

@@ -21,17 +21,18 @@ _N_BLOCKS = 8
 """Blocks along each side of an amplifier."""
 
 
-def measure(left: np.ndarray, factor: float = 1.0) -> Residual:
+def measure(left: np.ndarray, n_combined: int = 0) -> Residual:
     """Measure what is left of a frame of an amplifier.
 
     Parameters
     ----------
     left : `numpy.ndarray`, (ny, nx)
         The frame, corrected.
-    factor : `float`, optional
-        What it is multiplied by. A frame that is one of n which the mean was
-        made of has n / (n - 1) times this difference to the mean of the
-        others.
+    n_combined : `int`, optional
+        How many frames the calibration is the mean of, this among them; 0 if
+        it is not. The difference of one of n frames to the mean of the others
+        is n / (n - 1) times that to the mean of all. Its noise is brought to
+        that of a frame and a mean of n others.
 
     Returns
     -------
@@ -41,6 +42,9 @@ def measure(left: np.ndarray, factor: float = 1.0) -> Residual:
     """
     import numpy as np
 
+    n = n_combined
+    factor = n / (n - 1) if n > 1 else 1.0
+    of_noise = float(np.sqrt((n + 1) / (n - 1))) if n > 1 else 1.0
     finite = np.isfinite(left)
     if not finite.any():
         return Residual(*(float("nan"),) * 4, 1.0)
@@ -55,7 +59,7 @@ def measure(left: np.ndarray, factor: float = 1.0) -> Residual:
     columns = np.median(np.where(finite, left, median), axis=0)
     return Residual(
         mean=factor * mean,
-        noise=factor * noise,
+        noise=of_noise * noise,
         structure=factor * _structure(clean, noise),
         columns=factor * float(np.abs(columns - median).max()),
         outliers=1.0 - float(good.mean()),

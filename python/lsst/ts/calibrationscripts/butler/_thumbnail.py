@@ -38,7 +38,8 @@ def shrink(array: np.ndarray, width: int) -> np.ndarray:
 
     import numpy as np
 
-    factor = -(-array.shape[1] // width)
+    # What has only a few rows keeps them.
+    factor = max(1, min(-(-array.shape[1] // width), *array.shape))
     height, n_columns = (size // factor for size in array.shape)
     blocks = array[: height * factor, : n_columns * factor].reshape(height, factor, n_columns, factor)
     with warnings.catch_warnings():

@@ -95,12 +95,11 @@ def residuals_of(
     -------
     residuals : `tuple` [`AmplifierResiduals`, ...]
     """
-    factor = n_combined / (n_combined - 1) if n_combined > 1 else 1.0
     found: dict[str, tuple[list[Residual], list[Residual]]] = {name: ([], []) for name in sections}
     for frame, exp_time in frames:
         by_new, by_old = left_by_both(product, frame, exp_time, new, old)
         for name, section in sections.items():
-            found[name][0].append(measure(by_new[section], factor))
+            found[name][0].append(measure(by_new[section], n_combined))
             found[name][1].append(measure(by_old[section]))
     return tuple(
         AmplifierResiduals(detector, name, tuple(by_new), tuple(by_old), new[sections[name]].size)

@@ -237,6 +237,8 @@ def read_curve(report: RunReport, subject: Subject, detector: int) -> tuple[Curv
     """
     from lsst.daf.butler import Butler
 
+    if subject.product is not Product.PTC:
+        raise NoImageError(f"{subject} is not a photon transfer curve")
     dataset_type = pipelines_of(report.config).generators[subject.product].dataset_type
     collection = _stage(report, StageKind.GENERATE, subject).collection or ""
     with Butler.from_config(str(report.config["repo"])) as butler:

@@ -72,7 +72,15 @@ def decide(
     if run_id is None or action is None:
         _list(folder, run_id, as_json=as_json)
         return
-    choice = Choice(DecisionKind(action), person(), reason, products, collection, begin_date, end_date)
+    choice = Choice(
+        DecisionKind(action),
+        person(),
+        reason,
+        products,
+        collection=collection,
+        begin_date=begin_date,
+        end_date=end_date,
+    )
     try:
         decided = asyncio.run(make_decision(folder, run_id, choice))
     except DecisionError as error:

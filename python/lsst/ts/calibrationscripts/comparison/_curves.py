@@ -88,19 +88,20 @@ def compare_curves(
 def _gain(
     before: CurveFit, after: CurveFit, measured: AmplifierGain | None, tolerances: Tolerances
 ) -> Change:
-    mean = measured.mean if measured else None
-    if mean:
-        spread = (measured.spread if measured else None) or tolerances.gain * mean
-        uncertainty = spread / math.sqrt(len(measured.values)) if measured else math.inf
-    else:
-        mean, uncertainty = before.gain, 0.0
-    errors = [error if math.isfinite(error) else 0.0 for error in (before.gain_error, after.gain_error)]
-    total = math.hypot(uncertainty, *errors) / mean
+    old, new = (gain if gain > 0 else math.nan for gain in (before.gain, after.gain))
+    mean, uncertainty = old, 0.0
+    if measured is not None and measured.mean:
+        mean = measured.mean
+        spread = measured.spread or tolerances.gain * mean
+        uncertainty = spread / math.sqrt(len(measured.values))
+    if math.isfinite(before.gain_error):
+        # Not that of the new one: a bad fit must not excuse itself.
+        uncertainty = math.hypot(uncertainty, before.gain_error)
     return judged(
         Quantity.GAIN,
-        abs(before.gain / mean - 1),
-        abs(after.gain / mean - 1),
-        total if math.isfinite(total) else 0.0,
+        abs(old / mean - 1),
+        abs(new / mean - 1),
+        uncertainty / mean if mean > 0 else 0.0,
         tolerances.gain,
         tolerances.sigma,
         own=True,

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 __all__ = ["Decided", "decide"]
 
+import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,14 +14,14 @@ from pathlib import Path
 
 from ..files.journal import FileJournal, load_record, lock_earlier_run
 from ..files.lock import Lock
-from ..outcomes import Certification, Outcome, StageResult
+from ..outcomes import Outcome, StageResult
 from ..plan import TAI_MINUS_UTC
 from ..ports import ObservatoryError
 from ..products import StageId, StageKind, Subject
 from ..proof import Proof, accepted
 from ..record import Decision, DecisionKind, RunRecord
 from ..report import RunReport
-from ..reporting import rewrite_report
+from ..reporting import load_document, rewrite_report
 from ._choice import Choice, DecisionError
 from ._replay import Replay
 from ._waiting import seen_of, waiting_of
@@ -86,6 +87,12 @@ async def _decide(folder: Path, run_id: str, choice: Choice, lock: Lock) -> Deci
     if choice.kind is DecisionKind.ACCEPT:
         return await _accept(folder, record, subjects, choice, now, journal)
     for subject in subjects:
+        before = record.decision_on(subject)
+        if before is not None and before.kind is DecisionKind.ACCEPT:
+            raise DecisionError(
+                f"{run_id}: {subject} was {before.text}, and may be certified. Accept it again to complete "
+                "that; calibscripts decertify undoes it then."
+            )
         record = record.with_decision(_decision(record, subject, choice, now))
     _write(journal, record)
     warnings = rewrite_report(folder, run_id, lambda report: _updated(report, record, ()))
@@ -102,9 +109,10 @@ async def _accept(
 ) -> Decided:
     replay = Replay(record, choice)
     proofs = await replay.proofs(subjects)
+    _check_looked_at(folder, record.run_id, choice, proofs)
     noted = record
     for proof in proofs:
-        decision = _decision(record, proof.subject, choice, now, proof.certification)
+        decision = _decision(record, proof.subject, choice, now, proof)
         noted = noted.with_decision(decision)
     # First, so that whatever happens it is known who wanted it.
     _write(journal, noted)
@@ -126,9 +134,34 @@ async def _accept(
         )
     certifications = dict.fromkeys((*record.certifications, *(proof.certification for proof in agreed)))
     noted = replace(noted, certifications=tuple(certifications))
-    _write(journal, noted)
-    warnings = rewrite_report(folder, record.run_id, lambda report: _updated(report, noted, agreed))
-    return Decided(_results(noted, subjects), (*replay.warnings, *warnings))
+    warnings = list(replay.warnings)
+    try:
+        _write(journal, noted)
+    except DecisionError as error:
+        # What is in the Butler is, whatever the journal says.
+        warnings.append(f"{error} It does not say how this ended: give the command again later.")
+    warnings += rewrite_report(folder, record.run_id, lambda report: _updated(report, noted, agreed))
+    return Decided(_results(noted, subjects), tuple(warnings))
+
+
+def _check_looked_at(folder: Path, run_id: str, choice: Choice, proofs: Sequence[Proof]) -> None:
+    """Refuse products that were made anew since they were looked at."""
+    looked_at: dict[Subject, tuple[str, ...]] = {}
+    with contextlib.suppress(OSError, ValueError):
+        document = load_document(folder, run_id)
+        looked_at = {proof.subject: _ids(proof) for proof in (document.report.waiting if document else ())}
+    for proof in proofs:
+        source = proof.certification.source
+        is_other = choice.source is not None and choice.source != source
+        if is_other or looked_at.get(proof.subject, _ids(proof)) != _ids(proof):
+            raise DecisionError(
+                f"{run_id}: {proof.subject} was made anew, in {source}, since it was looked at. Look at it "
+                "again."
+            )
+
+
+def _ids(proof: Proof) -> tuple[str, ...]:
+    return tuple(sorted(dataset.id for dataset in proof.datasets))
 
 
 def _results(record: RunRecord, subjects: Sequence[Subject]) -> tuple[StageResult, ...]:
@@ -173,14 +206,18 @@ def _what_waits(waiting: Sequence[Subject]) -> str:
 
 
 def _decision(
-    record: RunRecord,
-    subject: Subject,
-    choice: Choice,
-    now: float,
-    certification: Certification | None = None,
+    record: RunRecord, subject: Subject, choice: Choice, now: float, proof: Proof | None = None
 ) -> Decision:
-    reason = choice.reason.strip()
-    return Decision(choice.kind, subject, choice.who, now, reason, seen_of(record, subject), certification)
+    return Decision(
+        choice.kind,
+        subject,
+        choice.who,
+        now,
+        choice.reason.strip(),
+        seen_of(record, subject),
+        None if proof is None else proof.certification,
+        () if proof is None else _ids(proof),
+    )
 
 
 def _write(journal: FileJournal, record: RunRecord) -> None:

@@ -27,6 +27,10 @@ class Choice:
     products: tuple[str, ...] = ()
     """Names of products; none means all that wait, or are certified."""
 
+    source: str | None = None
+    """Output collection of the job whose product was looked at, if that is
+    known."""
+
     collection: str | None = None
     """CALIBRATION collection, if not that of the run."""
 

@@ -93,11 +93,11 @@ class Replay:
         DecisionError
             If one is not proven, or cannot be certified so.
         """
-        plan = make_plan(self._config, self._instrument)
+        plan = make_plan(self._chosen, self._instrument)
         plan = plan.only_for([StageId(StageKind.CERTIFY, subject) for subject in subjects])
         # What was decided before must not stand in for a proof.
         record = replace(self._record, decisions=(), resumed=self._record.resumed + 1)
-        procedure = Procedure(self._config, plan, self._instrument, self._world(), record)
+        procedure = Procedure(self._chosen, plan, self._instrument, self._world(), record)
         reason = ""
         try:
             await procedure.run()
@@ -110,21 +110,9 @@ class Replay:
                 reason = reason or f"{result.name} ended {result.outcome}: {result.reason}"
         if missing := [subject.name for subject in subjects if subject not in waiting]:
             raise DecisionError(f"{record.run_id}: not proven: {', '.join(missing)}: {reason}.")
-        proofs = tuple(self._as_chosen(waiting[subject]) for subject in subjects)
-        certifications = [proof.certification for proof in proofs]
-        if problems := await self._repository.check((), certifications):
-            raise DecisionError(f"{record.run_id}: {'; '.join(problems)}.")
+        proofs = tuple(waiting[subject] for subject in subjects)
         self._operator.texts += [proof.validity_warning for proof in proofs if proof.validity_warning]
         return proofs
-
-    def _as_chosen(self, proof: Proof) -> Proof:
-        chosen = replace(
-            proof.certification,
-            collection=self._chosen.calib_collection,
-            begin_date=self._chosen.certify_calib_begin_date,
-            end_date=self._chosen.certify_calib_end_date,
-        )
-        return replace(proof, certification=chosen)
 
     async def certify(self, proofs: Sequence[Proof]) -> None:
         """Certify all of what is proven and accepted, or nothing.
@@ -140,8 +128,16 @@ class Replay:
             If it cannot be certified.
         """
         missing = [proof for proof in proofs if not await self._repository.is_certified(proof)]
-        if missing:
+        if not missing:
+            return
+        try:
             await self._repository.certify(*missing)
+        except ObservatoryError as error:
+            # It may have taken effect nevertheless.
+            for proof in missing:
+                if not await self._repository.is_certified(proof):
+                    raise
+            self._operator.texts.append(f"Certified, in spite of this: {error}")
 
     def _world(self) -> World:
         return World(

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Access", "TokenFileError", "new_token", "read_tokens"]
+__all__ = ["Access", "TokenFileError", "cookie_of", "is_own", "new_token", "read_tokens"]
 
 import hmac
 import re
@@ -12,17 +12,14 @@ import secrets
 import stat
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from starlette.requests import Request
-
-COOKIE = "desk"
 
 _MIN_TOKEN = 16
 """Shortest token that cannot be guessed."""
 
 _LINE = re.compile(r"(?P<name>[^:\s][^:]{0,63}):\s*(?P<token>\S+)")
-_LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "::1")
+_LOOPBACK = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:(?P<port>\d{1,5}))?")
 
 
 class TokenFileError(ValueError):
@@ -97,7 +94,7 @@ class Access:
 
     def user(self, request: Request) -> str | None:
         """Return who makes a request; `None` if that is not known."""
-        return self._sessions.get(request.cookies.get(COOKIE, ""))
+        return self._sessions.get(request.cookies.get(cookie_of(request), ""))
 
     def may_look(self, request: Request) -> bool:
         """Return whether a request may see anything."""
@@ -114,7 +111,16 @@ class Access:
 
     def log_out(self, request: Request) -> None:
         """End the session of a request."""
-        self._sessions.pop(request.cookies.get(COOKIE, ""), None)
+        self._sessions.pop(request.cookies.get(cookie_of(request), ""), None)
+
+
+def cookie_of(request: Request) -> str:
+    """Return the name of the cookie of a session.
+
+    Cookies are for all ports of a machine, on which there may be two desks.
+    """
+    host = _LOOPBACK.fullmatch(request.headers.get("host", ""))
+    return f"desk-{host['port'] or 80}" if host else "desk"
 
 
 def is_own(request: Request) -> bool:
@@ -123,10 +129,9 @@ def is_own(request: Request) -> bool:
     Another site can have a browser send requests here, and can have a name
     of its own point to this machine.
     """
-    host = urlsplit(f"//{request.headers.get('host', '')}")
-    if host.hostname not in _LOOPBACK:
+    host = request.headers.get("host", "")
+    if _LOOPBACK.fullmatch(host) is None:
         return False
     if request.method in ("GET", "HEAD"):
         return True
-    origin = urlsplit(request.headers.get("origin", ""))
-    return origin.scheme in ("http", "https") and origin.netloc == host.netloc
+    return request.headers.get("origin") in (f"http://{host}", f"https://{host}")

@@ -11,7 +11,7 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -22,15 +22,18 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from ..butler.images import NoImageError
-from ..deciding import Choice, DecisionError, count_waiting, decide
+from ..deciding import Choice, DecisionError, count_waiting, decide, waiting_in
 from ..files.contents import is_run_id
-from ..files.index import RunIndex
+from ..files.index import RunIndex, RunLine
+from ..files.private import one_line
 from ..record import DecisionKind
 from ..threads import in_thread
-from ._access import COOKIE, Access, is_own
+from ._access import Access, cookie_of, is_own
 from ._progress import progress_of
 from ._render import render
 from ._runs import Runs, UnknownError
+
+T = TypeVar("T")
 
 _PAGE = 50
 """Runs that are listed at once."""
@@ -103,7 +106,8 @@ class Desk:
 
     async def _guard(self, request: Request, call_next: RequestResponseEndpoint) -> Response:
         """Refuse what is not of this desk's users."""
-        public = request.url.path in ("/login",) or request.url.path.startswith("/static/")
+        path = request.scope["path"]
+        public = path == "/login" or path.startswith("/static/")
         if not is_own(request):
             response: Response = self._refusal(request, 403, "This desk answers to its own pages only.")
         elif request.method not in ("GET", "HEAD") and self._access.read_only:
@@ -142,7 +146,7 @@ class Desk:
         if session is None:
             return self._login_form(request, 403, "That is not a token of this desk.")
         response = RedirectResponse("/", 303)
-        response.set_cookie(COOKIE, session, httponly=True, samesite="strict")
+        response.set_cookie(cookie_of(request), session, httponly=True, samesite="strict")
         return response
 
     async def _log_out(self, request: Request) -> Response:
@@ -151,17 +155,18 @@ class Desk:
 
     async def _home(self, request: Request) -> Response:
         number = _number(request.query_params.get("page"))
-        problem = await self._update_index()
-        waiting, lines, count = await in_thread(
-            lambda: (
-                self._index.lines(waiting=True),
-                self._index.lines(limit=_PAGE, offset=number * _PAGE),
-                self._index.count(),
+        problem, lines, count = "", list[RunLine](), 0
+        try:
+            async with self._indexing:
+                waiting, lines, count = await in_thread(lambda: self._listed(number))
+            products = await in_thread(
+                lambda: [product for line in waiting for product in self._runs.waiting(line.run_id)]
             )
-        )
-        products = await in_thread(
-            lambda: [product for line in waiting for product in self._runs.waiting(line.run_id)]
-        )
+        except (OSError, sqlite3.Error) as error:
+            problem = (
+                f"The index of the runs in {self._folder} cannot be used, so they are not listed: {error}."
+            )
+            products = await in_thread(lambda: list(waiting_in(self._folder)))
         return self._page(
             request,
             "home.html.j2",
@@ -175,14 +180,14 @@ class Desk:
             now=time.time(),
         )
 
-    async def _update_index(self) -> str:
-        """Look for new journals; return what is wrong, if anything."""
-        async with self._indexing:
-            try:
-                await in_thread(self._index.update)
-            except (OSError, sqlite3.Error) as error:
-                return f"The index of the runs in {self._folder} cannot be written: {error}."
-        return ""
+    def _listed(self, number: int) -> tuple[list[RunLine], list[RunLine], int]:
+        """Return runs of which something waits, a page of all, how many."""
+        self._index.update()
+        return (
+            self._index.lines(waiting=True, limit=-1),
+            self._index.lines(limit=_PAGE, offset=number * _PAGE),
+            self._index.count(),
+        )
 
     async def _run(self, request: Request) -> Response:
         run_id = _run_id(request)
@@ -220,7 +225,7 @@ class Desk:
     async def _curve(self, request: Request) -> Response:
         run_id, given = _run_id(request), request.path_params
         read = self._runs.curve(run_id, given["product"], given["detector"])
-        picture = await asyncio.wait_for(in_thread(read), _READ_TIMEOUT)
+        picture = await _in_time(read)
         return self._page(request, "curve_part.html.j2", picture=picture)
 
     async def _image(self, request: Request) -> Response:
@@ -245,6 +250,7 @@ class Desk:
             user,
             form.get("reason", ""),
             tuple(filter(None, [form.get("product", "")])),
+            form.get("source") or None,
             form.get("collection") or None,
             form.get("begin_date") or None,
             form.get("end_date") or None,
@@ -295,6 +301,12 @@ def _png(content: bytes) -> Response:
     return Response(content, media_type="image/png")
 
 
-async def _in_time(read: Callable[[], bytes]) -> bytes:
-    work: Awaitable[bytes] = in_thread(read)
-    return await asyncio.wait_for(work, _READ_TIMEOUT)
+async def _in_time(read: Callable[[], T]) -> T:
+    """Read from the Butler, which raises errors of many families."""
+    work: Awaitable[T] = in_thread(read)
+    try:
+        return await asyncio.wait_for(work, _READ_TIMEOUT)
+    except (NoImageError, UnknownError, TimeoutError):
+        raise
+    except Exception as error:
+        raise NoImageError(one_line(f"{type(error).__name__}: {error}")) from error

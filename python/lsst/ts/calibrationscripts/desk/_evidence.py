@@ -14,7 +14,7 @@ from ..comparison import Comparison
 from ..deciding import WaitingProduct
 from ..outcomes import StageResult
 from ..pages import Picture, gain_plot
-from ..products import Product, Subject
+from ..products import Product, StageKind, Subject
 from ..record import Decision, RunRecord
 from ..report import Limits, Place, RunDocument, Statistics
 from ..verification import Verdict
@@ -69,6 +69,12 @@ class FrameRow:
 @dataclass(frozen=True)
 class ProductEvidence:
     """All that is known of a product."""
+
+    @property
+    def source(self) -> str:
+        """Output collection of the job that has made it; "" if none."""
+        made = (result for result in self.stages if result.stage.kind is StageKind.GENERATE)
+        return next((result.collection or "" for result in made), "")
 
     run_id: str
     subject: Subject

@@ -34,6 +34,10 @@ class UnknownError(LookupError):
     """There is nothing of that name; says what."""
 
 
+_READ_TIMEOUT = 60.0
+"""Longest wait for another picture that is being read (s)."""
+
+
 @dataclass(frozen=True)
 class ProductLine:
     """A product of a run in a list."""
@@ -134,11 +138,15 @@ class Runs:
 
         def read() -> bytes:
             key = (run_id, product, detector)
-            with self._reading:
+            if not self._reading.acquire(timeout=_READ_TIMEOUT):
+                raise TimeoutError
+            try:
                 if self._pair is None or self._pair[0] != key:
                     subject, document = self._made(run_id, product)
                     self._pair = (key, read_pair(document.report, subject, detector))
                 pair = self._pair[1]
+            finally:
+                self._reading.release()
             return pair.png(kind)
 
         return read

@@ -149,7 +149,7 @@ class RunIndex:
         waiting : `bool`, optional
             Only those with something that waits.
         limit, offset : `int`, optional
-            How many, and how many to leave out before them.
+            How many, -1 for all, and how many to leave out before them.
 
         Returns
         -------
@@ -177,11 +177,17 @@ class RunIndex:
             database = self._open(file)
             try:
                 usable = _is_usable(database)
+            except sqlite3.OperationalError:
+                # It is locked, or its disk is full: it is not damaged.
+                database.close()
+                raise
             except sqlite3.DatabaseError:
                 usable = False
-            if usable or attempt:
+            if usable:
                 break
             database.close()
+            if attempt:
+                raise sqlite3.DatabaseError("it cannot be made anew")
             for suffix in ("", "-wal", "-shm"):
                 (self._folder / f"{_FILE}{suffix}").unlink(missing_ok=True)
         try:

@@ -71,8 +71,9 @@ class Comparer:
         assert stage is not None, "what is proven was made"
         try:
             comparison = await self._compare(stage, proof, gains)
-        except ObservatoryError as error:
-            text = f"{proof.subject} is not compared with what is in use: {error}"
+        except Exception as error:  # noqa: BLE001 - what is only compared must not fail what is proven
+            cause = str(error) if isinstance(error, ObservatoryError) else f"{type(error).__name__}: {error}"
+            text = f"{proof.subject} is not compared with what is in use: {cause}"
             if self._wanted == "passed":
                 self._operator.warning(f"{text}.")
                 return ""

@@ -222,7 +222,9 @@ class Procedure:
 
     async def _check_repository(self) -> tuple[str, ...]:
         certifications = [
-            self._processing.certification(stage) for stage in self._plan.stages_of(StageKind.CERTIFY)
+            self._processing.certification(stage)
+            for stage in self._plan.stages_of(StageKind.CERTIFY)
+            if not self._recorder.record.is_refused(stage.subject)
         ]
         # What this run certifies into need not exist yet.
         own = {certification.collection for certification in certifications}
@@ -338,7 +340,6 @@ class Procedure:
     async def _certify(self, stage: Stage) -> StageResult:
         decision = self._recorder.record.decision_on(stage.subject)
         if decision is not None and decision.result is not None:
-            self._certifier.refuse(f"{stage.subject} was {decision.text}")
             return decision.result
         try:
             proof = await self._processing.proof(stage)
@@ -346,10 +347,11 @@ class Procedure:
             refusal = await self._comparer.refusal(made_by, proof, self._processing.gains)
             if decision is not None:
                 proof = accepted(proof, decision)
-        except (ObservatoryError, NotProvenError) as error:
+        except Exception as error:
+            # Others that belong together with it would wait for it.
             self._certifier.refuse(str(error))
             raise
-        if refusal and decision is None:
+        if refusal and not (decision and await self._world.repository.is_certified(proof)):
             self._certifier.refuse(f"{stage.subject}: {refusal}")
             return self._processing.result(stage, Outcome.HELD, refusal)
         if warning := proof.validity_warning:
