@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..files.journal import FileJournal, load_record, lock_earlier_run
+from ..files.journal import FileJournal
 from ..files.lock import Lock
 from ..outcomes import Outcome, StageResult
 from ..plan import TAI_MINUS_UTC
@@ -23,6 +23,7 @@ from ..record import Decision, DecisionKind, RunRecord
 from ..report import RunReport
 from ..reporting import load_document, rewrite_report
 from ._choice import Choice, DecisionError
+from ._opening import locked, record_of
 from ._replay import Replay
 from ._waiting import seen_of, waiting_of
 
@@ -64,23 +65,12 @@ async def decide(folder: Path, run_id: str, choice: Choice) -> Decided:
     DecisionError
         If it cannot be made. Nothing has been changed then.
     """
-    if not choice.reason.strip():
-        raise DecisionError("A decision needs a reason: write why, for those who read the record later.")
-    try:
-        lock = lock_earlier_run(folder, run_id)
-    except LookupError as error:
-        raise DecisionError(f"{run_id}: {': '.join(map(str, error.args))}.") from error
-    try:
+    with locked(folder, run_id, choice) as lock:
         return await _decide(folder, run_id, choice, lock)
-    finally:
-        lock.release()
 
 
 async def _decide(folder: Path, run_id: str, choice: Choice, lock: Lock) -> Decided:
-    try:
-        record = load_record(folder, run_id)
-    except LookupError as error:
-        raise DecisionError(f"{run_id}: {error}.") from error
+    record = record_of(folder, run_id)
     subjects = _chosen(record, choice.products)
     journal = FileJournal(folder, run_id, lock)
     now = time.time() + TAI_MINUS_UTC.total_seconds()
@@ -147,7 +137,7 @@ async def _accept(
 def _check_looked_at(folder: Path, run_id: str, choice: Choice, proofs: Sequence[Proof]) -> None:
     """Refuse products that were made anew since they were looked at."""
     looked_at: dict[Subject, tuple[str, ...]] = {}
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(LookupError, OSError, ValueError):
         document = load_document(folder, run_id)
         looked_at = {proof.subject: _ids(proof) for proof in (document.report.waiting if document else ())}
     for proof in proofs:

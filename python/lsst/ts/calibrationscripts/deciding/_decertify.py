@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from ..butler import decertifying
 from ..decertification import Reach, RefusedError, choose
-from ..files.journal import FileJournal, load_record, lock_earlier_run
+from ..files.journal import FileJournal
 from ..files.lock import Lock
 from ..files.runs import load_document
 from ..plan import TAI_MINUS_UTC
@@ -23,6 +23,7 @@ from ..record import Decision, RunRecord
 from ..report import RunDocument, RunReport
 from ..reporting import rewrite_report
 from ._choice import Choice, DecisionError
+from ._opening import locked, record_of
 
 
 @dataclass(frozen=True)
@@ -100,16 +101,8 @@ async def decertify(folder: Path, run_id: str, choice: Choice) -> Decertified:
     ObservatoryError
         If the repository cannot be changed, or the journal not be written.
     """
-    if not choice.reason.strip():
-        raise DecisionError("A decision needs a reason: write why, for those who read the record later.")
-    try:
-        lock = lock_earlier_run(folder, run_id)
-    except LookupError as error:
-        raise DecisionError(f"{run_id}: {': '.join(map(str, error.args))}.") from error
-    try:
+    with locked(folder, run_id, choice) as lock:
         return await _decertify(folder, run_id, choice, lock)
-    finally:
-        lock.release()
 
 
 async def _decertify(folder: Path, run_id: str, choice: Choice, lock: Lock) -> Decertified:
@@ -141,10 +134,7 @@ async def _decertify(folder: Path, run_id: str, choice: Choice, lock: Lock) -> D
 
 
 def _load(folder: Path, run_id: str) -> _EarlierRun:
-    try:
-        record = load_record(folder, run_id)
-    except LookupError as error:
-        raise DecisionError(f"{run_id}: {error}.") from error
+    record = record_of(folder, run_id)
     try:
         document = load_document(folder, run_id)
     except LookupError as error:

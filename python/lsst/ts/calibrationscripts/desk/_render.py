@@ -10,22 +10,16 @@ import datetime
 import functools
 from typing import Any
 
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 
-from .. import pages
+from ..pages import templates
 from ..report import Limits
 
 
 @functools.cache
 def _environment() -> Environment:
-    environment = Environment(
-        # The desk looks like the pages of runs.
-        loader=ChoiceLoader([PackageLoader(__package__ or ""), PackageLoader(pages.__name__)]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    # The desk looks like the pages of runs.
+    environment = templates(__package__ or "")
     environment.filters["utc"] = _utc
     environment.filters["age"] = _age
     environment.filters["limits"] = _limits
