@@ -285,7 +285,16 @@ def test_two_simulations_in_one_work_folder_exclude_each_other(tmp_path: Path) -
         assert second.returncode == 2, second.stderr
         assert f"is used by process {first.pid} on {socket.gethostname()} since " in second.stderr
         assert "Traceback" not in second.stderr
-        # When the first one is killed while it makes the repository
+
+
+@pytest.mark.slow
+def test_a_repository_that_was_left_half_made_is_made_again(tmp_path: Path) -> None:
+    folder = tmp_path / "w"
+    config = tmp_path / "config.yaml"
+    config.write_text("{script_mode: BIAS, n_bias: 3, do_verify: false}")
+    code = "from lsst.ts.calibrationscripts.cli import main; main()"
+    # Given a simulation that is killed while it makes the repository
+    with process(code, "simulate", config, "--workdir", folder) as first:
         wait_for(folder / "unfinished_repo" / "gen3.sqlite3", first)
         kill(first)
     assert not is_repository(folder / "repo")
