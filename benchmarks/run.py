@@ -9,6 +9,7 @@ on a fast one, and on a busy one as on an idle one, nearly.
 from __future__ import annotations
 
 import asyncio
+import json
 import statistics
 import subprocess
 import sys
@@ -20,10 +21,17 @@ from pathlib import Path
 import numpy as np
 from astropy.stats import sigma_clip
 from lsst.ts.calibrationscripts import get_scripts_dir
+from lsst.ts.calibrationscripts.codec import to_json
+from lsst.ts.calibrationscripts.files.index import RunIndex
+from lsst.ts.calibrationscripts.files.journal import load_record, runs_in
+from lsst.ts.calibrationscripts.outcomes import RunState
+from lsst.ts.calibrationscripts.products import Product, Subject
+from lsst.ts.calibrationscripts.record import Frame, RunRecord
 from lsst.ts.calibrationscripts.simulation.runner import PipetaskRunner
 from lsst.ts.calibrationscripts.simulation.tasks.statistics import clipped_stack_mean
 
 N_TIMES = 5
+N_RUNS = 10_000
 
 
 def measure(one: Callable[[], object], other: Callable[[], object]) -> tuple[float, float]:
@@ -84,7 +92,41 @@ async def jobs() -> None:
     )
 
 
+def listing() -> None:
+    """Compare the desk's list of 10,000 runs with reading their journals."""
+    record = RunRecord(
+        "20250101T000000-1",
+        {"calib_collection": "LATISS/calib/daily"},
+        state=RunState.DONE,
+        frames=tuple(Frame(Subject(Product.BIAS), i + 1, f"g#{i}", 2025010100001 + i) for i in range(20)),
+    )
+    text = json.dumps(to_json(record))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for i in range(N_RUNS):
+            run_id = f"20250101T{i:06}-1"
+            (folder / f"{run_id}.journal.json").write_text(text.replace(record.run_id, run_id))
+        index = RunIndex(folder, lambda record: 0)
+        begin = time.perf_counter()
+        index.update()
+        first = time.perf_counter() - begin
+
+        def listed() -> None:
+            index.update()
+            index.lines()
+            index.count()
+
+        def read() -> None:
+            for run_id, _ in runs_in(folder)[: N_RUNS // 100]:
+                load_record(folder, run_id)
+
+        one, other = measure(listed, read)
+    tell(f"list of {N_RUNS} runs against reading a hundredth of their journals", one, other)
+    print(f"    (the first list, which reads them all: {first:.1f} s)")
+
+
 if __name__ == "__main__":
+    listing()
     schema()
     combination()
     asyncio.run(jobs())

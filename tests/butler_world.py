@@ -168,6 +168,9 @@ class Faults:
     """The process is killed at this event: a frame, a job, a write into the
     journal or a visit to the repository, counted from 1."""
 
+    kill_after: str = ""
+    """The process is killed once the journal says how this stage ended."""
+
     camera_at: int | None = None
     """The camera fails at this frame, counted from 1."""
 
@@ -430,6 +433,12 @@ class ButlerWorld:
             self.state.now += asyncio.get_running_loop().time() + 60
         return procedure.report
 
+    def stages_ended(self, names: set[str]) -> None:
+        """End the process once a stage has ended, if the fault says so."""
+        if self._faults.kill_after in names:
+            self._killed = True
+            raise Killed
+
     def note(self) -> None:
         """Count an event; end the process at that of the fault."""
         self._n_events += 1
@@ -457,6 +466,9 @@ class ButlerWorld:
         """Do nothing."""
 
     warning = error = info
+
+    def verdict(self, text: str, *, passed: bool) -> None:
+        self.info(text)
 
     async def checkpoint(self, name: str) -> None:
         """Do nothing."""
@@ -728,10 +740,15 @@ class _Journal:
         self._file = file
         self.path = file.path
         self.check = file.check
+        self._ended: set[str] | None = None
 
     def write(self, record: RunRecord) -> None:
         self._world.note()
         self._file.write(record)
+        ended = {result.name for result in record.stages}
+        new = set() if self._ended is None else ended - self._ended
+        self._ended = ended
+        self._world.stages_ended(new)
 
     async def flush(self) -> None:
         """Do nothing: what is written is there."""

@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 import warnings
 from collections.abc import AsyncIterator, Iterator
 
@@ -16,7 +17,7 @@ import hypothesis
 import pytest
 import pytest_asyncio
 from leaks import no_tasks_left
-from lsst.ts.calibrationscripts.observatory import sal
+from lsst.ts.calibrationscripts.observatory import notifying, sal
 from postgres import NotInstalledError, Server, running_server
 
 # The suite runs unchanged on real salobj with CALIBSCRIPTS_SAL=salobj.
@@ -144,6 +145,22 @@ def _own_state_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
         yield
+
+
+@pytest.fixture
+def no_sender_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Wait at the end for processes that send messages, as no script does."""
+    started: list[subprocess.Popen[str]] = []
+    start = notifying._start
+    monkeypatch.setattr(notifying, "_start", lambda request: started.append(start(request)) or started[-1])
+    yield
+    deadline = time.monotonic() + 100
+    for process in started:
+        process.wait(timeout=100)
+        # A thread reads the answer.
+        while process.stdout and not process.stdout.closed:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
 
 
 @pytest_asyncio.fixture(autouse=True)

@@ -262,7 +262,12 @@ def check_one_failure(installation: Installation, name: str, message: str, remed
             "cpPtc.yaml has no subset cpPtcGainFromFlatPairs, but gains",
             ANOTHER_VERSION,
         ),
-        (no_task, "pipelines", "has no task cpPtcExtractPair, but cpPtcExtract, cpPtcIsr", ANOTHER_VERSION),
+        (
+            no_task,
+            "pipelines",
+            "has no task cpPtcExtractPair, but cpPtcAdjustGainRatios, cpPtcExtract, cpPtcIsr",
+            ANOTHER_VERSION,
+        ),
         (a_circle, "pipelines", "cpBias.yaml imports itself: ", ANOTHER_VERSION),
         (
             unknown_label,

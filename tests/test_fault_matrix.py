@@ -182,6 +182,9 @@ TRIALS: dict[str, Trial] = {
     "dead-amplifier": Trial(**FRAMES),
     "header-wrong-type": Trial(**FRAMES, cause="in the Butler, not a", lost="in the Butler, not a"),
     "header-wrong-filter": Trial((1, 4), (2, 3), cause=OTHER_FILTER, lost=OTHER_FILTER, config=FLATS),
+    "lamp-fails": Trial((1, 3), (2, 4), config=FLATS),
+    "light-leak": Trial((1, 3), (2, 3)),
+    "saturated-bias": Trial((2, 4), (3, 4)),
     "wheel-timeout": Trial((1, 5), (2, 6), "FAILED", "ATSpectrograph did not select", config=FLATS),
     "wrong-filter": Trial((1, 3), (2, 3), "FAILED", "Check the wheel before running again", config=FLATS),
     "wheel-moved": Trial(

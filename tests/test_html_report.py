@@ -29,7 +29,6 @@ from lsst.ts.calibrationscripts.codec import from_json, to_json
 from lsst.ts.calibrationscripts.files.runs import load_runs
 from lsst.ts.calibrationscripts.instruments import INSTRUMENTS, LATISS, Instrument
 from lsst.ts.calibrationscripts.judgement import Judgement
-from lsst.ts.calibrationscripts.observatory.reporting import write_report
 from lsst.ts.calibrationscripts.outcomes import (
     AmplifierDefects,
     Certification,
@@ -54,6 +53,7 @@ from lsst.ts.calibrationscripts.report import (
     next_steps,
     products,
 )
+from lsst.ts.calibrationscripts.reporting import write_report
 from lsst.ts.calibrationscripts.simulation.products import PhotonTransferCurve
 from lsst.ts.calibrationscripts.simulation.raws import RawHeader, ingest_raw, write_raw
 from lsst.ts.calibrationscripts.simulation.repository import (

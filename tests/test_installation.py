@@ -42,6 +42,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 EXTRAS = PROJECT["project"]["optional-dependencies"]
 
 EXECUTABLES = ["auxtel/make_latiss_calibrations.py", "maintel/make_latiss_calibrations.py"]
+DECIDING = [name.replace("make_latiss", "decide") for name in EXECUTABLES]
 
 OBSERVATORY = {"ts-observatory-control", "ts-salobj", "ts-utils", "ts-xml"}
 """What the observatory's own channel has, and PyPI has not."""
@@ -138,15 +139,25 @@ def test_the_base_install_has_what_is_imported_outside_the_simulation() -> None:
     missing = {
         (file, distribution)
         for file, distribution in imported_distributions(PACKAGE)
-        if not file.startswith("simulation/") and distribution not in BASE
+        if not file.startswith(("desk/", "simulation/")) and distribution not in BASE
     }
-    # Without it, doctor looks at the text of pipelines alone.
-    assert missing == {("butler/_pipeline_tasks.py", "lsst-pipe-base")}
+    assert missing == {
+        # Without it, doctor looks at the text of pipelines alone.
+        ("butler/_pipeline_tasks.py", "lsst-pipe-base"),
+        # Without it, a configuration with notify is refused.
+        ("observatory/notifying.py", *versions(EXTRAS["notify"])),
+    }
 
 
 def test_the_extra_has_what_the_simulation_alone_imports() -> None:
     imported = {distribution for _, distribution in imported_distributions(PACKAGE / "simulation")}
     assert imported - set(BASE) == set(versions(EXTRAS["simulation"]))
+
+
+def test_the_extra_has_what_the_desk_alone_imports() -> None:
+    imported = {distribution for _, distribution in imported_distributions(PACKAGE / "desk")}
+    # starlette imports it to read forms.
+    assert imported - set(BASE) | {"python-multipart"} == set(versions(EXTRAS["desk"]))
 
 
 def test_dependencies_have_lower_bounds_only() -> None:
@@ -362,7 +373,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Installation:
 
 @pytest.mark.slow
 def test_the_script_queue_lists_the_installed_scripts(installation: Installation) -> None:
-    assert queue_rule(installation.scripts) == EXECUTABLES
+    assert queue_rule(installation.scripts) == sorted([*DECIDING, *EXECUTABLES])
     code = "from lsst.ts.calibrationscripts import get_scripts_dir; print(get_scripts_dir())"
     found = succeed(installation.python, "-c", code, cwd=installation.folder)
     assert Path(found.rstrip("\n")) == installation.scripts.resolve()

@@ -39,6 +39,7 @@ PROSE = [
         if not {"_build", "api"} & set(page.relative_to(ROOT / "doc").parts)
     ),
     *sorted((ROOT / "schema").glob("*.yaml")),
+    *sorted((ROOT / "contrib").rglob("*.md")),
 ]
 
 ROOMS = {file.relative_to(CODE).parts[0].removesuffix(".py") for file in CODE.rglob("*.py")}

@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 import yaml
 from click.testing import CliRunner, Result
+from lsst.ts.calibrationscripts import reporting
 from lsst.ts.calibrationscripts.cli import main
 from lsst.ts.calibrationscripts.cli._report import show_trend
 from lsst.ts.calibrationscripts.codec import to_json, write_document
@@ -37,16 +38,16 @@ from lsst.ts.calibrationscripts.files.lock import Lock, LockedError
 from lsst.ts.calibrationscripts.files.private import file_mode, one_line, read_text
 from lsst.ts.calibrationscripts.files.runs import load_runs
 from lsst.ts.calibrationscripts.instruments import LATISS
-from lsst.ts.calibrationscripts.observatory import connection, reporting
+from lsst.ts.calibrationscripts.observatory import connection
 from lsst.ts.calibrationscripts.observatory.make_latiss_calibrations import MakeLatissCalibrations
 from lsst.ts.calibrationscripts.observatory.queue import QueuedScript, ScriptResult
-from lsst.ts.calibrationscripts.observatory.reporting import write_report
 from lsst.ts.calibrationscripts.observatory.sal import salobj
 from lsst.ts.calibrationscripts.outcomes import Certification, Outcome, RunState, StageResult
 from lsst.ts.calibrationscripts.plan import JobRequest
 from lsst.ts.calibrationscripts.ports import ObservatoryError
 from lsst.ts.calibrationscripts.record import Frame, JobRecord, RunRecord
 from lsst.ts.calibrationscripts.report import RunDocument, RunReport
+from lsst.ts.calibrationscripts.reporting import write_report
 from lsst.ts.calibrationscripts.simulation.repository import (
     WorkFolderError,
     create_repository,
@@ -284,7 +285,16 @@ def test_two_simulations_in_one_work_folder_exclude_each_other(tmp_path: Path) -
         assert second.returncode == 2, second.stderr
         assert f"is used by process {first.pid} on {socket.gethostname()} since " in second.stderr
         assert "Traceback" not in second.stderr
-        # When the first one is killed while it makes the repository
+
+
+@pytest.mark.slow
+def test_a_repository_that_was_left_half_made_is_made_again(tmp_path: Path) -> None:
+    folder = tmp_path / "w"
+    config = tmp_path / "config.yaml"
+    config.write_text("{script_mode: BIAS, n_bias: 3, do_verify: false}")
+    code = "from lsst.ts.calibrationscripts.cli import main; main()"
+    # Given a simulation that is killed while it makes the repository
+    with process(code, "simulate", config, "--workdir", folder) as first:
         wait_for(folder / "unfinished_repo" / "gen3.sqlite3", first)
         kill(first)
     assert not is_repository(folder / "repo")

@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 N_SEQUENCES = int(os.environ.get("CALIBSCRIPTS_SEQUENCES", "25"))
 SEEDS = range(8)
 
-VERIFIED = Faults(kill_at=24)
+VERIFIED = Faults(kill_after="verify BIAS")
 """The process is killed once the biases are verified, before it certifies."""
 
 EXTERNAL = yaml.safe_dump(yaml.safe_load(BIAS_ALONE) | {"generate_calibrations": False})
@@ -207,7 +207,7 @@ def test_what_is_certified_is_not_reported_of_others_of_its_name(world: ButlerWo
         world,
         (
             Step(BIAS_ALONE),
-            Step(AGAIN, faults=Faults(kill_at=26)),
+            Step(AGAIN, faults=VERIFIED),
             Step(AGAIN, (("let_a_chain_begin_with_another_job", 1, 0),)),
         ),
     )
@@ -215,4 +215,6 @@ def test_what_is_certified_is_not_reported_of_others_of_its_name(world: ButlerWo
     outcome, reason = outcome_of(world.ended, "certify BIAS")
     assert outcome is Outcome.FAILED
     assert "has other bias than those that were verified" in reason
+    # and no command is printed that certifies by hand what was not verified
+    assert "certify-calibrations" not in reason and "Do not certify it by hand" in reason
     assert {each.run for each in moment.certified} == {"u/ocps/1_cpBias/run"}

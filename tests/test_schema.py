@@ -64,6 +64,9 @@ IN_USE_DEFAULTS = {
     "wait_between_exposures": 0,
     "flat_counts_min": None,
     "flat_counts_max": None,
+    "spoilt_frames": "report",
+    "retakes": 0,
+    "certify_if": "passed",
     "number_verification_tests_threshold_bias": 8,
     "number_verification_tests_threshold_dark": 8,
     "number_verification_tests_threshold_flat": 8,
@@ -72,6 +75,8 @@ IN_USE_DEFAULTS = {
     "job_retries": 1,
     "fail_on": [],
     "journal_dir": None,
+    "publish": None,
+    "notify": [],
     # Not the procedure's /scratch/uws/{job_id}/outs: lsst-dm/uws-api-server
     # 763f609 (and since f232932, March 2021) makes <mount>/jobs/{job_id}/out,
     # lsst-dm/uws_scripts 6b6d9b1 writes ocps.log there, and lsst-sqre/phalanx

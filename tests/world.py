@@ -14,6 +14,7 @@ from typing import Any
 
 from lsst.ts.calibrationscripts import ports
 from lsst.ts.calibrationscripts.codec import read_record, to_json
+from lsst.ts.calibrationscripts.comparison import AmplifierResiduals, Residual
 from lsst.ts.calibrationscripts.config import Series, parse
 from lsst.ts.calibrationscripts.instruments import LATISS
 from lsst.ts.calibrationscripts.outcomes import (
@@ -25,6 +26,8 @@ from lsst.ts.calibrationscripts.outcomes import (
 )
 from lsst.ts.calibrationscripts.plan import JobRequest, PlannedExposure, make_plan
 from lsst.ts.calibrationscripts.ports import (
+    Applied,
+    Curves,
     ExposureRecord,
     IngestReport,
     JobResult,
@@ -36,6 +39,7 @@ from lsst.ts.calibrationscripts.procedure import Procedure
 from lsst.ts.calibrationscripts.products import Subject
 from lsst.ts.calibrationscripts.proof import ProductRecord, Proof
 from lsst.ts.calibrationscripts.record import RunRecord
+from lsst.ts.calibrationscripts.spoilt import AmplifierMeasure
 from lsst.ts.calibrationscripts.verification import ExposureDetail
 
 RUN = "2026-11-23T14:00:00.000"
@@ -69,6 +73,16 @@ class World:
     failing_types: frozenset[str] = frozenset()
     dropped: dict[str, set[int]] = dataclasses.field(default_factory=dict)
     flat_level: float = 20_000.0
+    spoilt: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+    """What is measured otherwise of frames, by label."""
+
+    measure_time: float = 0.0
+    unreadable: set[str] = dataclasses.field(default_factory=set)
+    """Labels of frames that cannot be measured."""
+
+    headers: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+    """What the Butler says otherwise of frames, by label."""
+
     gain: float = 1.2
     gained_defects: int = 12
     """Pixels of an amplifier of 1000 by 1000 that are defects now."""
@@ -78,6 +92,7 @@ class World:
     on_event: Callable[[str], None] | None = None
 
     taken: list[str] = dataclasses.field(default_factory=list)
+    measured: list[str] = dataclasses.field(default_factory=list)
     events: list[tuple[float, str]] = dataclasses.field(default_factory=list)
     log: list[tuple[str, str]] = dataclasses.field(default_factory=list)
     checkpoints: list[str] = dataclasses.field(default_factory=list)
@@ -86,11 +101,21 @@ class World:
     running: set[str] = dataclasses.field(default_factory=set)
     certified: list[Certification] = dataclasses.field(default_factory=list)
     proofs: list[Proof] = dataclasses.field(default_factory=list)
+    residual: float | None = None
+    """Noise that new images leave of frames, where those in use leave 6 ADU;
+    `None` if none are in use."""
+
     fruitless: set[str] = dataclasses.field(default_factory=set)
     """Jobs that end with exit code 0 and make nothing."""
 
     unavailable: frozenset[str] = frozenset()
     """Dataset types that the input collections lack."""
+
+    notifies: bool = False
+    """Whether messages are sent."""
+
+    messages: list[tuple[str, str]] = dataclasses.field(default_factory=list)
+    """Titles and texts of what was sent."""
 
     looked_up: set[Lookup] = dataclasses.field(default_factory=set)
 
@@ -120,6 +145,7 @@ class World:
             clock=self.now,
             frame_clock=lambda: FIRST_FRAME + self.now(),
             pipelines=self.pipelines,
+            notifier=self if self.notifies else None,
         )
         return Procedure(config, make_plan(config, LATISS), LATISS, world, record)
 
@@ -148,10 +174,18 @@ class World:
     def error(self, text: str) -> None:
         self.log.append(("error", text))
 
+    def verdict(self, text: str, *, passed: bool) -> None:
+        self.log.append(("info" if passed else "warning", text))
+
     async def checkpoint(self, name: str) -> None:
         self.checkpoints.append(name)
         if self.on_checkpoint:
             self.on_checkpoint(name)
+
+    # Notifier
+    def send(self, title: str, text: str) -> None:
+        self.messages.append((title, text))
+        self.note(f"sent {title}")
 
     # Camera and jobs share the check.
     async def check(self) -> tuple[str, ...]:
@@ -175,13 +209,16 @@ class World:
         self.taken.append(exposure.label)
         self.exposures[exposure_id] = (
             exposure.label,
-            ExposureRecord(
-                exposure.image_type.value,
-                exposure.exp_time,
-                self.in_beam if exposure.image_type == "FLAT" else "empty_1~empty_1",
-                group_id,
-                begin := FIRST_FRAME + self.now(),
-                begin + exposure.exp_time,
+            dataclasses.replace(
+                ExposureRecord(
+                    exposure.image_type.value,
+                    exposure.exp_time,
+                    self.in_beam if exposure.image_type == "FLAT" else "empty_1~empty_1",
+                    group_id,
+                    begin := FIRST_FRAME + self.now(),
+                    begin + exposure.exp_time,
+                ),
+                **self.headers.get(exposure.label, {}),
             ),
         )
         self.note(exposure.label)
@@ -284,6 +321,29 @@ class _Repository:
     async def raw_level(self, exposure: int) -> float:
         return self._world.flat_level
 
+    async def measure_raw(self, exposure: int) -> tuple[AmplifierMeasure, ...]:
+        label, record = self._world.exposures[exposure]
+        await asyncio.sleep(self._world.measure_time)
+        if label in self._world.unreadable:
+            raise ObservatoryError(
+                f"could not measure the raw frame of exposure {exposure}: OSError: bad block"
+            )
+        self._world.measured.append(label)
+        level = 4000 * record.exp_time if record.image_type == "FLAT" else 1.0
+        good = AmplifierMeasure(
+            detector=0,
+            amplifier="C00",
+            overscan=2000.0,
+            level=level,
+            noise=6.0,
+            read_noise=6.0,
+            blocks=(0.0,) * 4,
+            n_pixels=200_000,
+            n_overscan=20_000,
+            saturated=0.0,
+        )
+        return (dataclasses.replace(good, **self._world.spoilt.get(label, {})),)
+
     async def exposure_of_group(self, group: str) -> int | None:
         exposures = self._world.exposures.items()
         return next((i for i, (_, record) in exposures if record.group == group), None)
@@ -312,6 +372,18 @@ class _Repository:
         made = [each for each in self._world.certified if each.dataset_type == "ptc"]
         own = any(each.collection in collections for each in made)
         return {(0, "C00"): self._world.gain if own else 1.25}
+
+    async def residuals(self, applied: Applied) -> tuple[str, tuple[AmplifierResiduals, ...]]:
+        if self._world.residual is None:
+            return "", ()
+        before, now = (Residual(0.0, noise, 0.0, 0.0, 0.0) for noise in (6.0, self._world.residual))
+        n = len(applied.exposures)
+        return "earlier/run", (AmplifierResiduals(0, "C00", (now,) * n, (before,) * n, 10_000),)
+
+    async def curves(
+        self, dataset_type: str, run_collection: str, inputs: Sequence[str], exposure: int
+    ) -> Curves:
+        return Curves({}, {}, "")
 
     async def statistics(self, dataset_type: str, collection: str, physical_filter: str | None = None) -> Any:
         name = dataset_type.removeprefix("verify").removesuffix("Stats").upper()

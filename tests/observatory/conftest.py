@@ -5,12 +5,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Iterator
 from typing import Any
 
 import pytest
 import pytest_asyncio
 from lsst.ts.calibrationscripts.observatory.sal import salobj
+from postgres import ADMINISTRATOR, Database, Server
 
 
 @pytest_asyncio.fixture
@@ -34,3 +35,15 @@ class Raws:
 @pytest.fixture
 def raws() -> Raws:
     return Raws()
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest) -> Iterator[Database | None]:
+    """Make the database of a registry; none for SQLite, which has a file."""
+    if request.param == "sqlite":
+        yield None
+        return
+    server: Server = request.getfixturevalue("postgresql_server")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("PGUSER", ADMINISTRATOR)
+        yield server.create_database()

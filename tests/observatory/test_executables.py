@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 import yaml
 from lsst.ts.calibrationscripts import get_scripts_dir
@@ -20,6 +21,7 @@ from lsst.ts.calibrationscripts.instruments import LATISS
 
 NAME = "make_latiss_calibrations.py"
 EXECUTABLES = [get_scripts_dir() / telescope / NAME for telescope in ("auxtel", "maintel")]
+DECIDE = [path.with_name("decide_calibrations.py") for path in EXECUTABLES]
 
 HEAVY = ("lsst.ts.salobj", "lsst.daf", "lsst.pipe", "numpy", "scipy", "astropy", "pydantic", "asyncio")
 """What takes too long to import for an answer to the queue."""
@@ -44,7 +46,7 @@ def run(*arguments: str, executable: Path = EXECUTABLES[0], **environment: str) 
 
 def test_the_scripts_dir_holds_executables_alone() -> None:
     found = {path for path in get_scripts_dir().rglob("*") if path.is_file() and path.suffix != ".pyc"}
-    assert found == set(EXECUTABLES)
+    assert found == {*EXECUTABLES, *DECIDE}
 
 
 @pytest.mark.parametrize("executable", EXECUTABLES, ids=lambda path: path.parent.name)
@@ -56,11 +58,22 @@ def test_both_are_executable_and_print_the_schema(executable: Path) -> None:
     assert yaml.safe_load(done.stdout) == load_schema(LATISS)
 
 
-def test_the_schema_comes_before_anything_large() -> None:
+@pytest.mark.parametrize("executable", DECIDE, ids=lambda path: path.parent.name)
+def test_those_that_decide_print_their_schema(executable: Path) -> None:
+    assert os.access(executable, os.X_OK)
+    done = run("0", "--schema", executable=executable)
+    assert (done.returncode, done.stderr) == (0, "")
+    schema = yaml.safe_load(done.stdout)
+    jsonschema.Draft7Validator.check_schema(schema)
+    assert schema["title"] == "DecideCalibrations v1"
+
+
+@pytest.mark.parametrize("executable", [EXECUTABLES[0], DECIDE[0]], ids=lambda path: path.stem)
+def test_the_schema_comes_before_anything_large(executable: Path) -> None:
     code = (
         "import runpy, sys\n"
         f"sys.argv = ['script', '0', '--schema']\n"
-        f"runpy.run_path({str(EXECUTABLES[0])!r}, run_name='__main__')\n"
+        f"runpy.run_path({str(executable)!r}, run_name='__main__')\n"
         "print(*sys.modules, sep='\\n', file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)

@@ -45,7 +45,7 @@ from lsst.ts.calibrationscripts.simulation.repository import (
     create_repository,
     read_focal_plane,
 )
-from postgres import ADMINISTRATOR, PATIENCE, Database, Server, wait_until
+from postgres import PATIENCE, Database, wait_until
 
 DAY = datetime.date(2022, 9, 29)
 EXPOSURES = (2022092900001, 2022092900002)
@@ -62,18 +62,6 @@ REGISTRY_CERTIFY = f"{RegistryShim.__module__}.RegistryShim.certify"
 Lock = Callable[[], AbstractContextManager[None]]
 
 RED, BLUE = "SDSSr_65mm~empty_1", "SDSSg_65mm~empty_1"
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest) -> Iterator[Database | None]:
-    """Make the database of the registry; none for SQLite, which has a file."""
-    if request.param == "sqlite":
-        yield None
-        return
-    server: Server = request.getfixturevalue("postgresql_server")
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setenv("PGUSER", ADMINISTRATOR)
-        yield server.create_database()
 
 
 # For what does not depend on the database: each visit opens a Butler.
@@ -271,6 +259,29 @@ async def test_a_validity_range_that_is_taken_is_found(
 async def test_a_bias_that_is_valid_for_ever_is_in_the_way(repository: ButlerRepository) -> None:
     (problem,) = await repository.check((), [certification("LATISS/calib")])
     assert "bias, valid (-∞, ∞)" in problem
+
+
+@on_sqlite
+async def test_a_raw_frame_is_measured_as_the_model_made_it(repo: Path, repository: ButlerRepository) -> None:
+    truth = read_focal_plane(repo, LATISS).ccds[0].truth
+    measures = await repository.measure_raw(EXPOSURES[0])
+
+    assert [each.amplifier for each in measures] == list(LATISS.detectors[0].amplifiers)
+    for each in measures:
+        # All levels of a frame move by some ADU together.
+        assert each.overscan == pytest.approx(truth.bias_level[each.amplifier], abs=10)
+        noise = truth.read_noise[each.amplifier] / truth.gain[each.amplifier]
+        assert each.read_noise == pytest.approx(noise, rel=0.15)
+        # The lamp gives 4800 electron/s, less in the corners.
+        assert each.level * truth.gain[each.amplifier] == pytest.approx(5 * 4800, rel=0.08)
+        assert each.noise > 10 * each.read_noise and each.saturated == 0.0
+        assert len(each.blocks) == 16 and min(each.blocks) < 0 < max(each.blocks)
+
+
+@on_sqlite
+async def test_a_frame_that_cannot_be_read_is_an_error_that_names_it(repository: ButlerRepository) -> None:
+    with pytest.raises(ObservatoryError, match="could not measure the raw frame of exposure 2022092999999"):
+        await repository.measure_raw(2022092999999)
 
 
 @on_sqlite
@@ -791,9 +802,9 @@ async def test_a_range_that_overlaps_is_not_taken_for_the_one_that_is_certified(
 ) -> None:
     wanted = certification(daily, "bias", "2022-01-01", "2023-01-01", job)
     await certify(repository, wanted)
-    assert await repository.is_certified(wanted)
+    assert await is_certified(repository, wanted)
     other = dataclasses.replace(wanted, begin_date=begin, end_date=end)
-    assert not await repository.is_certified(other)
+    assert not await is_certified(repository, other)
     # Nor is it certified on top of the other.
     with pytest.raises(ObservatoryError, match="Calibrations were certified for these dates meanwhile"):
         await certify(repository, other)

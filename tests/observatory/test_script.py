@@ -25,10 +25,11 @@ import pytest_asyncio
 import yaml
 from leaks import no_tasks_left
 from lsst.daf.butler import Butler
+from lsst.ts.calibrationscripts import reporting
 from lsst.ts.calibrationscripts.config import parse
 from lsst.ts.calibrationscripts.files.journal import FileJournal, lock_earlier_run
 from lsst.ts.calibrationscripts.instruments import LATISS
-from lsst.ts.calibrationscripts.observatory import connection, reporting, script
+from lsst.ts.calibrationscripts.observatory import connection, script
 from lsst.ts.calibrationscripts.observatory.make_latiss_calibrations import MakeLatissCalibrations
 from lsst.ts.calibrationscripts.observatory.queue import (
     FINAL_STATES,

@@ -43,8 +43,11 @@ class Outcome(enum.StrEnum):
 
     PASSED = "PASSED"
     CERTIFIED = "CERTIFIED"
+    WAITING = "WAITING"
+    """It passed, and is certified once a person accepts it."""
+
     HELD = "HELD"
-    """Verification failed: nothing is certified."""
+    """Verification failed, or a person rejected it: nothing is certified."""
 
     FAILED = "FAILED"
     """It could not be carried out."""
@@ -55,7 +58,7 @@ class Outcome(enum.StrEnum):
     @property
     def good(self) -> bool:
         """Whether stages that need this one can run."""
-        return self in (Outcome.PASSED, Outcome.CERTIFIED)
+        return self in (Outcome.PASSED, Outcome.CERTIFIED, Outcome.WAITING)
 
 
 @dataclass(frozen=True)

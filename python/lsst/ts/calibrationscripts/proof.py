@@ -8,17 +8,17 @@ given what the run has recorded, and refuses what does not agree.
 
 from __future__ import annotations
 
-__all__ = ["FrameRecord", "NotProvenError", "ProductRecord", "Proof", "prove"]
+__all__ = ["FrameRecord", "NotProvenError", "ProductRecord", "Proof", "accepted", "prove"]
 
 import datetime
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .instruments import same_filter
 from .judgement import Judgement
 from .outcomes import Certification, DetectorDefects
 from .products import Subject
-from .record import JobRecord
+from .record import Decision, DecisionKind, JobRecord
 from .verification import Verdict
 
 _DAY = 86_400.0
@@ -95,6 +95,9 @@ class Proof:
     searched: tuple[str, ...] = ()
     """Collections that the verification job searched, in order, as the Butler
     has them."""
+
+    decision: Decision | None = None
+    """Who accepted it; `None` where no person had to."""
 
     @property
     def verified(self) -> bool:
@@ -192,6 +195,41 @@ def prove(proof: Proof, *, detectors: Sequence[int], needed: Sequence[Subject]) 
     if faults:
         raise NotProvenError(f"{proof.subject} is not certified: {'; '.join(faults)}")
     return proof
+
+
+def accepted(proof: Proof, decision: Decision) -> Proof:
+    """Add to a proof that a person has accepted the product.
+
+    Parameters
+    ----------
+    proof : `Proof`
+        What is proven.
+    decision : `Decision`
+        The newest on the product.
+
+    Returns
+    -------
+    proof : `Proof`
+        With the decision.
+
+    Raises
+    ------
+    NotProvenError
+        If it is not an acceptance, or one of something else.
+    """
+    if decision.kind is not DecisionKind.ACCEPT:
+        raise NotProvenError(f"{proof.subject} is not certified: {decision.text}")
+    datasets = tuple(sorted(dataset.id for dataset in proof.datasets))
+    if decision.datasets and decision.datasets != datasets:
+        raise NotProvenError(
+            f"{proof.subject} is not certified: it was made anew since {decision.who} accepted it"
+        )
+    if decision.subject != proof.subject or decision.certification != proof.certification:
+        raise NotProvenError(
+            f"{proof.subject} is not certified: {decision.who} accepted something else, "
+            f"{decision.certification}, not {proof.certification}"
+        )
+    return replace(proof, decision=decision)
 
 
 def _faults_of_datasets(proof: Proof, detectors: Sequence[int]) -> list[str]:

@@ -4,15 +4,18 @@
 
 from __future__ import annotations
 
-__all__ = ["Frame", "JobRecord", "RunRecord"]
+__all__ = ["Decision", "DecisionKind", "Frame", "JobRecord", "RunRecord"]
 
+import datetime
+import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .outcomes import Certification, RunState, StageResult
+from .outcomes import Certification, Outcome, RunState, StageResult
 from .plan import JobRequest
-from .products import StageId, Subject
+from .products import StageId, StageKind, Subject
+from .spoilt import SeriesJudgement
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,9 @@ class Frame:
     exposure: int | None = None
     """Exposure id; `None` as long as it is not known."""
 
+    replaces: int | None = None
+    """Place of the spoilt frame that it was taken for, if it was."""
+
 
 @dataclass(frozen=True)
 class JobRecord:
@@ -40,6 +46,68 @@ class JobRecord:
 
     request: JobRequest
     """What it was asked for, as a whole."""
+
+
+class DecisionKind(enum.StrEnum):
+    """What a person can decide about a product of a run."""
+
+    ACCEPT = "accept"
+    """Certify it."""
+
+    REJECT = "reject"
+    """Do not certify it."""
+
+    DECERTIFY = "decertify"
+    """Undo its certification."""
+
+    @property
+    def participle(self) -> str:
+        """What has been done by it."""
+        return {"accept": "accepted", "reject": "rejected", "decertify": "decertified"}[self.value]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a person has decided about a product of a run."""
+
+    kind: DecisionKind
+    subject: Subject
+    """The product."""
+
+    who: str
+    """Name of the person."""
+
+    time: float
+    """When it was decided: TAI, as a Unix timestamp (s)."""
+
+    reason: str
+    """Why, in the person's words."""
+
+    seen: str = ""
+    """What was known of the product then: its verdict and comparison."""
+
+    certification: Certification | None = None
+    """What it is certified as, or was until then; `None` if rejected."""
+
+    datasets: tuple[str, ...] = ()
+    """UUIDs of the datasets that were accepted, in order."""
+
+    @property
+    def date(self) -> str:
+        """When it was decided (ISO-8601, TAI)."""
+        return f"{datetime.datetime.fromtimestamp(self.time, datetime.UTC):%Y-%m-%dT%H:%M:%S}"
+
+    @property
+    def text(self) -> str:
+        """Who decided what, and why, without a full stop."""
+        return f"{self.kind.participle} by {self.who}: {self.reason}"
+
+    @property
+    def result(self) -> StageResult | None:
+        """How the certification ended by it; `None` as long as it may be."""
+        if self.kind is DecisionKind.ACCEPT:
+            return None
+        return StageResult(StageId(StageKind.CERTIFY, self.subject), Outcome.HELD, self.text)
 
 
 @dataclass(frozen=True)
@@ -60,11 +128,25 @@ class RunRecord:
     """How stages ended."""
 
     certifications: tuple[Certification, ...] = ()
+    judgements: tuple[SeriesJudgement, ...] = ()
+    """Which frames are spoilt, by series."""
+
     repeats: tuple[str, ...] = ()
     """What was done again, and why."""
 
+    decisions: tuple[Decision, ...] = ()
+    """What persons have decided, in order."""
+
+    notified: tuple[str, ...] = ()
+    """Names of the products that a message was sent about; "run" if one was
+    about the run as a whole."""
+
     resumed: int = 0
     """How often the run was resumed."""
+
+    def decision_on(self, subject: Subject) -> Decision | None:
+        """Return the newest decision on a product, if there is one."""
+        return next((one for one in reversed(self.decisions) if one.subject == subject), None)
 
     def result_of(self, stage: StageId) -> StageResult | None:
         """Return how a stage ended, if it did."""
@@ -73,6 +155,15 @@ class RunRecord:
     def job_of(self, stage: StageId) -> JobRecord | None:
         """Return the newest job of a stage, if it had one."""
         return next((job for job in self.jobs if job.stage == stage), None)
+
+    def judgement_of(self, series: Subject) -> SeriesJudgement | None:
+        """Return what is known of the frames of a series, if anything."""
+        return next((judgement for judgement in self.judgements if judgement.series == series), None)
+
+    def is_refused(self, subject: Subject) -> bool:
+        """Return whether a person has decided against a product."""
+        decision = self.decision_on(subject)
+        return decision is not None and decision.result is not None
 
     def with_frame(self, frame: Frame) -> RunRecord:
         """Note that a frame is asked for, or which exposure it became."""
@@ -88,6 +179,16 @@ class RunRecord:
             jobs=(*(other for other in self.jobs if other.stage != job.stage), job),
             stages=tuple(result for result in self.stages if result.stage != job.stage),
         )
+
+    def with_decision(self, decision: Decision) -> RunRecord:
+        """Note what a person has decided, and what ended by it."""
+        noted = replace(self, decisions=(*self.decisions, decision))
+        return noted.with_result(decision.result) if decision.result else noted
+
+    def with_judgement(self, judgement: SeriesJudgement) -> RunRecord:
+        """Note which frames of a series are spoilt."""
+        others = tuple(other for other in self.judgements if other.series != judgement.series)
+        return replace(self, judgements=(*others, judgement))
 
     def with_result(self, result: StageResult) -> RunRecord:
         """Note how a stage ended."""

@@ -4,18 +4,29 @@
 
 from __future__ import annotations
 
-__all__ = ["by_hand", "certify", "obstacles", "products", "proven_datasets", "uncertified"]
+__all__ = [
+    "associations",
+    "by_hand",
+    "certify",
+    "change",
+    "obstacles",
+    "products",
+    "proven_datasets",
+    "source_run",
+    "uncertified",
+    "validity",
+]
 
 import shlex
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..instruments import same_filter
 from ..outcomes import Certification
 from ..proof import Proof
 from ._collections import datasets, exists, run_of
-from ._visiting import CONTENTION, error_codes
+from ._visiting import CONTENTION, UnprovenError, error_codes
 
 if TYPE_CHECKING:
     from lsst.daf.butler import Butler, DatasetAssociation, DatasetRef, Timespan
@@ -69,9 +80,9 @@ def obstacles(
 
 def _conflict(butler: Butler, certification: Certification, detectors: Collection[int]) -> Timespan | None:
     """Return the validity range that is in conflict, if there is one."""
-    wanted = _timespan(certification)
-    own_run = _source_run(butler, certification)
-    for association in _associations(butler, certification):
+    wanted = validity(certification)
+    own_run = source_run(butler, certification)
+    for association in associations(butler, certification.dataset_type, [certification.collection]):
         data_id = association.ref.dataId
         taken = association.timespan
         if association.ref.run == own_run and taken == wanted:
@@ -86,15 +97,32 @@ def _conflict(butler: Butler, certification: Certification, detectors: Collectio
     return None
 
 
-def _associations(butler: Butler, certification: Certification) -> Iterator[DatasetAssociation]:
-    """Yield what is certified of a type in a collection, and for when."""
+def associations(
+    butler: Butler, dataset_type: str, collections: Collection[str], *, calibrations_only: bool = True
+) -> Iterator[DatasetAssociation]:
+    """Yield what collections have of a dataset type, and for when.
+
+    Parameters
+    ----------
+    butler : `lsst.daf.butler.Butler`
+        The repository.
+    dataset_type : `str`
+        Its name; of one that the repository does not know there is nothing.
+    collections : `~collections.abc.Collection` [`str`]
+        Names of collections that exist.
+    calibrations_only : `bool`, optional
+        Whether to leave out what is in other than CALIBRATION collections.
+
+    Yields
+    ------
+    association : `lsst.daf.butler.DatasetAssociation`
+    """
     from lsst.daf.butler import CollectionType, MissingDatasetTypeError
 
+    types = {CollectionType.CALIBRATION} if calibrations_only else CollectionType.all()
     try:
         yield from butler.registry.queryDatasetAssociations(
-            certification.dataset_type,
-            collections=[certification.collection],
-            collectionTypes={CollectionType.CALIBRATION},
+            dataset_type, collections=list(collections), collectionTypes=types
         )
     except MissingDatasetTypeError:
         return
@@ -119,20 +147,55 @@ def certify(
     TimeoutError
         If it was given up while it waited for another's lock.
     """
+
+    def write(certification: Certification) -> None:
+        refs = sorted(wanted[certification], key=lambda ref: ref.dataId)
+        butler.registry.certify(certification.collection, refs, validity(certification))
+
+    change(butler, wanted, write, given_up)
+
+
+def change(
+    butler: Butler,
+    certifications: Collection[Certification],
+    write: Callable[[Certification], None],
+    given_up: threading.Event,
+) -> None:
+    """Change what is certified: all of it, or nothing.
+
+    Parameters
+    ----------
+    butler : `lsst.daf.butler.Butler`
+        The repository.
+    certifications : `~collections.abc.Collection` [`Certification`]
+        What to change.
+    write : callable
+        Makes or undoes one of them. It may be called for all of them again.
+    given_up : `threading.Event`
+        Set once the caller no longer waits.
+
+    Raises
+    ------
+    TimeoutError
+        If it was given up while it waited for another's lock.
+    """
     try:
-        _certify_once(butler, wanted, given_up)
+        _change_once(butler, certifications, write, given_up)
     except Exception as error:
         if not error_codes(error) & CONTENTION:
             raise
         # The database has undone this one so that another could end, which
         # may be a conflict now.
-        _certify_once(butler, wanted, given_up)
+        _change_once(butler, certifications, write, given_up)
 
 
-def _certify_once(
-    butler: Butler, wanted: Mapping[Certification, Sequence[DatasetRef]], given_up: threading.Event
+def _change_once(
+    butler: Butler,
+    certifications: Collection[Certification],
+    write: Callable[[Certification], None],
+    given_up: threading.Event,
 ) -> None:
-    """Certify in one transaction, in the same order as every other program.
+    """Write in one transaction, in the same order as every other program.
 
     In two orders, each of two programs would wait for what the other has
     locked.
@@ -146,9 +209,8 @@ def _certify_once(
 
     with butler.transaction():
         check()
-        for certification in sorted(wanted, key=_locking_order):
-            refs = sorted(wanted[certification], key=lambda ref: ref.dataId)
-            butler.registry.certify(certification.collection, refs, _timespan(certification))
+        for certification in sorted(certifications, key=_locking_order):
+            write(certification)
         check()
 
 
@@ -188,8 +250,20 @@ def by_hand(repo: str, certification: Certification) -> str:
     )
 
 
-def _source_run(butler: Butler, certification: Certification) -> str | None:
-    """Return the run that is certified from, if it exists."""
+def source_run(butler: Butler, certification: Certification) -> str | None:
+    """Return the run that is certified from, if it exists.
+
+    Parameters
+    ----------
+    butler : `lsst.daf.butler.Butler`
+        The repository.
+    certification : `Certification`
+        What is certified.
+
+    Returns
+    -------
+    run : `str` or `None`
+    """
     if not certification.source or not exists(butler, certification.source):
         return None
     return run_of(butler, certification.source)
@@ -197,7 +271,7 @@ def _source_run(butler: Butler, certification: Certification) -> str | None:
 
 def products(butler: Butler, certification: Certification) -> list[DatasetRef]:
     """Return the datasets that are to be certified; none before they exist."""
-    run = _source_run(butler, certification)
+    run = source_run(butler, certification)
     return [] if run is None else datasets(butler, certification.dataset_type, run)
 
 
@@ -217,14 +291,14 @@ def proven_datasets(butler: Butler, proof: Proof) -> list[DatasetRef]:
 
     Raises
     ------
-    LookupError
+    UnprovenError
         If the run holds others.
     """
     refs = products(butler, proof.certification)
     if not refs:
-        raise LookupError(f"no {proof.certification.dataset_type} in {proof.certification.source}")
+        raise UnprovenError(f"no {proof.certification.dataset_type} in {proof.certification.source}")
     if {str(ref.id) for ref in refs} != {dataset.id for dataset in proof.datasets}:
-        raise LookupError(
+        raise UnprovenError(
             f"{proof.certification.source} has other {proof.certification.dataset_type} than those that were "
             "verified"
         )
@@ -238,12 +312,25 @@ def uncertified(butler: Butler, certification: Certification, refs: Sequence[Dat
     """
     if not exists(butler, certification.collection):
         return list(refs)
-    wanted = _timespan(certification)
-    certified = {each.ref.id for each in _associations(butler, certification) if each.timespan == wanted}
+    wanted = validity(certification)
+    found = associations(butler, certification.dataset_type, [certification.collection])
+    certified = {each.ref.id for each in found if each.timespan == wanted}
     return [ref for ref in refs if ref.id not in certified]
 
 
-def _timespan(certification: Certification) -> Timespan:
+def validity(certification: Certification) -> Timespan:
+    """Return the validity range of a certification.
+
+    Parameters
+    ----------
+    certification : `Certification`
+        What is certified.
+
+    Returns
+    -------
+    timespan : `lsst.daf.butler.Timespan`
+        Without a beginning if that is before the Butler's time.
+    """
     import astropy.time
     from lsst.daf.butler import Timespan
 

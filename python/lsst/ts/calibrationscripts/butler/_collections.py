@@ -4,12 +4,13 @@
 
 from __future__ import annotations
 
-__all__ = ["datasets", "exists", "run_of"]
+__all__ = ["datasets", "exists", "in_use", "run_of"]
 
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lsst.daf.butler import Butler, DatasetRef
+    from lsst.daf.butler import Butler, DatasetRef, Timespan
 
 
 def exists(butler: Butler, collection: str) -> bool:
@@ -57,3 +58,40 @@ def datasets(butler: Butler, dataset_type: str, run: str) -> list[DatasetRef]:
         )
     except (MissingCollectionError, MissingDatasetTypeError):
         return []
+
+
+def in_use(butler: Butler, ref: DatasetRef, time: Timespan, inputs: Sequence[str]) -> DatasetRef | None:
+    """Find what a frame would find if a dataset had not been made.
+
+    Parameters
+    ----------
+    butler : `lsst.daf.butler.Butler`
+        The repository.
+    ref : `lsst.daf.butler.DatasetRef`
+        The dataset. Its RUN collection is left out: a run that is resumed
+        after its certification would find its own.
+    time : `lsst.daf.butler.Timespan`
+        When the frame was taken; what is valid when it begins is found.
+    inputs : `~collections.abc.Sequence` [`str`]
+        Where to look.
+
+    Returns
+    -------
+    other : `lsst.daf.butler.DatasetRef` or `None`
+    """
+    from lsst.daf.butler import Timespan
+
+    # An instant has one calibration; a frame over two validity ranges two.
+    begins = Timespan.fromInstant(time.begin)
+    for collection in _flat(butler, inputs):
+        found = butler.find_dataset(ref.datasetType.name, ref.dataId, collections=collection, timespan=begins)
+        if found is not None and found.run != ref.run:
+            return found
+    return None
+
+
+def _flat(butler: Butler, inputs: Sequence[str]) -> Iterator[str]:
+    """Yield the collections that a search visits, in its order."""
+    for name in inputs:
+        if exists(butler, name):
+            yield from butler.collections.query(name, flatten_chains=True)

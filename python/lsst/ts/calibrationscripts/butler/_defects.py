@@ -6,13 +6,13 @@ from __future__ import annotations
 
 __all__ = ["read_defects"]
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..instruments import Instrument
 from ..judgement import Box, measure_defects
 from ..outcomes import DetectorDefects, PreviousDefects
-from ._collections import exists
+from ._collections import in_use
 from ._header import read_detector
 
 if TYPE_CHECKING:
@@ -73,7 +73,9 @@ def read_defects(
         raw = raws.get(ref.dataId["detector"])
         if raw is None:
             raise LookupError(f"exposure {exposure} has no raw frame of detector {ref.dataId['detector']}")
-        measured.append(_measured(butler, ref, raw, _previous(butler, ref, raw, inputs)))
+        measured.append(
+            _measured(butler, ref, raw, in_use(butler, ref, raw.dataId.records["exposure"].timespan, inputs))
+        )
     return tuple(measured)
 
 
@@ -92,29 +94,6 @@ def _measured(
         if earlier is None or before is None
         else PreviousDefects(str(earlier.id), earlier.run, len(before)),
     )
-
-
-def _previous(butler: Butler, ref: DatasetRef, raw: DatasetRef, inputs: Sequence[str]) -> DatasetRef | None:
-    """Find what is valid for a frame, and is not of the very same run.
-
-    A run that is resumed after its certification would find its own.
-    """
-    from lsst.daf.butler import Timespan
-
-    # An instant has one calibration; a frame over two validity ranges two.
-    begins = Timespan.fromInstant(raw.dataId.records["exposure"].timespan.begin)
-    for collection in _flat(butler, inputs):
-        found = butler.find_dataset(ref.datasetType.name, ref.dataId, collections=collection, timespan=begins)
-        if found is not None and found.run != ref.run:
-            return found
-    return None
-
-
-def _flat(butler: Butler, inputs: Sequence[str]) -> Iterator[str]:
-    """Yield the collections that a search visits, in its order."""
-    for name in inputs:
-        if exists(butler, name):
-            yield from butler.collections.query(name, flatten_chains=True)
 
 
 def _box(of: Any) -> Box:

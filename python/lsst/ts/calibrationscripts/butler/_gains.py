@@ -4,13 +4,16 @@
 
 from __future__ import annotations
 
-__all__ = ["read_gains", "read_reference_gains"]
+__all__ = ["read_curves", "read_gains", "read_reference_gains"]
 
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ..comparison import CurveFit
 from ..outcomes import Gain
+from ..ports import Curves
+from ._collections import in_use
 
 if TYPE_CHECKING:
     from lsst.daf.butler import Butler, DatasetRef
@@ -90,6 +93,54 @@ def read_reference_gains(
         known = ((amplifier, float(gain)) for amplifier, gain in ptc.gain.items() if math.isfinite(gain))
         gains.update({(detector, amplifier): gain for amplifier, gain in known})
     return gains
+
+
+def read_curves(butler: Butler, refs: Sequence[DatasetRef], inputs: Sequence[str], exposure: int) -> Curves:
+    """Read photon transfer curves, and those in use.
+
+    Parameters
+    ----------
+    butler : `lsst.daf.butler.Butler`
+        The repository.
+    refs : `~collections.abc.Sequence` [`lsst.daf.butler.DatasetRef`]
+        The new ones, one of each detector.
+    inputs : `~collections.abc.Sequence` [`str`]
+        Where to look for others.
+    exposure : `int`
+        Id of an exposure that they are valid for.
+
+    Returns
+    -------
+    curves : `Curves`
+    """
+    (record,) = butler.query_dimension_records(
+        "exposure",
+        where="instrument = instrument_name AND exposure = exposure_id",
+        bind={"instrument_name": refs[0].dataId["instrument"], "exposure_id": exposure},
+        explain=False,
+    )
+    new: dict[tuple[int, str], CurveFit] = {}
+    old: dict[tuple[int, str], CurveFit] = {}
+    runs = []
+    for ref in refs:
+        detector = int(ref.dataId["detector"])
+        new |= _fits(butler.get(ref), detector)
+        before = in_use(butler, ref, record.timespan, inputs)
+        if before is not None:
+            old |= _fits(butler.get(before), detector)
+            runs.append(before.run)
+    return Curves(new, old, ", ".join(dict.fromkeys(runs)))
+
+
+def _fits(curve: Any, detector: int) -> dict[tuple[int, str], CurveFit]:
+    return {
+        (detector, amplifier): CurveFit(
+            float(gain),
+            float(curve.gainErr.get(amplifier, math.nan)),
+            float(curve.ptcTurnoff.get(amplifier, math.nan)),
+        )
+        for amplifier, gain in curve.gain.items()
+    }
 
 
 def _measured(butler: Butler, refs: Sequence[DatasetRef | None]) -> list[tuple[str, float, float]]:

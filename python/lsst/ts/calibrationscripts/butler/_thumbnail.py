@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-__all__ = ["make_thumbnail"]
+__all__ = ["as_png", "make_thumbnail", "shrink", "stretch"]
 
 import base64
 import io
@@ -17,6 +17,79 @@ if TYPE_CHECKING:
     import numpy as np
 
 _THUMBNAIL_WIDTH = 256
+
+
+def shrink(array: np.ndarray, width: int) -> np.ndarray:
+    """Make an image small enough to be looked at as a whole.
+
+    Parameters
+    ----------
+    array : `numpy.ndarray`, (ny, nx)
+        The image; NaN where it is masked.
+    width : `int`
+        Largest width of the result (pixel).
+
+    Returns
+    -------
+    small : `numpy.ndarray`
+        Means of square blocks; NaN where a block is masked as a whole.
+    """
+    import warnings
+
+    import numpy as np
+
+    # What has only a few rows keeps them.
+    factor = max(1, min(-(-array.shape[1] // width), *array.shape))
+    height, n_columns = (size // factor for size in array.shape)
+    blocks = array[: height * factor, : n_columns * factor].reshape(height, factor, n_columns, factor)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return np.asarray(np.nanmean(blocks, axis=(1, 3), dtype=np.float64))
+
+
+def stretch(small: np.ndarray) -> tuple[float, float]:
+    """Return which values to show as black and white.
+
+    Parameters
+    ----------
+    small : `numpy.ndarray`, (ny, nx)
+        The image.
+
+    Returns
+    -------
+    low, high : `float`
+        The limits of the zscale algorithm (that of IRAF, in
+        astropy.visualization).
+    """
+    import numpy as np
+    from astropy.visualization import ZScaleInterval
+
+    low, high = ZScaleInterval().get_limits(small[np.isfinite(small)])
+    return float(low), float(high)
+
+
+def as_png(small: np.ndarray, low: float, high: float) -> bytes:
+    """Return an image in grey as PNG.
+
+    Parameters
+    ----------
+    small : `numpy.ndarray`, (ny, nx)
+        The image.
+    low, high : `float`
+        Values that are black and white.
+
+    Returns
+    -------
+    png : `bytes`
+    """
+    import numpy as np
+    from PIL import Image
+
+    scaled = np.nan_to_num((small - low) / max(high - low, float(np.finfo(np.float32).tiny))).clip(0, 1)
+    stream = io.BytesIO()
+    # The first row of a CCD frame is at the bottom.
+    Image.fromarray((255 * scaled[::-1]).astype(np.uint8)).save(stream, "PNG", optimize=True)
+    return stream.getvalue()
 
 
 def make_thumbnail(
@@ -34,28 +107,9 @@ def make_thumbnail(
     Returns
     -------
     thumbnail : `Thumbnail`
-        Means of square blocks, between the limits of the zscale algorithm
-        (that of IRAF, in astropy.visualization).
     """
-    import warnings
-
-    import numpy as np
-    from astropy.visualization import ZScaleInterval
-    from PIL import Image
-
-    factor = -(-array.shape[1] // _THUMBNAIL_WIDTH)
-    height, width = (size // factor for size in array.shape)
-    blocks = array[: height * factor, : width * factor].reshape(height, factor, width, factor)
-    with warnings.catch_warnings():
-        # Blocks that are masked as a whole stay NaN.
-        warnings.simplefilter("ignore", RuntimeWarning)
-        small: np.ndarray = np.asarray(np.nanmean(blocks, axis=(1, 3), dtype=np.float64))
-    low, high = ZScaleInterval().get_limits(small[np.isfinite(small)])
-    scaled = np.nan_to_num((small - low) / max(high - low, np.finfo(np.float32).tiny)).clip(0, 1)
-    stream = io.BytesIO()
-    # The first row of a CCD frame is at the bottom.
-    Image.fromarray((255 * scaled[::-1]).astype(np.uint8)).save(stream, "PNG", optimize=True)
-    png = base64.b64encode(stream.getvalue()).decode("ascii")
-    return Thumbnail(
-        subject, dataset_type, detector, collection, reference, png, width, height, float(low), float(high)
-    )
+    small = shrink(array, _THUMBNAIL_WIDTH)
+    low, high = stretch(small)
+    png = base64.b64encode(as_png(small, low, high)).decode("ascii")
+    height, width = small.shape
+    return Thumbnail(subject, dataset_type, detector, collection, reference, png, width, height, low, high)

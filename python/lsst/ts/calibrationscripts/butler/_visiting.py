@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-__all__ = ["CONTENTION", "error_codes", "try_to_write", "visit"]
+__all__ = ["CONTENTION", "UnprovenError", "error_codes", "try_to_write", "visit"]
 
 import asyncio
 import contextlib
@@ -55,6 +55,13 @@ _REMEDIES: tuple[tuple[frozenset[tuple[str, int | str]], str], ...] = (
 """What to do about errors, by their codes."""
 
 T = TypeVar("T")
+
+
+class UnprovenError(LookupError):
+    """The repository holds something else than what was verified.
+
+    To do by hand what could not be done would be wrong.
+    """
 
 
 async def visit(
@@ -115,6 +122,8 @@ async def visit(
         raise failure(f" within {timeout:g} s", remedy) from error
     except Exception as error:
         text = str(error).partition("\n")[0].rstrip(".")
+        if isinstance(error, UnprovenError):
+            advice = "Do not certify it by hand: resume the run, which makes and verifies it anew"
         raise failure(f": {type(error).__name__}: {text}", *_remedies(error)) from error
 
 

@@ -11,19 +11,23 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ..comparison import AmplifierResiduals
 from ..instruments import Instrument, same_filter
 from ..outcomes import Certification, DetectorDefects, Gain
-from ..ports import ExposureRecord, Lookup, ObservatoryError, Wanted
+from ..ports import Applied, Curves, ExposureRecord, Lookup, ObservatoryError, Wanted
 from ..products import Subject
 from ..proof import ProductRecord, Proof
+from ..spoilt import AmplifierMeasure
 from ..verification import ExposureDetail, FailureLevel, dataset_name
 from ._certifying import by_hand, obstacles, products, proven_datasets, uncertified
 from ._certifying import certify as make_certifications
 from ._collections import datasets, exists
 from ._defects import read_defects
-from ._gains import read_gains, read_reference_gains
+from ._gains import read_curves, read_gains, read_reference_gains
 from ._looking_up import unavailable
+from ._measuring import measure_frame, raw_level
 from ._visiting import try_to_write, visit
+from .comparing import read_residuals
 
 if TYPE_CHECKING:
     from lsst.daf.butler import Butler
@@ -109,24 +113,17 @@ class ButlerRepository:
 
     async def raw_level(self, exposure: int) -> float:
         """Return the median level of a raw frame (ADU above bias)."""
-        import numpy as np
+        return await self._visit(
+            f"read the raw frame of exposure {exposure}",
+            lambda butler: raw_level(butler, self._instrument, exposure, self._detectors),
+        )
 
-        def read(butler: Butler) -> float:
-            levels = []
-            for detector in self._detectors:
-                raw = butler.get(
-                    "raw",
-                    instrument=self._instrument.name,
-                    exposure=exposure,
-                    detector=detector,
-                    collections=self._instrument.raw_collection,
-                )
-                # A tenth of a raw frame is overscan, which has no light.
-                bias, level = np.percentile(raw.image.array, [5, 50])
-                levels.append(float(level - bias))
-            return float(np.median(levels))
-
-        return await self._visit(f"read the raw frame of exposure {exposure}", read)
+    async def measure_raw(self, exposure: int) -> tuple[AmplifierMeasure, ...]:
+        """Measure the amplifiers of a raw frame."""
+        return await self._visit(
+            f"measure the raw frame of exposure {exposure}",
+            lambda butler: measure_frame(butler, self._instrument, exposure, self._detectors),
+        )
 
     async def exposure_of_group(self, group: str) -> int | None:
         """Return the exposure that was taken as a group of its own."""
@@ -316,6 +313,24 @@ class ButlerRepository:
             return read_defects(butler, refs, self._instrument, exposure, inputs)
 
         return await self._visit(f"read {dataset_type} from {run_collection} and what was before", read)
+
+    async def residuals(self, applied: Applied) -> tuple[str, tuple[AmplifierResiduals, ...]]:
+        """Return what a new image and the one in use leave of frames."""
+        return await self._visit(
+            f"compare {applied.dataset_type} of {applied.run_collection} with the one in use",
+            lambda butler: read_residuals(butler, applied),
+        )
+
+    async def curves(
+        self, dataset_type: str, run_collection: str, inputs: Sequence[str], exposure: int
+    ) -> Curves:
+        """Return a new photon transfer curve and the one in use."""
+        return await self._visit(
+            f"compare {dataset_type} of {run_collection} with the one in use",
+            lambda butler: read_curves(
+                butler, datasets(butler, dataset_type, run_collection), inputs, exposure
+            ),
+        )
 
     async def is_certified(self, proof: Proof) -> bool:
         """Return whether all that is to be certified is so already."""

@@ -8,7 +8,7 @@ __all__ = ["ExitCode", "main"]
 
 import click
 
-from . import configuration, doctor, judging, pages, runs, serving
+from . import configuration, deciding, doctor, judging, pages, runs, serving
 from ._common import ExitCode
 from ._installation import print_version
 
@@ -35,6 +35,9 @@ for _command in (
     runs.run,
     runs.simulate,
     serving.serve,
+    deciding.decide,
+    deciding.desk,
+    deciding.decertify,
     pages.report,
     pages.trend,
 ):

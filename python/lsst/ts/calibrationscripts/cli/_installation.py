@@ -14,7 +14,6 @@ SIMULATION_EXTRA = {
     "lsst.ctrl.mpexec": "lsst-ctrl-mpexec",
     "lsst.pex.config": "lsst-pex-config",
     "lsst.pipe.base": "lsst-pipe-base",
-    "lsst.resources": "lsst-resources",
     "pydantic": "pydantic",
     "scipy": "scipy",
     "sqlalchemy": "sqlalchemy",

@@ -12,7 +12,10 @@ __all__ = [
     "Problem",
     "ProductConfig",
     "Series",
+    "document_path",
+    "is_masked",
     "load_schema",
+    "masked",
     "parameters_owner",
     "parse",
     "parse_date",
@@ -27,7 +30,8 @@ from ._fields import parse_date
 from ._model import CalibrationConfig, ProductConfig
 from ._parameters import PRODUCT_PARAMETERS, parameters_owner
 from ._problems import ConfigurationError, Problem
-from ._schema import load_schema, schema_text
+from ._schema import document_path, load_schema, schema_text
+from ._secrets import is_masked, masked
 from ._series import FlatSet, Series
 
 

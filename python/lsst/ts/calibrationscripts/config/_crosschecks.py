@@ -36,6 +36,8 @@ def check_together(parsed: ParsedConfig, frames: Frames, findings: Findings) -> 
         _check_dates(parsed, findings)
     if findings.usable("flat_counts_min", "flat_counts_max"):
         _check_flat_counts(parsed, findings)
+    if findings.usable("spoilt_frames", "retakes"):
+        _check_retakes(parsed, findings)
     if findings.usable("script_mode", "exposures") and parsed.is_complete:
         _check_image_types(parsed, frames, findings)
         if findings.usable("do_ptc") and parsed.values["do_ptc"]:
@@ -60,6 +62,16 @@ def _check_flat_counts(parsed: ParsedConfig, findings: Findings) -> None:
     if low is not None and high is not None and low >= high:
         findings.report(
             "flat_counts_max", high, f"is not above flat_counts_min, {low:g}", "write a larger number"
+        )
+
+
+def _check_retakes(parsed: ParsedConfig, findings: Findings) -> None:
+    if parsed.values["retakes"] and parsed.values["spoilt_frames"] != "exclude":
+        findings.report(
+            "retakes",
+            parsed.values["retakes"],
+            f"spoilt frames are used with spoilt_frames: {parsed.values['spoilt_frames']}",
+            "write spoilt_frames: exclude, or leave retakes out",
         )
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from ..instruments import ImageType, Instrument
 from ..pairs import times_of_pairs
+from ._addresses import parse_notify, parse_publish
 from ._options import parse_options
 from ._parameters import PRODUCT_PARAMETERS, WHEEL_PARAMETERS
 from ._problems import Unusable, shown
@@ -159,6 +160,12 @@ def _journal_dir(value: str | None) -> str | None:
     if not _is_path(folder, r"[A-Za-z0-9_/.+@~-]"):
         raise Unusable("has blanks or special characters", "write a path without them")
     return folder
+
+
+def _publish(value: str | None) -> str | None:
+    if value is None:
+        return None
+    return parse_publish(_text(value, placeholder_for="a folder, and write it without variables"))
 
 
 def _ocps_log_path(value: str) -> str:
@@ -358,6 +365,8 @@ _PARSERS: dict[str, Callable[[Any], object]] = {
     "resume": _run_id,
     "fail_on": _fail_on,
     "journal_dir": _journal_dir,
+    "publish": _publish,
+    "notify": parse_notify,
     "ocps_log_path": _ocps_log_path,
     "certify_calib_begin_date": _begin_date,
     "certify_calib_end_date": _end_date,

@@ -48,6 +48,8 @@ _EXAMPLES = {
     "resume": "20261123T053300-100001",
     "fail_on": "[processing]",
     "journal_dir": "/scratch/journals",
+    "publish": "/scratch/published",
+    "notify": "[/home/saluser/apprise.conf]",
     "background_task_timeout": "30",
     "test_case": "{name: LVV-T2190, execution: LVV-E192, version: '1.0'}",
     "test_case.initial_step": "1",

@@ -17,6 +17,7 @@ from ..products import Product
 from ..thresholds import DEFAULT_THRESHOLD
 from ._parameters import PRODUCT_PARAMETERS, parameters_owner
 from ._schema import parameter_names
+from ._secrets import masked
 from ._series import FlatSet, Series, earlier_series, flat_series, image_types
 
 
@@ -64,6 +65,8 @@ class CalibrationConfig:
     wait_between_exposures: float
     flat_counts_min: float | None
     flat_counts_max: float | None
+    spoilt_frames: str
+    retakes: int
     filter: str | int | None = None
     grating: str | int | None = None
     flat_sets: tuple[FlatSet, ...] | None = None
@@ -77,6 +80,7 @@ class CalibrationConfig:
     do_gain_from_flat_pairs: bool
     calib_collection: str
     certify: str
+    certify_if: str
     repo: str
     pipeline_generation: str
     n_processes: int
@@ -87,6 +91,10 @@ class CalibrationConfig:
     job_retries: int
     fail_on: tuple[str, ...]
     journal_dir: str | None
+    publish: str | None
+    notify: tuple[str, ...] = dataclasses.field(repr=False)
+    """Addresses, which may have secrets; `to_dict` masks them."""
+
     ocps_log_path: str
     background_task_timeout: float | None
     program: str | None
@@ -147,13 +155,15 @@ class CalibrationConfig:
         -------
         data : `dict` [`str`, `Any`]
             Ready for JSON, with the keys and types of the camera's schema, in
-            its order. Written as YAML, `parse` takes it back.
+            its order. Written as YAML, `parse` takes it back, except for
+            what was secret: of addresses in ``notify`` only the kind is left.
         """
         data = {key: list(value) if isinstance(value, tuple) else value for key, value in vars(self).items()}
         if self.flat_sets is not None:
             data["flat_sets"] = [self._set_to_dict(flat_set) for flat_set in self.flat_sets]
         if self.exposures is not None:
             data["exposures"] = {image_type: list(ids) for image_type, ids in self.exposures.items()}
+        data["notify"] = list(dict.fromkeys(map(masked, self.notify)))
         if self.test_case is not None:
             data["test_case"] = dict(self.test_case)
         for product, parameters in PRODUCT_PARAMETERS.items():

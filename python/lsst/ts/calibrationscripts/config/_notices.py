@@ -15,6 +15,7 @@ from ..thresholds import detectors_to_fail
 from ._camera import count_amplifiers, threshold_limit
 from ._frames import Frames
 from ._parameters import CAMERA_PARAMETERS, PRODUCT_PARAMETERS
+from ._secrets import is_masked
 from ._values import ParsedConfig
 
 _BEGIN, _END = "certify_calib_begin_date", "certify_calib_end_date"
@@ -46,6 +47,8 @@ def notices(parsed: ParsedConfig, frames: Frames) -> Iterator[str]:
             "of frames and stages is that of the defaults."
         )
     yield from _thresholds(parsed, frames)
+    if any(map(is_masked, parsed.values["notify"])):
+        yield "notify: the addresses of an earlier run are not kept; write them again, or no message is sent."
     if parsed.values["background_task_timeout"] is not None:
         yield "background_task_timeout is deprecated and unused: job_timeout limits each OCPS job."
 

@@ -55,6 +55,7 @@ CAMERA_PARAMETERS = (
     "wait_between_exposures",
     "flat_counts_min",
     "flat_counts_max",
+    "retakes",
     "program",
     "reason",
     "note",

@@ -11,6 +11,8 @@ import reprlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ._secrets import without_secrets
+
 _MAX_LENGTH = 240
 _MAX_REMEDY = 2_400
 """A remedy is there to be copied: the longest list of collections fits."""
@@ -40,7 +42,8 @@ class Problem:
     """The parameter, or ``configuration`` for the text as a whole."""
 
     value: object
-    """What was written; `None` where it would not help to repeat it."""
+    """What was written; `None` where it would not help to repeat it, or may
+    be secret."""
 
     what: str
     """What is wrong with it."""
@@ -50,6 +53,13 @@ class Problem:
 
     line: int | None = None
     """Line of the text, counted from 1, where known."""
+
+    def __post_init__(self) -> None:
+        if "notify" not in self.key:
+            return
+        object.__setattr__(self, "value", None)
+        for name in ("key", "what", "remedy"):
+            object.__setattr__(self, name, without_secrets(getattr(self, name)))
 
     def __str__(self) -> str:
         value = "" if self.value is None else f"{shown(self.value)}: "

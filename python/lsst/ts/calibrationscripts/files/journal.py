@@ -13,6 +13,8 @@ __all__ = [
     "lock_earlier_run",
     "newest_run",
     "run_lock",
+    "runs_in",
+    "written_at",
 ]
 
 import itertools
@@ -70,8 +72,7 @@ def newest_run(folder: Path) -> str | None:
     run_id : `str` or `None`
         `None` if there is no journal.
     """
-    runs = _runs(folder)
-    return runs[0] if runs else None
+    return next((run_id for run_id, _ in runs_in(folder)), None)
 
 
 def load_record(folder: Path, run_id: str) -> RunRecord:
@@ -105,6 +106,32 @@ def load_record(folder: Path, run_id: str) -> RunRecord:
         raise LookupError(f"its journal in {folder} cannot be read: {one_line(str(error))}") from error
 
 
+def written_at(folder: Path, run_id: str) -> float:
+    """Return when the journal of a run was written last.
+
+    Parameters
+    ----------
+    folder : `pathlib.Path`
+        Where the journals are.
+    run_id : `str`
+        Which run.
+
+    Returns
+    -------
+    time : `float`
+        Unix timestamp (s).
+
+    Raises
+    ------
+    LookupError
+        If there is none.
+    """
+    try:
+        return _file_of(folder, run_id).lstat().st_mtime
+    except FileNotFoundError:
+        raise _unknown(folder) from None
+
+
 def _file_of(folder: Path, run_id: str) -> Path:
     """Return the journal of a run, whose id may be any text."""
     if not is_run_id(run_id):
@@ -113,18 +140,30 @@ def _file_of(folder: Path, run_id: str) -> Path:
 
 
 def _unknown(folder: Path) -> LookupError:
-    known = ", ".join(_runs(folder)[:_MAX_NAMED_RUNS]) or "none"
+    known = ", ".join(run_id for run_id, _ in runs_in(folder)[:_MAX_NAMED_RUNS]) or "none"
     return LookupError(f"no journal of it in {folder}; the newest there: {known}")
 
 
-def _runs(folder: Path) -> list[str]:
-    """Return the ids of the runs in a folder, the newest first."""
+def runs_in(folder: Path) -> list[tuple[str, float]]:
+    """Return which runs have left a journal in a folder.
+
+    Parameters
+    ----------
+    folder : `pathlib.Path`
+        Where the journals are.
+
+    Returns
+    -------
+    runs : `list` [`tuple`]
+        Their ids, and when each journal was written last (Unix timestamp,
+        s); the newest first.
+    """
     found = [
         (status.st_mtime, run_id)
         for file, status in files_in(folder, f"*{SUFFIX}")
         if stat.S_ISREG(status.st_mode) and is_run_id(run_id := file.name.removesuffix(SUFFIX))
     ]
-    return [run_id for _, run_id in sorted(found, reverse=True)]
+    return [(run_id, modified) for modified, run_id in sorted(found, reverse=True)]
 
 
 def run_lock(folder: Path, run_id: str) -> Lock:

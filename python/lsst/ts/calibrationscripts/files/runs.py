@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-__all__ = ["load_runs"]
+__all__ = ["load_document", "load_runs"]
 
 import stat
 from collections.abc import Callable, Iterator
@@ -45,6 +45,39 @@ def load_runs(folder: Path, skipped: Callable[[str], None] | None = None) -> Ite
                 skipped(f"{one_line(file.name, 100)}: {one_line(str(error))}")
             continue
         yield document
+
+
+def load_document(folder: Path, run_id: str) -> RunDocument | None:
+    """Read the JSON that an earlier run has left beside its journal.
+
+    Parameters
+    ----------
+    folder : `pathlib.Path`
+        Where runs leave their files.
+    run_id : `str`
+        Which run.
+
+    Returns
+    -------
+    document : `RunDocument` or `None`
+        `None` if there is none, as of a run whose process was killed.
+
+    Raises
+    ------
+    LookupError
+        If it cannot be read, or is that of another run.
+    """
+    file = folder / f"{run_id}.json"
+    try:
+        document = read_document(read_text(file))
+        check_document(document)
+        if document.report.run_id != run_id:
+            raise ValueError(f"run_id: it is that of run {one_line(document.report.run_id)}")
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise LookupError(f"its JSON, {file}, cannot be read: {one_line(str(error))}") from error
+    return document
 
 
 def _files(folder: Path) -> list[Path]:

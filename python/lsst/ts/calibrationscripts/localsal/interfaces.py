@@ -52,6 +52,10 @@ _IMAGE = (
     "timestampAcquisitionStart double"
 )
 
+_LARGE_FILE = (
+    "url string, generator string, version float, byteSize long, checkSum string, mimeType string, id string"
+)
+
 _INTERFACES: dict[str, dict[str, str]] = {
     "Script": _MANDATORY
     | {
@@ -64,6 +68,7 @@ _INTERFACES: dict[str, dict[str, str]] = {
         "cmd_setGroupId": "groupId string",
         "cmd_stop": "",
         "evt_description": "classname string, description string, help string, remotes string",
+        "evt_largeFileObjectAvailable": _LARGE_FILE,
         "evt_metadata": (
             "coordinateSystem short, position double[2], rotationSystem short, cameraAngle double, "
             "filters string, dome short, duration double, nimages int, instrument string, survey string, "
@@ -109,10 +114,7 @@ _INTERFACES: dict[str, dict[str, str]] = {
     },
     "ATHeaderService": _CSC
     | {
-        "evt_largeFileObjectAvailable": (
-            "url string, generator string, version float, byteSize long, checkSum string, mimeType string, "
-            "id string"
-        ),
+        "evt_largeFileObjectAvailable": _LARGE_FILE,
     },
     "ATOODS": _CSC
     | {

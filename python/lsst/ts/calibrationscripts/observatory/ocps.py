@@ -11,6 +11,7 @@ import contextlib
 import json
 from typing import Any
 
+from ..ocps_names import OcpsNames
 from ..plan import JobRequest
 from ..ports import (
     ComponentLostError,
@@ -28,7 +29,7 @@ _FORGET_AFTER = 1000
 """Results of other clients' jobs that are kept, in case they are ours."""
 
 
-class OcpsJobs:
+class OcpsJobs(OcpsNames):
     """A `JobService` that files every job's result by its id.
 
     One callback, set before the first submission, gets every result: also
@@ -67,11 +68,11 @@ class OcpsJobs:
     def __init__(
         self, remote: salobj.Remote, watch: ComponentWatch, *, job_timeout: float, log_path: str
     ) -> None:
+        super().__init__(log_path)
         self._remote = remote
         self._name = remote.salinfo.name_index
         self._watch = watch
         self._job_timeout = job_timeout
-        self._log_path = log_path
         self._ends: dict[str, asyncio.Task[str]] = {}
         self._results: dict[str, asyncio.Future[JobResult]] = {}
         remote.evt_job_result.callback = self._file
@@ -168,18 +169,6 @@ class OcpsJobs:
             )
         except (ComponentLostError, *SAL_ERRORS) as error:
             raise ObservatoryError(explain(error)) from error
-
-    def collection(self, job_id: str) -> str:
-        """Return the output collection of a job, chained to its inputs."""
-        return f"u/ocps/{job_id}"
-
-    def run_collection(self, job_id: str) -> str:
-        """Return the RUN collection that holds a job's outputs alone."""
-        return f"{self.collection(job_id)}/run"
-
-    def log_path(self, job_id: str) -> str:
-        """Return the path of a job's log."""
-        return self._log_path.format(job_id=job_id)
 
     def _filed(self, job_id: str) -> asyncio.Future[JobResult]:
         return self._results.setdefault(job_id, asyncio.get_running_loop().create_future())

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import copy
 import datetime
+import logging
 import os
 import signal
 import threading
@@ -34,15 +35,17 @@ from ..ports import JournalFile, ObservatoryError, Watcher, World
 from ..procedure import Procedure, remaining
 from ..record import RunRecord
 from ..report import RunReport, itinerary
+from ..reporting import write_report
 from ..threads import in_thread
 from .camera import SalCamera
 from .connection import Connection
 from .control import Control
 from .errors import explain
 from .journal import BackgroundJournal
+from .notifying import AppriseNotifier, check_addresses
 from .ocps import OcpsJobs
 from .oods import OodsIngest
-from .reporting import write_report
+from .publishing import publish
 from .sal import ScriptState, salobj
 from .watch import ComponentWatch
 
@@ -133,6 +136,7 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
         )
         self._configured_as: _Configured | None = None
         self._procedure: Procedure | None = None
+        self._notifier: AppriseNotifier | None = None
         self._stopping: asyncio.Task[None] | None = None
         self._handle_hangup()
 
@@ -194,6 +198,7 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
                 lambda repo: find_generation(repo, self.instrument, self.environment)
             )
             config = parse(text, self.instrument, earlier, find)
+            check_addresses(config.notify)
             unless_read.pop_all()
         if found:
             folder, record, lock = found[0]
@@ -271,14 +276,19 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
         Parameters
         ----------
         exposure : `PlannedExposure`
-            The frame, one of the plan's.
+            The frame: one of the plan's, or a replacement of one.
 
         Returns
         -------
         group_id : `str`
         """
         base = f"{self.obs_id}_{self.salinfo.index}" if self.obs_id else str(self.group_id)
-        return f"{base}#{self._configured.plan.exposures.index(exposure) + 1}"
+        planned = self._configured.plan.exposures
+        if exposure in planned:
+            return f"{base}#{planned.index(exposure) + 1}"
+        # It replaces a spoilt one: such frames follow the series.
+        last = self._configured.plan.exposures_of(exposure.series)[-1]
+        return f"{base}#{planned.index(last) + 1}.{exposure.number - last.number}"
 
     async def run(self) -> None:
         """Run the procedure."""
@@ -290,7 +300,10 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
                 raise salobj.ExpectedError(str(error)) from error
             finally:
                 await self._write_report(self._procedure.report)
+                await publish(self, self._configured.config.publish, self._configured.folder)
         finally:
+            if self._notifier is not None:
+                self._notifier.close()
             # Before the final state: then the run can be resumed at once.
             self._configured.lock.release()
 
@@ -299,6 +312,7 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
         config, connection = run.config, run.connection
         detectors = instrument.detector_ids(config.detectors)
         repository = ButlerRepository(config.repo, instrument, detectors)
+        self._notifier = AppriseNotifier(config.notify, self.log)
         watch = ComponentWatch(connection.remotes, report=self.log.warning)
         world = World(
             camera=SalCamera(connection.control, instrument, config, watch),
@@ -321,6 +335,7 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
             frame_clock=self._frame_time,
             watcher=self.watcher,
             pipelines=PipelineFiles(self.environment),
+            notifier=self._notifier,
         )
         return Procedure(config, run.plan, instrument, world, run.record)
 
@@ -387,3 +402,11 @@ class _ScriptOperator:
         self.warning = script.log.warning
         self.error = script.log.error
         self.checkpoint = script.checkpoint
+        # The Watcher knows a verdict by the name of its logger. It gets all
+        # of them, whatever level the script queue sets for the others.
+        self._verdicts = script.log.getChild(f"calibration_verdict.{script.instrument.name}")
+        self._verdicts.setLevel(logging.INFO)
+
+    def verdict(self, text: str, *, passed: bool) -> None:
+        """Log whether a product passed verification."""
+        (self._verdicts.info if passed else self._verdicts.warning)(text)

@@ -4,7 +4,11 @@
 
 from __future__ import annotations
 
-__all__ = ["run_page", "trend_page"]
+__all__ = ["Picture", "curve_plot", "gain_plot", "quantity_pictures", "run_page", "templates", "trend_page"]
 
+from ._curve_plot import curve_plot
+from ._figure import Picture
+from ._plots import gain_plot
+from ._render import templates
 from ._run import run_page
-from ._trend import trend_page
+from ._trend import quantity_pictures, trend_page

@@ -4,9 +4,37 @@
 
 from __future__ import annotations
 
-__all__ = ["render"]
+__all__ = ["render", "templates"]
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+
+def templates(*packages: str) -> Environment:
+    """Return templates of packages, and those of this one.
+
+    Parameters
+    ----------
+    *packages : `str`
+        Names of packages with a folder ``templates``; the first that has one
+        of a name wins.
+
+    Returns
+    -------
+    templates : `jinja2.Environment`
+        They escape all text.
+    """
+    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+
+    return Environment(
+        loader=ChoiceLoader([PackageLoader(package) for package in (*packages, __package__ or "")]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
 
 
 def render(template: str, **values: Any) -> str:
@@ -23,13 +51,4 @@ def render(template: str, **values: Any) -> str:
     -------
     html : `str`
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader(__package__),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template(template).render(values)
+    return templates().get_template(template).render(values)

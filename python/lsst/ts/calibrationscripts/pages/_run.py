@@ -26,7 +26,9 @@ from ..report import (
     defects_found,
     next_steps,
     products,
+    spoilt_headline,
 )
+from ..spoilt import SeriesJudgement
 from ..verification import Verdict
 from ._figure import Picture
 from ._plots import failure_map, gain_plot, panel_plot, timeline_plot
@@ -36,6 +38,27 @@ _MARKS = {Kind.GOOD: "\u2713", Kind.HELD: "\u2717", Kind.FAILED: "\u2717", Kind.
 """What distinguishes the kinds without colour."""
 
 _MAX_ROWS = 64
+
+
+_SECTIONS = {
+    "failures": "Failed tests",
+    "spoilt": "Spoilt frames",
+    "statistics": "Noise and mean",
+    "gains": "Gains",
+    "defects": "Defects",
+    "comparisons": "Compared with those in use",
+    "images": "Images",
+    "timeline": "Timeline",
+    "thresholds": "Thresholds",
+    "stages": "Stages, jobs and logs",
+    "certifications": "Certified",
+    "decisions": "Decisions",
+    "exposures": "Exposures",
+    "remarks": "Remarks",
+    "configuration": "Configuration",
+}
+"""Anchors and names of the sections, in order. Those with nothing to show
+are left out."""
 
 
 def run_page(document: RunDocument) -> str:
@@ -66,20 +89,22 @@ def run_page(document: RunDocument) -> str:
         *report.notices,
         *evidence.notes,
     ]
-    sections = (
-        ("failures", "Failed tests", maps),
-        ("statistics", "Noise and mean", panels),
-        ("gains", "Gains", gain_picture),
-        ("defects", "Defects", report.defects),
-        ("images", "Images", evidence.thumbnails),
-        ("timeline", "Timeline", timeline),
-        ("thresholds", "Thresholds", report.verdicts),
-        ("stages", "Stages, jobs and logs", report.stages),
-        ("certifications", "Certified", True),
-        ("exposures", "Exposures", report.exposures),
-        ("remarks", "Remarks", remarks),
-        ("configuration", "Configuration", True),
-    )
+    spoilt = list(_spoilt(report))
+    shown = {
+        "failures": maps,
+        "spoilt": spoilt,
+        "statistics": panels,
+        "gains": gain_picture,
+        "defects": report.defects,
+        "comparisons": report.comparisons,
+        "images": evidence.thumbnails,
+        "timeline": timeline,
+        "thresholds": report.verdicts,
+        "stages": report.stages,
+        "decisions": report.decisions,
+        "exposures": report.exposures,
+        "remarks": remarks,
+    }
     return render(
         "report.html.j2",
         report=report,
@@ -89,8 +114,9 @@ def run_page(document: RunDocument) -> str:
         marks=_MARKS,
         steps=next_steps(report),
         trend=document.trend,
-        sections=[(anchor, name) for anchor, name, shown in sections if shown],
+        sections=[(anchor, name) for anchor, name in _SECTIONS.items() if shown.get(anchor, True)],
         maps=maps,
+        spoilt=spoilt,
         panels=panels,
         scatter_tolerance=SCATTER_TOLERANCE,
         gain_picture=gain_picture,
@@ -107,6 +133,13 @@ def run_page(document: RunDocument) -> str:
         remarks=remarks,
         configuration=[(key, _written(value)) for key, value in report.config.items()],
     )
+
+
+def _spoilt(report: RunReport) -> Iterator[tuple[str, SeriesJudgement]]:
+    """Yield the series of which there is something to say."""
+    for judgement in report.judgements:
+        if judgement.marks or judgement.unmeasured:
+            yield spoilt_headline(judgement), judgement
 
 
 def _title(report: RunReport) -> str:

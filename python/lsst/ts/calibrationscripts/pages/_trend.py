@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-__all__ = ["trend_page"]
+__all__ = ["quantity_pictures", "trend_page"]
 
 import datetime
 from collections.abc import Iterator, Sequence
@@ -42,7 +42,7 @@ def trend_page(history: History, notes: Sequence[str] = ()) -> str:
         warnings=outliers(earlier, newest) if newest else (),
         has_bands=bool(earlier.bands),
         min_runs=MIN_RUNS,
-        pictures=list(_pictures(history, earlier)),
+        pictures=list(quantity_pictures(history)),
         notes=notes,
     )
 
@@ -51,8 +51,22 @@ def _day(time: float) -> str:
     return f"{datetime.datetime.fromtimestamp(time, datetime.UTC):%Y-%m-%d %H:%M}"
 
 
-def _pictures(history: History, earlier: History) -> Iterator[tuple[str, Picture, int]]:
-    """Yield each quantity, its picture and how many amplifiers it lacks."""
+def quantity_pictures(history: History) -> Iterator[tuple[str, Picture, int]]:
+    """Draw each quantity over time.
+
+    Parameters
+    ----------
+    history : `History`
+        All runs. The newest is compared with the others.
+
+    Yields
+    ------
+    quantity : `str`
+    picture : `Picture`
+    n_left_out : `int`
+        Amplifiers that it lacks.
+    """
+    earlier = History(history.runs[:-1])
     far = departures(earlier, history.runs[-1]) if history.runs else {}
     for quantity in QUANTITIES:
         keys = [key for key in history.series if key.quantity == quantity]

@@ -189,7 +189,7 @@ class _Planner:
         """Return the stage after which a product of this run is applied."""
         if product is Product.DEFECTS:
             kind = StageKind.GENERATE
-        elif self._config.certify != "together":
+        elif self._config.certify == "each":
             kind = StageKind.CERTIFY
         else:
             kind = StageKind.VERIFY if self._config.do_verify else StageKind.GENERATE
@@ -203,9 +203,9 @@ class _Planner:
         # Those are certified once frames that they are applied to have
         # passed. What needs them takes them from where they were made.
         certified = [p for p in corrections if p is not Product.DEFECTS]
-        # Certified together, they are not in the collection before the end.
-        together = self._config.certify == "together"
-        collections = (self._config.calib_collection,) if certified and not together else ()
+        # Certified together or by a person, they are not in it yet.
+        at_once = self._config.certify == "each"
+        collections = (self._config.calib_collection,) if certified and at_once else ()
         applied = [self._applied(p) for p in corrections]
         built_on = [StageId(StageKind.GENERATE, Subject(p)) for p in generator.built_on]
         configured = self._config.of(product)

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 __all__ = ["JobPlan", "JobRequest", "PlannedExposure", "RunPlan", "Stage"]
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from ..instruments import ImageType
@@ -39,6 +39,20 @@ class PlannedExposure:
     def label(self) -> str:
         """What the operator reads while it is taken."""
         return f"{self.series} {self.number}/{self.series_length}, {self.exp_time:g} s"
+
+    def replacement(self, number: int) -> PlannedExposure:
+        """Return a frame that is taken because this one is spoilt.
+
+        Parameters
+        ----------
+        number : `int`
+            Its place in the series, after all others.
+
+        Returns
+        -------
+        exposure : `PlannedExposure`
+        """
+        return replace(self, number=number, series_length=number)
 
 
 @dataclass(frozen=True)
@@ -229,6 +243,34 @@ class RunPlan:
     def _of(self, subject: Subject, kind: StageKind) -> Stage | None:
         wanted = StageId(kind, subject)
         return next((stage for stage in self.stages if stage.id == wanted), None)
+
+    def only_for(self, stages: Collection[StageId]) -> RunPlan:
+        """Return the part of the plan that some stages need.
+
+        Parameters
+        ----------
+        stages : collection of `StageId`
+            What is wanted of it.
+
+        Returns
+        -------
+        plan : `RunPlan`
+            These stages, all that they need, and the frames of those.
+        """
+        needed = set(stages)
+        for stage in reversed(self.stages):
+            if stage.id in needed:
+                needed.update(stage.needs)
+        exposed = {stage.subject for stage in needed if stage.kind is StageKind.EXPOSE}
+        return replace(
+            self,
+            exposures=tuple(exposure for exposure in self.exposures if exposure.series in exposed),
+            stages=tuple(
+                replace(stage, after=tuple(other for other in stage.after if other in needed))
+                for stage in self.stages
+                if stage.id in needed
+            ),
+        )
 
     def consumers(self, stage: StageId) -> tuple[Stage, ...]:
         """Return the stages that need one directly."""

@@ -10,10 +10,12 @@ a few lines each. Each method says when the procedure calls it.
 from __future__ import annotations
 
 __all__ = [
+    "Applied",
     "CalibrationRepository",
     "Camera",
     "CameraError",
     "ComponentLostError",
+    "Curves",
     "ExposureRecord",
     "Ingest",
     "IngestReport",
@@ -26,6 +28,7 @@ __all__ = [
     "JournalFile",
     "LightError",
     "Lookup",
+    "Notifier",
     "ObservatoryError",
     "Operator",
     "OutcomeError",
@@ -53,10 +56,11 @@ from ._protocols import (
     JobService,
     Journal,
     JournalFile,
+    Notifier,
     Operator,
     Pipelines,
     Watcher,
     World,
 )
-from ._records import ExposureRecord, IngestReport, JobResult, Lookup, Wanted
+from ._records import Applied, Curves, ExposureRecord, IngestReport, JobResult, Lookup, Wanted
 from ._repository import CalibrationRepository

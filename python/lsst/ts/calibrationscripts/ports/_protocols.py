@@ -10,6 +10,7 @@ __all__ = [
     "JobService",
     "Journal",
     "JournalFile",
+    "Notifier",
     "Operator",
     "Pipelines",
     "Watcher",
@@ -40,6 +41,12 @@ class Operator(Protocol):
     def error(self, text: str) -> None:
         """Log what failed."""
 
+    def verdict(self, text: str, *, passed: bool) -> None:
+        """Log whether a product passed verification.
+
+        The observatory's Watcher reads this text too.
+        """
+
     async def checkpoint(self, name: str) -> None:
         """Pause or stop here, if the operator wishes.
 
@@ -59,6 +66,16 @@ class Watcher(Protocol):
 
     def ended(self, stage: Stage, outcome: Outcome) -> None:
         """Note how a stage ended, also if it never started."""
+
+
+class Notifier(Protocol):
+    """What sends messages to persons who do not watch the run."""
+
+    def send(self, title: str, text: str) -> None:
+        """Send a message to everyone that is configured.
+
+        It returns at once and raises nothing: what fails is logged.
+        """
 
 
 class JournalFile(Protocol):
@@ -276,3 +293,4 @@ class World:
 
     pipelines: Pipelines | None = None
     """`None` if they are nowhere to be read."""
+    notifier: Notifier | None = None

@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 __all__ = [
+    "Applied",
+    "Curves",
     "ExposureRecord",
     "IngestReport",
     "JobResult",
@@ -12,7 +14,11 @@ __all__ = [
     "Wanted",
 ]
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+from ..comparison import CurveFit
+from ..products import Product
 
 
 @dataclass(frozen=True)
@@ -89,3 +95,40 @@ class Wanted:
 
     exposures: tuple[tuple[int, ...], ...] = ()
     """Where there is one for some exposures: one of each group has it."""
+
+
+@dataclass(frozen=True)
+class Applied:
+    """A new combined image, and the frames that it is applied to."""
+
+    product: Product
+    dataset_type: str
+    run_collection: str
+    """RUN collection that has it."""
+
+    inputs: tuple[str, ...]
+    """Collections in which its frames find another, if there is one."""
+
+    frame_type: str
+    """Dataset type of the frames, corrected with it."""
+
+    frame_collection: str
+    """RUN collection that has them."""
+
+    exposures: tuple[tuple[int, float], ...]
+    """Ids and exposure times (s) of the frames."""
+
+    n_combined: int
+    """Frames that it was made of, these among them."""
+
+
+@dataclass(frozen=True)
+class Curves:
+    """A new photon transfer curve, and the one in use."""
+
+    new: Mapping[tuple[int, str], CurveFit]
+    """By detector and amplifier."""
+
+    old: Mapping[tuple[int, str], CurveFit]
+    reference: str
+    """RUN collection of the one in use; "" if there is none."""

@@ -9,11 +9,13 @@ __all__ = ["CalibrationRepository"]
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
+from ..comparison import AmplifierResiduals
 from ..outcomes import Certification, DetectorDefects, Gain
 from ..products import Subject
 from ..proof import ProductRecord, Proof
+from ..spoilt import AmplifierMeasure
 from ..verification import ExposureDetail
-from ._records import ExposureRecord, Lookup, Wanted
+from ._records import Applied, Curves, ExposureRecord, Lookup, Wanted
 
 
 class CalibrationRepository(Protocol):
@@ -58,6 +60,17 @@ class CalibrationRepository(Protocol):
         ------
         ObservatoryError
             If it cannot be read.
+        """
+
+    async def measure_raw(self, exposure: int) -> tuple[AmplifierMeasure, ...]:
+        """Return what is measured of the amplifiers of a raw frame.
+
+        Called for each frame of a series, once all are ingested.
+
+        Raises
+        ------
+        ObservatoryError
+            If it cannot be read or measured.
         """
 
     async def exposure_of_group(self, group: str) -> int | None:
@@ -194,6 +207,53 @@ class CalibrationRepository(Protocol):
         exposure : `int`
             Id of an exposure that they were made from, for which the earlier
             ones are valid.
+
+        Raises
+        ------
+        ObservatoryError
+            If they cannot be read.
+        """
+
+    async def residuals(self, applied: Applied) -> tuple[str, tuple[AmplifierResiduals, ...]]:
+        """Return what a new image and the one in use leave of frames.
+
+        Called before it is certified.
+
+        Parameters
+        ----------
+        applied : `Applied`
+            The new image and the frames.
+
+        Returns
+        -------
+        reference : `str`
+            RUN collection of the one in use; "" if there is none for any
+            detector.
+        residuals : `tuple` [`AmplifierResiduals`, ...]
+
+        Raises
+        ------
+        ObservatoryError
+            If they cannot be read.
+        """
+
+    async def curves(
+        self, dataset_type: str, run_collection: str, inputs: Sequence[str], exposure: int
+    ) -> Curves:
+        """Return a new photon transfer curve and the one in use.
+
+        Called before it is certified.
+
+        Parameters
+        ----------
+        dataset_type : `str`
+            Its type.
+        run_collection : `str`
+            RUN collection that has it.
+        inputs : `~collections.abc.Sequence` [`str`]
+            Collections in which its frames find another.
+        exposure : `int`
+            Id of one of its frames.
 
         Raises
         ------

@@ -31,7 +31,10 @@ class Certifier:
         self._lock = asyncio.Lock()
         self._stopped = False
         self._together = context.config.certify == "together"
-        self._n_planned = len(context.plan.stages_of(StageKind.CERTIFY))
+        record = context.recorder.record
+        self._n_planned = sum(
+            not record.is_refused(stage.subject) for stage in context.plan.stages_of(StageKind.CERTIFY)
+        )
         self._batch: list[Proof] = []
         self._batch_certified: asyncio.Future[None] | None = None
         self.done: list[Proof] = []

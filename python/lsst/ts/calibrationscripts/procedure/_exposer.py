@@ -8,6 +8,7 @@ __all__ = ["Exposer"]
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 from ..config import Series
 from ..instruments import ImageType, same_filter
@@ -18,6 +19,7 @@ from ..products import StageId, StageKind, Subject
 from ..record import Frame
 from ._context import Context
 from ._frames import EarlierFrames, Frames
+from ._inspector import Inspector
 from ._remaining import time_to_expose
 
 _LOG_INTERVAL = 5.0
@@ -45,13 +47,20 @@ class Exposer:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._config = context.config
+        exposed = {stage.subject for stage in context.plan.stages_of(StageKind.EXPOSE)}
+        self.series = tuple(series for series in context.config.series if series.subject in exposed)
+        """What the plan has frames of."""
+
         self._world = context.world
         self._recorder = context.recorder
         self._earlier = EarlierFrames(context)
         self._unlogged: list[tuple[PlannedExposure, int]] = []
         self._logged_at = 0.0
-        self.frames = {series.subject: Frames() for series in context.config.series}
+        self.frames = {series.subject: Frames() for series in self.series}
         """The frames so far, by series."""
+
+        self.inspector = Inspector(context)
+        """Knows which frames are spoilt."""
 
         self.tasks: set[asyncio.Task[LightLevel | None]] = set()
         """Looks at the light that nothing waits for."""
@@ -65,7 +74,7 @@ class Exposer:
     async def check(self) -> tuple[str, ...]:
         """Return what prevents it from getting the frames, if anything."""
         problems = await self._earlier.find()
-        if not all(map(self._earlier.all_taken, self._config.series)):
+        if not all(map(self._earlier.all_taken, self.series)):
             problems += await self._world.camera.check()
         if problems:
             return problems
@@ -81,7 +90,7 @@ class Exposer:
 
     @property
     def _flats(self) -> tuple[Series, ...]:
-        return tuple(series for series in self._config.series if series.image_type is ImageType.FLAT)
+        return tuple(series for series in self.series if series.image_type is ImageType.FLAT)
 
     async def _physical_filter(self, series: Series) -> str:
         if not self._earlier.all_taken(series):
@@ -114,7 +123,7 @@ class Exposer:
         return times
 
     def _series_of(self, stage: Stage) -> Series:
-        return next(series for series in self._config.series if series.subject == stage.subject)
+        return next(series for series in self.series if series.subject == stage.subject)
 
     async def set_up_early(self) -> None:
         """Select the first filter at once: a stuck wheel costs no frames."""
@@ -166,7 +175,42 @@ class Exposer:
                 frames.taken.append((exposure_id, exposure))
             if self._world.watcher:
                 self._world.watcher.taken(exposure)
+        frames.taken.extend(self._earlier.replacements(series.subject))
+        if self._config.retakes and not series.exposures:
+            await self._replace_spoilt(series, frames, useless)
         return None
+
+    async def _replace_spoilt(
+        self, series: Series, frames: Frames, useless: Callable[[], str | None]
+    ) -> None:
+        """Take frames again that are spoilt, as many as may be.
+
+        The camera waits until the series is ingested and judged.
+        """
+        n_planned = len(self._context.plan.exposures_of(series.subject))
+        n_left = self._config.retakes - (len(frames.taken) - n_planned)
+        if n_left <= 0 or await self.wait_for_ingest(series.subject):
+            return
+        spoilt = self.inspector.judgements[series.subject].spoilt
+        numbers = {planned.number for _, planned in frames.taken}
+        replaced = {
+            frame.replaces
+            for frame in self._recorder.record.frames
+            if frame.series == series.subject and frame.number in numbers
+        }
+        for exposure_id, planned in frames.wanted:
+            if exposure_id not in spoilt or planned.number > n_planned or planned.number in replaced:
+                continue
+            if n_left == 0 or useless():
+                return
+            if series.image_type is ImageType.FLAT:
+                await self._world.camera.set_up(series)
+            exposure = planned.replacement(len(frames.taken) + 1)
+            self._recorder.repeat(f"{planned.label}: exposure {exposure_id} is spoilt; taken again")
+            await self._world.operator.checkpoint(exposure.label)
+            self._log(exposure, await self._take(exposure, frames, replaces=planned.number))
+            await asyncio.sleep(self._config.wait_between_exposures)
+            n_left -= 1
 
     def _log(self, exposure: PlannedExposure, exposure_id: int) -> None:
         """Log frames, several in a line if they come quickly."""
@@ -219,31 +263,31 @@ class Exposer:
             (operator.info if level.usable else operator.warning)(level.text)
         return level
 
-    async def _take(self, exposure: PlannedExposure, frames: Frames) -> int:
-        group_id = self._world.group_id(exposure)
+    async def _take(self, exposure: PlannedExposure, frames: Frames, *, replaces: int | None = None) -> int:
+        frame = Frame(exposure.series, exposure.number, self._world.group_id(exposure), replaces=replaces)
         self._note_retake(exposure)
-        self._recorder.frame(Frame(exposure.series, exposure.number, group_id))
+        self._recorder.frame(frame)
         await self._recorder.flush()
         self._context.timeline.begin(_stage_of(exposure), exposure.label)
-        take = asyncio.create_task(self._world.camera.take(exposure, group_id))
+        take = asyncio.create_task(self._world.camera.take(exposure, frame.group_id))
         try:
             exposure_id = await asyncio.shield(take)
         except asyncio.CancelledError:
             # The camera completes the frame in any case.
             done, _ = await asyncio.wait({take}, timeout=_FRAME_GRACE)
             if done and not take.cancelled() and take.exception() is None:
-                self._keep(exposure, group_id, take.result(), frames)
+                self._keep(exposure, frame, take.result(), frames)
             take.cancel()
             await asyncio.gather(take, return_exceptions=True)
             raise
-        self._keep(exposure, group_id, exposure_id, frames)
+        self._keep(exposure, frame, exposure_id, frames)
         return exposure_id
 
-    def _keep(self, exposure: PlannedExposure, group_id: str, exposure_id: int, frames: Frames) -> None:
+    def _keep(self, exposure: PlannedExposure, frame: Frame, exposure_id: int, frames: Frames) -> None:
         self._context.timeline.end(_stage_of(exposure), exposure.label)
         frames.taken.append((exposure_id, exposure))
         self._world.ingest.expect(exposure_id)
-        self._recorder.frame(Frame(exposure.series, exposure.number, group_id, exposure_id))
+        self._recorder.frame(replace(frame, exposure=exposure_id))
 
     def _note_retake(self, exposure: PlannedExposure) -> None:
         """Note that a frame was asked for before, but cannot be found."""
@@ -255,7 +299,7 @@ class Exposer:
             )
 
     async def wait_for_ingest(self, series: Subject) -> tuple[str, ...]:
-        """Wait until the frames of a series are in the Butler.
+        """Wait until the frames of a series are in the Butler; judge them.
 
         Parameters
         ----------
@@ -265,7 +309,7 @@ class Exposer:
         Returns
         -------
         problems : `tuple` [`str`, ...]
-            What is not in it, and why.
+            What is not in it, and why; and what cannot be used.
         """
         frames, operator = self.frames[series], self._world.operator
         old = [i for i in frames.ids if i in self._earlier.ids]
@@ -280,9 +324,17 @@ class Exposer:
         discarded = set(frames.discarded)
         for lost in sorted(discarded & ({i for i, _ in report.failures} | set(report.missing))):
             operator.warning(f"Exposure {lost}, which is discarded anyway, was not ingested.")
-        return _ingest_problems(report, discarded) or await self._check_records(series)
+        if problems := _ingest_problems(report, discarded):
+            return problems
+        faults = await self._check_records(series)
+        await self.inspector.inspect(series, frames, faults)
+        return tuple(
+            f"exposure {exposure_id} {fault}"
+            for exposure_id, fault in faults.items()
+            if exposure_id not in frames.excluded
+        )
 
-    async def _check_records(self, series: Subject) -> tuple[str, ...]:
+    async def _check_records(self, series: Subject) -> dict[int, str]:
         """Compare what the Butler says of a series with what was planned.
 
         A wheel may have moved between two sessions, a header may be wrong,
@@ -291,7 +343,7 @@ class Exposer:
         frames = self.frames[series]
         records = dict(await self._world.repository.exposure_records(frames.ids))
         self.records.update(records)
-        problems, discarded = [], set(frames.discarded)
+        faults, discarded = {}, set(frames.discarded)
         for exposure_id, planned in frames.taken:
             record = records.get(exposure_id)
             fault = (
@@ -304,8 +356,8 @@ class Exposer:
             if exposure_id in discarded:
                 self._world.operator.warning(f"Exposure {exposure_id}, which is discarded anyway, {fault}.")
             else:
-                problems.append(f"exposure {exposure_id} {fault}")
-        return tuple(problems)
+                faults[exposure_id] = fault
+        return faults
 
     def _fault(self, series: Subject, planned: PlannedExposure, record: ExposureRecord) -> str | None:
         """Return how a frame differs from what was planned, if it does."""

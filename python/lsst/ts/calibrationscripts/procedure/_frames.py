@@ -22,6 +22,9 @@ class Frames:
 
     taken: list[tuple[int, PlannedExposure]] = field(default_factory=list)
 
+    excluded: tuple[int, ...] = ()
+    """Those that are spoilt, and are not to be processed for that."""
+
     @property
     def ids(self) -> tuple[int, ...]:
         """All of them."""
@@ -33,14 +36,19 @@ class Frames:
         return tuple(exposure_id for exposure_id, planned in self.taken if planned.discard)
 
     @property
+    def wanted(self) -> tuple[tuple[int, PlannedExposure], ...]:
+        """Those that are to be processed unless they are spoilt."""
+        return tuple((exposure_id, planned) for exposure_id, planned in self.taken if not planned.discard)
+
+    @property
     def kept(self) -> tuple[int, ...]:
         """Those that are to be processed."""
-        return tuple(exposure_id for exposure_id, planned in self.taken if not planned.discard)
+        return tuple(exposure_id for exposure_id, _ in self.wanted if exposure_id not in self.excluded)
 
     @property
     def kept_exp_times(self) -> tuple[float, ...]:
         """Exposure times of those that are to be processed (s)."""
-        return tuple(planned.exp_time for _, planned in self.taken if not planned.discard)
+        return tuple(planned.exp_time for exposure_id, planned in self.wanted if exposure_id in self.kept)
 
 
 class EarlierFrames:
@@ -113,6 +121,17 @@ class EarlierFrames:
     def id_of(self, exposure: PlannedExposure) -> int | None:
         """Return the id of a planned frame, if an earlier run has taken it."""
         return self._resumed.get((exposure.series, exposure.number))
+
+    def replacements(self, series: Subject) -> list[tuple[int, PlannedExposure]]:
+        """Return the frames that an earlier run took for spoilt ones."""
+        planned = {exposure.number: exposure for exposure in self._context.plan.exposures_of(series)}
+        return [
+            (self._resumed[series, frame.number], planned[frame.replaces].replacement(frame.number))
+            for frame in self._context.recorder.record.frames
+            if frame.series == series
+            and frame.replaces in planned
+            and (series, frame.number) in self._resumed
+        ]
 
     def group_of(self, exposure_id: int) -> str | None:
         """Return the group id of a frame that an earlier run has taken."""

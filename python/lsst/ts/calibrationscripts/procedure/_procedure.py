@@ -23,15 +23,17 @@ from ..outcomes import Outcome, RunState, StageResult
 from ..plan import RunPlan, Stage
 from ..ports import LightError, ObservatoryError, OutcomeError, PreconditionError, World
 from ..products import StageId, StageKind
-from ..proof import NotProvenError
+from ..proof import NotProvenError, Proof, accepted
 from ..record import RunRecord
 from ..report import RunReport, summary_text
 from ..verification import StatisticsError
 from ._certifier import Certifier
+from ._comparer import Comparer
 from ._context import Context
 from ._exposer import Exposer
 from ._frames import Frames
 from ._jobs import JobRunner
+from ._notifications import Notifications
 from ._prerequisites import missing_prerequisites
 from ._processing import Processing
 from ._recorder import Recorder
@@ -84,8 +86,11 @@ class Procedure:
         self._runner = JobRunner(context)
         self._processing = Processing(context, self._exposer, self._runner)
         self._certifier = Certifier(context)
+        self._comparer = Comparer(context, self._exposer)
+        self._notifications = Notifications(context)
         self._tasks: dict[StageId, asyncio.Task[None]] = {}
         self._ended: dict[StageId, asyncio.Future[StageResult]] = {}
+        self._waiting: list[Proof] = []
         self._begun = False
 
         self.report = RunReport(
@@ -127,11 +132,18 @@ class Procedure:
             stopped = isinstance(error, asyncio.CancelledError)
             reason = "stopped by the operator" if stopped else str(error)
             await self._abandon(reason)
+            # An outcome that is not accepted has its own message.
+            if self._begun and not stopped and not isinstance(error, OutcomeError):
+                self._notifications.run_failed(reason)
             self._conclude(RunState.STOPPED if stopped else RunState.FAILED, reason)
-            await self._recorder.flush()
+            await self._flush()
             raise
         self._conclude(RunState.DONE)
+        await self._flush()
+
+    async def _flush(self) -> None:
         await self._recorder.flush()
+        await self._notifications.flush()
 
     async def _execute(self) -> None:
         loop = asyncio.get_running_loop()
@@ -162,10 +174,14 @@ class Procedure:
             verdicts=dict(self._processing.verdicts),
             certifications=tuple(proof.certification for proof in self._certifier.done),
             proofs=tuple(self._certifier.done),
+            waiting=tuple(self._waiting),
+            comparisons=tuple(self._comparer.done),
             gains=tuple(self._processing.gains),
             defects=tuple(self._processing.defects),
+            judgements=tuple(self._exposer.inspector.judgements.values()),
             timeline=self._timeline.spans,
             repeats=self._recorder.record.repeats,
+            decisions=self._recorder.record.decisions,
         )
         if self._begun:
             self._recorder.end(state, reason)
@@ -178,7 +194,7 @@ class Procedure:
     def _by_type(self, select: Callable[[Frames], tuple[int, ...]]) -> dict[ImageType, tuple[int, ...]]:
         """Return some frames of every series, by image type."""
         ids: dict[ImageType, tuple[int, ...]] = {}
-        for series in self._config.series:
+        for series in self._exposer.series:
             frames = self._exposer.frames[series.subject]
             ids[series.image_type] = ids.get(series.image_type, ()) + select(frames)
         return ids
@@ -206,7 +222,9 @@ class Procedure:
 
     async def _check_repository(self) -> tuple[str, ...]:
         certifications = [
-            self._processing.certification(stage) for stage in self._plan.stages_of(StageKind.CERTIFY)
+            self._processing.certification(stage)
+            for stage in self._plan.stages_of(StageKind.CERTIFY)
+            if not self._recorder.record.is_refused(stage.subject)
         ]
         # What this run certifies into need not exist yet.
         own = {certification.collection for certification in certifications}
@@ -246,8 +264,9 @@ class Procedure:
         if problems:
             self._end(StageResult(stage.id, Outcome.FAILED, "; ".join(problems)))
         else:
-            n = len(self._exposer.frames[stage.subject].taken)
-            self._end(StageResult(stage.id, Outcome.PASSED, f"{n} frames"))
+            frames = self._exposer.frames[stage.subject]
+            left_out = f", {len(frames.excluded)} left out as spoilt" if frames.excluded else ""
+            self._end(StageResult(stage.id, Outcome.PASSED, f"{len(frames.taken)} frames{left_out}"))
 
     def _note_start(self, stage: Stage) -> None:
         self._timeline.begin(stage.id)
@@ -276,14 +295,21 @@ class Procedure:
         self._timeline.end(result.stage)
         if self._world.watcher:
             self._world.watcher.ended(stage, result.outcome)
+        self._notifications.ended(result, self._comparer.done)
         text = f"{result.name}: {result.outcome}" + (f", {result.reason}" if result.reason else "")
         match result.outcome:
+            case Outcome.PASSED | Outcome.HELD if self._judges(stage):
+                self._world.operator.verdict(text, passed=result.outcome is Outcome.PASSED)
             case Outcome.FAILED:
                 self._world.operator.error(text + (f" (log {result.log})" if result.log else ""))
             case Outcome.HELD | Outcome.SKIPPED:
                 self._world.operator.warning(text)
             case _:
                 self._world.operator.info(text)
+
+    def _judges(self, stage: Stage) -> bool:
+        """Return whether a stage ends with a verdict on its product."""
+        return stage.kind is StageKind.VERIFY or (stage.kind is StageKind.MEASURE and self._config.do_verify)
 
     async def _process(self, stage: Stage) -> None:
         cause = await self._cause_to_skip(stage)
@@ -312,16 +338,36 @@ class Procedure:
         return None
 
     async def _certify(self, stage: Stage) -> StageResult:
+        decision = self._recorder.record.decision_on(stage.subject)
+        if decision is not None and decision.result is not None:
+            return decision.result
         try:
             proof = await self._processing.proof(stage)
-        except (ObservatoryError, NotProvenError) as error:
+            made_by = self._plan.generation_of(stage.subject)
+            refusal = await self._comparer.refusal(made_by, proof, self._processing.gains)
+            if decision is not None:
+                proof = accepted(proof, decision)
+        except Exception as error:
+            # Others that belong together with it would wait for it.
             self._certifier.refuse(str(error))
             raise
+        if refusal and not (decision and await self._world.repository.is_certified(proof)):
+            self._certifier.refuse(f"{stage.subject}: {refusal}")
+            return self._processing.result(stage, Outcome.HELD, refusal)
         if warning := proof.validity_warning:
             self._world.operator.warning(warning)
+        if self._config.certify == "ask" and decision is None:
+            self._waiting.append(proof)
+            compared = [one.text for one in self._comparer.done if one.subject == stage.subject]
+            remarks = ("for a person to accept or reject it", proof.remark, *compared)
+            return StageResult(stage.id, Outcome.WAITING, "; ".join(filter(None, remarks)))
         await self._certifier.certify(proof)
+        remarks = (proof.remark, decision.text if decision else "")
         return StageResult(
-            stage.id, Outcome.CERTIFIED, proof.remark, collection=proof.certification.collection
+            stage.id,
+            Outcome.CERTIFIED,
+            "; ".join(filter(None, remarks)),
+            collection=proof.certification.collection,
         )
 
     async def _wait_for_processing(self) -> None:

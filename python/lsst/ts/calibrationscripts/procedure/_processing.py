@@ -150,6 +150,7 @@ class Processing:
             verdict,
             verification_collection=collection,
             generation_collection=self._collection_of(generated) if generated else None,
+            asks=self._config.certify == "ask",
         )
         clean = verdict.passed and not verdict.with_failures
         (self._world.operator.info if clean else self._world.operator.warning)(text)
@@ -193,13 +194,21 @@ class Processing:
         job_id = None
         if generated is not None:
             job_id = self._runner.id_of(generated.id) or self._runner.earlier_id_of(generated.id)
-        return Certification(
+        planned = Certification(
             dataset_type=self._pipelines.generators[stage.subject.product].dataset_type,
             source="" if job_id is None else self._world.jobs.collection(job_id),
             collection=self._config.calib_collection,
             begin_date=self._config.certify_calib_begin_date,
             end_date=self._config.certify_calib_end_date,
             physical_filter=self._exposer.physical_filters.get(stage.subject),
+        )
+        decision = self._context.recorder.record.decision_on(stage.subject)
+        if decision is None or decision.certification is None:
+            return planned
+        # Who accepts it may choose where and for when.
+        chosen = decision.certification
+        return replace(
+            planned, collection=chosen.collection, begin_date=chosen.begin_date, end_date=chosen.end_date
         )
 
     async def proof(self, stage: Stage) -> Proof:

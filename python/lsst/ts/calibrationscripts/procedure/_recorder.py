@@ -13,6 +13,7 @@ from typing import Any
 from ..outcomes import Certification, RunState, StageResult
 from ..ports import Journal, ObservatoryError, Operator
 from ..record import Frame, JobRecord, RunRecord
+from ..spoilt import SeriesJudgement
 
 
 class Recorder:
@@ -38,6 +39,10 @@ class Recorder:
         """Note that a frame is asked for, or which exposure it became."""
         self._write(self.record.with_frame(frame))
 
+    def judgement(self, judgement: SeriesJudgement) -> None:
+        """Note which frames of a series are spoilt."""
+        self._write(self.record.with_judgement(judgement))
+
     def job(self, job: JobRecord) -> None:
         """Note a stage's job; how the stage ended is no longer known."""
         self._write(self.record.with_job(job))
@@ -54,6 +59,10 @@ class Recorder:
         """Note and log that something is done again."""
         self._operator.warning(text)
         self._write(replace(self.record, repeats=(*self.record.repeats, text)))
+
+    def notified(self, name: str) -> None:
+        """Note that a message is sent about a product, or the run."""
+        self._write(replace(self.record, notified=(*self.record.notified, name)))
 
     def begin(self, config: Mapping[str, Any]) -> None:
         """Note that the run begins or is resumed."""

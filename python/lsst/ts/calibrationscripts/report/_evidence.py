@@ -7,6 +7,7 @@ from __future__ import annotations
 __all__ = [
     "NOISE_TOLERANCE",
     "SCATTER_TOLERANCE",
+    "CurvePoints",
     "Evidence",
     "Limits",
     "Panel",
@@ -153,6 +154,24 @@ class Statistics:
             for place, column in zip(self.places, zip(*rows, strict=True), strict=bool(rows))
             if (median := _median(column)) is not None
         }
+
+
+@dataclass(frozen=True)
+class CurvePoints:
+    """A photon transfer curve of an amplifier."""
+
+    amplifier: str
+    means: tuple[float, ...]
+    """Mean signal of each pair of flats (ADU)."""
+
+    variances: tuple[float, ...]
+    """Variance of each (ADU^2)."""
+
+    used: tuple[bool, ...]
+    """Whether the fit used the pair."""
+
+    gain: float
+    """Gain (e-/ADU)."""
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,13 @@ from ..pipelines import GENERATIONS
 from ..plan import TAI_MINUS_UTC, RunPlan, Stage
 from ..products import StageId, StageKind
 
+_WHEN_CERTIFIED = {
+    "each": "each if it passes",
+    "together": "all together, or none",
+    "ask": "each once a person has accepted it",
+}
+"""By the values of the configuration's ``certify``."""
+
 ROW_WIDTH = 120
 """Of a row where there is no terminal, such as in a log."""
 
@@ -146,7 +153,7 @@ def _certified(config: CalibrationConfig, plan: RunPlan) -> Iterator[str]:
     if not types:
         yield "Nothing is to be certified."
         return
-    each = "all together, or none" if config.certify == "together" else "each if it passes"
+    each = _WHEN_CERTIFIED[config.certify]
     yield (
         f"To be certified into {config.calib_collection}, valid {config.certify_calib_begin_date} to "
         f"{config.certify_calib_end_date}, {each}: {', '.join(types)}"

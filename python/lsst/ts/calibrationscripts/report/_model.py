@@ -10,10 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..comparison import Comparison
 from ..instruments import ImageType
 from ..outcomes import Certification, DetectorDefects, Gain, RunState, StageResult
 from ..products import StageId, Subject
 from ..proof import Proof
+from ..record import Decision
+from ..spoilt import SeriesJudgement
 from ..verification import Verdict
 from ._evidence import Evidence
 
@@ -67,8 +70,21 @@ class RunReport:
     proofs: tuple[Proof, ...] = ()
     """What proves that they could be made, in the same order."""
 
+    waiting: tuple[Proof, ...] = ()
+    """Of what waits for a person to accept it."""
+
+    comparisons: tuple[Comparison, ...] = ()
+    """How products compare with those in use."""
+
+    decisions: tuple[Decision, ...] = ()
+    """What persons have decided about its products, in order."""
+
     gains: tuple[Gain, ...] = ()
     defects: tuple[DetectorDefects, ...] = ()
+
+    judgements: tuple[SeriesJudgement, ...] = ()
+    """Which frames are spoilt, for each series that was judged."""
+
     timeline: tuple[Span, ...] = ()
     """Frames and stages, in the order in which they began."""
 

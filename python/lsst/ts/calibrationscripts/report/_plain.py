@@ -17,6 +17,7 @@ from ..pipelines import pipelines_of
 from ..products import Product, StageKind, Subject
 from ..verification import FailureLevel, Verdict, dataset_name
 from ._model import RunReport
+from ._spoilt import spoilt_conclusion
 
 _FEW_FRAMES = 11
 """What is combined from fewer fails NOISE by itself, if noise that is too low
@@ -86,16 +87,20 @@ def _outcome(report: RunReport, subject: Subject, stages: Stages) -> ProductOutc
     if failed := first(Outcome.FAILED):
         return ProductOutcome(subject.name, "failed", f"{failed.name}: {failed.reason}", Kind.FAILED)
     if held := first(Outcome.HELD):
-        text = held_reason(verdict) if verdict else held.reason
+        if verdict is None or verdict.passed:
+            return ProductOutcome(subject.name, "held", held.reason, Kind.HELD)
         # Defects are made, if asked for, whatever else is only verified.
         made = report.config.get("generate_calibrations") or subject.product is Product.DEFECTS
         word = "held" if made else "did not pass"
-        return ProductOutcome(subject.name, word, text, Kind.HELD)
+        return ProductOutcome(subject.name, word, held_reason(verdict), Kind.HELD)
     if certified := first(Outcome.CERTIFIED):
         text = "; ".join(
             filter(None, (f"into {certified.collection}", certified.reason, _blemishes(verdict)))
         )
         return ProductOutcome(subject.name, "certified", text, Kind.GOOD)
+    if waiting := first(Outcome.WAITING):
+        text = "; ".join(filter(None, (waiting.reason, _blemishes(verdict))))
+        return ProductOutcome(subject.name, "waits", text, Kind.GOOD)
     if aborted := first(Outcome.ABORTED):
         return ProductOutcome(subject.name, "stopped", f"{aborted.name}: {aborted.reason}", Kind.NOT_DONE)
     if skipped := first(Outcome.SKIPPED):
@@ -193,10 +198,11 @@ def conclusion(report: RunReport) -> str:
     """Return in one sentence, without its full stop, how the run ended."""
     if report.state is not RunState.DONE:
         return f"The script ended {report.state}" + (f": {report.reason}" if report.reason else "")
+    spoilt = spoilt_conclusion(report)
     if report.complete:
-        return "Everything that was asked for passed"
+        return f"Everything that was asked for passed{spoilt}"
     bad = Counter(result.outcome for result in report.stages if not result.outcome.good)
-    return "Not everything passed: " + ", ".join(f"{n} {outcome}" for outcome, n in bad.items())
+    return "Not everything passed: " + ", ".join(f"{n} {outcome}" for outcome, n in bad.items()) + spoilt
 
 
 def never_begun(report: RunReport) -> bool:
@@ -221,17 +227,33 @@ def next_steps(report: RunReport) -> tuple[str, ...]:
 
 
 def _steps(report: RunReport) -> Iterator[str]:
+    if report.waiting:
+        named = ", ".join(proof.subject.name for proof in report.waiting)
+        yield f"Look at {named}, then accept or reject: calibscripts decide {report.run_id}."
+    used = [
+        judgement.series for judgement in report.judgements if judgement.spoilt and not judgement.excluded
+    ]
+    for series in used:
+        yield f"{series}: see below which frames are spoilt. They were used: if they are bad, take others."
+    if report.complete and used:
+        return
     if report.complete:
-        yield "Nothing to do." + ("" if report.certifications else " Nothing was to be certified.")
+        if not report.waiting:
+            yield "Nothing to do." + ("" if report.certifications else " Nothing was to be certified.")
         return
     for result in report.stages:
         if result.outcome is Outcome.FAILED:
             yield f"{result.name} failed: " + (
                 f"read its log, {result.log}." if result.log else "see why above."
             )
+    decided = {decision.subject for decision in report.decisions}
+    undecided = [one for one in report.stages if not one.outcome.good and one.stage.subject not in decided]
+    if report.state is RunState.DONE and not undecided:
+        yield "Nothing to do: what is held was decided by a person."
+        return
     for result in report.stages:
-        if result.outcome is Outcome.HELD:
-            yield _after_held(report, result.stage.subject)
+        if result.outcome is Outcome.HELD and result.stage.subject not in decided:
+            yield _after_held(report, result)
     if not report.run_id:
         return
     if never_begun(report):
@@ -250,8 +272,14 @@ def _steps(report: RunReport) -> Iterator[str]:
         )
 
 
-def _after_held(report: RunReport, subject: Subject) -> str:
+def _after_held(report: RunReport, result: StageResult) -> str:
+    subject = result.stage.subject
     verdict = report.verdicts.get(subject)
+    if result.stage.kind is StageKind.CERTIFY:
+        return (
+            f"{subject}: see below how it compares with the one in use. If it is right nevertheless, resume "
+            "the run with 'certify_if: passed', or with 'certify: ask' for a person to decide."
+        )
     if subject.product is Product.DEFECTS:
         return (
             "DEFECTS: see below where pixels were gained or lost. If the detector has changed (a hot region, "

@@ -18,6 +18,7 @@ from ..outcomes import AmplifierDefects, AmplifierGain, DetectorDefects, Gain, b
 from ..verification import FailedTest, FailureLevel, UnitResult, Verdict, dataset_name
 from ._model import RunReport
 from ._plain import RUN_AGAIN, conclusion, never_begun, without_list
+from ._spoilt import spoilt_text
 
 _WIDTH = 100
 _MAX_LISTED_TESTS = 160
@@ -31,6 +32,7 @@ def verdict_text(
     *,
     verification_collection: str | None = None,
     generation_collection: str | None = None,
+    asks: bool = False,
 ) -> str:
     """Return a verdict and everything that it is based on.
 
@@ -43,13 +45,15 @@ def verdict_text(
     generation_collection : `str`, optional
         Output collection of the job that made the calibration; `None` if
         none was made, and the frames were compared with older ones.
+    asks : `bool`, optional
+        Whether a person has to accept what passed.
 
     Returns
     -------
     text : `str`
         A headline and, where any test failed, its details.
     """
-    lines = [_headline(verdict, generated=generation_collection is not None)]
+    lines = [_headline(verdict, generated=generation_collection is not None, asks=asks)]
     if verdict.with_failures:
         lines += _failure_lines(verdict)
     if verdict.run_tests_failed:
@@ -63,14 +67,16 @@ def verdict_text(
     return "\n".join(lines)
 
 
-def _headline(verdict: Verdict, *, generated: bool) -> str:
+def _headline(verdict: Verdict, *, generated: bool, asks: bool) -> str:
     name = verdict.name
     but = ", but there are tests that did not pass:" if verdict.with_failures else "."
     if not verdict.of_exposures:
         return f"{name} passed verification{but}" if verdict.passed else f"{name} failed verification."
     match generated, verdict.passed:
         case True, True:
-            return f"{name} calibration passed the overall verification criteria and will be certified{but}"
+            once = " once a person accepts it" if asks else ""
+            passed = f"{name} calibration passed the overall verification criteria"
+            return f"{passed} and will be certified{once}{but}"
         case True, False:
             return f"{name} calibration failed verification and will not be certified."
         case False, True:
@@ -326,6 +332,10 @@ def summary_text(report: RunReport) -> str:
         )
     if not report.certifications and report.config.get("generate_calibrations"):
         lines.append("Nothing was certified.")
+    if report.waiting:
+        lines.append(f"To accept or reject what is waiting: calibscripts decide {report.run_id}")
+    lines += [f"Decided: {each.subject} {each.text} ({each.date}, TAI)" for each in report.decisions]
+    lines += filter(None, map(spoilt_text, report.judgements))
     lines += [f"Done again: {text}" for text in report.repeats]
     if never_begun(report):
         lines.append(RUN_AGAIN)

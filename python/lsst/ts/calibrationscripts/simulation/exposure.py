@@ -34,6 +34,8 @@ class Amplifier:
         Nominal gain (electron/ADU).
     read_noise : `float`
         Nominal read noise (electron).
+    overscan : `int`
+        Columns of serial overscan that follow it in a raw image.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Amplifier:
     columns: slice
     gain: float
     read_noise: float
+    overscan: int
 
     @property
     def section(self) -> tuple[slice, slice]:
@@ -68,6 +71,16 @@ class Amplifier:
     def getReadNoise(self) -> float:
         """Return the nominal read noise (electron)."""
         return self.read_noise
+
+    def getRawDataBBox(self) -> Box:
+        """Return its pixels in a raw image."""
+        box = self.getBBox()
+        return box._replace(x=box.x + self.index[1] * self.overscan)
+
+    def getRawSerialOverscanBBox(self) -> Box:
+        """Return its serial overscan in a raw image."""
+        box = self.getRawDataBBox()
+        return box._replace(x=box.x + box.width, width=self.overscan)
 
 
 @dataclass(frozen=True)
@@ -136,6 +149,7 @@ class Detector:
                     columns=slice(column * self.amp_width, (column + 1) * self.amp_width),
                     gain=self.gains[name],
                     read_noise=self.read_noises[name],
+                    overscan=self.overscan,
                 )
             )
         return tuple(amplifiers)

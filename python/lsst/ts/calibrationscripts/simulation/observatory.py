@@ -252,7 +252,7 @@ class SimulatedObservatory:
         self._exit.callback(lock.release)
 
     def _make_cscs(self, day: ObservingDay) -> None:
-        files = self._files
+        files = self.files
         self.spectrograph = self._own(SpectrographCsc(self.instrument, time_scale=self.time_scale))
         self.camera = self._own(
             CameraCsc(focal_plane=self.focal_plane, files=files, day=day, time_scale=self.time_scale)
@@ -279,14 +279,15 @@ class SimulatedObservatory:
         await asyncio.gather(*(csc.close() for csc in self._cscs))
 
     @property
-    def _files(self) -> RawFiles:
+    def files(self) -> RawFiles:
+        """Where the camera leaves its images for the OODS."""
         return RawFiles(self.staging, self.instrument)
 
     def _prepare(self) -> ObservingDay:
         """Make what the folder lacks; return what it has of the day."""
         self.uws.mkdir(parents=True, exist_ok=True)
         self.staging.mkdir(exist_ok=True)
-        self._files.remove_drafts()
+        self.files.remove_drafts()
         is_new = not is_repository(self.repo)
         if is_new:
             if remove_unfinished(self.repo, self.instrument, self._leftovers()):
@@ -303,7 +304,7 @@ class SimulatedObservatory:
         kind = read_kind(self.repo)
         self._check(kind)
         self.focal_plane = FocalPlane(self.instrument, kind.scale, kind.seed)
-        return ObservingDay(self.day_obs) if is_new else _history(self.repo, self._files, self.day_obs)
+        return ObservingDay(self.day_obs) if is_new else _history(self.repo, self.files, self.day_obs)
 
     def _leftovers(self) -> list[Path]:
         """Return what runs have left beside the repository."""

@@ -14,7 +14,7 @@ __all__ = ["Box", "Defect", "Defects", "PhotonTransferCurve"]
 
 
 class Box(NamedTuple):
-    """A rectangle of pixels in an assembled image.
+    """A rectangle of pixels in an image.
 
     Parameters
     ----------

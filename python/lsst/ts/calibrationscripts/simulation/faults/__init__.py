@@ -17,6 +17,7 @@ import difflib
 from .base import Fault
 from .camera import CameraFault, CameraSilent, HeaderWrongFilter, HeaderWrongType, ReadoutNeverEnds
 from .detector import DeadAmplifier, HotRegion
+from .frames import LampFails, LightLeak, SaturatedBias
 from .jobs import (
     DiskFull,
     JobDropsExposure,
@@ -65,6 +66,9 @@ FAULTS: dict[str, type[Fault]] = {
         DeadAmplifier,
         HeaderWrongType,
         HeaderWrongFilter,
+        LampFails,
+        LightLeak,
+        SaturatedBias,
         WheelTimeout,
         WrongFilter,
         WheelMoved,

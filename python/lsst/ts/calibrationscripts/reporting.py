@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-__all__ = ["WrittenReport", "write_report"]
+__all__ = ["WrittenReport", "rewrite_report", "write_report"]
 
 import threading
 from collections.abc import Callable
@@ -12,14 +12,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from .. import trend
-from ..butler.evidence import gather
-from ..codec import write_document
-from ..files.atomic import replace_file
-from ..files.private import make_folder, one_line
-from ..files.runs import load_runs
-from ..pages import run_page
-from ..report import Evidence, RunDocument, RunReport
+from . import trend
+from .butler.evidence import gather
+from .codec import write_document
+from .files.atomic import replace_file
+from .files.private import make_folder, one_line
+from .files.runs import load_document, load_runs
+from .pages import run_page
+from .report import Evidence, RunDocument, RunReport
 
 T = TypeVar("T")
 
@@ -85,14 +85,49 @@ def _write(report: RunReport, evidence: Evidence, folder: Path) -> WrittenReport
         lambda: trend.warnings(load_runs(folder, skipped.append), document),
     )
     document = replace(document, trend=warnings or ())
-    page, json = folder / f"{report.run_id}.html", folder / f"{report.run_id}.json"
-    attempt.make(f"{json} is not written", lambda: _replace(json, write_document(document)))
-    attempt.make(f"{page} is not written", lambda: _replace(page, run_page(document)))
+    page, json = _write_files(document, folder, attempt)
     if skipped:
         more = [f"and {len(skipped) - _MAX_NAMED} more"] if len(skipped) > _MAX_NAMED else []
         named = "; ".join(skipped[:_MAX_NAMED] + more)
         attempt.problems.append(f"not compared with files in {folder} that runs have not left: {named}")
     return WrittenReport(page, json, document.trend, tuple(attempt.problems))
+
+
+def rewrite_report(folder: Path, run_id: str, change: Callable[[RunReport], RunReport]) -> tuple[str, ...]:
+    """Write the JSON and the page of a run anew, with a change.
+
+    Parameters
+    ----------
+    folder : `pathlib.Path`
+        Where they are.
+    run_id : `str`
+        Which run.
+    change : `~collections.abc.Callable`
+        Takes the report of the run, returns the new one.
+
+    Returns
+    -------
+    problems : `tuple` [`str`, ...]
+        What could not be read or written, and why.
+    """
+    attempt = _Attempt()
+    file = folder / f"{run_id}.json"
+    what = f"the report {file} is not brought up to date"
+    document = attempt.make(what, lambda: load_document(folder, run_id))
+    if document is None and not attempt.problems:
+        attempt.problems.append(f"{what}: it does not exist")
+    if document is not None:
+        _write_files(replace(document, report=change(document.report)), folder, attempt)
+    return tuple(attempt.problems)
+
+
+def _write_files(document: RunDocument, folder: Path, attempt: _Attempt) -> tuple[Path, Path]:
+    """Write the page and the JSON; return where they are."""
+    run_id = document.report.run_id
+    page, json = folder / f"{run_id}.html", folder / f"{run_id}.json"
+    attempt.make(f"{json} is not written", lambda: _replace(json, write_document(document)))
+    attempt.make(f"{page} is not written", lambda: _replace(page, run_page(document)))
+    return page, json
 
 
 def _replace(file: Path, text: str) -> None:

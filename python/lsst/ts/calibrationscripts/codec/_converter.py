@@ -1,47 +1,28 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The JSON of what runs leave: their journals, reports and verdicts.
-
-The records themselves are plain dataclasses; here is how each is written and
-read back. A stage is written as its kind, product and part, beside the name
-that people read; names are never taken apart.
-"""
+"""How each record is written, and read back."""
 
 from __future__ import annotations
 
-__all__ = [
-    "FORMAT",
-    "FormatError",
-    "from_json",
-    "plan_json",
-    "read_document",
-    "read_record",
-    "to_json",
-    "write_document",
-]
+__all__ = ["make_converter", "parts"]
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-import cattrs
 from cattrs import Converter, override
 from cattrs.gen import AttributeOverride, make_dict_structure_fn, make_dict_unstructure_fn
 
-from .instruments import ImageType
-from .outcomes import Certification, DetectorDefects, Gain, Outcome, RunState, StageResult
-from .pipelines import StatisticsKey
-from .plan import PlannedExposure, RunPlan, Stage
-from .products import Product, StageId, StageKind, Subject
-from .proof import Proof
-from .record import Frame, JobRecord, RunRecord
-from .report import Evidence, Place, RunDocument, RunReport, Span, Statistics, Thumbnail
-from .thresholds import Thresholds
-from .verification import FailedTest, FailureLevel, UnitResult, Verdict
-
-FORMAT = 1
-"""Number of the format of journals and of the JSON of runs. It changes when a
-field is removed, or changes its name or meaning."""
+from ..comparison import Better, Comparison, Quantity
+from ..instruments import ImageType
+from ..outcomes import Outcome, RunState, StageResult
+from ..pipelines import StatisticsKey
+from ..products import Product, StageId, StageKind, Subject
+from ..proof import Proof
+from ..record import Decision, DecisionKind, Frame, JobRecord
+from ..report import Place, RunReport, Span, Statistics, Thumbnail
+from ..spoilt import MarkKind, SeriesJudgement
+from ..thresholds import Thresholds
+from ..verification import FailedTest, FailureLevel, UnitResult, Verdict
 
 T = TypeVar("T")
 Json = dict[str, Any]
@@ -55,193 +36,7 @@ _THRESHOLDS = {
 """Keys of the thresholds, as the procedure calls them."""
 
 
-class FormatError(ValueError):
-    """A text is not what a run leaves, or not in a format that is known."""
-
-
-def to_json(
-    record: RunRecord
-    | RunReport
-    | Evidence
-    | StageResult
-    | Certification
-    | DetectorDefects
-    | Gain
-    | Proof
-    | Verdict,
-) -> Json:
-    """Return a record as JSON has it.
-
-    Parameters
-    ----------
-    record : dataclass
-        What to write.
-
-    Returns
-    -------
-    data : `dict` [`str`, `Any`]
-        Of what JSON knows only. Records of a whole run begin with the number
-        of their format.
-    """
-    data: Json = _CONVERTER.unstructure(record)
-    return {"format": FORMAT, **data} if isinstance(record, RunRecord | RunReport) else data
-
-
-def write_document(document: RunDocument) -> str:
-    """Return the JSON that a run leaves beside its journal.
-
-    Parameters
-    ----------
-    document : `RunDocument`
-        The run.
-
-    Returns
-    -------
-    text : `str`
-    """
-    data = to_json(document.report)
-    if document.evidence is not None:
-        data["evidence"] = to_json(document.evidence)
-    data["trend"] = list(document.trend)
-    return json.dumps(data) + "\n"
-
-
-def read_document(text: str) -> RunDocument:
-    """Read what `write_document` wrote, or the JSON of a `RunReport`.
-
-    Parameters
-    ----------
-    text : `str`
-        The JSON.
-
-    Returns
-    -------
-    document : `RunDocument`
-
-    Raises
-    ------
-    FormatError
-        If it is something else.
-    """
-    data = _load(text)
-    evidence, trend = data.pop("evidence", None), data.pop("trend", [])
-    report = from_json(data, RunReport)
-    return RunDocument(
-        report,
-        None if evidence is None else from_json(evidence, Evidence),
-        from_json(trend, tuple[str, ...]),
-    )
-
-
-def read_record(text: str) -> RunRecord:
-    """Read the journal of a run.
-
-    Parameters
-    ----------
-    text : `str`
-        The JSON of a `RunRecord`.
-
-    Returns
-    -------
-    record : `RunRecord`
-
-    Raises
-    ------
-    FormatError
-        If it is something else.
-    """
-    return from_json(_load(text), RunRecord)
-
-
-def from_json(data: object, cls: type[T]) -> T:
-    """Read back what `to_json` wrote, without the number of its format.
-
-    Parameters
-    ----------
-    data : `object`
-        What JSON holds.
-    cls : `type`
-        Class of the record.
-
-    Returns
-    -------
-    record : ``cls``
-
-    Raises
-    ------
-    FormatError
-        If it is something else; says where.
-    """
-    try:
-        return _CONVERTER.structure(data, cls)
-    except (cattrs.BaseValidationError, LookupError, TypeError, ValueError) as error:
-        what = "; ".join(cattrs.transform_error(error, path="$"))
-        raise FormatError(f"JSON, but not a run's: {what}") from error
-
-
-def plan_json(plan: RunPlan) -> Json:
-    """Return a plan as JSON has it; it is not read back.
-
-    Parameters
-    ----------
-    plan : `RunPlan`
-        What to write.
-
-    Returns
-    -------
-    data : `dict` [`str`, `Any`]
-    """
-
-    def exposure(planned: PlannedExposure) -> Json:
-        return {
-            "image_type": planned.image_type.value,
-            "series": planned.series.name,
-            "exp_time": planned.exp_time,
-            "discard": planned.discard,
-        }
-
-    def stage(planned: Stage) -> Json:
-        return {
-            "name": planned.name,
-            **_parts(planned.id),
-            "needs": [other.name for other in planned.needs],
-            "after": [other.name for other in planned.after],
-            "duration": planned.duration,
-            "start": plan.starts[planned.id],
-        }
-
-    return {
-        "n_exposures": len(plan.exposures),
-        "duration": plan.duration,
-        "exposures": [exposure(planned) for planned in plan.exposures],
-        "stages": [stage(planned) for planned in plan.stages],
-        "notices": list(plan.notices),
-    }
-
-
-def _load(text: str) -> Json:
-    """Return the fields of a document whose format is known."""
-    try:
-        data = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise FormatError(f"not JSON: {error}") from error
-    if not isinstance(data, dict):
-        raise FormatError("JSON, but not a run's: not a mapping")
-    found = data.pop("format", None)
-    if found == FORMAT:
-        return data
-    if found is None and "run_id" not in data:
-        raise FormatError("JSON, but not a run's: it has no format and no run_id")
-    if isinstance(found, int) and found > FORMAT:
-        raise FormatError(
-            f"its format is {found}, of a newer ts_calibrationscripts; this one reads format {FORMAT}. "
-            "Update ts_calibrationscripts"
-        )
-    age = "none, of a version before formats were numbered" if found is None else str(found)
-    raise FormatError(f"its format is {age}; this ts_calibrationscripts reads format {FORMAT}")
-
-
-def _parts(stage: StageId) -> Json:
+def parts(stage: StageId) -> Json:
     """Return what identifies a stage."""
     return {"kind": stage.kind.value, **_subject_parts(stage.subject)}
 
@@ -267,12 +62,24 @@ def _strictly(kind: type[T]) -> Callable[[Any, Any], T]:
     return structure
 
 
-def _make_converter() -> Converter:
+def make_converter() -> Converter:
     converter = Converter(unstruct_collection_overrides={tuple: list})
     for kind in (bool, int, float, str):
         converter.register_structure_hook(kind, _strictly(kind))
     # They are subclasses of str, whose hook they would get.
-    for enumeration in (FailureLevel, ImageType, Outcome, Product, RunState, StageKind, StatisticsKey):
+    for enumeration in (
+        Better,
+        DecisionKind,
+        FailureLevel,
+        ImageType,
+        MarkKind,
+        Outcome,
+        Product,
+        Quantity,
+        RunState,
+        StageKind,
+        StatisticsKey,
+    ):
         converter.register_structure_hook(enumeration, lambda value, cls: cls(value))
     converter.register_structure_hook(
         Place, lambda data, _: Place(*converter.structure(data, tuple[int, str, str]))
@@ -281,11 +88,14 @@ def _make_converter() -> Converter:
     converter.register_structure_hook(FailedTest, lambda text, _: FailedTest.parse(str(text)))
     for cls in (StageResult, JobRecord, Span):
         _register_staged(converter, cls)
+    _register_about(converter, Comparison, "subject")
     _register_about(converter, Frame, "series")
+    _register_about(converter, SeriesJudgement, "series")
     _register_about(converter, Statistics, "subject")
     _register_about(converter, Thumbnail, "subject")
     _register_verdict(converter)
     # What is part of a record is registered before it.
+    _register_about(converter, Decision, "subject")
     _register_about(converter, Proof, "subject")
     _register(
         converter,
@@ -349,7 +159,7 @@ def _register_staged(converter: Converter, cls: type[Any]) -> None:
     """Register a class with a stage, which is written as its parts."""
 
     def write(record: Any) -> Json:
-        return {"name": getattr(record, "name", record.stage.name), **_parts(record.stage)}
+        return {"name": getattr(record, "name", record.stage.name), **parts(record.stage)}
 
     def read(data: dict[str, Any]) -> Json:
         data.pop("name", None)
@@ -406,6 +216,3 @@ def _register_verdict(converter: Converter) -> None:
         subject=override(omit=True),
         results=override(rename="exposures"),
     )
-
-
-_CONVERTER = _make_converter()

@@ -1,0 +1,232 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The JSON of what runs leave: their journals, reports and verdicts.
+
+The records themselves are plain dataclasses; here is how each is written and
+read back. A stage is written as its kind, product and part, beside the name
+that people read; names are never taken apart.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "FORMAT",
+    "FormatError",
+    "from_json",
+    "plan_json",
+    "read_document",
+    "read_record",
+    "to_json",
+    "write_document",
+]
+
+import json
+from typing import Any, TypeVar
+
+import cattrs
+
+from ..outcomes import Certification, DetectorDefects, Gain, StageResult
+from ..plan import PlannedExposure, RunPlan, Stage
+from ..proof import Proof
+from ..record import Decision, RunRecord
+from ..report import Evidence, RunDocument, RunReport
+from ..verification import Verdict
+from ._converter import make_converter, parts
+
+FORMAT = 1
+"""Number of the format of journals and of the JSON of runs. It changes when a
+field is removed, or changes its name or meaning."""
+
+T = TypeVar("T")
+Record = (
+    RunRecord
+    | RunReport
+    | Evidence
+    | StageResult
+    | Certification
+    | Decision
+    | DetectorDefects
+    | Gain
+    | Proof
+    | Verdict
+)
+Json = dict[str, Any]
+
+
+class FormatError(ValueError):
+    """A text is not what a run leaves, or not in a format that is known."""
+
+
+def to_json(record: Record) -> Json:
+    """Return a record as JSON has it.
+
+    Parameters
+    ----------
+    record : dataclass
+        What to write.
+
+    Returns
+    -------
+    data : `dict` [`str`, `Any`]
+        Of what JSON knows only. Records of a whole run begin with the number
+        of their format.
+    """
+    data: Json = _CONVERTER.unstructure(record)
+    return {"format": FORMAT, **data} if isinstance(record, RunRecord | RunReport) else data
+
+
+def write_document(document: RunDocument) -> str:
+    """Return the JSON that a run leaves beside its journal.
+
+    Parameters
+    ----------
+    document : `RunDocument`
+        The run.
+
+    Returns
+    -------
+    text : `str`
+    """
+    data = to_json(document.report)
+    if document.evidence is not None:
+        data["evidence"] = to_json(document.evidence)
+    data["trend"] = list(document.trend)
+    return json.dumps(data) + "\n"
+
+
+def read_document(text: str) -> RunDocument:
+    """Read what `write_document` wrote, or the JSON of a `RunReport`.
+
+    Parameters
+    ----------
+    text : `str`
+        The JSON.
+
+    Returns
+    -------
+    document : `RunDocument`
+
+    Raises
+    ------
+    FormatError
+        If it is something else.
+    """
+    data = _load(text)
+    evidence, trend = data.pop("evidence", None), data.pop("trend", [])
+    report = from_json(data, RunReport)
+    return RunDocument(
+        report,
+        None if evidence is None else from_json(evidence, Evidence),
+        from_json(trend, tuple[str, ...]),
+    )
+
+
+def read_record(text: str) -> RunRecord:
+    """Read the journal of a run.
+
+    Parameters
+    ----------
+    text : `str`
+        The JSON of a `RunRecord`.
+
+    Returns
+    -------
+    record : `RunRecord`
+
+    Raises
+    ------
+    FormatError
+        If it is something else.
+    """
+    return from_json(_load(text), RunRecord)
+
+
+def from_json(data: object, cls: type[T]) -> T:
+    """Read back what `to_json` wrote, without the number of its format.
+
+    Parameters
+    ----------
+    data : `object`
+        What JSON holds.
+    cls : `type`
+        Class of the record.
+
+    Returns
+    -------
+    record : ``cls``
+
+    Raises
+    ------
+    FormatError
+        If it is something else; says where.
+    """
+    try:
+        return _CONVERTER.structure(data, cls)
+    except (cattrs.BaseValidationError, LookupError, TypeError, ValueError) as error:
+        what = "; ".join(cattrs.transform_error(error, path="$"))
+        raise FormatError(f"JSON, but not a run's: {what}") from error
+
+
+def plan_json(plan: RunPlan) -> Json:
+    """Return a plan as JSON has it; it is not read back.
+
+    Parameters
+    ----------
+    plan : `RunPlan`
+        What to write.
+
+    Returns
+    -------
+    data : `dict` [`str`, `Any`]
+    """
+
+    def exposure(planned: PlannedExposure) -> Json:
+        return {
+            "image_type": planned.image_type.value,
+            "series": planned.series.name,
+            "exp_time": planned.exp_time,
+            "discard": planned.discard,
+        }
+
+    def stage(planned: Stage) -> Json:
+        return {
+            "name": planned.name,
+            **parts(planned.id),
+            "needs": [other.name for other in planned.needs],
+            "after": [other.name for other in planned.after],
+            "duration": planned.duration,
+            "start": plan.starts[planned.id],
+        }
+
+    return {
+        "n_exposures": len(plan.exposures),
+        "duration": plan.duration,
+        "exposures": [exposure(planned) for planned in plan.exposures],
+        "stages": [stage(planned) for planned in plan.stages],
+        "notices": list(plan.notices),
+    }
+
+
+def _load(text: str) -> Json:
+    """Return the fields of a document whose format is known."""
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"not JSON: {error}") from error
+    if not isinstance(data, dict):
+        raise FormatError("JSON, but not a run's: not a mapping")
+    found = data.pop("format", None)
+    if found == FORMAT:
+        return data
+    if found is None and "run_id" not in data:
+        raise FormatError("JSON, but not a run's: it has no format and no run_id")
+    if isinstance(found, int) and found > FORMAT:
+        raise FormatError(
+            f"its format is {found}, of a newer ts_calibrationscripts; this one reads format {FORMAT}. "
+            "Update ts_calibrationscripts"
+        )
+    age = "none, of a version before formats were numbered" if found is None else str(found)
+    raise FormatError(f"its format is {age}; this ts_calibrationscripts reads format {FORMAT}")
+
+
+_CONVERTER = make_converter()

@@ -1,0 +1,162 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A run, resumed without an observatory."""
+
+from __future__ import annotations
+
+__all__ = ["Replay"]
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+import yaml
+
+from ..butler.repository import ButlerRepository
+from ..config import CalibrationConfig, ConfigurationError, parse
+from ..instruments import INSTRUMENTS, Instrument
+from ..plan import make_plan
+from ..ports import ObservatoryError, World
+from ..procedure import Procedure
+from ..products import StageId, StageKind, Subject
+from ..proof import Proof
+from ..record import RunRecord
+from ._choice import Choice, DecisionError
+from ._offline import ForgetfulJournal, NoCamera, NoIngest, NoJobs, Warnings
+
+_ASK = "ask"
+
+
+class Replay:
+    """Proves products of a run anew, from its record and the Butler.
+
+    Parameters
+    ----------
+    record : `RunRecord`
+        The run.
+    choice : `Choice`
+        Where, and for when, a person wants to certify them.
+
+    Raises
+    ------
+    DecisionError
+        If the run did not ask for decisions, or if its configuration, or
+        what the person has written, cannot be used.
+    """
+
+    def __init__(self, record: RunRecord, choice: Choice) -> None:
+        self._record = record
+        self._instrument = _instrument_of(record)
+        self._config = self._parse({})
+        if self._config.certify != _ASK:
+            raise DecisionError(
+                f"{record.run_id} did not ask for decisions: it has 'certify: {self._config.certify}'. "
+                f"Resume it with 'certify: {_ASK}'."
+            )
+        written = {
+            "calib_collection": choice.collection,
+            "certify_calib_begin_date": choice.begin_date,
+            "certify_calib_end_date": choice.end_date,
+        }
+        self._chosen = self._parse({key: value for key, value in written.items() if value is not None})
+        detectors = self._instrument.detector_ids(self._config.detectors)
+        self._repository = ButlerRepository(self._config.repo, self._instrument, detectors)
+        self._operator = Warnings()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the person should look at."""
+        return tuple(self._operator.texts)
+
+    def _parse(self, written: dict[str, str]) -> CalibrationConfig:
+        text = yaml.safe_dump({**written, "resume": self._record.run_id})
+        try:
+            return parse(text, self._instrument, lambda run_id, journal_dir: self._record.config)
+        except ConfigurationError as error:
+            raise DecisionError(str(error)) from error
+
+    async def proofs(self, subjects: Sequence[Subject]) -> tuple[Proof, ...]:
+        """Prove that products may be certified as chosen.
+
+        Parameters
+        ----------
+        subjects : `~collections.abc.Sequence` [`Subject`]
+            The products.
+
+        Returns
+        -------
+        proofs : `tuple` [`Proof`, ...]
+            One for each, in the same order.
+
+        Raises
+        ------
+        DecisionError
+            If one is not proven, or cannot be certified so.
+        """
+        plan = make_plan(self._chosen, self._instrument)
+        plan = plan.only_for([StageId(StageKind.CERTIFY, subject) for subject in subjects])
+        # What was decided before must not stand in for a proof.
+        record = replace(self._record, decisions=(), resumed=self._record.resumed + 1)
+        procedure = Procedure(self._chosen, plan, self._instrument, self._world(), record)
+        reason = ""
+        try:
+            await procedure.run()
+        except ObservatoryError as error:
+            reason = str(error)
+        report = procedure.report
+        waiting = {proof.subject: proof for proof in report.waiting}
+        for result in report.stages:
+            if not result.outcome.good and result.reason:
+                reason = reason or f"{result.name} ended {result.outcome}: {result.reason}"
+        if missing := [subject.name for subject in subjects if subject not in waiting]:
+            raise DecisionError(f"{record.run_id}: not proven: {', '.join(missing)}: {reason}.")
+        proofs = tuple(waiting[subject] for subject in subjects)
+        self._operator.texts += [proof.validity_warning for proof in proofs if proof.validity_warning]
+        return proofs
+
+    async def certify(self, proofs: Sequence[Proof]) -> None:
+        """Certify all of what is proven and accepted, or nothing.
+
+        Parameters
+        ----------
+        proofs : `~collections.abc.Sequence` [`Proof`]
+            With the decisions.
+
+        Raises
+        ------
+        ObservatoryError
+            If it cannot be certified.
+        """
+        missing = [proof for proof in proofs if not await self._repository.is_certified(proof)]
+        if not missing:
+            return
+        try:
+            await self._repository.certify(*missing)
+        except ObservatoryError as error:
+            # It may have taken effect nevertheless.
+            for proof in missing:
+                if not await self._repository.is_certified(proof):
+                    raise
+            self._operator.texts.append(f"Certified, in spite of this: {error}")
+
+    def _world(self) -> World:
+        return World(
+            camera=NoCamera(),
+            ingest=NoIngest(),
+            jobs=NoJobs(self._config.ocps_log_path),
+            repository=self._repository,
+            operator=self._operator,
+            journal=ForgetfulJournal(),
+            group_id=lambda exposure: "",
+            clock=time.time,
+            frame_clock=time.time,
+        )
+
+
+def _instrument_of(record: RunRecord) -> Instrument:
+    """Return whose run it is."""
+    names = {job.request.instrument for job in record.jobs}
+    for instrument in INSTRUMENTS.values():
+        if names == {instrument.name}:
+            return instrument
+    raise DecisionError(f"{record.run_id}: it has run no jobs of a known camera, so that nothing is proven.")

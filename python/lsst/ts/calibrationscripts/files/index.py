@@ -1,0 +1,224 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""An index of the runs in a folder, so that ten thousand are listed at once.
+
+It holds nothing that the journals do not: it is made anew when it is missing,
+damaged or of another format, and a journal that has changed is read again.
+"""
+
+from __future__ import annotations
+
+__all__ = ["RunIndex", "RunLine"]
+
+import contextlib
+import itertools
+import json
+import os
+import sqlite3
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..outcomes import Outcome
+from ..record import RunRecord
+from .contents import is_run_id
+from .journal import SUFFIX, load_record
+from .private import file_mode
+
+_FILE = "runs.sqlite3"
+_FORMAT = 1
+"""Number of the format; it changes with the tables and with `RunLine`."""
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS run (
+    run_id TEXT PRIMARY KEY, modified INTEGER NOT NULL, size INTEGER NOT NULL,
+    state TEXT NOT NULL, n_frames INTEGER NOT NULL, n_waiting INTEGER NOT NULL, outcomes TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS run_modified ON run (modified);
+CREATE INDEX IF NOT EXISTS run_waiting ON run (n_waiting);
+"""
+
+_CHUNK = 200
+"""Journals that are read in one transaction."""
+
+_BUSY_TIMEOUT = 10.0
+"""Longest wait for another program that writes the index (s)."""
+
+
+@dataclass(frozen=True)
+class RunLine:
+    """What a list shows of a run."""
+
+    run_id: str
+    modified: float
+    """When its journal was written last (Unix timestamp, s)."""
+
+    state: str
+    """Its `RunState`; ``UNREADABLE`` if its journal cannot be read."""
+
+    n_frames: int
+    n_waiting: int
+    """Products that wait for a person."""
+
+    outcomes: tuple[tuple[str, str], ...]
+    """Name and outcome of the last stage of each product."""
+
+
+class RunIndex:
+    """Runs of a folder, without reading every journal each time.
+
+    Parameters
+    ----------
+    folder : `pathlib.Path`
+        Where the journals are.
+    count_waiting : `~collections.abc.Callable`
+        Takes a record, returns how many of its products wait for a person.
+    """
+
+    def __init__(self, folder: Path, count_waiting: Callable[[RunRecord], int]) -> None:
+        self._folder = folder
+        self._count_waiting = count_waiting
+
+    def update(self) -> int:
+        """Read the journals that are new or have changed.
+
+        Returns
+        -------
+        n_read : `int`
+            How many they were.
+
+        Raises
+        ------
+        OSError, sqlite3.Error
+            If the index cannot be written.
+        """
+        with self._connection() as database:
+            known = {
+                run_id: (modified, size)
+                for run_id, modified, size in database.execute("SELECT run_id, modified, size FROM run")
+            }
+            found = dict(self._journals())
+            gone = [(run_id,) for run_id in known.keys() - found.keys()]
+            with database:
+                database.executemany("DELETE FROM run WHERE run_id = ?", gone)
+            changed = [run_id for run_id, state in found.items() if known.get(run_id) != state]
+            # The newest first: they are what one wants to see meanwhile.
+            changed.sort(key=lambda run_id: found[run_id], reverse=True)
+            for i in range(0, len(changed), _CHUNK):
+                rows = [self._row(run_id, *found[run_id]) for run_id in changed[i : i + _CHUNK]]
+                with database:
+                    database.executemany("INSERT OR REPLACE INTO run VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+        return len(changed)
+
+    def _journals(self) -> Iterator[tuple[str, tuple[int, int]]]:
+        """Yield ids of runs, with modification time (ns) and size (byte)."""
+        try:
+            entries = os.scandir(self._folder)
+        except FileNotFoundError:
+            return
+        with entries:
+            for entry in entries:
+                run_id = entry.name.removesuffix(SUFFIX)
+                if run_id == entry.name or not is_run_id(run_id):
+                    continue
+                with contextlib.suppress(FileNotFoundError):
+                    status = entry.stat(follow_symlinks=False)
+                    if stat.S_ISREG(status.st_mode):
+                        yield run_id, (status.st_mtime_ns, status.st_size)
+
+    def _row(self, run_id: str, modified: int, size: int) -> tuple[object, ...]:
+        try:
+            record = load_record(self._folder, run_id)
+        except LookupError:
+            return run_id, modified, size, "UNREADABLE", 0, 0, "[]"
+        outcomes: dict[str, Outcome] = {}
+        for result in record.stages:
+            outcomes[result.stage.subject.name] = result.outcome
+        n_frames = sum(frame.exposure is not None for frame in record.frames)
+        return (
+            *(run_id, modified, size, record.state.value, n_frames, self._count_waiting(record)),
+            json.dumps([(name, outcome.value) for name, outcome in outcomes.items()]),
+        )
+
+    def lines(self, *, waiting: bool = False, limit: int = 50, offset: int = 0) -> list[RunLine]:
+        """Return runs, the newest first.
+
+        Parameters
+        ----------
+        waiting : `bool`, optional
+            Only those with something that waits.
+        limit, offset : `int`, optional
+            How many, -1 for all, and how many to leave out before them.
+
+        Returns
+        -------
+        lines : `list` [`RunLine`]
+        """
+        where = "WHERE n_waiting > 0" if waiting else ""
+        with self._connection() as database:
+            rows = database.execute(
+                f"SELECT run_id, modified, state, n_frames, n_waiting, outcomes FROM run {where} "  # noqa: S608
+                "ORDER BY modified DESC, run_id DESC LIMIT ? OFFSET ?",
+                (limit, offset),
+            ).fetchall()
+        return [_line(row) for row in rows]
+
+    def count(self) -> int:
+        """Return how many runs are known."""
+        with self._connection() as database:
+            (number,) = database.execute("SELECT count(*) FROM run").fetchone()
+        return int(number)
+
+    @contextlib.contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        file = self._folder / _FILE
+        for attempt in itertools.count():
+            database = self._open(file)
+            try:
+                usable = _is_usable(database)
+            except sqlite3.OperationalError:
+                # It is locked, or its disk is full: it is not damaged.
+                database.close()
+                raise
+            except sqlite3.DatabaseError:
+                usable = False
+            if usable:
+                break
+            database.close()
+            if attempt:
+                raise sqlite3.DatabaseError("it cannot be made anew")
+            for suffix in ("", "-wal", "-shm"):
+                (self._folder / f"{_FILE}{suffix}").unlink(missing_ok=True)
+        try:
+            yield database
+        finally:
+            database.close()
+
+    def _open(self, file: Path) -> sqlite3.Connection:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        os.close(os.open(file, flags, file_mode(self._folder)))
+        return sqlite3.connect(file, timeout=_BUSY_TIMEOUT)
+
+
+def _is_usable(database: sqlite3.Connection) -> bool:
+    """Return whether an index can be used; make its tables if it is new."""
+    (found,) = database.execute("PRAGMA user_version").fetchone()
+    if found == 0 and not database.execute("SELECT name FROM sqlite_master").fetchall():
+        database.execute("PRAGMA journal_mode = WAL")
+        database.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {_FORMAT}; COMMIT;")
+        return True
+    return int(found) == _FORMAT
+
+
+def _line(row: Sequence[str]) -> RunLine:
+    run_id, modified, state, n_frames, n_waiting, outcomes = row
+    return RunLine(
+        run_id,
+        int(modified) / 1e9,
+        state,
+        int(n_frames),
+        int(n_waiting),
+        tuple((str(name), str(outcome)) for name, outcome in json.loads(outcomes)),
+    )

@@ -1,0 +1,116 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Frames are measured and judged before anything is made from them."""
+
+from __future__ import annotations
+
+__all__ = ["Inspector"]
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+
+from ..instruments import ImageType
+from ..ports import ObservatoryError
+from ..products import Subject
+from ..report import spoilt_text
+from ..spoilt import FrameMeasure, Mark, MarkKind, SeriesJudgement, judge_frames, leave_out
+from ._context import Context
+from ._frames import Frames
+
+_log = logging.getLogger(__name__)
+
+_MEASURE_TIMEOUT = 300.0
+"""Longest that the frames of a series may be measured; 20 of LATISS take less
+than half a minute. Processing waits for it (s)."""
+
+
+class Inspector:
+    """Finds the frames that are spoilt.
+
+    Parameters
+    ----------
+    context : `Context`
+        The run; its record has what an earlier one has found.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self._config = context.config
+        self._repository = context.world.repository
+        self._operator = context.world.operator
+        self._recorder = context.recorder
+        self._image_types = {series.subject: series.image_type for series in context.config.series}
+        self.judgements: dict[Subject, SeriesJudgement] = {}
+        """What is known of each series."""
+
+    async def inspect(self, series: Subject, frames: Frames, faults: Mapping[int, str]) -> SeriesJudgement:
+        """Judge the frames of a series, and leave out those to leave out.
+
+        What cannot be measured is a warning, and no more.
+
+        Parameters
+        ----------
+        series : `Subject`
+            Which series.
+        frames : `Frames`
+            Its frames, which are all in the Butler; it is noted in them
+            which are left out.
+        faults : `~collections.abc.Mapping` [`int`, `str`]
+            How frames differ from what was asked for, by exposure id.
+
+        Returns
+        -------
+        judgement : `SeriesJudgement`
+        """
+        ids = tuple(exposure_id for exposure_id, _ in frames.wanted)
+        judgement = self._recorder.record.judgement_of(series)
+        if judgement is None or judgement.judged != ids:
+            if judgement is not None:
+                self._operator.info(f"{series}: judged again, as it has other frames than before.")
+            judgement = await self._judge(series, frames, faults)
+        if self._config.spoilt_frames == "exclude":
+            judgement = leave_out(judgement, ids)
+        else:
+            judgement = replace(judgement, excluded=(), remark="")
+        frames.excluded = judgement.excluded
+        if judgement != self.judgements.get(series) and (text := spoilt_text(judgement)):
+            self._operator.warning(text)
+        self.judgements[series] = judgement
+        self._recorder.judgement(judgement)
+        return judgement
+
+    async def _judge(self, series: Subject, frames: Frames, faults: Mapping[int, str]) -> SeriesJudgement:
+        ids = tuple(exposure_id for exposure_id, _ in frames.wanted)
+        marks = [Mark(i, MarkKind.HEADER, faults[i]) for i in ids if i in faults]
+        image_type = self._image_types[series]
+        measures, unmeasured = await self._measure(frames, faults)
+        try:
+            marks += judge_frames(image_type, measures)
+        except Exception as error:  # noqa: BLE001 - a defect of the judge must not cost the run
+            _log.exception("Unexpected error in the judgement of %s", series)
+            unmeasured.append(f"the frames were not judged: {type(error).__name__}: {error}")
+        return SeriesJudgement(series, ids, tuple(marks), unmeasured=tuple(unmeasured))
+
+    async def _measure(
+        self, frames: Frames, faults: Mapping[int, str]
+    ) -> tuple[list[FrameMeasure], list[str]]:
+        """Measure frames one by one, while there is time."""
+        measures: list[FrameMeasure] = []
+        unmeasured: list[str] = []
+        wanted = [(i, planned) for i, planned in frames.wanted if i not in faults]
+        try:
+            async with asyncio.timeout(_MEASURE_TIMEOUT):
+                for exposure_id, planned in wanted:
+                    exp_time = 0.0 if planned.image_type is ImageType.BIAS else planned.exp_time
+                    try:
+                        amplifiers = await self._repository.measure_raw(exposure_id)
+                    except ObservatoryError as error:
+                        unmeasured.append(str(error))
+                    else:
+                        measures.append(FrameMeasure(exposure_id, exp_time, amplifiers))
+        except TimeoutError:
+            unmeasured.append(
+                f"only {len(measures)} of {len(wanted)} frames were measured within {_MEASURE_TIMEOUT:g} s"
+            )
+        return measures, unmeasured

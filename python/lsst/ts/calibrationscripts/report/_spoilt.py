@@ -1,0 +1,75 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which frames are spoilt, in plain words."""
+
+from __future__ import annotations
+
+__all__ = ["spoilt_conclusion", "spoilt_headline", "spoilt_text"]
+
+from ..spoilt import SeriesJudgement
+from ._model import RunReport
+
+
+def spoilt_headline(judgement: SeriesJudgement) -> str:
+    """Return how many frames of a series are spoilt, and if they are used.
+
+    Parameters
+    ----------
+    judgement : `SeriesJudgement`
+        What is known of the series.
+
+    Returns
+    -------
+    headline : `str`
+        A sentence without its full stop; "" if no frame is spoilt.
+    """
+    n = len(judgement.spoilt)
+    if judgement.remark:
+        return f"{judgement.series}: {judgement.remark}"
+    if not n:
+        return ""
+    what = f"{judgement.series}: {n} of {len(judgement.judged)} frames {'is' if n == 1 else 'are'} spoilt"
+    if judgement.excluded:
+        return f"{what} and left out of everything that is made"
+    return f"{what} and used; 'spoilt_frames: exclude' leaves such frames out"
+
+
+def spoilt_text(judgement: SeriesJudgement) -> str:
+    """Return what is known of the frames of a series.
+
+    Parameters
+    ----------
+    judgement : `SeriesJudgement`
+        What is known of the series.
+
+    Returns
+    -------
+    text : `str`
+        The headline, and a line for each mark; "" if all frames were
+        measured and none is spoilt.
+    """
+    headline = spoilt_headline(judgement)
+    lines = [f"{headline}:"] if headline else []
+    lines += [f"    {mark}" for mark in judgement.marks]
+    lines += [f"{judgement.series}: not known whether it is spoilt: {text}" for text in judgement.unmeasured]
+    return "\n".join(lines)
+
+
+def spoilt_conclusion(report: RunReport) -> str:
+    """Return how many frames of a run are spoilt, for its conclusion.
+
+    Parameters
+    ----------
+    report : `RunReport`
+        The run.
+
+    Returns
+    -------
+    words : `str`
+        Begins with a semicolon; "" if no frame is spoilt.
+    """
+    n = sum(len(judgement.spoilt) for judgement in report.judgements)
+    n_left_out = sum(len(judgement.excluded) for judgement in report.judgements)
+    if not n:
+        return ""
+    return f"; {n} spoilt frame(s), of which {n_left_out} left out"

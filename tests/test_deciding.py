@@ -1,0 +1,147 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What runs with 'certify: ask' have made is certified by a person only."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+from lsst.ts.calibrationscripts.codec import read_record, to_json
+from lsst.ts.calibrationscripts.deciding import Choice, DecisionError, decide
+from lsst.ts.calibrationscripts.files.journal import FileJournal, load_record
+from lsst.ts.calibrationscripts.outcomes import Outcome, RunState, StageResult
+from lsst.ts.calibrationscripts.ports import ObservatoryError
+from lsst.ts.calibrationscripts.proof import NotProvenError, accepted
+from lsst.ts.calibrationscripts.record import Decision, DecisionKind, RunRecord
+from lsst.ts.calibrationscripts.report import RunReport
+from named import stage, subject
+from virtual_time import virtually
+from world import World
+
+ASK = (
+    "{script_mode: BIAS_DARK, generate_calibrations: true, n_bias: 3, n_dark: 3, exp_times_dark: 15, "
+    "certify: ask}"
+)
+BIAS = subject("BIAS")
+
+
+def run(world: World, *, resume: bool = False) -> RunReport:
+    async def work() -> RunReport:
+        procedure = world.procedure(ASK, resume=resume)
+        with contextlib.suppress(ObservatoryError):
+            await procedure.run()
+        return procedure.report
+
+    return virtually(work())
+
+
+def outcomes(report: RunReport) -> dict[str, Outcome]:
+    return {result.name: result.outcome for result in report.stages}
+
+
+def decided(world: World, kind: DecisionKind, report: RunReport, **changes: str) -> None:
+    """Write a decision about the BIAS into the journal of a run."""
+    proof = next(proof for proof in report.waiting if proof.subject == BIAS)
+    certification = dataclasses.replace(proof.certification, **changes)
+    decision = Decision(kind, BIAS, "ann@desk", 1.0, "as it should be", "all passed", certification)
+    world.journal = json.dumps(to_json(read_record(world.journal).with_decision(decision)))
+
+
+class TestARun:
+    def test_certifies_nothing_by_itself_and_ends_well(self) -> None:
+        world = World()
+        report = run(world)
+        # Then what passed waits, and the script is DONE
+        assert world.certified == []
+        assert outcomes(report)["certify BIAS"] is outcomes(report)["certify DARK"] is Outcome.WAITING
+        assert report.complete and report.state == "DONE"
+        # and the dark was made with the bias that is not certified yet
+        assert "-i u/ocps/cpBias,LATISS/calib " in world.requests["cpDark"].config
+        assert "LATISS/calib/daily" not in world.requests["cpDark"].config
+
+    def test_holds_what_failed_without_asking(self) -> None:
+        report = run(World(failing_types=frozenset({"BIAS"})))
+        assert outcomes(report)["verify BIAS"] is Outcome.HELD
+        assert outcomes(report)["certify BIAS"] is Outcome.SKIPPED
+        assert report.waiting == ()
+
+    def test_certifies_what_was_accepted_when_it_is_resumed(self) -> None:
+        world = World()
+        decided(world, DecisionKind.ACCEPT, run(world), begin_date="2026-11-23T12:00:00")
+        report = run(world, resume=True)
+        # Then it is certified as the person wrote, and says by whom
+        (certification,) = world.certified
+        assert (certification.dataset_type, certification.begin_date) == ("bias", "2026-11-23T12:00:00")
+        assert world.proofs[0].decision is not None
+        result = next(result for result in report.stages if result.name == "certify BIAS")
+        assert result.reason == "accepted by ann@desk: as it should be"
+        assert outcomes(report)["certify DARK"] is Outcome.WAITING
+
+    @pytest.mark.parametrize("kind", [DecisionKind.REJECT, DecisionKind.DECERTIFY])
+    def test_certifies_nothing_that_was_rejected_or_undone(self, kind: DecisionKind) -> None:
+        world = World()
+        decided(world, kind, run(world))
+        report = run(world, resume=True)
+        assert world.certified == []
+        assert outcomes(report)["certify BIAS"] is Outcome.HELD
+
+    def test_does_not_certify_what_was_not_looked_at(self) -> None:
+        # Given that the BIAS was accepted, and then made anew
+        world = World()
+        decided(world, DecisionKind.ACCEPT, run(world), source="u/ocps/another")
+        # When the run is resumed
+        report = run(world, resume=True)
+        # Then the acceptance is not one of this BIAS
+        assert world.certified == []
+        assert outcomes(report)["certify BIAS"] is Outcome.FAILED
+
+
+async def test_an_acceptance_that_was_not_completed_is_not_rejected(tmp_path: Path) -> None:
+    # Given that the process ended between the Butler and the journal
+    waiting = StageResult(stage("certify BIAS"), Outcome.WAITING)
+    record = RunRecord("20261125T180000-1", {}, state=RunState.DONE, stages=(waiting,))
+    decision = Decision(DecisionKind.ACCEPT, BIAS, "ann", 1.0, "good")
+    FileJournal(tmp_path, record.run_id).write(record.with_decision(decision))
+    # When another rejects it
+    with pytest.raises(DecisionError, match="accepted by ann: good, and may be certified"):
+        await decide(tmp_path, record.run_id, Choice(DecisionKind.REJECT, "bob", "noisy"))
+    # Then nothing has changed
+    assert load_record(tmp_path, record.run_id).decisions == (decision,)
+
+
+def test_a_person_decides_against_one_of_several_that_belong_together() -> None:
+    # Given two products that were certified together, one of them undone
+    together = ASK.replace("ask", "together")
+    world = World()
+
+    async def work(*, resume: bool = False) -> RunReport:
+        procedure = world.procedure(together, resume=resume)
+        await procedure.run()
+        return procedure.report
+
+    certification = virtually(work()).certifications[0]
+    decision = Decision(DecisionKind.DECERTIFY, BIAS, "ann", 1.0, "too early", "", certification)
+    world.journal = json.dumps(to_json(read_record(world.journal).with_decision(decision)))
+    # When the run is resumed
+    report = virtually(work(resume=True))
+    # Then the other stays certified
+    assert outcomes(report)["certify DARK"] is Outcome.CERTIFIED
+    assert outcomes(report)["certify BIAS"] is Outcome.HELD
+
+
+def test_an_acceptance_is_of_one_product_and_nothing_else() -> None:
+    proof = run(World()).waiting[0]
+    decision = Decision(DecisionKind.ACCEPT, BIAS, "ann", 1.0, "good", "", proof.certification)
+    assert accepted(proof, decision).decision == decision
+    for other in (
+        dataclasses.replace(decision, datasets=("made anew",)),
+        dataclasses.replace(decision, subject=subject("DARK")),
+        dataclasses.replace(decision, kind=DecisionKind.REJECT),
+        dataclasses.replace(decision, certification=None),
+    ):
+        with pytest.raises(NotProvenError):
+            accepted(proof, other)
