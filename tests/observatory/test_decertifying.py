@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import itertools
+import os
 import random
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -30,7 +31,7 @@ from lsst.ts.calibrationscripts.proof import Proof
 from lsst.ts.calibrationscripts.record import JobRecord
 from postgres import Database, wait_until
 
-N_HISTORIES = 1000
+N_HISTORIES = int(os.environ.get("CALIBSCRIPTS_HISTORIES", "200"))
 BATCH = 100
 """Histories that are certified, and undone, by one call."""
 
