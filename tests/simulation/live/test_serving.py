@@ -93,7 +93,9 @@ async def test_simulate_says_what_it_leaves_on_a_real_sal_and_names_serve(
     (tmp_path / "w").write_text("")
     observatory = SimulatedObservatory(tmp_path / "w", instrument=LATISS)
     with pytest.raises(WorkFolderError):
-        await _simulation.run_simulated("", parse("", LATISS), LATISS, observatory, tmp_path / "journal")
+        await _simulation.run_simulated(
+            "", parse("", LATISS), LATISS, observatory, tmp_path / "journal", lambda repo: ("current", "")
+        )
     said = capsys.readouterr().err
     assert "leaves some 285 topics on the broker; 'calibscripts serve' uses one set for many runs" in said
 
