@@ -406,7 +406,7 @@ def replace_the_calib_collection(world: ButlerWorld, i: int, j: int) -> str:
 
 
 def certify_something_else(world: ButlerWorld, i: int, j: int) -> str:
-    """Let somebody else certify for dates that overlap."""
+    """Let another program certify for dates that overlap."""
     collections = world.butler.collections
     if world.is_there(DAILY) and collections.get_info(DAILY).type is not CollectionType.CALIBRATION:
         return ""

@@ -256,7 +256,7 @@ class ButlerWorld:
             self.certify_into(REFERENCE, f"{REFERENCE}/reference", Timespan(None, None), name)
 
     def make_calibrations(self, run: str, name: str) -> None:
-        """Store calibrations as somebody else makes them, if need be."""
+        """Store calibrations as another program makes them, if need be."""
         self.butler.collections.register(run)
         if self.datasets(name, run):
             return

@@ -92,9 +92,7 @@ class Camera:
         held_out = frames[:: max(1, len(frames) // N_COMPARED)][:N_COMPARED]
         left = [(self.correct(frame, new), DARK_TIME) for frame in held_out]
         residuals = residuals_of(self.product, 0, SECTIONS, left, new, old, len(frames))
-        return compare_images(
-            Subject(self.product), residuals, reference="old/run", exposures=(), method="", own=True
-        )
+        return compare_images(Subject(self.product), residuals, reference="old/run", exposures=(), method="")
 
 
 def in_one_amplifier(change: Inject) -> Inject:

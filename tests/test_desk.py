@@ -1,6 +1,6 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The desk shows evidence to its users, and obeys nobody else."""
+"""The desk shows evidence to its users, and refuses all others."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from named import BIAS, stage
 from starlette.testclient import TestClient
 
 HOME = "http://127.0.0.1:8421"
-TOKEN = "a-token-that-nobody-guesses"  # noqa: S105 - of a desk that lives as long as a test
+TOKEN = "a-token-that-is-hard-to-guess"  # noqa: S105 - of a desk that lives as long as a test
 RUN = "20261125T180000-1"
 NOTE = "<script>alert(1)</script>"
 

@@ -353,7 +353,7 @@ def test_without_verification_defects_are_certified_and_said_not_to_be_verified(
     report = run(world, DEFECTS % ("current", ", do_verify: false"))
     (proof,) = report.proofs
     assert proof.judgement is None and proof.remark == "not verified: do_verify is False"
-    # What changed is reported all the same.
+    # What changed is reported nevertheless.
     assert report.defects[0].gained == SPOILT
 
 

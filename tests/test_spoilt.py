@@ -4,7 +4,7 @@
 
 The frames are those of the product's model of a CCD, with four amplifiers,
 small. What spoils them is added in strengths from what just matters to what
-nobody overlooks.
+cannot be overlooked.
 """
 
 from __future__ import annotations

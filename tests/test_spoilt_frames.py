@@ -123,7 +123,7 @@ def test_frames_that_cannot_be_measured_cost_a_warning_and_no_more(mode: str) ->
     world = World(spoilt=SPOILT, unreadable={"DARK 5/7, 15 s"})
     report = run(world, CHAIN % mode)
 
-    # Then the others are judged all the same
+    # Then the others are judged nevertheless
     assert report.complete
     assert "DARK: not known whether it is spoilt: could not measure" in of_level(world, "warning")
     assert "OSError: bad block" in summary_text(report)

@@ -94,5 +94,5 @@ def test_flats_below_the_full_well_fail_the_turnoff(ccd: CcdModel, raws: list[An
     # (cp_pipe f029a3f2, cpPtcSolve.py),
     faint = curve(ccd, turnoff=6000.0)
     faint.rawMeans["C00"] = [400.0, 6000.0]
-    # then it is compared with the required full well all the same.
+    # then it is compared with the required full well nevertheless.
     assert failures(VerifyPtcTask().run(raws, faint).outputStats) == ["C00 PTC_TURNOFF"]

@@ -223,7 +223,7 @@ class TestDecide:
 
 
 CHROMIUM = shutil.which("chromium")
-TOKEN = "a-token-that-nobody-guesses"  # noqa: S105 - of a desk that lives as long as a test
+TOKEN = "a-token-that-is-hard-to-guess"  # noqa: S105 - of a desk that lives as long as a test
 
 
 @pytest.fixture

@@ -100,6 +100,11 @@ class Proof:
     """Who accepted it; `None` where no person had to."""
 
     @property
+    def dataset_ids(self) -> tuple[str, ...]:
+        """UUIDs of the datasets, in order."""
+        return tuple(sorted(dataset.id for dataset in self.datasets))
+
+    @property
     def verified(self) -> bool:
         """Whether anything was verified."""
         return bool(self.verdicts)
@@ -219,8 +224,7 @@ def accepted(proof: Proof, decision: Decision) -> Proof:
     """
     if decision.kind is not DecisionKind.ACCEPT:
         raise NotProvenError(f"{proof.subject} is not certified: {decision.text}")
-    datasets = tuple(sorted(dataset.id for dataset in proof.datasets))
-    if decision.datasets and decision.datasets != datasets:
+    if decision.datasets and decision.datasets != proof.dataset_ids:
         raise NotProvenError(
             f"{proof.subject} is not certified: it was made anew since {decision.who} accepted it"
         )

@@ -104,7 +104,6 @@ def _gain(
         uncertainty / mean if mean > 0 else 0.0,
         tolerances.gain,
         tolerances.sigma,
-        own=True,
     )
 
 
@@ -117,5 +116,4 @@ def _turnoff(before: CurveFit, after: CurveFit, tolerances: Tolerances) -> Chang
         0.0,
         tolerances.turnoff,
         tolerances.sigma,
-        own=True,
     )

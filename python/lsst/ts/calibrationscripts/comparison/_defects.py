@@ -61,7 +61,6 @@ def compare_defects(
                     math.sqrt(n + 1) / one.n_pixels,
                     tolerances.defects,
                     tolerances.sigma,
-                    own=True,
                 )
                 for quantity, n in ((Quantity.GAINED, one.gained or 0), (Quantity.LOST, one.lost or 0))
             )

@@ -84,7 +84,6 @@ def compare_images(
     reference: str,
     exposures: Sequence[int],
     method: str,
-    own: bool,
     tolerances: Tolerances = TOLERANCES,
 ) -> Comparison:
     """Compare a combined image with the one in use.
@@ -98,8 +97,6 @@ def compare_images(
         have been left out of it.
     reference, exposures, method
         As of `Comparison`.
-    own : `bool`
-        Whether the frames are of the run that the new one is of.
     tolerances : `Tolerances`, optional
         What matters.
 
@@ -121,7 +118,7 @@ def compare_images(
         AmplifierComparison(
             one.detector,
             one.amplifier,
-            tuple(_change(one, quantity, typical[quantity], tolerances, own=own) for quantity in _OF_IMAGES),
+            tuple(_change(one, quantity, typical[quantity], tolerances) for quantity in _OF_IMAGES),
         )
         for one in residuals
     )
@@ -129,9 +126,7 @@ def compare_images(
     return Comparison(subject, better, amplifiers, reference, tuple(exposures), method)
 
 
-def _change(
-    one: AmplifierResiduals, quantity: Quantity, typical: float, tolerances: Tolerances, *, own: bool
-) -> Change:
+def _change(one: AmplifierResiduals, quantity: Quantity, typical: float, tolerances: Tolerances) -> Change:
     n = len(one.new)
     old, new = (_mean(each.badness(quantity) for each in side) for side in (one.old, one.new))
     uncertainty = max(_scatter(one.differences(quantity)), typical) / math.sqrt(n) if n > 1 else math.inf
@@ -144,7 +139,7 @@ def _change(
     elif quantity is Quantity.OUTLIERS:
         tolerance = tolerances.outliers
         uncertainty = math.sqrt(max(old, new, 0.0) * one.n_pixels + 1) / one.n_pixels
-    return judged(quantity, old, new, uncertainty, tolerance, tolerances.sigma, own=own)
+    return judged(quantity, old, new, uncertainty, tolerance, tolerances.sigma)
 
 
 def _mean(values: Iterable[float]) -> float:

@@ -238,8 +238,6 @@ def judged(
     uncertainty: float,
     tolerance: float,
     sigma: float,
-    *,
-    own: bool,
 ) -> Change:
     """Judge a change.
 
@@ -255,8 +253,6 @@ def judged(
         Smallest difference that matters.
     sigma : `float`
         Standard errors from which on it is believed.
-    own : `bool`
-        Whether the frames are of the run that the new one is of.
 
     Returns
     -------
@@ -271,7 +267,7 @@ def judged(
         better = Better.WORSE if new > old else Better.EQUAL
     else:
         difference = new - old
-        improved = Better.BETTER if quantity in _OF_THE_PRODUCT or not own else Better.UNCLEAR
+        improved = Better.BETTER if quantity in _OF_THE_PRODUCT else Better.UNCLEAR
         better = Better.WORSE if difference > limit else improved if difference < -limit else Better.EQUAL
     return Change(quantity, _known(old), _known(new), _known(uncertainty), tolerance, better)
 

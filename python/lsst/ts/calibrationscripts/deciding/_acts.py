@@ -7,23 +7,22 @@ from __future__ import annotations
 __all__ = ["Decided", "decide"]
 
 import contextlib
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..files.journal import FileJournal
 from ..files.lock import Lock
+from ..files.runs import load_document
 from ..outcomes import Outcome, StageResult
-from ..plan import TAI_MINUS_UTC
 from ..ports import ObservatoryError
 from ..products import StageId, StageKind, Subject
 from ..proof import Proof, accepted
 from ..record import Decision, DecisionKind, RunRecord
 from ..report import RunReport
-from ..reporting import load_document, rewrite_report
+from ..reporting import rewrite_report
 from ._choice import Choice, DecisionError
-from ._opening import locked, record_of
+from ._opening import locked, record_of, tai_now
 from ._replay import Replay
 from ._waiting import seen_of, waiting_of
 
@@ -73,7 +72,7 @@ async def _decide(folder: Path, run_id: str, choice: Choice, lock: Lock) -> Deci
     record = record_of(folder, run_id)
     subjects = _chosen(record, choice.products)
     journal = FileJournal(folder, run_id, lock)
-    now = time.time() + TAI_MINUS_UTC.total_seconds()
+    now = tai_now()
     if choice.kind is DecisionKind.ACCEPT:
         return await _accept(folder, record, subjects, choice, now, journal)
     for subject in subjects:
@@ -139,19 +138,16 @@ def _check_looked_at(folder: Path, run_id: str, choice: Choice, proofs: Sequence
     looked_at: dict[Subject, tuple[str, ...]] = {}
     with contextlib.suppress(LookupError, OSError, ValueError):
         document = load_document(folder, run_id)
-        looked_at = {proof.subject: _ids(proof) for proof in (document.report.waiting if document else ())}
+        waiting = document.report.waiting if document else ()
+        looked_at = {proof.subject: proof.dataset_ids for proof in waiting}
     for proof in proofs:
         source = proof.certification.source
         is_other = choice.source is not None and choice.source != source
-        if is_other or looked_at.get(proof.subject, _ids(proof)) != _ids(proof):
+        if is_other or looked_at.get(proof.subject, proof.dataset_ids) != proof.dataset_ids:
             raise DecisionError(
                 f"{run_id}: {proof.subject} was made anew, in {source}, since it was looked at. Look at it "
                 "again."
             )
-
-
-def _ids(proof: Proof) -> tuple[str, ...]:
-    return tuple(sorted(dataset.id for dataset in proof.datasets))
 
 
 def _results(record: RunRecord, subjects: Sequence[Subject]) -> tuple[StageResult, ...]:
@@ -206,7 +202,7 @@ def _decision(
         choice.reason.strip(),
         seen_of(record, subject),
         None if proof is None else proof.certification,
-        () if proof is None else _ids(proof),
+        () if proof is None else proof.dataset_ids,
     )
 
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 __all__ = ["Decertified", "decertify", "reach_of"]
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,13 +16,12 @@ from ..decertification import Reach, RefusedError, choose
 from ..files.journal import FileJournal
 from ..files.lock import Lock
 from ..files.runs import load_document
-from ..plan import TAI_MINUS_UTC
 from ..ports import ObservatoryError
 from ..record import Decision, RunRecord
 from ..report import RunDocument, RunReport
 from ..reporting import rewrite_report
 from ._choice import Choice, DecisionError
-from ._opening import locked, record_of
+from ._opening import locked, record_of, tai_now
 
 
 @dataclass(frozen=True)
@@ -115,7 +113,7 @@ async def _decertify(folder: Path, run_id: str, choice: Choice, lock: Lock) -> D
         gone = await decertifying.decertify(run.repo, [reach.undo for reach in reaches])
     except RefusedError as error:
         raise DecisionError(f"{run_id}: {error}.") from error
-    now = time.time() + TAI_MINUS_UTC.total_seconds()
+    now = tai_now()
     decisions = tuple(_decision(reach, choice, now, gone=reach.undo in gone) for reach in reaches)
     record = run.record
     for decision in decisions:

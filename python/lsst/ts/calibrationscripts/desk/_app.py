@@ -203,7 +203,7 @@ class Desk:
             record=record,
             report=document.report if document else None,
             problem=problem,
-            waiting=await in_thread(lambda: list(self._runs.waiting(run_id))),
+            waiting=await in_thread(lambda: self._runs.waiting_of(record)),
             products=self._runs.products(record),
             progress=progress_of(record),
         )

@@ -12,12 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..butler.images import ImagePair, read_curve, read_frame, read_pair
-from ..codec import read_document
 from ..deciding import WaitingProduct, waiting_of
-from ..files.contents import check_document
 from ..files.journal import load_record, written_at
 from ..files.private import read_text
-from ..files.runs import load_runs
+from ..files.runs import load_document, load_runs
 from ..outcomes import Outcome
 from ..pages import Picture, curve_plot, quantity_pictures
 from ..products import Product, Subject
@@ -78,13 +76,9 @@ class Runs:
     def document(self, run_id: str) -> RunDocument | None:
         """Read the JSON of a run; `None` if it has left none yet."""
         try:
-            document = read_document(read_text(self._folder / f"{run_id}.json"))
-            check_document(document)
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError) as error:
-            raise UnknownError(f"the JSON of run {run_id} cannot be read: {error}") from error
-        return document
+            return load_document(self._folder, run_id)
+        except LookupError as error:
+            raise UnknownError(f"run {run_id}: {error}") from error
 
     def read(self, run_id: str) -> tuple[RunRecord, RunDocument | None]:
         """Read the journal of a run, and its JSON if there is one."""
@@ -99,7 +93,11 @@ class Runs:
 
     def waiting(self, run_id: str) -> tuple[WaitingProduct, ...]:
         """Return what waits of a run."""
-        return tuple(waiting_of(self.record(run_id), written_at(self._folder, run_id)))
+        return self.waiting_of(self.record(run_id))
+
+    def waiting_of(self, record: RunRecord) -> tuple[WaitingProduct, ...]:
+        """Return what waits of a run that has been read."""
+        return tuple(waiting_of(record, written_at(self._folder, record.run_id)))
 
     def products(self, record: RunRecord) -> tuple[ProductLine, ...]:
         """Return how the last stage of each product ended."""
@@ -114,7 +112,7 @@ class Runs:
         """Return what is known of a product of a run."""
         record, document = self.read(run_id)
         subject = self._subject(record, product)
-        waiting = next((one for one in self.waiting(run_id) if one.subject == subject), None)
+        waiting = next((one for one in self.waiting_of(record) if one.subject == subject), None)
         return evidence_of(record, document, subject, waiting)
 
     def trend(self, run_id: str, product: str) -> tuple[Picture, ...]:

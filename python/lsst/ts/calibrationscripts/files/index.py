@@ -15,15 +15,13 @@ import itertools
 import json
 import os
 import sqlite3
-import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..outcomes import Outcome
 from ..record import RunRecord
-from .contents import is_run_id
-from .journal import SUFFIX, load_record
+from .journal import journals_in, load_record
 from .private import file_mode
 
 _FILE = "runs.sqlite3"
@@ -98,7 +96,9 @@ class RunIndex:
                 run_id: (modified, size)
                 for run_id, modified, size in database.execute("SELECT run_id, modified, size FROM run")
             }
-            found = dict(self._journals())
+            found = {
+                run_id: (status.st_mtime_ns, status.st_size) for run_id, status in journals_in(self._folder)
+            }
             gone = [(run_id,) for run_id in known.keys() - found.keys()]
             with database:
                 database.executemany("DELETE FROM run WHERE run_id = ?", gone)
@@ -110,22 +110,6 @@ class RunIndex:
                 with database:
                     database.executemany("INSERT OR REPLACE INTO run VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
         return len(changed)
-
-    def _journals(self) -> Iterator[tuple[str, tuple[int, int]]]:
-        """Yield ids of runs, with modification time (ns) and size (byte)."""
-        try:
-            entries = os.scandir(self._folder)
-        except FileNotFoundError:
-            return
-        with entries:
-            for entry in entries:
-                run_id = entry.name.removesuffix(SUFFIX)
-                if run_id == entry.name or not is_run_id(run_id):
-                    continue
-                with contextlib.suppress(FileNotFoundError):
-                    status = entry.stat(follow_symlinks=False)
-                    if stat.S_ISREG(status.st_mode):
-                        yield run_id, (status.st_mtime_ns, status.st_size)
 
     def _row(self, run_id: str, modified: int, size: int) -> tuple[object, ...]:
         try:

@@ -9,6 +9,7 @@ __all__ = [
     "FileJournal",
     "claim_run",
     "journal_folder",
+    "journals_in",
     "load_record",
     "lock_earlier_run",
     "newest_run",
@@ -22,6 +23,7 @@ import json
 import os
 import stat
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from ..codec import read_record, to_json
@@ -144,6 +146,27 @@ def _unknown(folder: Path) -> LookupError:
     return LookupError(f"no journal of it in {folder}; the newest there: {known}")
 
 
+def journals_in(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
+    """Yield the journals in a folder, in any order.
+
+    Parameters
+    ----------
+    folder : `pathlib.Path`
+        Where they are.
+
+    Yields
+    ------
+    run_id : `str`
+        Id of the run.
+    status : `os.stat_result`
+        That of the file.
+    """
+    for file, status in files_in(folder, f"*{SUFFIX}"):
+        run_id = file.name.removesuffix(SUFFIX)
+        if stat.S_ISREG(status.st_mode) and is_run_id(run_id):
+            yield run_id, status
+
+
 def runs_in(folder: Path) -> list[tuple[str, float]]:
     """Return which runs have left a journal in a folder.
 
@@ -158,11 +181,7 @@ def runs_in(folder: Path) -> list[tuple[str, float]]:
         Their ids, and when each journal was written last (Unix timestamp,
         s); the newest first.
     """
-    found = [
-        (status.st_mtime, run_id)
-        for file, status in files_in(folder, f"*{SUFFIX}")
-        if stat.S_ISREG(status.st_mode) and is_run_id(run_id := file.name.removesuffix(SUFFIX))
-    ]
+    found = [(status.st_mtime, run_id) for run_id, status in journals_in(folder)]
     return [(run_id, modified) for modified, run_id in sorted(found, reverse=True)]
 
 

@@ -128,5 +128,4 @@ class Comparer:
             reference=reference,
             exposures=chosen,
             method=_METHOD.format(n=len(chosen)),
-            own=True,
         )
