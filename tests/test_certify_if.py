@@ -105,9 +105,10 @@ def test_frames_are_compared_with_the_mean_of_the_others(monkeypatch: pytest.Mon
     run(world, "passed")
     (applied,) = asked
     # Then five of the ten frames are looked at, and all ten are known of
-    assert len(applied.exposures) == 5 and applied.n_combined == 10
-    assert applied.frame_collection == "u/ocps/verifyBias/run"
+    assert len(applied.frames.exposures) == 5 and applied.frames.n_combined == 10
+    assert applied.frames.collection == "u/ocps/verifyBias/run"
     assert applied.run_collection == "u/ocps/cpBias/run"
+    assert applied.frames.corrected_with == ("u/ocps/cpBias/run",)
 
 
 @pytest.mark.parametrize("certify", ["each", "together"])

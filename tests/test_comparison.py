@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
-from lsst.ts.calibrationscripts.butler.comparing import residuals_of
+from lsst.ts.calibrationscripts.butler.comparing import Corrected, residuals_of
 from lsst.ts.calibrationscripts.comparison import (
     Better,
     Comparison,
@@ -30,6 +30,11 @@ from lsst.ts.calibrationscripts.outcomes import (
 from lsst.ts.calibrationscripts.products import Product, Subject
 
 N, N_COMPARED = 20, 5
+EVERY = 4
+"""Each of this number is held out, where frames are."""
+
+OTHERS, HELD_OUT, ANOTHER_RUN = "mean of the others", "held out", "another run"
+METHODS = (OTHERS, HELD_OUT, ANOTHER_RUN)
 NY, NX = 160, 64
 """Pixels of an amplifier."""
 
@@ -46,10 +51,10 @@ Inject = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 
 class Camera:
-    """Frames of a CCD whose structure does not change."""
+    """Frames of a CCD whose structure does not change, and what is made."""
 
-    def __init__(self, product: Product, seed: int) -> None:
-        self.product = product
+    def __init__(self, product: Product, seed: int, method: str = OTHERS) -> None:
+        self.product, self.method = product, method
         truth = np.random.default_rng(seed)
         y = np.linspace(0, 1, NY)[:, None]
         self.bias = 2.0 * np.exp(-8 * y) + truth.normal(0, 0.4, (1, SHAPE[1])) + np.zeros(SHAPE)
@@ -88,11 +93,29 @@ class Camera:
                 with np.errstate(divide="ignore", invalid="ignore"):
                     return frame / product
 
-    def compare(self, new: np.ndarray, old: np.ndarray, frames: list[np.ndarray]) -> Comparison:
-        held_out = frames[:: max(1, len(frames) // N_COMPARED)][:N_COMPARED]
-        left = [(self.correct(frame, new), DARK_TIME) for frame in held_out]
-        residuals = residuals_of(self.product, 0, SECTIONS, left, new, old, len(frames))
-        return compare_images(Subject(self.product), residuals, reference="old/run", exposures=(), method="")
+    def make(self, frames: list[np.ndarray]) -> np.ndarray:
+        """Combine the frames that are not held out."""
+        held_out = self.method == HELD_OUT
+        return self.combine([one for i, one in enumerate(frames, 1) if not held_out or i % EVERY])
+
+    def compare(
+        self, new: np.ndarray, old: np.ndarray, frames: list[np.ndarray], earlier: list[np.ndarray]
+    ) -> Comparison:
+        """Compare on frames of this run, or on those of the old one."""
+
+        def on(chosen: list[np.ndarray], image: np.ndarray, n_combined: int) -> Comparison:
+            left = [(self.correct(frame, image), DARK_TIME) for frame in chosen]
+            residuals = residuals_of(self.product, 0, SECTIONS, Corrected(left, image, n_combined), new, old)
+            return compare_images(
+                Subject(self.product), residuals, reference="old/run", exposures=(), method=""
+            )
+
+        if self.method == HELD_OUT:
+            return on(frames[EVERY - 1 :: EVERY], new, 0)
+        own = on(frames[:: max(1, len(frames) // N_COMPARED)][:N_COMPARED], new, len(frames))
+        if self.method == OTHERS:
+            return own
+        return on(earlier[:N_COMPARED], old, len(earlier)).together_with(own)
 
 
 def in_one_amplifier(change: Inject) -> Inject:
@@ -146,33 +169,37 @@ FAULTS: dict[str, Inject] = {
 IMAGES = (Product.BIAS, Product.DARK, Product.FLAT)
 
 
-def worse_images() -> Iterator[tuple[str, Comparison]]:
+def worse_images(method: str) -> Iterator[tuple[str, Comparison]]:
     """Yield products that were made of frames with a fault, or damaged."""
     for product, (name, fault), seed in itertools.product(IMAGES, FAULTS.items(), range(3)):
-        camera, rng = Camera(product, seed), np.random.default_rng(100 + seed)
-        old = camera.combine(camera.frames(N, rng))
+        camera, rng = Camera(product, seed, method), np.random.default_rng(100 + seed)
+        earlier = camera.frames(N, rng)
         frames = camera.frames(N, rng, in_one_amplifier(fault) if seed % 2 or fault is dead else fault)
-        yield f"{product} of frames with {name}", camera.compare(camera.combine(frames), old, frames)
+        yield (
+            f"{product} of frames with {name}",
+            camera.compare(camera.make(frames), camera.combine(earlier), frames, earlier),
+        )
     for product, name, seed in itertools.product(IMAGES, ("hot column", "gradient"), range(3)):
-        camera, rng = Camera(product, seed), np.random.default_rng(200 + seed)
-        old, frames = camera.combine(camera.frames(N, rng)), camera.frames(N, rng)
-        scale = {Product.BIAS: 1.0, Product.DARK: DARK_TIME, Product.FLAT: 1 / LEVEL}[product]
-        new = camera.combine(frames)
-        bad = FAULTS[name](new * scale if product is not Product.FLAT else new * LEVEL, rng)
-        new = bad / scale if product is not Product.FLAT else bad / LEVEL
-        yield f"damaged {product}, {name}", camera.compare(new, old, frames)
+        camera, rng = Camera(product, seed, method), np.random.default_rng(200 + seed)
+        earlier, frames = camera.frames(N, rng), camera.frames(N, rng)
+        scale = {Product.BIAS: 1.0, Product.DARK: DARK_TIME, Product.FLAT: LEVEL}[product]
+        new = FAULTS[name](camera.make(frames) * scale, rng) / scale
+        yield f"damaged {product}, {name}", camera.compare(new, camera.combine(earlier), frames, earlier)
     for seed in range(3):
-        camera, rng = Camera(Product.FLAT, seed), np.random.default_rng(300 + seed)
-        old, frames = camera.combine(camera.frames(N, rng)), camera.frames(N, rng)
-        new = in_one_amplifier(wrong_gain)(camera.combine(frames), rng)
-        yield "FLAT with a wrong gain", camera.compare(new, old, frames)
+        camera, rng = Camera(Product.FLAT, seed, method), np.random.default_rng(300 + seed)
+        earlier, frames = camera.frames(N, rng), camera.frames(N, rng)
+        new = in_one_amplifier(wrong_gain)(camera.make(frames), rng)
+        yield "FLAT with a wrong gain", camera.compare(new, camera.combine(earlier), frames, earlier)
 
 
-def equal_images() -> Iterator[tuple[str, Comparison]]:
+def equal_images(method: str) -> Iterator[tuple[str, Comparison]]:
     for product, seed in itertools.product(IMAGES, range(20)):
-        camera, rng = Camera(product, seed), np.random.default_rng(1000 + seed)
-        old, frames = camera.combine(camera.frames(N, rng)), camera.frames(N, rng)
-        yield f"{product} {seed}", camera.compare(camera.combine(frames), old, frames)
+        camera, rng = Camera(product, seed, method), np.random.default_rng(1000 + seed)
+        earlier, frames = camera.frames(N, rng), camera.frames(N, rng)
+        yield (
+            f"{product} {seed}",
+            camera.compare(camera.make(frames), camera.combine(earlier), frames, earlier),
+        )
 
 
 def defects(rng: np.random.Generator, gained: int, lost: int, area: int = 40, n: int = 10_000) -> Comparison:
@@ -232,20 +259,22 @@ def equal_others() -> Iterator[tuple[str, Comparison]]:
         yield "curve", curves(rng)
 
 
+@pytest.mark.parametrize("method", METHODS)
 def test_of_a_hundred_worse_products_none_is_taken_for_one_that_is_not(
-    record_property: Callable[[str, object], None],
+    method: str, record_property: Callable[[str, object], None]
 ) -> None:
-    cases = [*worse_images(), *worse_others()]
+    cases = [*worse_images(method), *worse_others()]
     record_property("cases", len(cases))
     assert len(cases) >= 100
     taken = Counter(name for name, comparison in cases if comparison.not_worse)
     assert taken == Counter()
 
 
+@pytest.mark.parametrize("method", METHODS)
 def test_of_a_hundred_equal_products_few_are_called_worse(
-    record_property: Callable[[str, object], None],
+    method: str, record_property: Callable[[str, object], None]
 ) -> None:
-    cases = [*equal_images(), *equal_others()]
+    cases = [*equal_images(method), *equal_others()]
     assert len(cases) == 100
     refused = [(name, comparison.text) for name, comparison in cases if not comparison.not_worse]
     record_property("refused", len(refused))
@@ -254,8 +283,8 @@ def test_of_a_hundred_equal_products_few_are_called_worse(
 
 def test_a_mean_of_more_frames_is_better() -> None:
     camera, rng = Camera(Product.BIAS, 1), np.random.default_rng(1)
-    old, frames = camera.combine(camera.frames(3, rng)), camera.frames(N, rng)
-    comparison = camera.compare(camera.combine(frames), old, frames)
+    earlier, frames = camera.frames(3, rng), camera.frames(N, rng)
+    comparison = camera.compare(camera.combine(frames), camera.combine(earlier), frames, earlier)
     assert comparison.better is Better.BETTER
     assert {change.quantity for one in comparison.amplifiers for change in one.changes} >= {Quantity.NOISE}
     assert "better than that of old/run: noise in 4 amplifier(s)" in comparison.text
@@ -263,17 +292,25 @@ def test_a_mean_of_more_frames_is_better() -> None:
 
 def test_a_mean_of_fewer_frames_is_worse() -> None:
     camera, rng = Camera(Product.BIAS, 1), np.random.default_rng(1)
-    old, frames = camera.combine(camera.frames(N, rng)), camera.frames(5, rng)
-    assert camera.compare(camera.combine(frames), old, frames).better is Better.WORSE
+    earlier, frames = camera.frames(N, rng), camera.frames(5, rng)
+    comparison = camera.compare(camera.combine(frames), camera.combine(earlier), frames, earlier)
+    assert comparison.better is Better.WORSE
 
 
 def test_frames_that_are_unlike_are_no_improvement() -> None:
     """A dark that was taken with the light on suits its own frames only."""
     camera, rng = Camera(Product.DARK, 1), np.random.default_rng(1)
-    old, frames = camera.combine(camera.frames(N, rng)), camera.frames(N, rng, light_leak)
-    comparison = camera.compare(camera.combine(frames), old, frames)
+    earlier, frames = camera.frames(N, rng), camera.frames(N, rng, light_leak)
+    comparison = camera.compare(camera.combine(frames), camera.combine(earlier), frames, earlier)
     assert comparison.better is Better.UNCLEAR
     assert "the camera has changed, or they are spoilt" in comparison.text
+
+
+def test_frames_of_another_run_tell_that_such_a_dark_is_worse() -> None:
+    camera, rng = Camera(Product.DARK, 1, ANOTHER_RUN), np.random.default_rng(1)
+    earlier, frames = camera.frames(N, rng), camera.frames(N, rng, light_leak)
+    comparison = camera.compare(camera.combine(frames), camera.combine(earlier), frames, earlier)
+    assert comparison.better is Better.WORSE
 
 
 def test_a_frame_is_compared_with_the_mean_of_the_others() -> None:
@@ -282,11 +319,11 @@ def test_a_frame_is_compared_with_the_mean_of_the_others() -> None:
     frames = camera.frames(6, rng)
     mean = camera.combine(frames)
     others = camera.combine(frames[1:])
-    left = [(frames[0] - mean, 0.0)]
-    (residual,) = residuals_of(Product.BIAS, 0, {"C00": SECTIONS["C00"]}, left, mean, mean, 6)
-    (expected,) = residuals_of(
-        Product.BIAS, 0, {"C00": SECTIONS["C00"]}, [(frames[0] - others, 0.0)], others, others, 0
-    )
+    section = {"C00": SECTIONS["C00"]}
+    of_mean = Corrected([(frames[0] - mean, 0.0)], mean, 6)
+    (residual,) = residuals_of(Product.BIAS, 0, section, of_mean, mean, mean)
+    of_others = Corrected([(frames[0] - others, 0.0)], others, 0)
+    (expected,) = residuals_of(Product.BIAS, 0, section, of_others, others, others)
     for field in dataclasses.fields(residual.new[0]):
         if field.name != "noise":
             assert getattr(residual.new[0], field.name) == pytest.approx(getattr(expected.new[0], field.name))
@@ -299,8 +336,9 @@ def test_a_frame_is_compared_with_the_mean_of_the_others() -> None:
 @pytest.mark.parametrize("n", [3, 5, 7])
 def test_means_of_the_same_few_frames_are_equal(product: Product, n: int) -> None:
     camera, rng = Camera(product, 1), np.random.default_rng(n)
-    old, frames = camera.combine(camera.frames(n, rng)), camera.frames(n, rng)
-    assert camera.compare(camera.combine(frames), old, frames).better is Better.EQUAL
+    earlier, frames = camera.frames(n, rng), camera.frames(n, rng)
+    comparison = camera.compare(camera.combine(frames), camera.combine(earlier), frames, earlier)
+    assert comparison.better is Better.EQUAL
 
 
 @pytest.mark.parametrize("gain", [5.0, 0.0, float("nan"), -1.0])

@@ -105,6 +105,8 @@ class World:
     """Noise that new images leave of frames, where those in use leave 6 ADU;
     `None` if none are in use."""
 
+    earlier_runs: dict[str, RunRecord] = dataclasses.field(default_factory=dict)
+
     fruitless: set[str] = dataclasses.field(default_factory=set)
     """Jobs that end with exit code 0 and make nothing."""
 
@@ -143,11 +145,17 @@ class World:
             journal=_Journal(self),
             group_id=lambda exposure: f"{RUN}#{record.resumed}#{exposure.label}",
             clock=self.now,
+            earlier_run=self.earlier_run,
             frame_clock=lambda: FIRST_FRAME + self.now(),
             pipelines=self.pipelines,
             notifier=self if self.notifies else None,
         )
         return Procedure(config, make_plan(config, LATISS), LATISS, world, record)
+
+    async def earlier_run(self, run_id: str) -> RunRecord:
+        if run_id not in self.earlier_runs:
+            raise ObservatoryError(f"run {run_id}: there is none of that id")
+        return self.earlier_runs[run_id]
 
     def kill(self) -> None:
         """End the procedure as SIGKILL would: nothing it does counts."""
@@ -377,7 +385,7 @@ class _Repository:
         if self._world.residual is None:
             return "", ()
         before, now = (Residual(0.0, noise, 0.0, 0.0, 0.0) for noise in (6.0, self._world.residual))
-        n = len(applied.exposures)
+        n = len(applied.frames.exposures)
         return "earlier/run", (AmplifierResiduals(0, "C00", (now,) * n, (before,) * n, 10_000),)
 
     async def curves(

@@ -86,6 +86,10 @@ class Proof:
     """All passed: that on the product, and those on its frames. Empty where
     the observer asked for no verification."""
 
+    held_out: tuple[FrameRecord, ...] = ()
+    """Frames that were verified with those, and that they were not made
+    from."""
+
     judgement: Judgement | None = None
     """On the product by itself, if it is judged so; passed. `None` where the
     observer asked for no verification."""
@@ -103,6 +107,11 @@ class Proof:
     def dataset_ids(self) -> tuple[str, ...]:
         """UUIDs of the datasets, in order."""
         return tuple(sorted(dataset.id for dataset in self.datasets))
+
+    @property
+    def verified_exposures(self) -> tuple[int, ...]:
+        """Ids of the frames that were to be verified."""
+        return tuple(frame.exposure for frame in (*self.frames, *self.held_out))
 
     @property
     def verified(self) -> bool:
@@ -255,14 +264,16 @@ def _faults_of_datasets(proof: Proof, detectors: Sequence[int]) -> list[str]:
 def _faults_of_jobs(proof: Proof, detectors: Sequence[int]) -> list[str]:
     faults = []
     frames = sorted(frame.exposure for frame in proof.frames)
+    verified = sorted(proof.verified_exposures)
     if not frames:
         faults.append("no frame is known that it was made from")
-    if twice := sorted({exposure for exposure in frames if frames.count(exposure) > 1}):
+    if twice := sorted({exposure for exposure in verified if verified.count(exposure) > 1}):
         faults.append(f"it was made with a frame that is there twice: {', '.join(map(str, twice))}")
-    for what, job in (("made", proof.generation), ("verified", proof.verification)):
+    jobs = (("made", proof.generation, frames), ("verified", proof.verification, verified))
+    for what, job, expected in jobs:
         if job is None:
             continue
-        if sorted(job.request.exposures) != frames:
+        if sorted(job.request.exposures) != expected:
             faults.append(f"job {job.job_id} {what} it with other frames than those of the run")
         if sorted(job.request.detectors) != sorted(detectors):
             faults.append(f"job {job.job_id} {what} other detectors than those of the run")
@@ -303,7 +314,7 @@ def _faults_of_verdicts(proof: Proof, needed: Sequence[Subject]) -> list[str]:
     faults += [
         f"{verdict.subject} did not pass verification" for verdict in proof.verdicts if not verdict.passed
     ]
-    known = {frame.exposure for frame in proof.frames}
+    known = set(proof.verified_exposures)
     for verdict in proof.verdicts:
         judged = {result.exposure for result in verdict.results}
         if verdict.of_exposures and not judged <= known:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-__all__ = ["datasets", "exists", "in_use", "run_of"]
+__all__ = ["datasets", "exists", "found_for", "in_use", "run_of"]
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -79,15 +79,38 @@ def in_use(butler: Butler, ref: DatasetRef, time: Timespan, inputs: Sequence[str
     -------
     other : `lsst.daf.butler.DatasetRef` or `None`
     """
+    return next((found for found in found_for(butler, ref, time, inputs) if found.run != ref.run), None)
+
+
+def found_for(
+    butler: Butler, ref: DatasetRef, time: Timespan, collections: Sequence[str]
+) -> Iterator[DatasetRef]:
+    """Yield what a frame finds in collections, in their order.
+
+    Parameters
+    ----------
+    butler : `lsst.daf.butler.Butler`
+        The repository.
+    ref : `lsst.daf.butler.DatasetRef`
+        A dataset of the type and data id to look for.
+    time : `lsst.daf.butler.Timespan`
+        When the frame was taken; what is valid when it begins is found.
+    collections : `~collections.abc.Sequence` [`str`]
+        Where to look. Those that do not exist hold nothing.
+
+    Yields
+    ------
+    found : `lsst.daf.butler.DatasetRef`
+        One at most for each collection.
+    """
     from lsst.daf.butler import Timespan
 
     # An instant has one calibration; a frame over two validity ranges two.
     begins = Timespan.fromInstant(time.begin)
-    for collection in _flat(butler, inputs):
+    for collection in _flat(butler, collections):
         found = butler.find_dataset(ref.datasetType.name, ref.dataId, collections=collection, timespan=begins)
-        if found is not None and found.run != ref.run:
-            return found
-    return None
+        if found is not None:
+            yield found
 
 
 def _flat(butler: Butler, inputs: Sequence[str]) -> Iterator[str]:

@@ -20,7 +20,7 @@ import enum
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..products import Subject
 
@@ -171,6 +171,31 @@ class Comparison:
 
     method: str = ""
     """How the frames were kept out of the new one."""
+
+    def together_with(self, other: Comparison) -> Comparison:
+        """Return what both have found: of each amplifier the worse.
+
+        Parameters
+        ----------
+        other : `Comparison`
+            Of the same product, on other frames.
+
+        Returns
+        -------
+        comparison : `Comparison`
+        """
+        pairs = zip(self.amplifiers, other.amplifiers, strict=True)
+        amplifiers = tuple(
+            second if second.better is overall((first.better, second.better)) else first
+            for first, second in pairs
+        )
+        return replace(
+            self,
+            better=overall((self.better, other.better)),
+            amplifiers=amplifiers,
+            exposures=self.exposures + other.exposures,
+            method=f"{self.method}, and {other.method}",
+        )
 
     def changed(self, at_most: int) -> tuple[tuple[AmplifierComparison, Change], ...]:
         """Return the changes that matter, the largest first.

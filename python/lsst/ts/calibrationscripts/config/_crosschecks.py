@@ -17,6 +17,8 @@ from ._values import ParsedConfig
 MAX_TOTAL_TIME = 86_400.0
 """Longest time that exposures and the waits between them may take (s)."""
 
+_SMALLEST_HOLD_OUT = 2
+
 _DATES = ("certify_calib_begin_date", "certify_calib_end_date")
 
 
@@ -40,6 +42,8 @@ def check_together(parsed: ParsedConfig, frames: Frames, findings: Findings) -> 
         _check_retakes(parsed, findings)
     if findings.usable("script_mode", "exposures") and parsed.is_complete:
         _check_image_types(parsed, frames, findings)
+        if findings.usable("hold_out", "generate_calibrations", "do_verify"):
+            _check_hold_out(parsed, frames, findings)
         if findings.usable("do_ptc") and parsed.values["do_ptc"]:
             _check_pairs(parsed, frames, findings)
         if findings.usable("wait_between_exposures") and parsed.values["exposures"] is None:
@@ -73,6 +77,29 @@ def _check_retakes(parsed: ParsedConfig, findings: Findings) -> None:
             f"spoilt frames are used with spoilt_frames: {parsed.values['spoilt_frames']}",
             "write spoilt_frames: exclude, or leave retakes out",
         )
+
+
+def _check_hold_out(parsed: ParsedConfig, frames: Frames, findings: Findings) -> None:
+    """Check that enough frames are held out, and enough are left."""
+    every = parsed.values["hold_out"]
+    if not every:
+        return
+    for key in ("generate_calibrations", "do_verify"):
+        if not parsed.values[key]:
+            nothing = f"nothing is compared with {key}: False"
+            findings.report("hold_out", every, nothing, f"write {key}: True, or hold_out: 0")
+            return
+    for series in (one for of_type in frames.series.values() for one in of_type):
+        if isinstance(every, int) and series.n < 2 * every:
+            findings.report(
+                "hold_out",
+                every,
+                f"{series.name} has {series.n} frames: fewer than 2 are held out",
+                f"write {series.n // 2} or less, or take {2 * every} frames"
+                if series.n >= 2 * _SMALLEST_HOLD_OUT
+                else f"write hold_out: 0, or take {2 * every} frames",
+            )
+            return
 
 
 def _check_image_types(parsed: ParsedConfig, frames: Frames, findings: Findings) -> None:

@@ -226,6 +226,12 @@ def _run_id(value: str | None) -> str | None:
     return None if value is None else _text(value)
 
 
+def _hold_out(value: int | str) -> int | str:
+    if value == 1:
+        raise Unusable("holds out every frame", "write 0, 2 or more, or the id of a run")
+    return _text(value, placeholder_for="a number, or the id of a run") if isinstance(value, str) else value
+
+
 def _detectors(value: list[int], instrument: Instrument) -> tuple[int, ...]:
     ids = tuple(int(detector) for detector in value)
     known = list(instrument.detector_ids())
@@ -364,6 +370,7 @@ _PARSERS: dict[str, Callable[[Any], object]] = {
     "exposures": _exposures,
     "resume": _run_id,
     "fail_on": _fail_on,
+    "hold_out": _hold_out,
     "journal_dir": _journal_dir,
     "publish": _publish,
     "notify": parse_notify,

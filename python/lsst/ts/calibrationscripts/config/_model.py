@@ -81,6 +81,7 @@ class CalibrationConfig:
     calib_collection: str
     certify: str
     certify_if: str
+    hold_out: int | str
     repo: str
     pipeline_generation: str
     n_processes: int
@@ -110,6 +111,11 @@ class CalibrationConfig:
 
     notices: tuple[str, ...] = dataclasses.field(default=(), compare=False)
     """What the observer should know though it is not an error."""
+
+    @property
+    def hold_out_every(self) -> int:
+        """Every how many frames one is not combined; 0 if all are."""
+        return self.hold_out if isinstance(self.hold_out, int) else 0
 
     def of(self, product: Product) -> ProductConfig:
         """Return what was asked for, for one product.

@@ -96,7 +96,7 @@ async def _accept(
     now: float,
     journal: FileJournal,
 ) -> Decided:
-    replay = Replay(record, choice)
+    replay = Replay(folder, record, choice)
     proofs = await replay.proofs(subjects)
     _check_looked_at(folder, record.run_id, choice, proofs)
     noted = record

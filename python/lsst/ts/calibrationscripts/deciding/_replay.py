@@ -6,14 +6,17 @@ from __future__ import annotations
 
 __all__ = ["Replay"]
 
+import functools
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import yaml
 
 from ..butler.repository import ButlerRepository
 from ..config import CalibrationConfig, ConfigurationError, parse
+from ..files.journal import earlier_run
 from ..instruments import INSTRUMENTS, Instrument
 from ..plan import make_plan
 from ..ports import ObservatoryError, World
@@ -32,6 +35,8 @@ class Replay:
 
     Parameters
     ----------
+    folder : `pathlib.Path`
+        Where the journals are.
     record : `RunRecord`
         The run.
     choice : `Choice`
@@ -44,7 +49,8 @@ class Replay:
         what the person has written, cannot be used.
     """
 
-    def __init__(self, record: RunRecord, choice: Choice) -> None:
+    def __init__(self, folder: Path, record: RunRecord, choice: Choice) -> None:
+        self._folder = folder
         self._record = record
         self._instrument = _instrument_of(record)
         self._config = self._parse({})
@@ -149,6 +155,7 @@ class Replay:
             journal=ForgetfulJournal(),
             group_id=lambda exposure: "",
             clock=time.time,
+            earlier_run=functools.partial(earlier_run, self._folder),
             frame_clock=time.time,
         )
 

@@ -202,4 +202,4 @@ def _frames(
 def _frames_of_proofs(document: RunDocument, subject: Subject) -> Iterator[tuple[int, ...]]:
     for proof in (*document.report.waiting, *document.report.proofs):
         if proof.subject == subject:
-            yield tuple(frame.exposure for frame in proof.frames)
+            yield proof.verified_exposures

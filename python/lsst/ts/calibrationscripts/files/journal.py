@@ -29,6 +29,7 @@ from pathlib import Path
 from ..codec import read_record, to_json
 from ..ports import ObservatoryError
 from ..record import RunRecord
+from ..threads import in_thread
 from .atomic import replace_file
 from .contents import check_record, is_run_id
 from .lock import Lock, LockedError
@@ -106,6 +107,31 @@ def load_record(folder: Path, run_id: str) -> RunRecord:
         raise _unknown(folder) from None
     except (OSError, ValueError) as error:
         raise LookupError(f"its journal in {folder} cannot be read: {one_line(str(error))}") from error
+
+
+async def earlier_run(folder: Path, run_id: str) -> RunRecord:
+    """Return the record of another run, without stopping the event loop.
+
+    Parameters
+    ----------
+    folder : `pathlib.Path`
+        Where journals are.
+    run_id : `str`
+        Id of the run.
+
+    Returns
+    -------
+    record : `RunRecord`
+
+    Raises
+    ------
+    ObservatoryError
+        If there is none that can be read.
+    """
+    try:
+        return await in_thread(lambda: load_record(folder, run_id))
+    except LookupError as error:
+        raise ObservatoryError(f"run {run_id}: {error.args[0]}") from error
 
 
 def written_at(folder: Path, run_id: str) -> float:

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import copy
 import datetime
+import functools
 import logging
 import os
 import signal
@@ -26,7 +27,14 @@ from ..butler.generation import find_generation
 from ..butler.installed_pipelines import PipelineFiles
 from ..butler.repository import ButlerRepository
 from ..config import CalibrationConfig, ConfigurationError, load_schema, parse
-from ..files.journal import FileJournal, claim_run, journal_folder, load_record, lock_earlier_run
+from ..files.journal import (
+    FileJournal,
+    claim_run,
+    earlier_run,
+    journal_folder,
+    load_record,
+    lock_earlier_run,
+)
 from ..files.lock import Lock
 from ..instruments import Instrument
 from ..outcomes import RunState
@@ -332,6 +340,7 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
             journal=BackgroundJournal(self.make_journal(run.folder, run.record.run_id, run.lock)),
             group_id=self.image_group_id,
             clock=_now,
+            earlier_run=functools.partial(earlier_run, run.folder),
             frame_clock=self._frame_time,
             watcher=self.watcher,
             pipelines=PipelineFiles(self.environment),

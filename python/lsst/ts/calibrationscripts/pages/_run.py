@@ -280,7 +280,8 @@ def _proven(proof: Proof) -> str:
     own = next((verdict for verdict in proof.verdicts if verdict.subject == proof.subject), None)
     if own is None or not own.of_exposures:
         return f"as a whole, {job}: passed"
-    return f"{len(proof.frames)} frames against {proof.reference}, {job}: {len(own.failed)} failed"
+    frames = f"{len(own.results)} frames" + (f", {n} of them held out," if (n := len(proof.held_out)) else "")
+    return f"{frames} against {proof.reference}, {job}: {len(own.failed)} failed"
 
 
 def _written(value: object) -> str:

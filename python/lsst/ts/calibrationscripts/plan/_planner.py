@@ -93,6 +93,7 @@ class _Planner:
 
     def notices(self) -> Iterator[str]:
         """Yield what the plan adds to the configuration's own notices."""
+        yield from self._notices_of_frames_held_out()
         if not (self._config.do_ptc or self._config.do_gain_from_flat_pairs):
             return
         for series in self._paired:
@@ -105,6 +106,14 @@ class _Planner:
                     f"ten pairs write exp_times_flat: {{pairs: 10, exp_time: {exp_time:g}}}, "
                     "whose times differ by 10 ms from pair to pair."
                 )
+
+    def _notices_of_frames_held_out(self) -> Iterator[str]:
+        every = self._config.hold_out_every
+        for series in self._config.series if every and self._config.generate_calibrations else ():
+            yield (
+                f"{series.name}: made from {series.n - series.n // every} of {series.n} frames; every "
+                f"{every}. is held out, to compare the new one with the one in use."
+            )
 
     def stages(self) -> tuple[Stage, ...]:
         """Return the stages, each after those that it needs."""
@@ -221,6 +230,7 @@ class _Planner:
                 inputs_from=(*built_on, *(StageId(StageKind.GENERATE, Subject(p)) for p in corrections)),
                 inputs=tuple(dict.fromkeys(collections + configured.inputs)),
                 series=tuple(series.subject for series in used),
+                hold_out=self._config.hold_out_every if used[0].subject == subject else 0,
             ),
         )
 

@@ -119,6 +119,9 @@ class JobPlan:
     series: tuple[Subject, ...]
     """Whose kept frames are processed."""
 
+    hold_out: int = 0
+    """Every how many of them one is not processed; 0 if all are."""
+
     def may_be(self, request: JobRequest) -> bool:
         """Return whether a request is for this job, but for unknown ids."""
         inputs = request.inputs[len(self.inputs_from) :]

@@ -15,6 +15,7 @@ __all__ = [
     "Camera",
     "CameraError",
     "ComponentLostError",
+    "CorrectedFrames",
     "Curves",
     "ExposureRecord",
     "Ingest",
@@ -62,5 +63,14 @@ from ._protocols import (
     Watcher,
     World,
 )
-from ._records import Applied, Curves, ExposureRecord, IngestReport, JobResult, Lookup, Wanted
+from ._records import (
+    Applied,
+    CorrectedFrames,
+    Curves,
+    ExposureRecord,
+    IngestReport,
+    JobResult,
+    Lookup,
+    Wanted,
+)
 from ._repository import CalibrationRepository

@@ -17,7 +17,7 @@ __all__ = [
     "World",
 ]
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -284,6 +284,10 @@ class World:
 
     clock: Callable[[], float]
     """Returns the time: TAI, as a Unix timestamp (s)."""
+
+    earlier_run: Callable[[str], Awaitable[RunRecord]]
+    """Returns the record of another run by its id; raises `ObservatoryError`
+    if there is none."""
 
     frame_clock: Callable[[], float]
     """Returns when a frame would begin that is taken now, likewise. A

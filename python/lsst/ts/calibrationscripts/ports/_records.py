@@ -6,6 +6,7 @@ from __future__ import annotations
 
 __all__ = [
     "Applied",
+    "CorrectedFrames",
     "Curves",
     "ExposureRecord",
     "IngestReport",
@@ -98,6 +99,24 @@ class Wanted:
 
 
 @dataclass(frozen=True)
+class CorrectedFrames:
+    """Frames that a verification has processed."""
+
+    dataset_type: str
+    collection: str
+    """RUN collection that has them."""
+
+    exposures: tuple[int, ...]
+    corrected_with: tuple[str, ...]
+    """Collections in which the image was found that they were corrected
+    with, in order."""
+
+    n_combined: int
+    """Frames that this image was made of, these among them; 0 if they are
+    not."""
+
+
+@dataclass(frozen=True)
 class Applied:
     """A new combined image, and the frames that it is applied to."""
 
@@ -106,20 +125,14 @@ class Applied:
     run_collection: str
     """RUN collection that has it."""
 
+    detector: int
+    exposure: int
+    """Id of an exposure that it was made from."""
+
     inputs: tuple[str, ...]
-    """Collections in which its frames find another, if there is one."""
+    """Collections in which that exposure finds another, if there is one."""
 
-    frame_type: str
-    """Dataset type of the frames, corrected with it."""
-
-    frame_collection: str
-    """RUN collection that has them."""
-
-    exposures: tuple[tuple[int, float], ...]
-    """Ids and exposure times (s) of the frames."""
-
-    n_combined: int
-    """Frames that it was made of, these among them."""
+    frames: CorrectedFrames
 
 
 @dataclass(frozen=True)

@@ -217,7 +217,7 @@ class CalibrationRepository(Protocol):
     async def residuals(self, applied: Applied) -> tuple[str, tuple[AmplifierResiduals, ...]]:
         """Return what a new image and the one in use leave of frames.
 
-        Called before it is certified.
+        Called for each detector before it is certified.
 
         Parameters
         ----------
@@ -227,8 +227,7 @@ class CalibrationRepository(Protocol):
         Returns
         -------
         reference : `str`
-            RUN collection of the one in use; "" if there is none for any
-            detector.
+            RUN collection of the one in use; "" if there is none.
         residuals : `tuple` [`AmplifierResiduals`, ...]
 
         Raises

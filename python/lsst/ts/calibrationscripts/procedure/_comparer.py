@@ -8,20 +8,27 @@ __all__ = ["Comparer"]
 
 from collections.abc import Sequence
 
-from ..comparison import Better, Comparison, compare_curves, compare_defects, compare_images
+from ..comparison import (
+    AmplifierResiduals,
+    Better,
+    Comparison,
+    compare_curves,
+    compare_defects,
+    compare_images,
+)
 from ..outcomes import Gain, by_amplifier
 from ..plan import Stage
-from ..ports import Applied, ObservatoryError
-from ..products import Product
+from ..ports import Applied, CorrectedFrames, ObservatoryError
+from ..products import Product, StageId, StageKind, Subject
 from ..proof import Proof
 from ._context import Context
-from ._exposer import Exposer
 
 _N_FRAMES = 5
 """Frames that are looked at, spread over the series: enough for a standard
 error, and few enough to be read in seconds."""
 
-_METHOD = "each of {n} frames with the mean of the others"
+_FEWEST_FRAMES = 2
+"""Fewest frames that have a standard error."""
 
 _ACCEPTED = {
     "passed": frozenset(Better),
@@ -38,18 +45,26 @@ class Comparer:
     ----------
     context : `Context`
         The run.
-    exposer : `Exposer`
-        Has the frames.
     """
 
-    def __init__(self, context: Context, exposer: Exposer) -> None:
+    def __init__(self, context: Context) -> None:
         self._context = context
-        self._exposer = exposer
         self._repository = context.world.repository
         self._operator = context.world.operator
         self._wanted = context.config.certify_if
         self.done: list[Comparison] = []
         """What was compared."""
+
+    async def check(self) -> tuple[str, ...]:
+        """Return why products cannot be compared as configured, if so."""
+        run_id = self._context.config.hold_out
+        if not isinstance(run_id, str):
+            return ()
+        try:
+            await self._context.world.earlier_run(run_id)
+        except ObservatoryError as error:
+            return (f"hold_out: {error}",)
+        return ()
 
     async def refusal(self, stage: Stage | None, proof: Proof, gains: Sequence[Gain]) -> str:
         """Compare a product; return why it is not to be certified, if so.
@@ -103,29 +118,85 @@ class Comparer:
                 return await self._compare_images(proof, run)
 
     async def _compare_images(self, proof: Proof, run: str) -> Comparison:
-        subject = proof.subject
-        verifier = self._context.pipelines.verifiers.get(subject.product)
+        verifier = self._context.pipelines.verifiers.get(proof.subject.product)
         if proof.verification is None or verifier is None or verifier.per_exposure is None:
             raise ObservatoryError("no frames were verified with it")
-        step = max(1, len(proof.frames) // _N_FRAMES)
-        chosen = [frame.exposure for frame in proof.frames[::step][:_N_FRAMES]]
-        applied = Applied(
-            subject.product,
-            proof.certification.dataset_type,
-            run,
-            self._context.config.of(subject.product).verify_inputs,
-            verifier.per_exposure,
-            self._context.world.jobs.run_collection(proof.verification.job_id),
-            tuple((exposure, self._exposer.records[exposure].exp_time) for exposure in chosen),
-            len(proof.frames),
-        )
-        reference, residuals = await self._repository.residuals(applied)
-        if not reference:
-            return Comparison(subject, Better.FIRST)
+        own = self._own_frames(proof, verifier.per_exposure)
+        comparison = await self._compare_on(*own, proof, run)
+        other_run = self._context.config.hold_out
+        if isinstance(other_run, int) or comparison.better is Better.FIRST:
+            return comparison
+        # Both count: where an amplifier is dead now, earlier frames look well.
+        frames = await self._frames_of(other_run, proof.subject, verifier.per_exposure)
+        method = f"{len(frames.exposures)} frames of run {other_run}"
+        return (await self._compare_on(frames, method, proof, run)).together_with(comparison)
+
+    async def _compare_on(self, frames: CorrectedFrames, method: str, proof: Proof, run: str) -> Comparison:
+        runs: list[str] = []
+        residuals: list[AmplifierResiduals] = []
+        # One by one: each visit to the repository has a time limit.
+        for detector in self._context.detectors:
+            applied = Applied(
+                proof.subject.product,
+                proof.certification.dataset_type,
+                run,
+                detector,
+                proof.frames[0].exposure,
+                self._context.config.of(proof.subject.product).verify_inputs,
+                frames,
+            )
+            reference, of_detector = await self._repository.residuals(applied)
+            runs += [reference] if reference else []
+            residuals += of_detector
+        if not runs:
+            return Comparison(proof.subject, Better.FIRST)
         return compare_images(
-            subject,
+            proof.subject,
             residuals,
-            reference=reference,
-            exposures=chosen,
-            method=_METHOD.format(n=len(chosen)),
+            reference=", ".join(dict.fromkeys(runs)),
+            exposures=frames.exposures,
+            method=method,
         )
+
+    def _own_frames(self, proof: Proof, frame_type: str) -> tuple[CorrectedFrames, str]:
+        """Return frames that this run has verified, and how in words."""
+        assert proof.verification is not None, "frames are verified by a job"
+        jobs = self._context.world.jobs
+        held_out = bool(self._context.config.hold_out_every)
+        chosen = _spread([frame.exposure for frame in (proof.held_out if held_out else proof.frames)])
+        if held_out and len(chosen) < _FEWEST_FRAMES:
+            raise ObservatoryError(f"{len(chosen)} frame(s) are held out, which says nothing of the error")
+        frames = CorrectedFrames(
+            frame_type,
+            jobs.run_collection(proof.verification.job_id),
+            chosen,
+            (jobs.run_collection(proof.generation.job_id),),
+            0 if held_out else len(proof.frames),
+        )
+        if held_out:
+            return frames, f"{len(chosen)} frames that were held out"
+        return frames, f"each of {len(chosen)} frames with the mean of the others"
+
+    async def _frames_of(self, run_id: str, subject: Subject, frame_type: str) -> CorrectedFrames:
+        """Return frames that another run has verified."""
+        record = await self._context.world.earlier_run(run_id)
+        verified = record.job_of(StageId(StageKind.VERIFY, subject))
+        if verified is None:
+            raise ObservatoryError(f"run {run_id} has verified no {subject}")
+        made = record.job_of(StageId(StageKind.GENERATE, subject))
+        exposures = (verified if made is None else made).request.exposures
+        if len(exposures) < _FEWEST_FRAMES:
+            raise ObservatoryError(f"run {run_id} has {len(exposures)} frame(s) of {subject}")
+        return CorrectedFrames(
+            frame_type,
+            self._context.world.jobs.run_collection(verified.job_id),
+            _spread(exposures),
+            verified.request.inputs,
+            0 if made is None else len(exposures),
+        )
+
+
+def _spread(exposures: Sequence[int]) -> tuple[int, ...]:
+    """Return some of the exposures, spread over all."""
+    step = max(1, len(exposures) // _N_FRAMES)
+    return tuple(exposures[::step][:_N_FRAMES])

@@ -86,7 +86,7 @@ class Procedure:
         self._runner = JobRunner(context)
         self._processing = Processing(context, self._exposer, self._runner)
         self._certifier = Certifier(context)
-        self._comparer = Comparer(context, self._exposer)
+        self._comparer = Comparer(context)
         self._notifications = Notifications(context)
         self._tasks: dict[StageId, asyncio.Task[None]] = {}
         self._ended: dict[StageId, asyncio.Future[StageResult]] = {}
@@ -206,6 +206,7 @@ class Procedure:
         problems += [
             *await self._check_pipelines(),
             *await self._check_repository(),
+            *await self._comparer.check(),
             *self._world.journal.check(),
         ]
         problems = list(dict.fromkeys(problems))

@@ -246,6 +246,7 @@ class Processing:
             certification,
             datasets=await self._products(generated.id),
             frames=tuple(_frame(i, records[i]) for i in self._exposures_of(generated.job) if i in records),
+            held_out=tuple(_frame(i, records[i]) for i in self._held_out(generated.job) if i in records),
             generation=self._runner.records[generated.id],
             verification=None if verification is None else self._runner.records[verification.id],
             verdicts=tuple(self.verdicts[subject] for subject in needed if subject in self.verdicts),
@@ -308,7 +309,13 @@ class Processing:
 
     def _exposures_of(self, job: JobPlan) -> tuple[int, ...]:
         """Return the exposures that a job processes."""
-        return tuple(i for series in job.series for i in self._exposer.frames[series].kept)
+        held_out = self._held_out(job)
+        kept = (i for series in job.series for i in self._exposer.frames[series].kept)
+        return tuple(i for i in kept if i not in held_out)
+
+    def _held_out(self, job: JobPlan) -> tuple[int, ...]:
+        """Return the exposures that are verified, and that it leaves out."""
+        return tuple(i for series in job.series for i in self._exposer.frames[series].held_out(job.hold_out))
 
     def _pairs(self, stage: Stage) -> list[tuple[int, int, float]]:
         """Return ids and exposure time (s) of the flat pairs of a stage."""
