@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import copy
 import dataclasses
+import functools
 import re
 import shutil
 import sqlite3
@@ -40,7 +41,7 @@ from lsst.ts.calibrationscripts.butler import _visiting
 from lsst.ts.calibrationscripts.butler.repository import ButlerRepository
 from lsst.ts.calibrationscripts.config import CalibrationConfig, Series, parse
 from lsst.ts.calibrationscripts.files import atomic
-from lsst.ts.calibrationscripts.files.journal import FileJournal, load_record, lock_earlier_run
+from lsst.ts.calibrationscripts.files.journal import FileJournal, earlier_run, load_record, lock_earlier_run
 from lsst.ts.calibrationscripts.plan import JobRequest, PlannedExposure, RunPlan, make_plan
 from lsst.ts.calibrationscripts.ports import (
     CameraError,
@@ -421,6 +422,7 @@ class ButlerWorld:
             journal=_Journal(self, FileJournal(self._journals, RUN_ID)),
             group_id=lambda exposure: f"{RUN_ID}#{record.resumed}#{exposure.label}".replace("/", "of"),
             clock=self._clock,
+            earlier_run=functools.partial(earlier_run, self._journals),
             frame_clock=self._clock,
         )
         procedure = Procedure(config, plan, DUO, world, record)
