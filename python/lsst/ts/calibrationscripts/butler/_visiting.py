@@ -4,12 +4,13 @@
 
 from __future__ import annotations
 
-__all__ = ["CONTENTION", "UnprovenError", "error_codes", "try_to_write", "visit"]
+__all__ = ["CONTENTION", "OpenRepository", "UnprovenError", "error_codes", "try_to_write", "visit"]
 
 import asyncio
 import contextlib
 import errno
 import sqlite3
+import weakref
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, TypeVar
 
@@ -64,8 +65,55 @@ class UnprovenError(LookupError):
     """
 
 
+class OpenRepository:
+    """A repository that is opened once, for many visits.
+
+    To open it takes most of the time of a short visit. Each gets a clone,
+    which is as new: it knows what others have registered meanwhile.
+
+    Parameters
+    ----------
+    repo : `str`
+        URI or label of the repository.
+    """
+
+    def __init__(self, repo: str) -> None:
+        self.repo = repo
+        self._opened: Butler | None = None
+
+    def butler(self, *, writeable: bool) -> Butler:
+        """Return a Butler for one visit, which closes it.
+
+        Parameters
+        ----------
+        writeable : `bool`
+            Whether the registry is to be written. Such a one is not a clone.
+
+        Returns
+        -------
+        butler : `lsst.daf.butler.Butler`
+        """
+        from lsst.daf.butler import Butler
+
+        if writeable:
+            # Only the registry is ever written.
+            return Butler.from_config(self.repo, writeable=True, without_datastore=True)
+        opened = self._opened
+        if opened is None:
+            # Two visits at once may open two: neither waits for the other.
+            opened = self._opened = Butler.from_config(self.repo)
+            weakref.finalize(self, opened.close)
+        butler = opened.clone()
+        butler.registry.refresh()
+        return butler
+
+    def forget(self) -> None:
+        """Open it anew for the next visit: it may be another one then."""
+        self._opened = None
+
+
 async def visit(
-    repo: str,
+    repository: OpenRepository,
     purpose: str,
     action: Callable[[Butler], T],
     *,
@@ -77,8 +125,8 @@ async def visit(
 
     Parameters
     ----------
-    repo : `str`
-        URI or label of the repository.
+    repository : `OpenRepository`
+        The repository.
     purpose : `str`
         What the action does, as after "could not".
     action : callable
@@ -104,15 +152,15 @@ async def visit(
     """
 
     def run() -> T:
-        from lsst.daf.butler import Butler
-
-        # A new Butler knows the collections that jobs have made since.
-        # Only the registry is ever written.
-        with Butler.from_config(repo, writeable=writeable, without_datastore=writeable) as butler:
-            return action(butler)
+        try:
+            with repository.butler(writeable=writeable) as butler:
+                return action(butler)
+        except Exception:
+            repository.forget()
+            raise
 
     def failure(what: str, *remedies: str) -> ObservatoryError:
-        sentences = (f"{repo}: could not {purpose}{what}", *remedies, advice)
+        sentences = (f"{repository.repo}: could not {purpose}{what}", *remedies, advice)
         return ObservatoryError(". ".join(filter(None, sentences)))
 
     try:

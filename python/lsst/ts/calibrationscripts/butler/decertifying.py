@@ -26,7 +26,7 @@ from ..decertification import (
 from ..outcomes import Certification
 from ._certifying import associations, change, products, source_run, validity
 from ._collections import exists
-from ._visiting import visit
+from ._visiting import OpenRepository, visit
 
 if TYPE_CHECKING:
     from lsst.daf.butler import Butler, CollectionInfo, DatasetRef
@@ -61,7 +61,7 @@ async def read_reach(repo: str, undos: Sequence[Undo], timeout: float = TIMEOUT)
     def look(butler: Butler) -> tuple[Reach, ...]:
         return tuple(_reach(butler, undo) for undo in undos)
 
-    return await visit(repo, f"look at {_named(undos)}", look, timeout=timeout)
+    return await visit(OpenRepository(repo), f"look at {_named(undos)}", look, timeout=timeout)
 
 
 async def decertify(repo: str, undos: Sequence[Undo], timeout: float = TIMEOUT) -> frozenset[Undo]:
@@ -113,7 +113,7 @@ async def decertify(repo: str, undos: Sequence[Undo], timeout: float = TIMEOUT) 
 
     try:
         result = await visit(
-            repo,
+            OpenRepository(repo),
             f"decertify {_named(undos)}",
             undo_all,
             timeout=timeout,
@@ -124,7 +124,7 @@ async def decertify(repo: str, undos: Sequence[Undo], timeout: float = TIMEOUT) 
         given_up.set()
     if isinstance(result, RefusedError):
         raise result
-    await visit(repo, f"read back {_named(undos)}", read_back, timeout=timeout)
+    await visit(OpenRepository(repo), f"read back {_named(undos)}", read_back, timeout=timeout)
     return result
 
 

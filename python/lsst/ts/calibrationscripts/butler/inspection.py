@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..instruments import Instrument
 from ._collections import exists
-from ._visiting import try_to_write, visit
+from ._visiting import OpenRepository, try_to_write, visit
 
 if TYPE_CHECKING:
     from lsst.daf.butler import Butler
@@ -75,7 +75,7 @@ async def inspect(
             frozenset(int(record.id) for record in records),
         )
 
-    return await visit(repo, "look at it", look, timeout=timeout)
+    return await visit(OpenRepository(repo), "look at it", look, timeout=timeout)
 
 
 def _type_of(butler: Butler, collection: str) -> str | None:
@@ -97,7 +97,9 @@ async def try_writing(repo: str, timeout: float) -> None:
     ObservatoryError
         If they cannot.
     """
-    await visit(repo, "write into the registry", try_to_write, timeout=timeout, writeable=True)
+    await visit(
+        OpenRepository(repo), "write into the registry", try_to_write, timeout=timeout, writeable=True
+    )
 
 
 def known_labels() -> tuple[str, ...]:

@@ -26,7 +26,7 @@ from ._defects import read_defects
 from ._gains import read_curves, read_gains, read_reference_gains
 from ._looking_up import unavailable
 from ._measuring import measure_frame, raw_level
-from ._visiting import try_to_write, visit
+from ._visiting import OpenRepository, try_to_write, visit
 from .comparing import read_residuals
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ class ButlerRepository:
 
     def __init__(self, repo: str, instrument: Instrument, detectors: tuple[int, ...]) -> None:
         self._repo = repo
+        self._repository = OpenRepository(repo)
         self._instrument = instrument
         self._detectors = detectors
         self._detector_names = {detector.id: detector.name for detector in instrument.detectors}
@@ -387,7 +388,7 @@ class ButlerRepository:
     ) -> T:
         """Run an action on the repository; see `visit`."""
         return await visit(
-            self._repo, purpose, action, timeout=self.TIMEOUT, advice=advice, writeable=writeable
+            self._repository, purpose, action, timeout=self.TIMEOUT, advice=advice, writeable=writeable
         )
 
 
