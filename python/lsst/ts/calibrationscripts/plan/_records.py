@@ -122,6 +122,21 @@ class JobPlan:
     hold_out: int = 0
     """Every how many of them one is not processed; 0 if all are."""
 
+    def held_out(self, kept: Sequence[int]) -> tuple[int, ...]:
+        """Return which frames of a series it does not process.
+
+        Parameters
+        ----------
+        kept : `~collections.abc.Sequence` [`int`]
+            Exposure ids of the series' frames, in order, without those that
+            are discarded or left out.
+
+        Returns
+        -------
+        ids : `tuple` [`int`, ...]
+        """
+        return tuple(kept[self.hold_out - 1 :: self.hold_out]) if self.hold_out else ()
+
     def may_be(self, request: JobRequest) -> bool:
         """Return whether a request is for this job, but for unknown ids."""
         inputs = request.inputs[len(self.inputs_from) :]

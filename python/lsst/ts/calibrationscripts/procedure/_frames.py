@@ -45,21 +45,6 @@ class Frames:
         """Those that are to be processed."""
         return tuple(exposure_id for exposure_id, _ in self.wanted if exposure_id not in self.excluded)
 
-    def held_out(self, every: int) -> tuple[int, ...]:
-        """Return those that are verified but not combined.
-
-        Parameters
-        ----------
-        every : `int`
-            Which of those that are to be processed: each of this number; 0
-            for none.
-
-        Returns
-        -------
-        ids : `tuple` [`int`, ...]
-        """
-        return self.kept[every - 1 :: every] if every else ()
-
     @property
     def kept_exp_times(self) -> tuple[float, ...]:
         """Exposure times of those that are to be processed (s)."""

@@ -315,7 +315,7 @@ class Processing:
 
     def _held_out(self, job: JobPlan) -> tuple[int, ...]:
         """Return the exposures that are verified, and that it leaves out."""
-        return tuple(i for series in job.series for i in self._exposer.frames[series].held_out(job.hold_out))
+        return tuple(i for series in job.series for i in job.held_out(self._exposer.frames[series].kept))
 
     def _pairs(self, stage: Stage) -> list[tuple[int, int, float]]:
         """Return ids and exposure time (s) of the flat pairs of a stage."""
