@@ -13,7 +13,7 @@ from ._common import ExitCode
 from ._installation import print_version
 
 
-@click.group()
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--version",
     is_flag=True,

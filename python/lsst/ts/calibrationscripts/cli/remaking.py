@@ -21,10 +21,16 @@ from .runs import Simulated, json_option, run_text, simulate_text
 if TYPE_CHECKING:
     from ..record import RunRecord
 
+_EXAMPLE = """\b
+For example:
+    calibscripts remake 20261123T053300-100001 \\
+        --without 2026112300003 2026112300007 --reason "light in the dome"
+"""
+
 _EXPOSURE_ID = re.compile(r"[0-9]{13}", re.ASCII)
 
 
-@click.command()
+@click.command(epilog=_EXAMPLE)
 @click.argument("run_id", metavar="RUN")
 @click.option("--without", "first", multiple=True, metavar="ID...", help="Exposure ids to leave out.")
 @click.argument("more", metavar="", nargs=-1)
@@ -55,10 +61,6 @@ def remake(
     They are verified, judged and certified, or wait for a decision, as RUN
     asks. No frame is taken. What is certified already has to be decertified
     first.
-
-    \b
-    calibscripts remake 20261123T053300-100001 --without 2026112300003 \\
-        2026112300007 --reason "light in the dome"
     """
     if more and not first:
         fail(f"{' '.join(more)}: write --without before the exposure ids.", ExitCode.INVALID)
@@ -74,7 +76,7 @@ def remake(
 
         folder = journals or journal_folder()
     record = _read(folder, run_id)
-    before = [int(each) for each in record.config.get("without", ())]
+    before = [each for each in record.config.get("without") or () if isinstance(each, int)]
     if unknown := [str(each) for each in use if each not in before]:
         fail(f"--with {' '.join(unknown)}: not left out of run {run_id}.", ExitCode.INVALID)
     without = [each for each in dict.fromkeys((*before, *leave_out)) if each not in use]
@@ -134,8 +136,8 @@ def _check(text: str, instrument: Instrument, record: RunRecord) -> None:
     run_id = record.run_id
     if left := remaining(plan, record).exposures:
         fail(
-            f"{run_id}: {len(left)} of its frames are still to be taken, and remake takes none. Resume it first: "
-            f"'resume: {run_id}'. With 'without' beside it, frames are left out too.",
+            f"{run_id}: {len(left)} of its frames are still to be taken, and remake takes none. Resume it "
+            f"first: 'resume: {run_id}'. With 'without' beside that, frames are left out too.",
             ExitCode.INVALID,
         )
     try:

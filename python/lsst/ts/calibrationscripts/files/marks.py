@@ -54,9 +54,10 @@ def known_marks(folder: Path, exposures: Collection[int], *, but: str = "") -> t
         found, runs = list(_read(folder, wanted)), frozenset(run_id for run_id, _ in runs_in(folder))
     marks: dict[tuple[int, MarkKind], Mark] = {}
     for run_id, mark in found:
-        is_copy = bool(mark.run) and mark.run in runs
-        if not is_copy and but not in (run_id, mark.run):
-            marks.setdefault((mark.exposure, mark.kind), replace(mark, run=mark.run or run_id))
+        origin = mark.run or run_id
+        is_copy = origin != run_id and origin in runs
+        if not is_copy and but not in (run_id, origin):
+            marks.setdefault((mark.exposure, mark.kind), replace(mark, run=origin))
     return tuple(marks[key] for key in sorted(marks))
 
 

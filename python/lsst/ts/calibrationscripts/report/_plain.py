@@ -234,8 +234,8 @@ def _steps(report: RunReport) -> Iterator[str]:
     for judgement in used:
         ids = " ".join(str(i) for i in judgement.spoilt if i not in judgement.excluded)
         yield (
-            f"{judgement.series}: see below which frames are spoilt. They were used: if they are "
-            f"bad, 'calibscripts remake {report.run_id} --without {ids}' makes it anew without them; or take others."
+            f"{judgement.series}: see below which frames are spoilt. They were used. If they are bad, "
+            f"'calibscripts remake {report.run_id} --without {ids}' makes it anew; or take others."
         )
     if report.complete and used:
         return
