@@ -399,6 +399,19 @@ class TestKnownMarks:
         (tmp_path / "a.journal.json").unlink()
         assert known_marks(tmp_path, [E1]) == ()
 
+    @pytest.mark.parametrize(
+        "mark",
+        [
+            Mark(10**30, MarkKind.NOISE, "x"),
+            Mark(E1, MarkKind.PERSON, "x", time=1e30),
+            Mark(E1, MarkKind.NOISE, "x", run="../b"),
+        ],
+    )
+    def test_of_a_journal_that_was_changed_by_hand_are_left_out(self, tmp_path: Path, mark: Mark) -> None:
+        noted_in(tmp_path, "a", Mark(E1, MarkKind.NOISE, "y"))
+        noted_in(tmp_path, "b", mark)
+        assert [found.run for found in known_marks(tmp_path, [E1])] == ["a"]
+
     def test_a_copy_counts_only_where_the_first_run_is_gone(self, tmp_path: Path) -> None:
         noted_in(tmp_path, "a")
         noted_in(tmp_path, "b", Mark(E1, MarkKind.PERSON, "x", run="a"))
@@ -476,6 +489,17 @@ class TestCommand:
         self, folder: Path, args: tuple[str, ...], said: str
     ) -> None:
         assert said in self.remake(folder, *args)
+
+    def test_a_configuration_with_other_frames_is_refused_by_run_too(self, folder: Path) -> None:
+        config = folder / "config.yaml"
+        config.write_text(f"resume: run\nwithout: [2026112300099]\njournal_dir: {folder}\n")
+        result = CliRunner().invoke(main, ["run", str(config)])
+        assert result.exit_code == 2
+        assert "without: 2026112300099 is not a frame of this run; write ids of frames" in result.output
+
+    def test_help_has_an_example(self) -> None:
+        result = CliRunner().invoke(main, ["remake", "-h"])
+        assert result.exit_code == 0 and "--without 2026112300003 2026112300007 --reason" in result.output
 
     def test_takes_no_frames(self, folder: Path) -> None:
         record = read_record((folder / "run.journal.json").read_text())
