@@ -109,6 +109,16 @@ class TestWithout:
         assert list(world.requests)[-4:] == ["cpBias-2", "verifyBias-2", "cpDark-2", "verifyDark-2"]
         assert "-i u/ocps/cpBias-2," in world.requests["cpDark-2"].config
 
+    def test_what_was_held_because_of_a_frame_is_judged_anew(self) -> None:
+        # Given a bias that did not pass
+        world = World(failing_types=frozenset({"BIAS"}))
+        text = "{script_mode: BIAS, generate_calibrations: true, n_bias: 6}"
+        assert outcomes(run(world, text))["verify BIAS"] is Outcome.HELD
+        # When one of its frames is left out, which was the reason
+        world.failing_types = frozenset()
+        report = run(world, f"{{resume: run, without: [{BAD_BIAS}]}}", resume=True)
+        assert outcomes(report)["certify BIAS"] is Outcome.CERTIFIED
+
     def test_it_holds_beside_frames_that_are_only_reported(self) -> None:
         # Given a run that reports a dark, of which a person names another
         world = World(spoilt={"DARK 6/7, 15 s": LEAK})

@@ -26,6 +26,7 @@ number_verification_tests_threshold_bias: 1000
 calib_collection: {COLLECTION}
 certify_calib_begin_date: "2026-11-25T12:00:00"
 certify_calib_end_date: "2026-11-26T12:00:00"
+certify: ask
 n_processes: 1
 """
 
@@ -55,7 +56,7 @@ def certified_bias(repo: Path) -> Any:
 def test_a_product_that_was_certified_by_mistake_is_made_anew_without_the_spoilt_frame(
     tmp_path: Path,
 ) -> None:
-    # Given a run that has certified a bias with a frame that is saturated
+    # Given a bias with a frame that is saturated, which a person has accepted
     config, work = tmp_path / "config.yaml", tmp_path / "w"
     config.write_text(CONFIG, encoding="utf-8")
     first = invoke("simulate", config, "--workdir", work, "--scale", 16, "--fault", "saturated-bias:4")
@@ -63,13 +64,16 @@ def test_a_product_that_was_certified_by_mistake_is_made_anew_without_the_spoilt
     journals, repo = work / "journal", work / "repo"
     run_id = newest_run(journals)
     assert run_id is not None
-    record = load_record(journals, run_id)
-    (bad,) = record.judgements[0].spoilt
+    (bad,) = load_record(journals, run_id).judgements[0].spoilt
     # and says by which command it is made without that frame
     remake = ("remake", run_id, "--without", bad, "--workdir", work, "--reason", "saturated")
     assert f"calibscripts remake {run_id} --without {bad}" in (journals / f"{run_id}.html").read_text(
         encoding="utf-8"
     )
+    accept = ("decide", run_id, "accept", "--journals", journals, "--reason", "it passed")
+    accepted = invoke(*accept)
+    assert accepted.exit_code == 0, accepted.output
+    record = load_record(journals, run_id)
     mistaken = certified_bias(repo).image.array
 
     # When it is to be made anew, that is refused as long as it is certified
@@ -80,19 +84,22 @@ def test_a_product_that_was_certified_by_mistake_is_made_anew_without_the_spoilt
     undone = invoke("decertify", run_id, "BIAS", "--journals", journals, "--reason", "a saturated frame")
     assert undone.exit_code == 0 and certified_bias(repo) is None
 
-    # Then it is made, verified and certified without it, and no frame is taken
+    # Then it is made and verified without it, waits, and no frame is taken
     out = tmp_path / "run.json"
     again = invoke(*remake, "--json", out)
     assert again.exit_code == 0, again.output
     data = json.loads(out.read_text(encoding="utf-8"))
     assert data["exposures"]["BIAS"] == [frame.exposure for frame in record.frames]
-    (proof,) = data["proofs"]
+    (proof,) = data["waiting"]
     used = [frame["exposure"] for frame in proof["frames"]]
     assert len(used) == 4 and bad not in used
-    assert [result["outcome"] for result in data["stages"] if result["kind"] == "certify"] == ["CERTIFIED"]
+    assert [result["outcome"] for result in data["stages"] if result["kind"] == "certify"] == ["WAITING"]
     assert f"exposure {bad} PERSON: saturated" in again.output
 
-    # and what butler.get finds has lost what that frame had added
+    # And once it is accepted, butler.get finds one without what that frame
+    # had added
+    accepted = invoke(*accept)
+    assert accepted.exit_code == 0, accepted.output
     bias = certified_bias(repo).image.array
     assert bias.std() < mistaken.std() / 10
 

@@ -27,9 +27,9 @@ class MarksOfRuns:
         The run that wants to know.
     """
 
-    TIMEOUT = 60.0
-    """Longest that it may take; the first look at 10,000 journals takes some
-    seconds, later ones a fraction of one (s)."""
+    TIMEOUT = 120.0
+    """Longest that it may take; the first look at 10,000 journals may take a
+    minute on a busy machine, later ones a fraction of a second (s)."""
 
     def __init__(self, folder: Path, run_id: str) -> None:
         self._folder = folder

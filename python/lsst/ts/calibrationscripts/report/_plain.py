@@ -233,8 +233,9 @@ def _steps(report: RunReport) -> Iterator[str]:
     used = [judgement for judgement in report.judgements if set(judgement.spoilt) - set(judgement.excluded)]
     for judgement in used:
         ids = " ".join(str(i) for i in judgement.spoilt if i not in judgement.excluded)
+        which = "Some" if judgement.excluded else "They"
         yield (
-            f"{judgement.series}: see below which frames are spoilt. They were used. If they are bad, "
+            f"{judgement.series}: see below which frames are spoilt. {which} were used. If they are bad, "
             f"'calibscripts remake {report.run_id} --without {ids}' makes it anew; or take others."
         )
     if report.complete and used:
