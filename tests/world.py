@@ -39,7 +39,7 @@ from lsst.ts.calibrationscripts.procedure import Procedure
 from lsst.ts.calibrationscripts.products import Subject
 from lsst.ts.calibrationscripts.proof import ProductRecord, Proof
 from lsst.ts.calibrationscripts.record import RunRecord
-from lsst.ts.calibrationscripts.spoilt import AmplifierMeasure
+from lsst.ts.calibrationscripts.spoilt import AmplifierMeasure, Mark
 from lsst.ts.calibrationscripts.verification import ExposureDetail
 
 RUN = "2026-11-23T14:00:00.000"
@@ -119,6 +119,9 @@ class World:
     messages: list[tuple[str, str]] = dataclasses.field(default_factory=list)
     """Titles and texts of what was sent."""
 
+    noted: tuple[Mark, ...] | ObservatoryError = ()
+    """What earlier runs have noted of frames, or why that cannot be read."""
+
     looked_up: set[Lookup] = dataclasses.field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -131,7 +134,7 @@ class World:
         self.killed = False
 
     def procedure(self, text: str = "", *, resume: bool = False) -> Procedure:
-        config = parse(text, LATISS)
+        config = parse(text, LATISS, lambda run_id, folder: read_record(self.journal).config)
         record = RunRecord("run", {})
         if resume and self.journal:
             record = read_record(self.journal)
@@ -149,6 +152,7 @@ class World:
             frame_clock=lambda: FIRST_FRAME + self.now(),
             pipelines=self.pipelines,
             notifier=self if self.notifies else None,
+            known_marks=self.known_marks,
         )
         return Procedure(config, make_plan(config, LATISS), LATISS, world, record)
 
@@ -189,6 +193,12 @@ class World:
         self.checkpoints.append(name)
         if self.on_checkpoint:
             self.on_checkpoint(name)
+
+    # Journals of earlier runs
+    async def known_marks(self, exposures: Collection[int]) -> tuple[Mark, ...]:
+        if isinstance(self.noted, ObservatoryError):
+            raise self.noted
+        return tuple(mark for mark in self.noted if mark.exposure in exposures)
 
     # Notifier
     def send(self, title: str, text: str) -> None:
@@ -317,7 +327,18 @@ class _Repository:
     async def check(
         self, inputs: Collection[str], certifications: Sequence[Certification]
     ) -> tuple[str, ...]:
-        return ()
+        def is_taken(wanted: Certification) -> bool:
+            there = {
+                replace(each, source="") for each in self._world.certified if each.source != wanted.source
+            }
+            return replace(wanted, source="") in there
+
+        replace = dataclasses.replace
+        return tuple(
+            f"{wanted.collection} has {wanted.dataset_type} already"
+            for wanted in certifications
+            if is_taken(wanted)
+        )
 
     async def unavailable(self, lookups: Collection[Lookup]) -> Mapping[Lookup, tuple[int, ...]]:
         self._world.looked_up = set(lookups)

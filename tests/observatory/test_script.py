@@ -315,6 +315,26 @@ async def test_a_text_that_is_not_a_mapping_is_refused(observatory: SimulatedObs
     assert "n_bias: 3" in result.reason
 
 
+async def test_frames_that_a_resumed_run_does_not_have_are_refused_when_it_is_configured(
+    observatory: SimulatedObservatory, tmp_path: Path
+) -> None:
+    # Given a run of five biases
+    record = RunRecord("20220929T140000-1", parse("{script_mode: BIAS, n_bias: 4}", LATISS).to_dict())
+    for number in range(1, 6):
+        record = record.with_frame(Frame(BIAS, number, f"group#{number}", 2022092900000 + number))
+    FileJournal(tmp_path, record.run_id).write(record)
+    # When it is to be resumed without a frame of another
+    run = Run(observatory)
+    run.config = yaml.safe_dump(
+        {"resume": record.run_id, "journal_dir": str(tmp_path), "without": [2022092900009]}
+    )
+    result = await run.to_its_end()
+    # Then that is refused by name, and the run can be resumed
+    assert result.state == "CONFIGURE_FAILED"
+    assert "without: 2022092900009 is not a frame of this run" in result.reason
+    lock_earlier_run(tmp_path, record.run_id).release()
+
+
 async def test_remotes_that_do_not_start_are_reported(
     observatory: SimulatedObservatory, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,7 +8,7 @@ __all__ = ["Decision", "DecisionKind", "Frame", "JobRecord", "RunRecord"]
 
 import datetime
 import enum
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -92,6 +92,10 @@ class Decision:
     datasets: tuple[str, ...] = ()
     """UUIDs of the datasets that were accepted, in order."""
 
+    superseded: bool = False
+    """Whether other frames were asked for since: it is about a product that
+    is made anew."""
+
     @property
     def date(self) -> str:
         """When it was decided (ISO-8601, TAI)."""
@@ -100,7 +104,8 @@ class Decision:
     @property
     def text(self) -> str:
         """Who decided what, and why, without a full stop."""
-        return f"{self.kind.participle} by {self.who}: {self.reason}"
+        since = " (made anew since)" if self.superseded else ""
+        return f"{self.kind.participle} by {self.who}: {self.reason}{since}"
 
     @property
     def result(self) -> StageResult | None:
@@ -145,8 +150,9 @@ class RunRecord:
     """How often the run was resumed."""
 
     def decision_on(self, subject: Subject) -> Decision | None:
-        """Return the newest decision on a product, if there is one."""
-        return next((one for one in reversed(self.decisions) if one.subject == subject), None)
+        """Return the newest decision on the product as it is, if any."""
+        found = (one for one in reversed(self.decisions) if one.subject == subject and not one.superseded)
+        return next(found, None)
 
     def result_of(self, stage: StageId) -> StageResult | None:
         """Return how a stage ended, if it did."""
@@ -159,6 +165,30 @@ class RunRecord:
     def judgement_of(self, series: Subject) -> SeriesJudgement | None:
         """Return what is known of the frames of a series, if anything."""
         return next((judgement for judgement in self.judgements if judgement.series == series), None)
+
+    def waits(self, result: StageResult) -> bool:
+        """Return whether what a stage is about waits for a person.
+
+        Parameters
+        ----------
+        result : `StageResult`
+            How the stage ended.
+
+        Returns
+        -------
+        waits : `bool`
+            Also of what was accepted, but could not be certified.
+        """
+        if result.stage.kind is not StageKind.CERTIFY or result.outcome is Outcome.CERTIFIED:
+            return False
+        decision = self.decision_on(result.stage.subject)
+        if decision is None:
+            return result.outcome is Outcome.WAITING
+        return decision.kind is DecisionKind.ACCEPT
+
+    def count_waiting(self) -> int:
+        """Return how many products wait for a person."""
+        return sum(map(self.waits, self.stages))
 
     def is_refused(self, subject: Subject) -> bool:
         """Return whether a person has decided against a product."""
@@ -184,6 +214,13 @@ class RunRecord:
         """Note what a person has decided, and what ended by it."""
         noted = replace(self, decisions=(*self.decisions, decision))
         return noted.with_result(decision.result) if decision.result else noted
+
+    def with_superseded(self, subjects: Collection[Subject]) -> RunRecord:
+        """Note that products are made anew: nothing is decided on them."""
+        decisions = tuple(
+            replace(one, superseded=True) if one.subject in subjects else one for one in self.decisions
+        )
+        return replace(self, decisions=decisions)
 
     def with_judgement(self, judgement: SeriesJudgement) -> RunRecord:
         """Note which frames of a series are spoilt."""

@@ -8,12 +8,12 @@ __all__ = ["ExitCode", "main"]
 
 import click
 
-from . import configuration, deciding, doctor, judging, pages, runs, serving
+from . import configuration, deciding, doctor, judging, pages, remaking, runs, serving
 from ._common import ExitCode
 from ._installation import print_version
 
 
-@click.group()
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--version",
     is_flag=True,
@@ -34,6 +34,7 @@ for _command in (
     judging.verdict,
     runs.run,
     runs.simulate,
+    remaking.remake,
     serving.serve,
     deciding.decide,
     deciding.desk,

@@ -4,14 +4,14 @@
 
 from __future__ import annotations
 
-__all__ = ["run", "simulate"]
+__all__ = ["Simulated", "json_option", "run", "run_text", "simulate", "simulate_text"]
 
 import functools
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import click
 
@@ -33,12 +33,13 @@ from ._installation import simulation_hint
 
 if TYPE_CHECKING:
     from ..config import CalibrationConfig
+    from ..record import RunRecord
     from ..report import RunReport
     from ..simulation.faults import Fault
 
 _NEWEST = "newest"
 
-_json_file = click.option(
+json_option = click.option(
     "--json", "json_file", type=click.Path(path_type=Path), help="Write the run's JSON here."
 )
 
@@ -46,12 +47,26 @@ _json_file = click.option(
 @click.command()
 @REQUIRED_FILE
 @instrument_option(with_script=True)
-@_json_file
+@json_option
 def run(file: Path, instrument: Instrument, json_file: Path | None) -> None:
     """Run a configuration on the SAL that is installed."""
+    run_text(read_text(file), instrument, json_file)
+
+
+def run_text(text: str, instrument: Instrument, json_file: Path | None) -> NoReturn:
+    """Run a configuration on the SAL that is installed, and exit.
+
+    Parameters
+    ----------
+    text : `str`
+        The configuration (YAML).
+    instrument : `Instrument`
+        The instrument, which has a script.
+    json_file : `pathlib.Path` or `None`
+        File for the run's JSON.
+    """
     from ..observatory import sal
 
-    text = read_text(file)
     config = _parse_to_run(text, instrument)
     sal.use(sal.SalProvider.SALOBJ)
     try:
@@ -125,7 +140,7 @@ def _list_faults(context: click.Context, parameter: click.Parameter, wanted: boo
     callback=_list_faults,
     help="Show what can go wrong, and exit.",
 )
-@_json_file
+@json_option
 def simulate(
     file: Path | None,
     instrument: Instrument,
@@ -143,13 +158,42 @@ def simulate(
     The frames, the Butler repository and `pipetask` are real. Without FILE,
     the daily default is run.
     """
+    text = read_text(file)
+    if resume is not None:
+        text = _resuming(text, resume, workdir.absolute() / "journal")
+    wanted = Simulated(workdir, scale, seed, time_scale, fault_texts)
+    simulate_text(text, instrument, wanted, json_file)
+
+
+class Simulated(NamedTuple):
+    """A simulated observatory, as the command line names it."""
+
+    workdir: Path
+    scale: int | None = None
+    seed: int | None = None
+    time_scale: float = 0.01
+    fault_texts: tuple[str, ...] = ()
+
+
+def simulate_text(text: str, instrument: Instrument, wanted: Simulated, json_file: Path | None) -> NoReturn:
+    """Run a configuration on a simulated observatory, and exit.
+
+    Parameters
+    ----------
+    text : `str`
+        The configuration (YAML).
+    instrument : `Instrument`
+        The instrument, which has a script.
+    wanted : `Simulated`
+        The observatory.
+    json_file : `pathlib.Path` or `None`
+        File for the run's JSON.
+    """
     _require_simulation()
     from ..observatory import sal
 
-    text = read_text(file)
+    workdir = wanted.workdir
     journals = workdir.absolute() / "journal"
-    if resume is not None:
-        text = _resuming(text, resume, journals)
     # Once: when the script looks, there is a repository in any work folder.
     generation = functools.cache(functools.partial(_generation_of, workdir))
 
@@ -165,10 +209,10 @@ def simulate(
     observatory = SimulatedObservatory(
         workdir,
         instrument=instrument,
-        settings=SimulationSettings(scale, seed, config.pipeline_generation),
-        time_scale=time_scale,
+        settings=SimulationSettings(wanted.scale, wanted.seed, config.pipeline_generation),
+        time_scale=wanted.time_scale,
         day_obs=observing_day(config),
-        faults=_parse_faults(fault_texts),
+        faults=_parse_faults(wanted.fault_texts),
         calib_collection=config.calib_collection,
     )
     try:
@@ -200,15 +244,26 @@ def _parse_to_run(
     find_generation: Callable[[str], tuple[str, str]] | None = None,
 ) -> CalibrationConfig:
     """Parse a configuration with that of the run that it resumes."""
+    from ..config import ConfigurationError
     from ..files.journal import journal_folder, load_record, lock_earlier_run
+    from ..procedure import check_without
+
+    found: list[RunRecord] = []
 
     def earlier(run_id: str, journal_dir: str | None) -> Mapping[str, Any]:
         folder = journals or journal_folder(journal_dir)
         # The script locks it again. This says at once if it is running.
         lock_earlier_run(folder, run_id).release()
-        return load_record(folder, run_id).config
+        found.append(load_record(folder, run_id))
+        return found[0].config
 
-    return parse_config(text, instrument, earlier, find_generation)
+    config = parse_config(text, instrument, earlier, find_generation)
+    try:
+        for record in found:
+            check_without(config, record)
+    except ConfigurationError as error:
+        fail(str(error), ExitCode.INVALID)
+    return config
 
 
 def _resuming(text: str, run_id: str, journals: Path) -> str:

@@ -30,6 +30,7 @@ from ..plan import PlannedExposure, RunPlan, Stage
 from ..proof import Proof
 from ..record import Decision, RunRecord
 from ..report import Evidence, RunDocument, RunReport
+from ..spoilt import Mark
 from ..verification import Verdict
 from ._converter import make_converter, parts
 
@@ -47,6 +48,7 @@ Record = (
     | Decision
     | DetectorDefects
     | Gain
+    | Mark
     | Proof
     | Verdict
 )

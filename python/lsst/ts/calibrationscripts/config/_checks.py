@@ -25,6 +25,7 @@ from ._parameters import FRAME_PARAMETERS, PRODUCT_PARAMETERS, SERIES_PARAMETERS
 from ._resume import Earlier, check_frame_parameters, find_earlier
 from ._text import WrittenConfig
 from ._values import ParsedConfig, known_keys, over_earlier, parse_values
+from ._without import check_without, reasons_of_earlier
 
 
 def check(
@@ -32,6 +33,8 @@ def check(
     instrument: Instrument,
     earlier: Earlier | None = None,
     find_generation: FindGeneration | None = None,
+    *,
+    of_run: bool = False,
 ) -> CalibrationConfig:
     """Check what was written and fill in the defaults.
 
@@ -43,6 +46,8 @@ def check(
         The camera.
     earlier, find_generation : `~collections.abc.Callable`, optional
         As for `parse`.
+    of_run : `bool`, optional
+        Whether it is the configuration of a run that has begun.
 
     Returns
     -------
@@ -67,6 +72,7 @@ def check(
         parsed = with_script_mode(parsed, findings)
     frames = resolve_frames(parsed, findings)
     check_together(parsed, frames, findings)
+    check_without(parsed, findings, of_run=of_run)
     findings.raise_if_any()
     return _configuration(parsed, frames, (*findings.notices, *notices(parsed, frames)))
 
@@ -77,7 +83,7 @@ def _parse_resumed(
     """Return the values of a text that resumes a run."""
 
     def check_values(values: Mapping[str, Any]) -> CalibrationConfig:
-        return check(WrittenConfig(values=dict(values)), instrument)
+        return check(WrittenConfig(values=dict(values)), instrument, of_run=True)
 
     of_frames = {key: value for key, value in given.items() if key in FRAME_PARAMETERS}
     beside = {key: value for key, value in given.items() if key not in FRAME_PARAMETERS}
@@ -87,7 +93,9 @@ def _parse_resumed(
         run_id, folder = parsed.values["resume"], parsed.values["journal_dir"]
         before = find_earlier(run_id, folder, earlier, check_values, findings)
     check_frame_parameters(of_frames, before, check_values, findings)
-    return parsed if before is None else over_earlier(parsed, before.to_dict())
+    if before is None:
+        return parsed
+    return over_earlier(parsed, reasons_of_earlier(beside, before.to_dict()))
 
 
 def _configuration(parsed: ParsedConfig, frames: Frames, notices: tuple[str, ...]) -> CalibrationConfig:

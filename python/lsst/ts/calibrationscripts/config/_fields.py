@@ -27,7 +27,6 @@ PLACEHOLDER = re.compile(r"\$\{|\$[A-Za-z_]")
 MAX_EXP_TIME = 3600.0
 """Longest exposure time (s), as in the schema."""
 
-
 _DATE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?)?", re.ASCII)
 _OTHER_DATES = {
     re.compile(pattern, re.ASCII): form
@@ -198,21 +197,27 @@ def _exposures(value: Mapping[str, list[int]] | None) -> dict[str, tuple[int, ..
     }
     types: dict[int, str] = {}
     for image_type, ids in exposures.items():
-        _check_each_once(ids)
-        for exposure_id in ids:
+        for exposure_id in _exposure_ids(ids):
             if exposure_id in types:
                 raise Unusable(
                     f"has {exposure_id} as {types[exposure_id]} and as {image_type}", "leave one of them out"
                 )
-            try:
-                datetime.date.fromisoformat(str(exposure_id)[:8])
-            except ValueError:
-                raise Unusable(
-                    f"{exposure_id} does not begin with a date",
-                    "write the day and a number of 5 digits, for example 2022092900004",
-                ) from None
             types[exposure_id] = image_type
     return exposures
+
+
+def _exposure_ids(value: Sequence[int]) -> tuple[int, ...]:
+    ids = tuple(int(exposure_id) for exposure_id in value)
+    _check_each_once(ids)
+    for exposure_id in ids:
+        try:
+            datetime.date.fromisoformat(str(exposure_id)[:8])
+        except ValueError:
+            raise Unusable(
+                f"{exposure_id} does not begin with a date",
+                "write the day and a number of 5 digits, for example 2022092900004",
+            ) from None
+    return ids
 
 
 def _check_each_once(values: Sequence[str | int]) -> None:
@@ -369,6 +374,9 @@ _PARSERS: dict[str, Callable[[Any], object]] = {
     "grating": _element("grating"),
     "exposures": _exposures,
     "resume": _run_id,
+    "without": _exposure_ids,
+    "without_reason": _note,
+    "without_by": _note,
     "fail_on": _fail_on,
     "hold_out": _hold_out,
     "journal_dir": _journal_dir,

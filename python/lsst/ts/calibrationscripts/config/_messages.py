@@ -46,6 +46,9 @@ _EXAMPLES = {
     "exposures.DARK": "[2022092900026, 2022092900027]",
     "exposures.FLAT": "[2022092900049, 2022092900050]",
     "resume": "20261123T053300-100001",
+    "without": "[2022092900004, 2022092900005]",
+    "without_reason": "light in the dome",
+    "without_by": "jdoe",
     "fail_on": "[processing]",
     "journal_dir": "/scratch/journals",
     "publish": "/scratch/published",
@@ -126,7 +129,7 @@ def explain(key: str, default: object, error: ValidationError, instrument: Instr
             return "is empty", NO_RUN_ID
         case "pattern":
             return "does not have the required form", f"write for example {example(key, default, instrument)}"
-        case "minimum" | "maximum" if key.startswith("exposures."):
+        case "minimum" | "maximum" if _has_exposure_ids(key):
             return "is not an exposure id", "write its 13 digits, for example 2022092900004"
         case "minimum":
             return "is too small", f"write {limit}{unit} or more"
@@ -160,14 +163,14 @@ def _explain_type(
     what = f"must be {' or '.join(kinds[name] for name in types)}"
     if value is None:
         return f"null: {what}", f"write {example(key, default, instrument)}, or leave {key} out"
-    a_list_of_ids = "array" in types and key.startswith(("detectors", "exposures."))
+    a_list_of_ids = "array" in types and (key == "detectors" or _has_exposure_ids(key))
     if a_list_of_ids and isinstance(value, int) and not isinstance(value, bool):
         return what, f"write [{value}]"
     if key == "fail_on" and value in schema["items"]["enum"]:
         return what, f"write [{value}]"
     if key.startswith("input_collections_") and isinstance(value, list):
         return what, f"write {','.join(str(name).strip() for name in value)}"
-    if key.startswith("exposures.") and isinstance(value, str) and (ids := _meant_ids(value)):
+    if _has_exposure_ids(key) and isinstance(value, str) and (ids := _meant_ids(value)):
         one_of_a_list = types == ["integer"]
         if len(ids) == 1:
             return what, f"write for example [{ids[0]}], the 13 digits of each"
@@ -191,6 +194,10 @@ def _explain_type(
     if types[0] == "boolean":
         return what, f"write {key}: True or {key}: False"
     return what, f"write for example {example(key, default, instrument)}"
+
+
+def _has_exposure_ids(key: str) -> bool:
+    return key == "without" or key.startswith("exposures.")
 
 
 def _meant_ids(text: str) -> list[int]:

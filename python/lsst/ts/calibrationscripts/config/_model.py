@@ -72,6 +72,9 @@ class CalibrationConfig:
     flat_sets: tuple[FlatSet, ...] | None = None
     exposures: Mapping[str, tuple[int, ...]] | None
     resume: str | None
+    without: tuple[int, ...]
+    without_reason: str | None
+    without_by: str | None
     detectors: tuple[int, ...]
     do_verify: bool
     generate_calibrations: bool

@@ -17,6 +17,7 @@ from ._frames import Frames
 from ._parameters import CAMERA_PARAMETERS, PRODUCT_PARAMETERS
 from ._secrets import is_masked
 from ._values import ParsedConfig
+from ._without import notice_of_without
 
 _BEGIN, _END = "certify_calib_begin_date", "certify_calib_end_date"
 
@@ -36,6 +37,8 @@ def notices(parsed: ParsedConfig, frames: Frames) -> Iterator[str]:
     notice : `str`
         A sentence or two.
     """
+    if notice := notice_of_without(parsed.values):
+        yield notice
     if parsed.is_complete:
         yield from _idle_camera(parsed)
         yield from _pairs(parsed, frames)

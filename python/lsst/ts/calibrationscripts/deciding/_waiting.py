@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..files.journal import load_record, runs_in
-from ..outcomes import Outcome, StageResult
+from ..outcomes import Outcome
 from ..products import StageId, StageKind, Subject
-from ..record import DecisionKind, RunRecord
+from ..record import RunRecord
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def waiting_of(record: RunRecord, since: float) -> Iterator[WaitingProduct]:
         not be certified.
     """
     for result in record.stages:
-        if _waits(record, result):
+        if record.waits(result):
             yield WaitingProduct(
                 record.run_id,
                 result.stage.subject,
@@ -95,16 +95,7 @@ def waiting_of(record: RunRecord, since: float) -> Iterator[WaitingProduct]:
 
 def count_waiting(record: RunRecord) -> int:
     """Return how many products of a run wait."""
-    return sum(_waits(record, result) for result in record.stages)
-
-
-def _waits(record: RunRecord, result: StageResult) -> bool:
-    if result.stage.kind is not StageKind.CERTIFY or result.outcome is Outcome.CERTIFIED:
-        return False
-    decision = record.decision_on(result.stage.subject)
-    if decision is None:
-        return result.outcome is Outcome.WAITING
-    return decision.kind is DecisionKind.ACCEPT
+    return record.count_waiting()
 
 
 def seen_of(record: RunRecord, subject: Subject) -> str:

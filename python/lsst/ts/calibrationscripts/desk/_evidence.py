@@ -195,7 +195,7 @@ def _frames(
             if is_used or (image_type == subject.product and exposure in discarded):
                 n_failed = len(results[exposure].failures) if exposure in results else 0
                 mine = [mark for mark in marks if mark.exposure == exposure]
-                texts = tuple(f"{mark.kind}: {mark.text}" for mark in mine)
+                texts = tuple(f"{mark.kind}: {mark.found}" for mark in mine)
                 yield FrameRow(exposure, exposure in discarded, n_failed, texts)
 
 

@@ -15,6 +15,7 @@ from itertools import chain
 from ..outcomes import Certification, StageResult
 from ..record import RunRecord
 from ..report import RunDocument
+from ..spoilt import SeriesJudgement
 from .private import one_line
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -69,6 +70,7 @@ def check_record(record: RunRecord, run_id: str) -> None:
     for i, job in enumerate(record.jobs):
         _check_job_id(f"jobs[{i}].job_id", job.job_id)
     _check_results(record.stages, record.certifications)
+    _check_marks(record.judgements)
 
 
 def check_document(document: RunDocument) -> None:
@@ -92,6 +94,17 @@ def check_document(document: RunDocument) -> None:
         if not (math.isfinite(span.begin) and 0 <= span.begin < _MAX_TIME):
             raise ValueError(f"timeline[{i}]: {span.begin} is not a time")
     _check_results(report.stages, report.certifications)
+    _check_marks(report.judgements)
+
+
+def _check_marks(judgements: Iterable[SeriesJudgement]) -> None:
+    marks = [mark for judgement in judgements for mark in judgement.marks]
+    _check_exposures({mark.exposure for mark in marks})
+    for mark in marks:
+        if mark.time is not None and not (math.isfinite(mark.time) and 0 <= mark.time < _MAX_TIME):
+            raise ValueError(f"judgements: {mark.time} is not a time")
+        if mark.run and not is_run_id(mark.run):
+            raise ValueError(f"judgements: {one_line(mark.run, 80)!r} is not the id of a run")
 
 
 def _check_results(stages: Iterable[StageResult], certifications: Iterable[Certification]) -> None:

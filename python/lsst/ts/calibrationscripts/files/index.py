@@ -15,18 +15,20 @@ import itertools
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..codec import from_json, to_json
 from ..outcomes import Outcome
 from ..record import RunRecord
+from ..spoilt import Mark
 from .journal import journals_in, load_record
 from .private import file_mode
 
 _FILE = "runs.sqlite3"
-_FORMAT = 1
-"""Number of the format; it changes with the tables and with `RunLine`."""
+_FORMAT = 2
+"""Number of the format; it changes with the tables, `RunLine` and `Mark`."""
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS run (
@@ -35,6 +37,9 @@ CREATE TABLE IF NOT EXISTS run (
 );
 CREATE INDEX IF NOT EXISTS run_modified ON run (modified);
 CREATE INDEX IF NOT EXISTS run_waiting ON run (n_waiting);
+CREATE TABLE IF NOT EXISTS mark (run_id TEXT NOT NULL, exposure INTEGER NOT NULL, mark TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS mark_run ON mark (run_id);
+CREATE INDEX IF NOT EXISTS mark_exposure ON mark (exposure);
 """
 
 _CHUNK = 200
@@ -70,11 +75,13 @@ class RunIndex:
     ----------
     folder : `pathlib.Path`
         Where the journals are.
-    count_waiting : `~collections.abc.Callable`
+    count_waiting : `~collections.abc.Callable`, optional
         Takes a record, returns how many of its products wait for a person.
     """
 
-    def __init__(self, folder: Path, count_waiting: Callable[[RunRecord], int]) -> None:
+    def __init__(
+        self, folder: Path, count_waiting: Callable[[RunRecord], int] = RunRecord.count_waiting
+    ) -> None:
         self._folder = folder
         self._count_waiting = count_waiting
 
@@ -102,19 +109,30 @@ class RunIndex:
             gone = [(run_id,) for run_id in known.keys() - found.keys()]
             with database:
                 database.executemany("DELETE FROM run WHERE run_id = ?", gone)
+                database.executemany("DELETE FROM mark WHERE run_id = ?", gone)
             changed = [run_id for run_id, state in found.items() if known.get(run_id) != state]
             # The newest first: they are what one wants to see meanwhile.
             changed.sort(key=lambda run_id: found[run_id], reverse=True)
             for i in range(0, len(changed), _CHUNK):
-                rows = [self._row(run_id, *found[run_id]) for run_id in changed[i : i + _CHUNK]]
+                chunk = [(run_id, self._load(run_id)) for run_id in changed[i : i + _CHUNK]]
+                rows = [self._row(run_id, *found[run_id], record) for run_id, record in chunk]
                 with database:
                     database.executemany("INSERT OR REPLACE INTO run VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+                    database.executemany("DELETE FROM mark WHERE run_id = ?", [(each,) for each, _ in chunk])
+                    database.executemany(
+                        "INSERT INTO mark VALUES (?, ?, ?)",
+                        [(run_id, *row) for run_id, record in chunk for row in _marks_of(record)],
+                    )
         return len(changed)
 
-    def _row(self, run_id: str, modified: int, size: int) -> tuple[object, ...]:
+    def _load(self, run_id: str) -> RunRecord | None:
         try:
-            record = load_record(self._folder, run_id)
+            return load_record(self._folder, run_id)
         except LookupError:
+            return None
+
+    def _row(self, run_id: str, modified: int, size: int, record: RunRecord | None) -> tuple[object, ...]:
+        if record is None:
             return run_id, modified, size, "UNREADABLE", 0, 0, "[]"
         outcomes: dict[str, Outcome] = {}
         for result in record.stages:
@@ -147,6 +165,38 @@ class RunIndex:
                 (limit, offset),
             ).fetchall()
         return [_line(row) for row in rows]
+
+    def marks(self, exposures: Collection[int]) -> list[tuple[str, Mark]]:
+        """Return what the journals have noted of exposures.
+
+        Parameters
+        ----------
+        exposures : collection of `int`
+            Exposure ids.
+
+        Returns
+        -------
+        marks : `list` [`tuple` [`str`, `Mark`]]
+            Each with the id of the run whose journal has it; those of the
+            journal that was written last first.
+        """
+        found: list[tuple[int, str, Mark]] = []
+        with self._connection() as database:
+            for exposure in exposures:
+                rows = database.execute(
+                    "SELECT modified, run_id, mark FROM mark JOIN run USING (run_id) WHERE exposure = ?",
+                    (exposure,),
+                )
+                found += [
+                    (modified, run_id, from_json(json.loads(text), Mark)) for modified, run_id, text in rows
+                ]
+        found.sort(key=lambda row: row[:2], reverse=True)
+        return [(run_id, mark) for _, run_id, mark in found]
+
+    def run_ids(self) -> frozenset[str]:
+        """Return the ids of the runs that are known."""
+        with self._connection() as database:
+            return frozenset(run_id for (run_id,) in database.execute("SELECT run_id FROM run"))
 
     def count(self) -> int:
         """Return how many runs are known."""
@@ -194,6 +244,13 @@ def _is_usable(database: sqlite3.Connection) -> bool:
         database.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {_FORMAT}; COMMIT;")
         return True
     return int(found) == _FORMAT
+
+
+def _marks_of(record: RunRecord | None) -> Iterator[tuple[int, str]]:
+    """Yield the exposure id of each mark of a run, and the mark."""
+    for judgement in record.judgements if record else ():
+        for mark in judgement.marks:
+            yield mark.exposure, json.dumps(to_json(mark))
 
 
 def _line(row: Sequence[str]) -> RunLine:

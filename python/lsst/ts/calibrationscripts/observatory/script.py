@@ -40,7 +40,7 @@ from ..instruments import Instrument
 from ..outcomes import RunState
 from ..plan import TAI_MINUS_UTC, PlannedExposure, RunPlan, make_plan
 from ..ports import JournalFile, ObservatoryError, Watcher, World
-from ..procedure import Procedure, remaining
+from ..procedure import Procedure, check_without, remade, remaining
 from ..record import RunRecord
 from ..report import RunReport, itinerary
 from ..reporting import write_report
@@ -48,6 +48,7 @@ from ..threads import in_thread
 from .camera import SalCamera
 from .connection import Connection
 from .control import Control
+from .earlier_marks import MarksOfRuns
 from .errors import explain
 from .journal import BackgroundJournal
 from .notifying import AppriseNotifier, check_addresses
@@ -207,6 +208,8 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
             )
             config = parse(text, self.instrument, earlier, find)
             check_addresses(config.notify)
+            if found:
+                check_without(config, found[0].record)
             unless_read.pop_all()
         if found:
             folder, record, lock = found[0]
@@ -223,7 +226,7 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
         now = datetime.datetime.now().astimezone()
         plan = make_plan(request.config, self.instrument, self.frames_begin or now)
         run_id = request.record.run_id
-        left = remaining(plan, request.record)
+        left = remaining(plan, request.record, remade(plan, request.config, request.record))
         text = itinerary(request.config, left, self.instrument, now)
         if not left.exposures and not left.duration:
             text = f"Nothing is left of run {run_id}: its results are read again."
@@ -268,7 +271,8 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
     def set_metadata(self, metadata: Any) -> None:
         """Set what the script queue shows: duration, images, filters."""
         config = self._configured.config
-        left = remaining(self._configured.plan, self._configured.record)
+        plan, record = self._configured.plan, self._configured.record
+        left = remaining(plan, record, remade(plan, config, record))
         metadata.duration = left.duration
         metadata.nimages = len(left.exposures)
         metadata.instrument = self.instrument.name
@@ -345,6 +349,7 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
             watcher=self.watcher,
             pipelines=PipelineFiles(self.environment),
             notifier=self._notifier,
+            known_marks=MarksOfRuns(run.folder, run.record.run_id).find,
         )
         return Procedure(config, run.plan, instrument, world, run.record)
 

@@ -25,6 +25,7 @@ from ..config import Series
 from ..outcomes import Outcome
 from ..plan import JobPlan, JobRequest, PlannedExposure, Stage
 from ..record import RunRecord
+from ..spoilt import Mark
 from ._records import IngestReport, JobResult
 from ._repository import CalibrationRepository
 
@@ -298,3 +299,6 @@ class World:
     pipelines: Pipelines | None = None
     """`None` if they are nowhere to be read."""
     notifier: Notifier | None = None
+    known_marks: Callable[[Collection[int]], Awaitable[Sequence[Mark]]] | None = None
+    """Returns what earlier runs have noted of exposures, each mark with its
+    run; raises `ObservatoryError` if that cannot be read."""

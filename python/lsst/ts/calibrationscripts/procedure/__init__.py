@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-__all__ = ["Procedure", "remaining"]
+__all__ = ["Procedure", "check_without", "refusal_to_replace", "remade", "remaining", "replaced"]
 
 from ._procedure import Procedure
 from ._remaining import remaining
+from ._remaking import check_without, refusal_to_replace, remade, replaced

@@ -191,7 +191,7 @@ class Exposer:
         n_left = self._config.retakes - (len(frames.taken) - n_planned)
         if n_left <= 0 or await self.wait_for_ingest(series.subject):
             return
-        spoilt = self.inspector.judgements[series.subject].spoilt
+        spoilt = set(self.inspector.judgements[series.subject].spoilt) - set(self._config.without)
         numbers = {planned.number for _, planned in frames.taken}
         replaced = {
             frame.replaces
@@ -316,9 +316,11 @@ class Exposer:
         there = await self._world.repository.raws(old)
         detectors = self._context.detectors
         present = {i for i in old if all((i, detector) in there for detector in detectors)}
-        for exposure_id in set(old) - present:
+        for exposure_id in set(old) - present - set(self._config.without):
             self._world.ingest.expect(exposure_id)
-        report = await self._world.ingest.wait([i for i in frames.ids if i not in present])
+        # What a person wants left out need not be there.
+        left_out = set(self._config.without)
+        report = await self._world.ingest.wait([i for i in frames.ids if i not in present | left_out])
         for exposure_id in report.late:
             operator.warning(f"Exposure {exposure_id} is in the Butler, but the OODS never reported it.")
         discarded = set(frames.discarded)

@@ -14,6 +14,7 @@ from ..instruments import ImageType
 from ..plan import PlannedExposure
 from ..products import Subject
 from ._context import Context
+from ._remaking import problems_of_named
 
 
 @dataclass
@@ -84,7 +85,7 @@ class EarlierFrames:
             if exposure_id is not None:
                 self._resumed[frame.series, frame.number] = exposure_id
                 self._groups[exposure_id] = frame.group_id
-        problems: list[str] = []
+        problems = [f"without: {text}" for text in problems_of_named(self._context.config, self._resumed)]
         for series in self._context.config.series:
             if series.exposures:
                 problems += await self._find_given(series, series.exposures)

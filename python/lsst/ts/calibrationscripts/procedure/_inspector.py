@@ -8,16 +8,17 @@ __all__ = ["Inspector"]
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from ..instruments import ImageType
 from ..ports import ObservatoryError
 from ..products import Subject
 from ..report import spoilt_text
-from ..spoilt import FrameMeasure, Mark, MarkKind, SeriesJudgement, judge_frames, leave_out
+from ..spoilt import FrameMeasure, Mark, MarkKind, SeriesJudgement, judge_frames, with_named
 from ._context import Context
 from ._frames import Frames
+from ._remaking import with_exclusions
 
 _log = logging.getLogger(__name__)
 
@@ -37,10 +38,13 @@ class Inspector:
 
     def __init__(self, context: Context) -> None:
         self._config = context.config
+        self._clock = context.world.clock
+        self._known_marks = context.world.known_marks
         self._repository = context.world.repository
         self._operator = context.world.operator
         self._recorder = context.recorder
         self._image_types = {series.subject: series.image_type for series in context.config.series}
+        self._given = {series.subject for series in context.config.series if series.exposures}
         self.judgements: dict[Subject, SeriesJudgement] = {}
         """What is known of each series."""
 
@@ -64,21 +68,28 @@ class Inspector:
         judgement : `SeriesJudgement`
         """
         ids = tuple(exposure_id for exposure_id, _ in frames.wanted)
-        judgement = self._recorder.record.judgement_of(series)
+        before = judgement = self._recorder.record.judgement_of(series)
         if judgement is None or judgement.judged != ids:
             if judgement is not None:
                 self._operator.info(f"{series}: judged again, as it has other frames than before.")
             judgement = await self._judge(series, frames, faults)
-        if self._config.spoilt_frames == "exclude":
-            judgement = leave_out(judgement, ids)
-        else:
-            judgement = replace(judgement, excluded=(), remark="")
+            if before is not None:
+                # What a person has said of a frame still holds.
+                named = tuple(mark for mark in before.marks if mark.is_named)
+                judgement = replace(judgement, marks=judgement.marks + named)
+        judgement = with_named(judgement, self._config.without, self._named)
+        judgement = with_exclusions(self._config, judgement, ids)
         frames.excluded = judgement.excluded
         if judgement != self.judgements.get(series) and (text := spoilt_text(judgement)):
             self._operator.warning(text)
         self.judgements[series] = judgement
         self._recorder.judgement(judgement)
         return judgement
+
+    def _named(self, exposure_id: int) -> Mark:
+        """Return the mark of a frame that a person wants left out."""
+        text = self._config.without_reason or "no reason was given"
+        return Mark(exposure_id, MarkKind.PERSON, text, by=self._config.without_by or "", time=self._clock())
 
     async def _judge(self, series: Subject, frames: Frames, faults: Mapping[int, str]) -> SeriesJudgement:
         ids = tuple(exposure_id for exposure_id, _ in frames.wanted)
@@ -90,7 +101,23 @@ class Inspector:
         except Exception as error:  # noqa: BLE001 - a defect of the judge must not cost the run
             _log.exception("Unexpected error in the judgement of %s", series)
             unmeasured.append(f"the frames were not judged: {type(error).__name__}: {error}")
+        if series in self._given:
+            marks += await self._noted_before(ids, marks, unmeasured)
         return SeriesJudgement(series, ids, tuple(marks), unmeasured=tuple(unmeasured))
+
+    async def _noted_before(
+        self, ids: Collection[int], marks: Collection[Mark], unmeasured: list[str]
+    ) -> list[Mark]:
+        """Return marks of earlier runs that these frames do not show."""
+        if self._known_marks is None:
+            return []
+        try:
+            known = await self._known_marks(ids)
+        except ObservatoryError as error:
+            unmeasured.append(str(error))
+            return []
+        own = {(mark.exposure, mark.kind) for mark in marks}
+        return [mark for mark in known if mark.kind.needs_series and (mark.exposure, mark.kind) not in own]
 
     async def _measure(
         self, frames: Frames, faults: Mapping[int, str]

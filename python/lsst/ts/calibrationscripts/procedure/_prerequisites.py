@@ -65,7 +65,7 @@ async def missing_prerequisites(context: Context, exposer: Exposer) -> tuple[str
     ObservatoryError
         If the repository cannot be read.
     """
-    left = jobs_left(context.plan, context.recorder.record)
+    left = jobs_left(context.plan, context.config, context.recorder.record)
     needed = [each for each in prerequisites(context.plan, context.pipelines) if each.stage.id in left]
     if not needed:
         return ()

@@ -28,16 +28,17 @@ from ..record import RunRecord
 from ..report import RunReport, summary_text
 from ..verification import StatisticsError
 from ._certifier import Certifier
+from ._checking import check_repository
 from ._comparer import Comparer
 from ._context import Context
 from ._exposer import Exposer
 from ._frames import Frames
 from ._jobs import JobRunner
 from ._notifications import Notifications
-from ._prerequisites import missing_prerequisites
 from ._processing import Processing
 from ._recorder import Recorder
 from ._remaining import jobs_left
+from ._remaking import remade
 from ._timeline import Timeline
 
 _log = logging.getLogger(__name__)
@@ -80,7 +81,10 @@ class Procedure:
         self._plan = plan
         self._world = world
         self._timeline = Timeline(world.clock)
-        self._recorder = Recorder(record, world.journal, world.operator)
+        self._found = record
+        # What was decided on a product says nothing of another.
+        anew = {stage.subject for stage in remade(plan, config, record)}
+        self._recorder = Recorder(record.with_superseded(anew), world.journal, world.operator)
         self._context = context = Context(config, plan, instrument, world, self._recorder, self._timeline)
         self._exposer = Exposer(context)
         self._runner = JobRunner(context)
@@ -181,7 +185,7 @@ class Procedure:
             judgements=tuple(self._exposer.inspector.judgements.values()),
             timeline=self._timeline.spans,
             repeats=self._recorder.record.repeats,
-            decisions=self._recorder.record.decisions,
+            decisions=(self._recorder.record if self._begun else self._found).decisions,
         )
         if self._begun:
             self._recorder.end(state, reason)
@@ -205,8 +209,8 @@ class Procedure:
         problems = [problem for each in found for problem in each]
         problems += [
             *await self._check_pipelines(),
-            *await self._check_repository(),
             *await self._comparer.check(),
+            *await check_repository(self._context, self._exposer, self._processing),
             *self._world.journal.check(),
         ]
         problems = list(dict.fromkeys(problems))
@@ -216,26 +220,10 @@ class Procedure:
     async def _check_pipelines(self) -> tuple[str, ...]:
         if self._world.pipelines is None:
             return ()
-        left = jobs_left(self._plan, self._recorder.record)
+        left = jobs_left(self._plan, self._config, self._recorder.record)
         return await self._world.pipelines.check(
             [stage.job for stage in self._plan.stages if stage.job and stage.id in left]
         )
-
-    async def _check_repository(self) -> tuple[str, ...]:
-        certifications = [
-            self._processing.certification(stage)
-            for stage in self._plan.stages_of(StageKind.CERTIFY)
-            if not self._recorder.record.is_refused(stage.subject)
-        ]
-        # What this run certifies into need not exist yet.
-        own = {certification.collection for certification in certifications}
-        inputs = {name for stage in self._plan.stages if stage.job for name in stage.job.inputs} - own
-        problems = await self._world.repository.check(inputs, certifications)
-        try:
-            return (*problems, *await missing_prerequisites(self._context, self._exposer))
-        except ObservatoryError as error:
-            # What prevents this most often prevents the first check too.
-            return problems or (str(error),)
 
     async def _expose(self, stage: Stage) -> None:
         """Get the frames of a series; wait for their ingest in a task."""

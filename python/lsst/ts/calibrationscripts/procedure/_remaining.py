@@ -6,18 +6,21 @@ from __future__ import annotations
 
 __all__ = ["jobs_left", "remaining", "time_to_expose"]
 
+from collections.abc import Collection
 from dataclasses import replace
 
+from ..config import CalibrationConfig
 from ..outcomes import Outcome
 from ..plan import PlannedExposure, RunPlan, Stage
 from ..products import StageId, StageKind
 from ..record import RunRecord
+from ._remaking import remade
 
 _DONE = (Outcome.PASSED, Outcome.CERTIFIED, Outcome.HELD)
 """Outcomes of stages whose work is not done again."""
 
 
-def remaining(plan: RunPlan, record: RunRecord) -> RunPlan:
+def remaining(plan: RunPlan, record: RunRecord, anew: Collection[StageId] = ()) -> RunPlan:
     """Return what is left of a plan.
 
     Parameters
@@ -26,6 +29,8 @@ def remaining(plan: RunPlan, record: RunRecord) -> RunPlan:
         The whole run.
     record : `RunRecord`
         What has been done of it.
+    anew : collection of `StageId`, optional
+        What is done anew though it was done; see `remade`.
 
     Returns
     -------
@@ -41,18 +46,21 @@ def remaining(plan: RunPlan, record: RunRecord) -> RunPlan:
         if stage.kind is StageKind.EXPOSE:
             return replace(stage, duration=time_to_expose(stage, plan.exposures_of(stage.subject), left))
         result = record.result_of(stage.id)
-        return replace(stage, duration=0.0) if result and result.outcome in _DONE else stage
+        done = result is not None and result.outcome in _DONE and stage.id not in anew
+        return replace(stage, duration=0.0) if done else stage
 
     return replace(plan, exposures=left, stages=tuple(map(rest, plan.stages)))
 
 
-def jobs_left(plan: RunPlan, record: RunRecord) -> frozenset[StageId]:
+def jobs_left(plan: RunPlan, config: CalibrationConfig, record: RunRecord) -> frozenset[StageId]:
     """Return the stages whose jobs are still to run.
 
     Parameters
     ----------
     plan : `RunPlan`
         The whole run.
+    config : `CalibrationConfig`
+        That of the run: other frames may be left out than before.
     record : `RunRecord`
         What has been done of it.
 
@@ -62,7 +70,7 @@ def jobs_left(plan: RunPlan, record: RunRecord) -> frozenset[StageId]:
         Of the others, the jobs have ended well, and they and what they build
         on would be asked for again with the same words.
     """
-    left: set[StageId] = set()
+    left = set(remade(plan, config, record)) & {stage.id for stage in plan.stages if stage.job}
     for stage in plan.stages:
         if stage.job is None:
             continue

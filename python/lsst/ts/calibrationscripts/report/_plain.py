@@ -230,11 +230,14 @@ def _steps(report: RunReport) -> Iterator[str]:
     if report.waiting:
         named = ", ".join(proof.subject.name for proof in report.waiting)
         yield f"Look at {named}, then accept or reject: calibscripts decide {report.run_id}."
-    used = [
-        judgement.series for judgement in report.judgements if judgement.spoilt and not judgement.excluded
-    ]
-    for series in used:
-        yield f"{series}: see below which frames are spoilt. They were used: if they are bad, take others."
+    used = [judgement for judgement in report.judgements if set(judgement.spoilt) - set(judgement.excluded)]
+    for judgement in used:
+        ids = " ".join(str(i) for i in judgement.spoilt if i not in judgement.excluded)
+        which = "Some" if judgement.excluded else "They"
+        yield (
+            f"{judgement.series}: see below which frames are spoilt. {which} were used. If they are bad, "
+            f"'calibscripts remake {report.run_id} --without {ids}' makes it anew; or take others."
+        )
     if report.complete and used:
         return
     if report.complete:
@@ -246,7 +249,7 @@ def _steps(report: RunReport) -> Iterator[str]:
             yield f"{result.name} failed: " + (
                 f"read its log, {result.log}." if result.log else "see why above."
             )
-    decided = {decision.subject for decision in report.decisions}
+    decided = {decision.subject for decision in report.decisions if not decision.superseded}
     undecided = [one for one in report.stages if not one.outcome.good and one.stage.subject not in decided]
     if report.state is RunState.DONE and not undecided:
         yield "Nothing to do: what is held was decided by a person."

@@ -23,15 +23,19 @@ def spoilt_headline(judgement: SeriesJudgement) -> str:
     headline : `str`
         A sentence without its full stop; "" if no frame is spoilt.
     """
-    n = len(judgement.spoilt)
+    n, n_left_out = len(judgement.spoilt), len(judgement.excluded)
     if judgement.remark:
-        return f"{judgement.series}: {judgement.remark}"
+        named = f"; {n_left_out} of {len(judgement.judged)} left out by a person" if n_left_out else ""
+        return f"{judgement.series}: {judgement.remark}{named}"
     if not n:
         return ""
     what = f"{judgement.series}: {n} of {len(judgement.judged)} frames {'is' if n == 1 else 'are'} spoilt"
-    if judgement.excluded:
+    if n_left_out == n:
         return f"{what} and left out of everything that is made"
-    return f"{what} and used; 'spoilt_frames: exclude' leaves such frames out"
+    used = "used; 'spoilt_frames: exclude' leaves such frames out"
+    if n_left_out:
+        return f"{what}: {n_left_out} left out of everything that is made, {n - n_left_out} {used}"
+    return f"{what} and {used}"
 
 
 def spoilt_text(judgement: SeriesJudgement) -> str:

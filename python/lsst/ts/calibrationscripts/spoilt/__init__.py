@@ -15,6 +15,7 @@ __all__ = [
     "SeriesJudgement",
     "judge_frames",
     "leave_out",
+    "with_named",
 ]
 
 from ._judge import judge_frames
@@ -27,4 +28,5 @@ from ._records import (
     MarkKind,
     SeriesJudgement,
     leave_out,
+    with_named,
 )

@@ -12,10 +12,12 @@ __all__ = [
     "MarkKind",
     "SeriesJudgement",
     "leave_out",
+    "with_named",
 ]
 
+import datetime
 import enum
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 from ..products import Subject
@@ -52,6 +54,14 @@ class MarkKind(enum.StrEnum):
     SATURATED = "SATURATED"
     HEADER = "HEADER"
     """The Butler has it as something else than what was asked for."""
+
+    PERSON = "PERSON"
+    """A person does not want it to be used."""
+
+    @property
+    def needs_series(self) -> bool:
+        """Whether other frames, or a plan, may be needed to find it."""
+        return self is not MarkKind.SATURATED
 
 
 @dataclass(frozen=True)
@@ -125,8 +135,35 @@ class Mark:
     """Which are affected, such as ``detector 0 C07``; none for what is about
     the frame."""
 
+    by: str = ""
+    """Name of the person, where one has made it and is known."""
+
+    time: float | None = None
+    """When a person has made it: TAI, as a Unix timestamp (s)."""
+
+    run: str = ""
+    """Id of the run that has noted it, if that is another one."""
+
+    @property
+    def is_named(self) -> bool:
+        """Whether a person has named the frame for this very run."""
+        return self.kind is MarkKind.PERSON and not self.run
+
+    @property
+    def found(self) -> str:
+        """What was found, by whom and in which other run."""
+        text = self.text
+        if self.kind is MarkKind.PERSON:
+            day = "" if self.time is None else f", {_date(self.time)} TAI"
+            text += f" (left out by {self.by or 'a person'}{day})"
+        return f"{text} (noted by run {self.run})" if self.run else text
+
     def __str__(self) -> str:
-        return f"exposure {self.exposure} {self.kind}: {self.text}"
+        return f"exposure {self.exposure} {self.kind}: {self.found}"
+
+
+def _date(time: float) -> str:
+    return f"{datetime.datetime.fromtimestamp(time, datetime.UTC):%Y-%m-%d %H:%M}"
 
 
 @dataclass(frozen=True)
@@ -155,8 +192,34 @@ class SeriesJudgement:
         return tuple(sorted({mark.exposure for mark in self.marks}))
 
 
-def leave_out(judgement: SeriesJudgement, kept: Sequence[int]) -> SeriesJudgement:
-    """Leave the spoilt frames of a series out, if enough are left.
+def with_named(
+    judgement: SeriesJudgement, named: Collection[int], mark: Callable[[int], Mark]
+) -> SeriesJudgement:
+    """Mark the frames that a person has named, and no others.
+
+    Parameters
+    ----------
+    judgement : `SeriesJudgement`
+        With marks; those of frames that were named before stay.
+    named : collection of `int`
+        Exposure ids, also of frames of other series.
+    mark : callable
+        Makes the mark of a frame.
+
+    Returns
+    -------
+    judgement : `SeriesJudgement`
+    """
+    before = {each.exposure: each for each in judgement.marks if each.is_named}
+    others = [each for each in judgement.marks if not each.is_named]
+    own = [before.get(i) or mark(i) for i in judgement.judged if i in named]
+    return replace(judgement, marks=(*others, *own))
+
+
+def leave_out(
+    judgement: SeriesJudgement, kept: Sequence[int], *, named: Collection[int] = (), spoilt: bool = True
+) -> SeriesJudgement:
+    """Leave frames of a series out, the spoilt ones if enough are left.
 
     Parameters
     ----------
@@ -164,20 +227,27 @@ def leave_out(judgement: SeriesJudgement, kept: Sequence[int]) -> SeriesJudgemen
         With marks.
     kept : sequence of `int`
         Exposure ids of the frames that are to be processed.
+    named : collection of `int`, optional
+        Exposure ids that a person has named; they are left out in any case.
+    spoilt : `bool`, optional
+        Whether those are to be left out that are spoilt.
 
     Returns
     -------
     judgement : `SeriesJudgement`
-        With all spoilt frames excluded, or none: where fewer than
+        With all spoilt frames excluded, or none of them: where fewer than
         `MIN_FRAMES` or than half of the frames would be left, it is as
         likely that those are the spoilt ones.
     """
-    spoilt = tuple(i for i in kept if i in judgement.spoilt)
-    n_left, least = len(kept) - len(spoilt), max(MIN_FRAMES, (len(kept) + 1) // 2)
-    if not spoilt or n_left >= least:
-        return replace(judgement, excluded=spoilt, remark="")
+    others = tuple(i for i in kept if i not in named)
+    marked = {mark.exposure for mark in judgement.marks if not mark.is_named} if spoilt else set()
+    bad = {i for i in others if i in marked}
+    n_left, least = len(others) - len(bad), max(MIN_FRAMES, (len(others) + 1) // 2)
+    if not bad or n_left >= least:
+        excluded = tuple(i for i in kept if i in named or i in bad)
+        return replace(judgement, excluded=excluded, remark="")
     reason = (
-        f"{len(spoilt)} of {len(kept)} frames are spoilt: only {n_left} would be left, and at least {least} "
+        f"{len(bad)} of {len(others)} frames are spoilt: only {n_left} would be left, and at least {least} "
         "are needed, so all are used"
     )
-    return replace(judgement, excluded=(), remark=reason)
+    return replace(judgement, excluded=tuple(i for i in kept if i in named), remark=reason)
