@@ -316,8 +316,8 @@ class _Reader:
             )
         if n_old_unread:
             self._notes.append(
-                f"{subject}: {n_old_unread} combined images are shown without those in use; there was no time "
-                "to read more."
+                f"{subject}: {n_old_unread} combined images are shown without those in use; there was no "
+                "time to read more."
             )
         return thumbnails
 

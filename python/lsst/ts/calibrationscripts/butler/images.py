@@ -4,10 +4,10 @@
 
 from __future__ import annotations
 
-__all__ = ["ImagePair", "NoImageError", "masks_of", "read_curve", "read_frame", "read_pair"]
+__all__ = ["ImagePair", "NoImageError", "ShownFrame", "masks_of", "read_curve", "read_frame", "read_pair"]
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..outcomes import StageResult
 from ..pipelines import pipelines_of
@@ -107,7 +107,16 @@ def masks_of(defects: Sequence[Iterable[Any] | None]) -> list[np.ndarray | None]
     return masks
 
 
-def read_frame(report: RunReport, subject: Subject, exposure: int, detector: int) -> bytes:
+class ShownFrame(NamedTuple):
+    """A frame as verification has processed it, made small."""
+
+    png: bytes
+    low: float
+    high: float
+    """Values that are black and white."""
+
+
+def read_frame(report: RunReport, subject: Subject, exposure: int, detector: int) -> ShownFrame:
     """Read a frame as verification has processed it.
 
     Parameters
@@ -121,7 +130,7 @@ def read_frame(report: RunReport, subject: Subject, exposure: int, detector: int
 
     Returns
     -------
-    png : `bytes`
+    frame : `ShownFrame`
 
     Raises
     ------
@@ -138,7 +147,8 @@ def read_frame(report: RunReport, subject: Subject, exposure: int, detector: int
         for ref in datasets(butler, verifier.per_exposure, run_of(butler, collection)):
             if (ref.dataId["exposure"], ref.dataId["detector"]) == (exposure, detector):
                 small = shrink(butler.get(ref).image.array, _WIDTH)
-                return as_png(small, *stretch(small))
+                low, high = stretch(small)
+                return ShownFrame(as_png(small, low, high), low, high)
     raise NoImageError(f"no {verifier.per_exposure} of exposure {exposure}, detector {detector}")
 
 

@@ -77,15 +77,15 @@ def _caption(drawn: Sequence[CurvePoints]) -> str:
     if without:
         whose = "" if len(without) == len(drawn) else f" of {', '.join(without)}"
         text += (
-            f" The fitted model{whose} is not in the dataset: the line is photon noise at the fitted gain, and "
-            "the residuals are those to photon noise."
+            f" The fitted model{whose} is not in the dataset: the line is photon noise at the fitted gain, "
+            "and the residuals are those to photon noise."
         )
-    if any(_below_scale(curve) for curve in drawn):
+    if any(_has_turnoff(curve) for curve in drawn):
         text += " The dotted line is the turn-off."
     return f"{text} Crosses are pairs that the fit did not use; those beyond the scale are at its edge."
 
 
-def _below_scale(curve: CurvePoints) -> bool:
+def _has_turnoff(curve: CurvePoints) -> bool:
     """Return whether the turn-off is where something is drawn."""
     return 0 < curve.turnoff <= max(curve.means)
 
@@ -117,7 +117,7 @@ def _draw(curve: CurvePoints, upper: Axes, lower: Axes) -> None:
         upper.plot(*_columns(mine), marker, color=colour, markersize=3.5)
         below = [(mean, min(max(each, -scale), scale)) for mean, each, used in residuals if used is wanted]
         lower.plot(*_columns(below), marker, color=colour, markersize=3, clip_on=False)
-    if _below_scale(curve):
+    if _has_turnoff(curve):
         for axis in (upper, lower):
             axis.axvline(curve.turnoff, color=INK, linewidth=0.8, linestyle=":")
     title = f"{curve.amplifier}, {curve.gain:.3f} e-/ADU"
