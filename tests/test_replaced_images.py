@@ -32,6 +32,8 @@ from named import BIAS, stage
 from test_html_report import FIRST, VerifiedRun, _put, evidence_of, held_run, page_of, section
 from test_verification import run_statistics
 
+PICTURE = '<img src="data:image/png;base64,'
+
 
 @pytest.fixture(scope="module")
 def verified(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VerifiedRun]:
@@ -75,12 +77,12 @@ def test_a_new_image_is_shown_with_the_one_in_use_in_the_same_stretch(
     assert set(difference[height // 2 + 1 :].flat) == {127}
     # and the corner is white in it, and not so in the old one
     corner = (slice(height // 2 - 1), slice(width // 2 - 1))
-    assert set(difference[corner].flat) == {255}
+    assert difference[corner].min() >= 254
     assert old[corner].mean() < new[corner].mean()
     # and the page says what is what
     document = page_of(remade, gather(remade, verified.repo))
     shown = section(document, "images")
-    assert shown.count("<img ") == 3
+    assert document.count(PICTURE) == 3
     assert "in the same stretch" in shown and "LATISS/calib/reference" in shown
     assert f"New less old, from {-replaced.limit:.4g} (black) to {replaced.limit:.4g} (white)." in shown
 
@@ -104,7 +106,7 @@ def test_an_old_image_that_cannot_be_read_is_a_warning_and_the_rest_is_shown(
     text = "Not shown: the BIAS in use for RXX_S00 could not be read: OSError: the disk is gone."
     assert written.problems == (text,)
     document = written.page.read_text()
-    assert text in document and section(document, "images").count("<img ") == 1
+    assert text in document and document.count(PICTURE) == 1
     (run,) = load_runs(tmp_path)
     assert run.report.state is remade.state and run.report.stages == remade.stages
 
