@@ -94,17 +94,17 @@ if (progress?.dataset.events) {
 
 for (const part of document.querySelectorAll("[data-load]")) {
   const waiting = document.createElement("span");
-  waiting.textContent = " is being read…";
+  waiting.textContent = ": being read…";
   part.querySelector("a").after(waiting);
   fetch(part.dataset.load)
     .then(async (response) => {
       if (response.ok) {
         part.innerHTML = await response.text();
       } else {
-        waiting.textContent = " cannot be shown; open it to read why.";
+        waiting.textContent = ": cannot be shown. Open it to read why.";
       }
     })
     .catch(() => {
-      waiting.textContent = " was not read: the desk does not answer.";
+      waiting.textContent = ": not read, as the desk does not answer.";
     });
 }
