@@ -79,7 +79,7 @@ class DecideCalibrations(salobj.BaseScript):
         self._log(decided)
         try:
             await announce(self, decided.published, config.run)
-        except Exception as error:  # noqa: BLE001 - the decision is made, also if nobody hears of it
+        except Exception as error:  # noqa: BLE001 - the decision has been made
             self.log.warning(f"The copies of the run's report are not announced: {explain(error)}")
         if not decided.done:
             raise salobj.ExpectedError("; ".join(result.reason for result in decided.results))
