@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from lsst.ts.calibrationscripts.codec import read_record, to_json
-from lsst.ts.calibrationscripts.deciding import Choice, DecisionError, decide
+from lsst.ts.calibrationscripts.deciding import Choice, DecisionError, decide, waiting_of
 from lsst.ts.calibrationscripts.files.journal import FileJournal, load_record
 from lsst.ts.calibrationscripts.outcomes import Outcome, RunState, StageResult
 from lsst.ts.calibrationscripts.ports import ObservatoryError
@@ -145,3 +145,43 @@ def test_an_acceptance_is_of_one_product_and_nothing_else() -> None:
     ):
         with pytest.raises(NotProvenError):
             accepted(proof, other)
+
+
+class TestWhatWasSeen:
+    COMPARISON = (
+        "worse than that of LATISS/calib: noise in 3 amplifier(s); most in detector 0 C05: noise 6 before"
+    )
+
+    def record(self, waiting: StageResult) -> RunRecord:
+        verified = StageResult(stage("verify BIAS"), Outcome.PASSED, "0 of 3 exposures failed")
+        return RunRecord("20261125T180000-1", {}, state=RunState.DONE, stages=(verified, waiting))
+
+    def seen(self, record: RunRecord) -> str:
+        (product,) = waiting_of(record, 0.0)
+        return product.seen
+
+    def test_is_kept_by_the_run_as_a_field_of_its_record(self) -> None:
+        # Given remarks with the character that separates them in the reason
+        waiting = StageResult.waiting(stage("certify BIAS"), ("", "not verified itself", self.COMPARISON))
+        record = read_record(json.dumps(to_json(self.record(waiting))))
+        # Then they come back as they were, and are what a person sees
+        assert record.stages[-1].remarks == ("not verified itself", self.COMPARISON)
+        assert self.seen(record).endswith(f"failed), not verified itself, {self.COMPARISON}")
+        assert (
+            waiting.reason == f"for a person to accept or reject it; not verified itself; {self.COMPARISON}"
+        )
+
+    def test_is_known_of_a_run_from_its_comparison(self) -> None:
+        report = run(World())
+        (waiting,) = (result for result in report.stages if result.name == "certify BIAS")
+        assert waiting.remarks and waiting.reason.endswith("; ".join(waiting.remarks))
+
+    def test_of_a_journal_of_before_is_its_whole_reason(self) -> None:
+        reason = f"for a person to accept or reject it; {self.COMPARISON}"
+        waiting = StageResult(stage("certify BIAS"), Outcome.WAITING, reason)
+        data = to_json(self.record(waiting))
+        for result in data["stages"]:
+            del result["remarks"]
+        record = read_record(json.dumps(data))
+        assert self.seen(record).endswith(reason)
+        assert record.stages[0].remarks == ()

@@ -89,7 +89,7 @@ async def test_a_place_that_hangs_is_given_up_with_a_warning(
 ) -> None:
     # Given a run that was stopped, and an object store that does not answer
     released = threading.Event()
-    monkeypatch.setattr(publishing, "copy_to", lambda place, file: released.wait(100))
+    monkeypatch.setattr(publishing, "copy_run", lambda place, folder, run_id: released.wait(100))
     monkeypatch.setattr(publishing, "_TIMEOUTS", {RunState.STOPPED: 0.1})
     (tmp_path / "a-1.html").touch()
     script: Any = types.SimpleNamespace(

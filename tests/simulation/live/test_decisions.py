@@ -46,7 +46,8 @@ class Waiting:
         self.repo = folder / "w/repo"
         self._kept = folder / "kept"
         config = folder / "config.yaml"
-        config.write_text(CONFIG, encoding="utf-8")
+        self.published = folder / "published"
+        config.write_text(f"{CONFIG}publish: {self.published}\n", encoding="utf-8")
         result = CliRunner().invoke(
             main, ["simulate", str(config), "--workdir", str(folder / "w"), "--scale", "16"]
         )
@@ -90,6 +91,15 @@ def waiting(ended_run: Waiting) -> Iterator[Waiting]:
     ended_run.restore()
 
 
+def assert_published(waiting: Waiting, reason: str) -> None:
+    """Check that the copies are those of a run with this decision."""
+    for kind in ("html", "json"):
+        name = f"{waiting.run_id}.{kind}"
+        copy = (waiting.published / name).read_bytes()
+        assert copy == (waiting.journals / name).read_bytes()
+        assert reason in copy.decode()
+
+
 @pytest.mark.slow
 class TestDecide:
     def test_lists_what_waits_and_how_to_decide(self, waiting: Waiting) -> None:
@@ -119,6 +129,16 @@ class TestDecide:
         assert [proof.subject.name for proof in report.waiting] == ["DARK"]
         assert "as quiet as ever" in file.with_suffix(".html").read_text(encoding="utf-8")
         assert "DARK" in waiting.decide().output and "BIAS" not in waiting.decide().output
+        # and so have the copies of both
+        assert_published(waiting, "as quiet as ever")
+        # When it is undone, then they have that too
+        undone = CliRunner().invoke(
+            main,
+            ["decertify", waiting.run_id, "--journals", str(waiting.journals), "--reason", "too early"],
+        )
+        assert undone.exit_code == 0, undone.output
+        assert f"Published: {(waiting.published / file.name).as_uri()}" in undone.output
+        assert_published(waiting, "too early")
 
     def test_accepts_for_other_dates_and_another_collection(self, waiting: Waiting) -> None:
         result = waiting.decide(

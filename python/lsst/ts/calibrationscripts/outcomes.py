@@ -75,6 +75,29 @@ class StageResult:
     error_type: str = ""
     """Kind of error that it ended by; see `ObservatoryError`."""
 
+    remarks: tuple[str, ...] = ()
+    """If it waits for a person, what that person should know: what was not
+    verified, and how the product compares with the one in use."""
+
+    @classmethod
+    def waiting(cls, stage: StageId, remarks: Iterable[str]) -> StageResult:
+        """Return that a product waits for a person.
+
+        Parameters
+        ----------
+        stage : `StageId`
+            Its certification.
+        remarks : `~collections.abc.Iterable` [`str`]
+            What that person should know; those that are "" are left out.
+
+        Returns
+        -------
+        result : `StageResult`
+        """
+        known = tuple(filter(None, remarks))
+        reason = "; ".join(("for a person to accept or reject it", *known))
+        return cls(stage, Outcome.WAITING, reason, remarks=known)
+
     @property
     def name(self) -> str:
         """Name of the stage."""

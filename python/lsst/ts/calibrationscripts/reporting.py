@@ -67,11 +67,13 @@ def write_report(
     """
     first = _write(report, Evidence(notes=("Statistics and images have not been read yet.",)), folder)
     attempt = _Attempt()
-    evidence = attempt.make("statistics and images are not shown", lambda: gather(report, repo))
+    evidence = attempt.make(
+        "statistics and images are not shown", lambda: gather(report, repo, warn=attempt.problems.append)
+    )
     if given_up is not None and given_up.is_set():
         return first
     if evidence is None:
-        evidence = Evidence(notes=(f"{attempt.problems[0]}.",))
+        evidence = Evidence(notes=(f"{attempt.problems[-1]}.",))
     written = _write(report, evidence, folder)
     return written._replace(problems=(*attempt.problems, *written.problems))
 

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-__all__ = ["as_png", "make_thumbnail", "shrink", "stretch"]
+__all__ = ["THUMBNAIL_WIDTH", "as_png", "make_thumbnail", "shrink", "stretch"]
 
 import base64
 import io
@@ -16,7 +16,8 @@ from ..report import Thumbnail
 if TYPE_CHECKING:
     import numpy as np
 
-_THUMBNAIL_WIDTH = 256
+THUMBNAIL_WIDTH = 256
+"""Largest width of a thumbnail (pixel)."""
 
 
 def shrink(array: np.ndarray, width: int) -> np.ndarray:
@@ -93,13 +94,13 @@ def as_png(small: np.ndarray, low: float, high: float) -> bytes:
 
 
 def make_thumbnail(
-    array: np.ndarray, subject: Subject, dataset_type: str, detector: str, collection: str, *, reference: bool
+    small: np.ndarray, subject: Subject, dataset_type: str, detector: str, collection: str, *, reference: bool
 ) -> Thumbnail:
-    """Make an image small, and stretch it as is usual for CCD frames.
+    """Stretch a small image as is usual for CCD frames.
 
     Parameters
     ----------
-    array : `numpy.ndarray`, (ny, nx)
+    small : `numpy.ndarray`, (ny, nx)
         The image; NaN where it is masked.
     subject, dataset_type, detector, collection, reference
         As of `Thumbnail`.
@@ -108,7 +109,6 @@ def make_thumbnail(
     -------
     thumbnail : `Thumbnail`
     """
-    small = shrink(array, _THUMBNAIL_WIDTH)
     low, high = stretch(small)
     png = base64.b64encode(as_png(small, low, high)).decode("ascii")
     height, width = small.shape

@@ -12,17 +12,20 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ..comparison import Better
 from ..config import PRODUCT_PARAMETERS
 from ..outcomes import StageResult
 from ..pipelines import pipelines_of
 from ..products import Product, StageKind, Subject
-from ..report import Evidence, Place, RunReport, Statistics, Thumbnail
+from ..report import Evidence, Place, Replaced, RunReport, Statistics, Thumbnail
 from ..verification import FailureLevel, dataset_name
 from ._collections import run_of
 from ._header import Header, finite, read_header
-from ._thumbnail import make_thumbnail
+from ._pairs import old_of, replaced_by
+from ._thumbnail import THUMBNAIL_WIDTH, make_thumbnail, shrink
 
 if TYPE_CHECKING:
+    import numpy as np
     from lsst.daf.butler import Butler, DataCoordinate, DatasetRef
 
 _TIME_LIMIT = 60.0
@@ -32,7 +35,7 @@ _STATISTICS_SHARE = 0.6
 """The statistics' part of that time."""
 
 _MAX_THUMBNAILS = 8
-"""Detectors of which combined images are shown."""
+"""Detectors of which combined images are shown, with what they replace."""
 
 _IMAGES = (Product.BIAS, Product.DARK, Product.FLAT)
 _STATISTICS = ("MEAN", "NOISE", "CR_NOISE")
@@ -43,7 +46,9 @@ _Measured = dict[int, dict[tuple[int, str], dict[str, Any]]]
 """By exposure, by detector and its name: what cp_verify stored."""
 
 
-def gather(report: RunReport, repo: str, time_limit: float = _TIME_LIMIT) -> Evidence:
+def gather(
+    report: RunReport, repo: str, time_limit: float = _TIME_LIMIT, warn: Callable[[str], None] | None = None
+) -> Evidence:
     """Read statistics and combined images of a run.
 
     Parameters
@@ -54,13 +59,15 @@ def gather(report: RunReport, repo: str, time_limit: float = _TIME_LIMIT) -> Evi
         URI or label of the Butler repository.
     time_limit : `float`, optional
         What cannot be read in this time is left out (s).
+    warn : `~collections.abc.Callable`, optional
+        Takes a sentence on each thing that failed; it is in the notes too.
 
     Returns
     -------
     evidence : `Evidence`
         All that could be read; its notes say what could not, and why.
     """
-    notes: list[str] = []
+    notes = _Notes(warn)
 
     def read() -> Evidence:
         from lsst.daf.butler import Butler
@@ -68,17 +75,32 @@ def gather(report: RunReport, repo: str, time_limit: float = _TIME_LIMIT) -> Evi
         with Butler.from_config(repo) as butler:
             return _Reader(butler, report, notes, time_limit).evidence()
 
-    return _attempt(read, f"the repository {repo}", notes) or Evidence(notes=tuple(notes))
+    return notes.attempt(read, f"the repository {repo}") or Evidence(notes=tuple(notes))
 
 
-def _attempt(read: Callable[[], T], what: str, notes: list[str]) -> T | None:
-    """Read something; note why if that fails."""
-    try:
-        return read()
-    except Exception as error:  # noqa: BLE001 - Butlers raise errors of many families; none may spoil a report
-        text = str(error).partition("\n")[0].rstrip(".")
-        notes.append(f"Not shown: {what} could not be read: {type(error).__name__}: {text}.")
-        return None
+class _Notes(list[str]):
+    """What is left out of the evidence, and why.
+
+    Parameters
+    ----------
+    warn : `~collections.abc.Callable` or `None`
+        Takes what has failed.
+    """
+
+    def __init__(self, warn: Callable[[str], None] | None) -> None:
+        super().__init__()
+        self._warn = warn
+
+    def attempt(self, read: Callable[[], T], what: str) -> T | None:
+        """Read something; note why if that fails."""
+        try:
+            return read()
+        except Exception as error:  # noqa: BLE001 - Butlers raise errors of many families; none may spoil a report
+            text = str(error).partition("\n")[0].rstrip(".")
+            self.append(f"Not shown: {what} could not be read: {type(error).__name__}: {text}.")
+            if self._warn is not None:
+                self._warn(self[-1])
+            return None
 
 
 class _Reader:
@@ -90,13 +112,13 @@ class _Reader:
         The repository.
     report : `RunReport`
         The run.
-    notes : `list` [`str`]
+    notes : `_Notes`
         Gets what is left out.
     time_limit : `float`
         When to stop (s).
     """
 
-    def __init__(self, butler: Butler, report: RunReport, notes: list[str], time_limit: float) -> None:
+    def __init__(self, butler: Butler, report: RunReport, notes: _Notes, time_limit: float) -> None:
         self._butler = butler
         self._report = report
         self._notes = notes
@@ -116,21 +138,21 @@ class _Reader:
         verified = list(self._stages(StageKind.VERIFY))
         for i, (subject, stage) in enumerate(verified):
             share = _STATISTICS_SHARE * (i + 1) / len(verified)
-            found = self._attempt(lambda: self._statistics(subject, stage, share), f"{subject} statistics")  # noqa: B023
+            found = self._notes.attempt(
+                lambda: self._statistics(subject, stage, share),  # noqa: B023
+                f"{subject} statistics",
+            )
             if found:
                 statistics.append(found)
         generated = dict(self._stages(StageKind.GENERATE))
         subjects = dict.fromkeys([*generated, *(subject for subject, _ in verified)])
         for subject in subjects:
-            images = self._attempt(
+            images = self._notes.attempt(
                 lambda: self._thumbnails(subject, generated.get(subject)),  # noqa: B023
                 f"combined {subject}",
             )
             thumbnails += images or []
         return Evidence(tuple(statistics), tuple(thumbnails), tuple(self._notes))
-
-    def _attempt(self, read: Callable[[], T], what: str) -> T | None:
-        return _attempt(read, what, self._notes)
 
     def _stages(self, kind: StageKind) -> Iterator[tuple[Subject, StageResult]]:
         """Yield subjects of combined images, with their stages of a kind."""
@@ -268,26 +290,65 @@ class _Reader:
             refs = self._datasets(dataset_type, run_of(self._butler, generated.collection))
         else:
             refs = list(self._references(dataset_type, subject))
+        named = self._worst_first(subject, refs)
+        thumbnails: list[Thumbnail] = []
+        n_old_unread = 0
+        for name, ref in named[:_MAX_THUMBNAILS]:
+            if self._late(1.0):
+                break
+            small = shrink(self._butler.get(ref).image.array, THUMBNAIL_WIDTH)
+            thumbnail = make_thumbnail(
+                small, subject, dataset_type, name, ref.run, reference=generated is None
+            )
+            if generated is not None and self._late(1.0):
+                n_old_unread += 1
+            elif generated is not None:
+                replaced = self._notes.attempt(
+                    lambda: self._replaced(subject, small, ref),  # noqa: B023
+                    f"the {subject} in use for {name}",
+                )
+                thumbnail = replace(thumbnail, replaced=replaced)
+            thumbnails.append(thumbnail)
+        if len(thumbnails) < len(named):
+            self._notes.append(
+                f"{subject}: combined images of {len(thumbnails)} of {len(named)} detectors are shown, those "
+                "with most failures first, then those that are worse than the ones in use."
+            )
+        if n_old_unread:
+            self._notes.append(
+                f"{subject}: {n_old_unread} combined images are shown without those in use; there was no "
+                "time to read more."
+            )
+        return thumbnails
+
+    def _worst_first(self, subject: Subject, refs: Iterable[DatasetRef]) -> list[tuple[str, DatasetRef]]:
+        """Sort images by failures, then by what is worse; name them."""
         verdict = self._report.verdicts.get(subject)
         n_failures = Counter(
             failure.detector for result in (verdict.results if verdict else ()) for failure in result.failures
         )
+        n_worse = Counter(
+            amplifier.detector
+            for comparison in self._report.comparisons
+            if comparison.subject == subject
+            for amplifier in comparison.amplifiers
+            if amplifier.better in (Better.WORSE, Better.UNCLEAR)
+        )
         named = [(str(ref.dataId.records["detector"].full_name), ref) for ref in refs]
-        named.sort(key=lambda item: (-n_failures[item[0]], item[1].dataId["detector"]))
-        thumbnails = []
-        for name, ref in named[:_MAX_THUMBNAILS]:
-            if self._late(1.0):
-                break
-            image = self._butler.get(ref).image.array
-            thumbnails.append(
-                make_thumbnail(image, subject, dataset_type, name, ref.run, reference=generated is None)
-            )
-        if len(thumbnails) < len(named):
-            self._notes.append(
-                f"{subject}: combined images of {len(thumbnails)} of {len(named)} detectors are shown, those "
-                "with most failures first."
-            )
-        return thumbnails
+
+        def rank(item: tuple[str, DatasetRef]) -> tuple[int, int, int]:
+            detector = int(item[1].dataId["detector"])
+            return -n_failures[item[0]], -n_worse[detector], detector
+
+        return sorted(named, key=rank)
+
+    def _replaced(self, subject: Subject, small: np.ndarray, new: DatasetRef) -> Replaced | None:
+        """Draw what would be used without an image; `None` if nothing."""
+        for comparison in self._report.comparisons:
+            if comparison.subject == subject and comparison.better is Better.FIRST:
+                return None
+        old = old_of(self._butler, self._report, subject, new)
+        return None if old is None else replaced_by(self._butler, small, new, old, THUMBNAIL_WIDTH)
 
     def _references(self, dataset_type: str, subject: Subject) -> Iterator[DatasetRef]:
         """Yield the calibrations that frames were compared with."""

@@ -4,19 +4,18 @@
 
 from __future__ import annotations
 
-__all__ = ["ImagePair", "NoImageError", "masks_of", "read_curve", "read_frame", "read_pair"]
+__all__ = ["ImagePair", "NoImageError", "ShownFrame", "masks_of", "read_curve", "read_frame", "read_pair"]
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..config import PRODUCT_PARAMETERS
 from ..outcomes import StageResult
 from ..pipelines import pipelines_of
 from ..products import Product, StageKind, Subject
 from ..report import CurvePoints, RunReport
-from ._collections import datasets, in_use, run_of
+from ._collections import datasets, run_of
+from ._curves import points_of
+from ._pairs import ImagePair, NoImageError, old_of
 from ._thumbnail import as_png, shrink, stretch
 
 if TYPE_CHECKING:
@@ -27,76 +26,6 @@ _WIDTH = 1024
 """Largest width of a picture (pixel)."""
 
 _IMAGES = (Product.BIAS, Product.DARK, Product.FLAT)
-
-_DIFFERENCE_SIGMA = 5.0
-"""Differences are shown up to this many standard deviations."""
-
-_MAD_TO_SIGMA = 1.4826
-
-
-class NoImageError(LookupError):
-    """An image does not exist; says why."""
-
-
-@dataclass(frozen=True)
-class ImagePair:
-    """A product and what would be used without it, made small."""
-
-    new: np.ndarray
-    old: np.ndarray | None
-    """`None` if there is nothing else."""
-
-    new_run: str
-    old_run: str
-    """RUN collections; "" if there is none."""
-
-    is_mask: bool = False
-    """Whether they are 1 where a pixel is a defect, else 0."""
-
-    @cached_property
-    def limits(self) -> tuple[float, float]:
-        """Values that are black and white, for both."""
-        return (0.0, float(self.new.max()) or 1.0) if self.is_mask else stretch(self.new)
-
-    @cached_property
-    def difference_limit(self) -> float:
-        """Difference that is white; black is as far below 0."""
-        import numpy as np
-
-        sigma = _MAD_TO_SIGMA * float(np.nanmedian(np.abs(self.difference)))
-        return _DIFFERENCE_SIGMA * sigma or float(np.nanmax(np.abs(self.difference))) or 1.0
-
-    @cached_property
-    def difference(self) -> np.ndarray:
-        """The new one less the old one."""
-        if self.old is None:
-            raise NoImageError("there is nothing else to compare with")
-        return self.new - self.old
-
-    def png(self, kind: str) -> bytes:
-        """Return a picture.
-
-        Parameters
-        ----------
-        kind : `str`
-            ``new``, ``old`` or ``difference``.
-
-        Returns
-        -------
-        png : `bytes`
-
-        Raises
-        ------
-        NoImageError
-            If there is none.
-        """
-        if kind == "difference":
-            limit = self.difference_limit
-            return as_png(self.difference, -limit, limit)
-        image = {"new": self.new, "old": self.old}.get(kind)
-        if image is None:
-            raise NoImageError("there is nothing else to compare with")
-        return as_png(image, *self.limits)
 
 
 def read_pair(report: RunReport, subject: Subject, detector: int) -> ImagePair:
@@ -129,7 +58,7 @@ def read_pair(report: RunReport, subject: Subject, detector: int) -> ImagePair:
     with Butler.from_config(str(report.config["repo"])) as butler:
         run = run_of(butler, run_collection)
         new = _of_detector(butler, dataset_type, run, detector)
-        old = next(_in_use(butler, report, subject, new), None)
+        old = old_of(butler, report, subject, new)
         of_both = [None if ref is None else butler.get(ref) for ref in (new, old)]
         if subject.product is Product.DEFECTS:
             of_new, of_old = masks_of(of_both)
@@ -178,7 +107,16 @@ def masks_of(defects: Sequence[Iterable[Any] | None]) -> list[np.ndarray | None]
     return masks
 
 
-def read_frame(report: RunReport, subject: Subject, exposure: int, detector: int) -> bytes:
+class ShownFrame(NamedTuple):
+    """A frame as verification has processed it, made small."""
+
+    png: bytes
+    low: float
+    high: float
+    """Values that are black and white."""
+
+
+def read_frame(report: RunReport, subject: Subject, exposure: int, detector: int) -> ShownFrame:
     """Read a frame as verification has processed it.
 
     Parameters
@@ -192,7 +130,7 @@ def read_frame(report: RunReport, subject: Subject, exposure: int, detector: int
 
     Returns
     -------
-    png : `bytes`
+    frame : `ShownFrame`
 
     Raises
     ------
@@ -209,7 +147,8 @@ def read_frame(report: RunReport, subject: Subject, exposure: int, detector: int
         for ref in datasets(butler, verifier.per_exposure, run_of(butler, collection)):
             if (ref.dataId["exposure"], ref.dataId["detector"]) == (exposure, detector):
                 small = shrink(butler.get(ref).image.array, _WIDTH)
-                return as_png(small, *stretch(small))
+                low, high = stretch(small)
+                return ShownFrame(as_png(small, low, high), low, high)
     raise NoImageError(f"no {verifier.per_exposure} of exposure {exposure}, detector {detector}")
 
 
@@ -243,16 +182,7 @@ def read_curve(report: RunReport, subject: Subject, detector: int) -> tuple[Curv
     collection = _stage(report, StageKind.GENERATE, subject).collection or ""
     with Butler.from_config(str(report.config["repo"])) as butler:
         curve = butler.get(_of_detector(butler, dataset_type, run_of(butler, collection), detector))
-    return tuple(
-        CurvePoints(
-            amplifier,
-            tuple(map(float, curve.rawMeans[amplifier])),
-            tuple(map(float, curve.rawVars[amplifier])),
-            tuple(map(bool, curve.expIdMask[amplifier])),
-            float(gain),
-        )
-        for amplifier, gain in curve.gain.items()
-    )
+    return tuple(points_of(curve, amplifier) for amplifier in curve.gain)
 
 
 def _stage(report: RunReport, kind: StageKind, subject: Subject) -> StageResult:
@@ -267,21 +197,3 @@ def _of_detector(butler: Butler, dataset_type: str, run: str, detector: int) -> 
         if ref.dataId["detector"] == detector:
             return ref
     raise NoImageError(f"{run} has no {dataset_type} of detector {detector}")
-
-
-def _in_use(butler: Butler, report: RunReport, subject: Subject, new: DatasetRef) -> Iterator[DatasetRef]:
-    """Yield what frames of the run find, if it is not the product itself."""
-    parameters = PRODUCT_PARAMETERS[subject.product]
-    option = parameters.verify_inputs or parameters.inputs
-    collections = [name.strip() for name in str(report.config.get(option, "")).split(",")]
-    exposures = [exposure for ids in report.exposures.values() for exposure in ids]
-    records = butler.query_dimension_records(
-        "exposure",
-        where="instrument = inst AND exposure IN (ids)",
-        bind={"inst": new.dataId["instrument"], "ids": exposures},
-        explain=False,
-    )
-    for record in records:
-        ref = in_use(butler, new, record.timespan, collections)
-        if ref is not None:
-            yield ref

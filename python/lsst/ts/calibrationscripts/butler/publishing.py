@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Copy", "copy_to"]
+__all__ = ["Copy", "copy_run", "copy_to"]
 
 from pathlib import Path
 from typing import NamedTuple
@@ -51,3 +51,28 @@ def copy_to(place: str, file: Path) -> Copy:
         bucket = target.netloc.rpartition("@")[2]
         url = f"{target.client.meta.endpoint_url}/{bucket}/{target.relativeToPathRoot}"
     return Copy(url, file.name, content)
+
+
+def copy_run(place: str, folder: Path, run_id: str) -> tuple[Copy, ...]:
+    """Copy the page and the JSON of a run, over earlier copies of them.
+
+    Parameters
+    ----------
+    place : `str`
+        Path of a folder, or address of one, ``s3://...``.
+    folder : `pathlib.Path`
+        Where the files are. One that was not written is left out.
+    run_id : `str`
+        Which run.
+
+    Returns
+    -------
+    copies : `tuple` [`Copy`, ...]
+
+    Raises
+    ------
+    Exception
+        If that fails: that of the object store's client, or an `OSError`.
+    """
+    files = (folder / f"{run_id}.{kind}" for kind in ("html", "json"))
+    return tuple(copy_to(place, file) for file in files if file.exists())

@@ -21,6 +21,7 @@ import click
 from ._common import ExitCode, fail, show
 
 if TYPE_CHECKING:
+    from ..butler.publishing import Copy
     from ..decertification import Reach
     from ..deciding import Decided, WaitingProduct
     from ..record import Decision
@@ -173,10 +174,16 @@ def decertify(
         fail(str(error), ExitCode.INCOMPLETE)
     for warning in undone.warnings:
         show(f"warning: {warning}", error=True)
-    _show_reach(undone.reaches, undone.decisions, as_json=as_json)
+    _show_reach(undone.reaches, undone.decisions, undone.published, as_json=as_json)
 
 
-def _show_reach(reaches: Sequence[Reach], decisions: Sequence[Decision] | None, *, as_json: bool) -> None:
+def _show_reach(
+    reaches: Sequence[Reach],
+    decisions: Sequence[Decision] | None,
+    published: Sequence[Copy] = (),
+    *,
+    as_json: bool,
+) -> None:
     from ..codec import to_json
     from ..decertification import reach_json, reach_text
 
@@ -194,6 +201,7 @@ def _show_reach(reaches: Sequence[Reach], decisions: Sequence[Decision] | None, 
         show("Nothing was changed (--dry-run).")
     for decision in decisions or ():
         show(f"{decision.subject}: decertified; {decision.seen}.")
+    _show_published(published)
 
 
 def person() -> str:
@@ -212,6 +220,12 @@ def _show(decided: Decided, *, as_json: bool) -> None:
     for result in decided.results:
         where = f" into {result.collection}" if result.collection else ""
         click.echo(f"{result.stage.subject}: {result.outcome}{where}: {result.reason}")
+    _show_published(decided.published)
+
+
+def _show_published(copies: Sequence[Copy]) -> None:
+    for copy in copies:
+        show(f"Published: {copy.url}")
 
 
 def _list(folder: Path, run_id: str | None, *, as_json: bool) -> None:

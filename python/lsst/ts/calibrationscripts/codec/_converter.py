@@ -163,6 +163,9 @@ def _register_staged(converter: Converter, cls: type[Any]) -> None:
 
     def read(data: dict[str, Any]) -> Json:
         data.pop("name", None)
+        if data.get("outcome") == Outcome.WAITING and "remarks" not in data:
+            # Journals of before have them in the reason alone.
+            data["remarks"] = [data.get("reason", "")]
         return {"stage": {"kind": data.pop("kind"), "subject": _take_parts(data)}}
 
     _register(converter, cls, write=write, read=read, stage=override(omit=True))

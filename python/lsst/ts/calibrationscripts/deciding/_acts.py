@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ..butler.publishing import Copy
 from ..files.journal import FileJournal
 from ..files.lock import Lock
 from ..files.runs import load_document
@@ -23,6 +24,7 @@ from ..report import RunReport
 from ..reporting import rewrite_report
 from ._choice import Choice, DecisionError
 from ._opening import locked, record_of, tai_now
+from ._publishing import publish_again
 from ._replay import Replay
 from ._waiting import seen_of, waiting_of
 
@@ -35,6 +37,8 @@ class Decided:
     """How the certification of each product ended."""
 
     warnings: tuple[str, ...] = ()
+    published: tuple[Copy, ...] = ()
+    """Copies of the run's report that were brought up to date."""
 
     @property
     def done(self) -> bool:
@@ -57,7 +61,8 @@ async def decide(folder: Path, run_id: str, choice: Choice) -> Decided:
     Returns
     -------
     decided : `Decided`
-        What has come of it. The run's journal, JSON and page have it too.
+        What has come of it. The run's journal, JSON and page have it too, and
+        so have the copies of both where the run has published them.
 
     Raises
     ------
@@ -65,11 +70,16 @@ async def decide(folder: Path, run_id: str, choice: Choice) -> Decided:
         If it cannot be made. Nothing has been changed then.
     """
     with locked(folder, run_id, choice) as lock:
-        return await _decide(folder, run_id, choice, lock)
+        record = record_of(folder, run_id)
+        decided = await _decide(folder, record, choice, lock)
+        # In the lock: an earlier decision must not overwrite a later one.
+        published = await publish_again(record.config, folder, run_id)
+        warnings = (*decided.warnings, *published.warnings)
+        return replace(decided, warnings=warnings, published=published.copies)
 
 
-async def _decide(folder: Path, run_id: str, choice: Choice, lock: Lock) -> Decided:
-    record = record_of(folder, run_id)
+async def _decide(folder: Path, record: RunRecord, choice: Choice, lock: Lock) -> Decided:
+    run_id = record.run_id
     subjects = _chosen(record, choice.products)
     journal = FileJournal(folder, run_id, lock)
     now = tai_now()

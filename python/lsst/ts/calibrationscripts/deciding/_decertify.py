@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..butler import decertifying
+from ..butler.publishing import Copy
 from ..decertification import Reach, RefusedError, choose
 from ..files.journal import FileJournal
 from ..files.lock import Lock
@@ -22,6 +23,7 @@ from ..report import RunDocument, RunReport
 from ..reporting import rewrite_report
 from ._choice import Choice, DecisionError
 from ._opening import locked, record_of, tai_now
+from ._publishing import publish_again
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ class Decertified:
     """As recorded, in the same order."""
 
     warnings: tuple[str, ...] = ()
+    published: tuple[Copy, ...] = ()
+    """Copies of the run's report that were brought up to date."""
 
 
 class _EarlierRun(NamedTuple):
@@ -90,7 +94,8 @@ async def decertify(folder: Path, run_id: str, choice: Choice) -> Decertified:
     Returns
     -------
     decertified : `Decertified`
-        The run's journal, JSON and page have it too.
+        The run's journal, JSON and page have it too, and so have the copies
+        of both where the run has published them.
 
     Raises
     ------
@@ -100,11 +105,16 @@ async def decertify(folder: Path, run_id: str, choice: Choice) -> Decertified:
         If the repository cannot be changed, or the journal not be written.
     """
     with locked(folder, run_id, choice) as lock:
-        return await _decertify(folder, run_id, choice, lock)
+        run = _load(folder, run_id)
+        undone = await _decertify(folder, run, choice, lock)
+        # In the lock: an earlier decision must not overwrite a later one.
+        published = await publish_again(run.record.config, folder, run_id)
+        warnings = (*undone.warnings, *published.warnings)
+        return replace(undone, warnings=warnings, published=published.copies)
 
 
-async def _decertify(folder: Path, run_id: str, choice: Choice, lock: Lock) -> Decertified:
-    run = _load(folder, run_id)
+async def _decertify(folder: Path, run: _EarlierRun, choice: Choice, lock: Lock) -> Decertified:
+    run_id = run.record.run_id
     journal = FileJournal(folder, run_id, lock)
     if problems := journal.check():
         raise DecisionError("; ".join(problems))

@@ -111,16 +111,13 @@ def seen_of(record: RunRecord, subject: Subject) -> str:
     Returns
     -------
     seen : `str`
-        How its stages ended, in one line.
+        How its stages ended, and what a person should know, in one line.
     """
     kinds = (StageKind.GENERATE, StageKind.VERIFY)
-    compared = record.result_of(StageId(StageKind.CERTIFY, subject))
+    waiting = record.result_of(StageId(StageKind.CERTIFY, subject))
     ends = [
         f"{result.stage.kind} {result.outcome}" + (f" ({result.reason})" if result.reason else "")
         for result in record.stages
         if result.stage.subject == subject and result.stage.kind in kinds
     ]
-    if compared is not None and compared.outcome is Outcome.WAITING:
-        # Behind what it waits for is what it was compared with.
-        ends += compared.reason.split("; ")[1:]
-    return ", ".join(ends)
+    return ", ".join((*ends, *(waiting.remarks if waiting is not None else ())))

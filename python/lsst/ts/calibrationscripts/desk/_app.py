@@ -7,6 +7,7 @@ from __future__ import annotations
 __all__ = ["Desk"]
 
 import asyncio
+import base64
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -220,13 +221,15 @@ class Desk:
     async def _trend(self, request: Request) -> Response:
         run_id, product = _run_id(request), request.path_params["product"]
         pictures = await in_thread(lambda: self._runs.trend(run_id, product))
-        return self._page(request, "trend_part.html.j2", pictures=pictures)
+        return self._page(request, _part(request, "trend"), run_id=run_id, product=product, pictures=pictures)
 
     async def _curve(self, request: Request) -> Response:
         run_id, given = _run_id(request), request.path_params
         read = self._runs.curve(run_id, given["product"], given["detector"])
         picture = await _in_time(read)
-        return self._page(request, "curve_part.html.j2", picture=picture)
+        return self._page(
+            request, _part(request, "curve"), run_id=run_id, product=given["product"], picture=picture
+        )
 
     async def _image(self, request: Request) -> Response:
         run_id, given = _run_id(request), request.path_params
@@ -235,8 +238,18 @@ class Desk:
 
     async def _frame(self, request: Request) -> Response:
         run_id, given = _run_id(request), request.path_params
-        read = self._runs.frame(run_id, given["product"], given["exposure"], given["detector"])
-        return _png(await _in_time(read))
+        exposure, detector = given["exposure"], given["detector"]
+        shown = await _in_time(self._runs.frame(run_id, given["product"], exposure, detector))
+        evidence = await in_thread(lambda: self._runs.evidence(run_id, given["product"]))
+        return self._page(
+            request,
+            "frame.html.j2",
+            evidence=evidence,
+            exposure=exposure,
+            detector=detector,
+            shown=shown,
+            png=base64.b64encode(shown.png).decode("ascii"),
+        )
 
     async def _decide(self, request: Request) -> Response:
         run_id, user = _run_id(request), self._access.user(request)
@@ -295,6 +308,12 @@ def _run_id(request: Request) -> str:
 
 def _number(text: str | None) -> int:
     return int(text) if text is not None and text.isdecimal() and len(text) < 8 else 0
+
+
+def _part(request: Request, name: str) -> str:
+    """Return the template of a part: as a page if it is opened by itself."""
+    is_page = request.headers.get("sec-fetch-dest") == "document"
+    return f"{name}_page.html.j2" if is_page else f"{name}_part.html.j2"
 
 
 def _png(content: bytes) -> Response:

@@ -36,8 +36,9 @@ class NumberRow:
     n_failed: int
     """Exposures in which a test of it failed."""
 
-    values: tuple[tuple[str, Limits], ...]
-    """The median over the exposures, and the limits, by panel."""
+    values: tuple[tuple[str, Limits, bool], ...]
+    """The median over the exposures, the limits, and whether these hold it,
+    by panel."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,26 @@ class ProductEvidence:
 
     gains: Picture | None
     notes: tuple[str, ...]
+
+    def frame(self, exposure: int) -> FrameRow | None:
+        """Return a frame, if the product is about it."""
+        return next((row for row in self.frames if row.exposure == exposure), None)
+
+    def failed(self, exposure: int, detector: int) -> tuple[tuple[str, str], ...]:
+        """Return amplifiers of a frame with the tests that failed."""
+        if exposure not in self.exposures:
+            return ()
+        column = self.exposures.index(exposure)
+        mine = (row for row in self.failures if row.detector == detector)
+        return tuple((row.amplifier, row.cells[column]) for row in mine if row.cells[column])
+
+    def beside(self, exposure: int) -> tuple[int | None, int | None]:
+        """Return the frames before and after one that can be opened."""
+        ids = [row.exposure for row in self.frames if not row.discarded]
+        if exposure not in ids:
+            return None, None
+        i = ids.index(exposure)
+        return ids[i - 1] if i else None, ids[i + 1] if i + 1 < len(ids) else None
 
 
 def evidence_of(
@@ -165,7 +186,12 @@ def _numbers(measured: Statistics, verdict: Verdict | None) -> Iterator[NumberRo
         values = []
         for panel in panels:
             known = sorted(value for row in panel.rows if (value := row[column]) is not None)
-            values.append((f"{known[len(known) // 2]:.5g}" if known else "none", panel.limits[column]))
+            limits = panel.limits[column]
+            if known:
+                median = known[len(known) // 2]
+                values.append((f"{median:.4g}", limits, limits.hold(median)))
+            else:
+                values.append(("none", limits, limits == (None, None)))
         yield NumberRow(place, len(failed[place.name, place.amplifier]), tuple(values))
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..butler.images import ImagePair, read_curve, read_frame, read_pair
+from ..butler.images import ImagePair, ShownFrame, read_curve, read_frame, read_pair
 from ..deciding import WaitingProduct, waiting_of
 from ..files.journal import load_record, written_at
 from ..files.private import read_text
@@ -158,10 +158,10 @@ class Runs:
 
         return read
 
-    def frame(self, run_id: str, product: str, exposure: int, detector: int) -> Callable[[], bytes]:
+    def frame(self, run_id: str, product: str, exposure: int, detector: int) -> Callable[[], ShownFrame]:
         """Return what reads a picture of a frame, as it was verified."""
 
-        def read() -> bytes:
+        def read() -> ShownFrame:
             subject, document = self._made(run_id, product)
             return read_frame(document.report, subject, exposure, detector)
 

@@ -15,6 +15,8 @@ from ..deciding import Choice, Decided, DecisionError, decide
 from ..files.journal import journal_folder, load_record
 from ..record import DecisionKind
 from ..threads import in_thread
+from .errors import explain
+from .publishing import announce
 from .sal import salobj
 
 _DURATION = 10.0
@@ -75,6 +77,10 @@ class DecideCalibrations(salobj.BaseScript):
         except DecisionError as error:
             raise salobj.ExpectedError(str(error)) from None
         self._log(decided)
+        try:
+            await announce(self, decided.published, config.run)
+        except Exception as error:  # noqa: BLE001 - the decision has been made
+            self.log.warning(f"The copies of the run's report are not announced: {explain(error)}")
         if not decided.done:
             raise salobj.ExpectedError("; ".join(result.reason for result in decided.results))
 

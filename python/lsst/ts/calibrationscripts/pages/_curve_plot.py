@@ -8,16 +8,26 @@ __all__ = ["curve_plot"]
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from ..report import CurvePoints
 from ._figure import BLUE, INK, VERMILION, Picture, drawing, finish
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 _MAX_CURVES = 16
 """Amplifiers that are drawn: those of one CCD."""
 
+_SMALLEST_SCALE = 2.0
+"""Residuals are drawn at least as small as this (%)."""
+
+_MARGIN = 1.4
+"""The scale of residuals, in units of the largest of a pair that was used."""
+
 
 def curve_plot(curves: Sequence[CurvePoints]) -> Picture | None:
-    """Draw photon transfer curves, and what they lack to photon noise.
+    """Draw photon transfer curves, the fit, and what they differ from it.
 
     Parameters
     ----------
@@ -27,23 +37,22 @@ def curve_plot(curves: Sequence[CurvePoints]) -> Picture | None:
     Returns
     -------
     picture : `Picture` or `None`
-        The variance over the mean, with that of photon noise alone at the
-        fitted gain; below, the relative difference to it. `None` if there
-        are no points.
+        The variance over the mean, with the fitted model; below, the relative
+        difference to it. Without a model it is that of photon noise alone,
+        and the figure says so. `None` if there are no points.
     """
     drawn = [curve for curve in curves[:_MAX_CURVES] if any(mean > 0 for mean in curve.means)]
     if not drawn:
         return None
-    caption = (
-        "Variance of flat pairs over their mean, a panel for each amplifier: the line is photon noise at the "
-        "fitted gain. Below, the relative difference to it. Crosses are pairs that the fit did not use."
-    )
     n_columns = min(4, len(drawn))
     n_rows = -(-len(drawn) // n_columns)
     with drawing(11, 0.7 + 2.0 * n_rows) as figure:
-        ratios = [2.0, 1.0] * n_rows
         axes = figure.subplots(
-            2 * n_rows, n_columns, squeeze=False, sharex=True, gridspec_kw={"height_ratios": ratios}
+            2 * n_rows,
+            n_columns,
+            squeeze=False,
+            sharex="col",
+            gridspec_kw={"height_ratios": [2.0, 1.0] * n_rows},
         )
         for axis in axes.flat:
             axis.set_visible(False)
@@ -53,21 +62,67 @@ def curve_plot(curves: Sequence[CurvePoints]) -> Picture | None:
             for axis in (upper, lower):
                 axis.set_visible(True)
                 axis.tick_params(labelsize=8)
-            highest = max(curve.means)
-            if math.isfinite(curve.gain) and curve.gain > 0:
-                upper.plot([0, highest], [0, highest / curve.gain], color=INK, linewidth=0.8)
-                lower.axhline(0, color=INK, linewidth=0.8)
-            for used, marker, colour in ((True, "o", BLUE), (False, "x", VERMILION)):
-                points = [
-                    (mean, variance)
-                    for mean, variance, each in zip(curve.means, curve.variances, curve.used, strict=True)
-                    if each is used and mean > 0
-                ]
-                means = [mean for mean, _ in points]
-                upper.plot(means, [variance for _, variance in points], marker, color=colour, markersize=3.5)
-                differences = [variance * curve.gain / mean - 1 for mean, variance in points]
-                lower.plot(means, differences, marker, color=colour, markersize=3)
-            upper.set_title(f"{curve.amplifier}, {curve.gain:.3f} e-/ADU", loc="left", fontsize=9)
-        figure.supylabel("variance (ADU^2), and difference", fontsize=9)
+            _draw(curve, upper, lower)
+        figure.supylabel("variance (ADU^2), and residual (%)", fontsize=9)
         figure.supxlabel("mean (ADU)", fontsize=9)
-        return finish(figure, caption)
+        return finish(figure, _caption(drawn))
+
+
+def _caption(drawn: Sequence[CurvePoints]) -> str:
+    fits = ", ".join(dict.fromkeys(curve.fit for curve in drawn if curve.has_model and curve.fit))
+    without = [curve.amplifier for curve in drawn if not curve.has_model]
+    text = "Variance of flat pairs over their mean, a panel for each amplifier."
+    if len(without) < len(drawn):
+        text += f" The line is the fitted model{f' ({fits})' * bool(fits)}; below, the residuals to it."
+    if without:
+        whose = "" if len(without) == len(drawn) else f" of {', '.join(without)}"
+        text += (
+            f" The fitted model{whose} is not in the dataset: the line is photon noise at the fitted gain, "
+            "and the residuals are those to photon noise."
+        )
+    if any(_has_turnoff(curve) for curve in drawn):
+        text += " The dotted line is the turn-off."
+    return f"{text} Crosses are pairs that the fit did not use; those beyond the scale are at its edge."
+
+
+def _has_turnoff(curve: CurvePoints) -> bool:
+    """Return whether the turn-off is where something is drawn."""
+    return 0 < curve.turnoff <= max(curve.means)
+
+
+def _draw(curve: CurvePoints, upper: Axes, lower: Axes) -> None:
+    """Draw an amplifier: its curve, and the residuals below it."""
+    points = [
+        (mean, variance, model, used)
+        for mean, variance, model, used in zip(
+            curve.means, curve.variances, curve.expected(), curve.used, strict=True
+        )
+        if mean > 0
+    ]
+    line = sorted((mean, model) for mean, _, model, _ in points if math.isfinite(model))
+    if not curve.has_model:
+        line = [(0.0, 0.0), *line]
+    upper.plot([mean for mean, _ in line], [model for _, model in line], color=INK, linewidth=0.8)
+    lower.axhline(0, color=INK, linewidth=0.8)
+    residuals = [
+        (mean, 100 * (variance / model - 1), used)
+        for mean, variance, model, used in points
+        if math.isfinite(variance) and model > 0
+    ]
+    scale = max((abs(each) for _, each, used in residuals if used), default=0.0)
+    scale = max(_MARGIN * scale, _SMALLEST_SCALE)
+    lower.set_ylim(-scale, scale)
+    for wanted, marker, colour in ((True, "o", BLUE), (False, "x", VERMILION)):
+        mine = [(mean, variance) for mean, variance, _, used in points if used is wanted]
+        upper.plot(*_columns(mine), marker, color=colour, markersize=3.5)
+        below = [(mean, min(max(each, -scale), scale)) for mean, each, used in residuals if used is wanted]
+        lower.plot(*_columns(below), marker, color=colour, markersize=3, clip_on=False)
+    if _has_turnoff(curve):
+        for axis in (upper, lower):
+            axis.axvline(curve.turnoff, color=INK, linewidth=0.8, linestyle=":")
+    title = f"{curve.amplifier}, {curve.gain:.3f} e-/ADU"
+    upper.set_title(title if curve.has_model else f"{title}, no model", loc="left", fontsize=9)
+
+
+def _columns(points: Sequence[tuple[float, float]]) -> tuple[list[float], list[float]]:
+    return [x for x, _ in points], [y for _, y in points]

@@ -12,6 +12,7 @@ __all__ = ["BLUE", "INK", "MAX_VECTORS", "ORANGE", "VERMILION", "Picture", "draw
 import base64
 import io
 import re
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +32,10 @@ MAX_VECTORS = 4000
 """Marks that are still drawn one by one; a picture of more is a raster."""
 
 _DPI = 110
+
+_DRAWING = threading.RLock()
+"""Held while a figure is drawn: the desk draws in several threads, and the
+style of matplotlib is that of the process."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,7 @@ def drawing(width: float, height: float) -> Iterator[Figure]:
             ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK
         ),
     }
-    with matplotlib.rc_context(style):
+    with _DRAWING, matplotlib.rc_context(style):
         yield Figure(figsize=(width, height), layout="constrained")
 
 

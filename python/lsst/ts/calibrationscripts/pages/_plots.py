@@ -7,6 +7,7 @@ from __future__ import annotations
 __all__ = ["failure_map", "gain_plot", "panel_plot", "timeline_plot"]
 
 import datetime
+import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,9 @@ _MAX_ROWS = 48
 """Rows of a map that can still be distinguished."""
 
 _MAX_LABELS = 48
+
+_HIGHEST_GAIN = 2.0
+"""Largest gain that is drawn to scale, in units of the median."""
 
 
 def _short(exposures: Sequence[int]) -> tuple[list[str], str]:
@@ -221,6 +225,10 @@ def gain_plot(gains: Sequence[Gain]) -> Picture | None:
     caption = f"Gain (e-/ADU) by amplifier; a mark a pair of flats, {len(pairs)} in all."
     if references:
         caption += " Bars are the reference ptc."
+    # A saturated pair has any gain, and would make all others look alike.
+    highest = _HIGHEST_GAIN * statistics.median(value for _, value in measured)
+    if any(value > highest for _, value in measured):
+        caption += " Marks at the upper edge are beyond the scale."
     with drawing(11 if len(keys) > _MAX_LABELS else 8.6, 2.9) as figure:
         axis = figure.subplots()
         axis.hlines(
@@ -233,7 +241,7 @@ def gain_plot(gains: Sequence[Gain]) -> Picture | None:
         shifts = {pair: ((i + 0.5) / len(pairs) - 0.5) * 0.7 for i, pair in enumerate(pairs)}
         axis.plot(
             [index[gain.detector, gain.amplifier] + shifts[gain.exposures] for gain, _ in measured],
-            [value for _, value in measured],
+            [min(value, highest) for _, value in measured],
             "o",
             color=BLUE,
             markersize=1.5 if raster else 4,

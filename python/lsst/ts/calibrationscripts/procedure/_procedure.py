@@ -348,8 +348,7 @@ class Procedure:
         if self._config.certify == "ask" and decision is None:
             self._waiting.append(proof)
             compared = [one.text for one in self._comparer.done if one.subject == stage.subject]
-            remarks = ("for a person to accept or reject it", proof.remark, *compared)
-            return StageResult(stage.id, Outcome.WAITING, "; ".join(filter(None, remarks)))
+            return StageResult.waiting(stage.id, (proof.remark, *compared))
         await self._certifier.certify(proof)
         remarks = (proof.remark, decision.text if decision else "")
         return StageResult(

@@ -14,6 +14,7 @@ __all__ = [
     "Panel",
     "Place",
     "ProductOutcome",
+    "Replaced",
     "RunDocument",
     "RunReport",
     "Span",
@@ -33,7 +34,17 @@ __all__ = [
     "verdict_text",
 ]
 
-from ._evidence import SCATTER_TOLERANCE, CurvePoints, Evidence, Limits, Panel, Place, Statistics, Thumbnail
+from ._evidence import (
+    SCATTER_TOLERANCE,
+    CurvePoints,
+    Evidence,
+    Limits,
+    Panel,
+    Place,
+    Replaced,
+    Statistics,
+    Thumbnail,
+)
 from ._itinerary import ROW_WIDTH, itinerary
 from ._model import RunDocument, RunReport, Span
 from ._plain import Kind, ProductOutcome, conclusion, held_reason, next_steps, products

@@ -12,6 +12,7 @@ __all__ = [
     "Limits",
     "Panel",
     "Place",
+    "Replaced",
     "Statistics",
     "Thumbnail",
 ]
@@ -173,6 +174,56 @@ class CurvePoints:
     gain: float
     """Gain (e-/ADU)."""
 
+    model: tuple[float, ...] = ()
+    """Variance of each by the fitted model (ADU^2); NaN where that is not
+    known. Empty if nothing is known of a model."""
+
+    fit: str = ""
+    """Name of the model, as cp_pipe has it."""
+
+    fitted_gain: float = math.nan
+    """Gain of the fit (e-/ADU), which may have been adjusted since."""
+
+    turnoff: float = math.nan
+    """Largest mean signal before the variance decreases (ADU)."""
+
+    @property
+    def has_model(self) -> bool:
+        """Whether the variance of a pair by the fitted model is known."""
+        return any(map(math.isfinite, self.model))
+
+    def expected(self) -> tuple[float, ...]:
+        """Return the variance that each pair should have.
+
+        Returns
+        -------
+        variances : `tuple` [`float`, ...]
+            That of the model, if there is one, else that of photon noise at
+            the gain of the fit (ADU^2).
+        """
+        if self.has_model:
+            return self.model
+        gain = self.fitted_gain if math.isfinite(self.fitted_gain) else self.gain
+        known = math.isfinite(gain) and gain > 0
+        return tuple(mean / gain if known else math.nan for mean in self.means)
+
+
+@dataclass(frozen=True)
+class Replaced:
+    """A combined image that is in use beside a new one, made small."""
+
+    collection: str
+    """RUN collection that holds the image."""
+
+    png: str
+    """The picture, in size and stretch that of the new one: PNG, in base64."""
+
+    difference: str
+    """The new image less this one, likewise."""
+
+    limit: float
+    """Difference that is white; black is as far below 0."""
+
 
 @dataclass(frozen=True)
 class Thumbnail:
@@ -199,6 +250,9 @@ class Thumbnail:
     low: float
     high: float
     """Values (of the image) that are black and white."""
+
+    replaced: Replaced | None = None
+    """What would be used without it; `None` if nothing, or not known."""
 
 
 @dataclass(frozen=True)

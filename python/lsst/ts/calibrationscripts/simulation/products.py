@@ -182,6 +182,17 @@ class PhotonTransferCurve(BaseModel):
         Read noise of each pair (electron).
     expIdMask : `dict` [`str`, `list`]
         Whether the fit used the pair.
+    gainUnadjusted : `dict` [`str`, `float`]
+        Gain of the fit (electron/ADU), whatever the gain was adjusted to.
+    ptcFitPars : `dict` [`str`, `list`]
+        Parameters of the fitted model; for "POLYNOMIAL", the coefficients of
+        variance over mean (ADU), the constant first.
+    finalMeans : `dict` [`str`, `list`]
+        Mean signal of each pair that the fit used (ADU), else NaN.
+    finalVars : `dict` [`str`, `list`]
+        Its variance (ADU^2), likewise.
+    finalModelVars : `dict` [`str`, `list`]
+        What the fitted model says of its variance (ADU^2), likewise.
     ptcTurnoff : `dict` [`str`, `float`]
         Largest mean signal of a pair before the variance decreases with
         the signal (ADU). If no pair is brighter, it is a lower limit.
@@ -202,5 +213,10 @@ class PhotonTransferCurve(BaseModel):
     rawVars: dict[str, list[float]] = {}
     noiseList: dict[str, list[float]] = {}
     expIdMask: dict[str, list[bool]] = {}
+    gainUnadjusted: dict[str, float] = {}
+    ptcFitPars: dict[str, list[float]] = {}
+    finalMeans: dict[str, list[float]] = {}
+    finalVars: dict[str, list[float]] = {}
+    finalModelVars: dict[str, list[float]] = {}
     ptcTurnoff: dict[str, float] = {}
     a00: dict[str, float] = {}

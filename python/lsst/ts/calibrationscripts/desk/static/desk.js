@@ -93,9 +93,18 @@ if (progress?.dataset.events) {
 }
 
 for (const part of document.querySelectorAll("[data-load]")) {
-  fetch(part.dataset.load).then(async (response) => {
-    if (response.ok) {
-      part.innerHTML = await response.text();
-    }
-  });
+  const waiting = document.createElement("span");
+  waiting.textContent = ": being read…";
+  part.querySelector("a").after(waiting);
+  fetch(part.dataset.load)
+    .then(async (response) => {
+      if (response.ok) {
+        part.innerHTML = await response.text();
+      } else {
+        waiting.textContent = ": cannot be shown. Open it to read why.";
+      }
+    })
+    .catch(() => {
+      waiting.textContent = ": not read, as the desk does not answer.";
+    });
 }

@@ -67,6 +67,9 @@ class CurveFit:
         Largest mean below the turn-off (ADU), also if it is an outlier.
     used : `numpy.ndarray`, (n,)
         Which pairs the fit used.
+    coefficients : `tuple` [`float`, `float`, `float`]
+        Those of the model, the variance (ADU^2) as a polynomial of the mean
+        (ADU), the constant first.
     """
 
     gain: float
@@ -74,6 +77,22 @@ class CurveFit:
     nonlinearity: float
     turnoff: float
     used: np.ndarray
+    coefficients: tuple[float, float, float]
+
+    def variances(self, means: np.ndarray) -> np.ndarray:
+        """Return what the model says of the variance.
+
+        Parameters
+        ----------
+        means : `numpy.ndarray`, (n,)
+            Mean signal of each pair (ADU).
+
+        Returns
+        -------
+        variances : `numpy.ndarray`, (n,)
+            Variance of each pair's signal (ADU^2).
+        """
+        return np.asarray(np.polynomial.polynomial.polyval(means, self.coefficients))
 
 
 def measure_pair(first: np.ndarray, second: np.ndarray, read_noise: float) -> AmpPair:
@@ -154,7 +173,7 @@ def fit_curve(
     usable = np.isfinite(means) & np.isfinite(variances) & np.isfinite(relative_errors) & (means > 0)
     usable &= _below_turnoff(means, variances, usable)
     if not usable.any():
-        return CurveFit(np.nan, np.nan, np.nan, np.nan, usable)
+        return CurveFit(np.nan, np.nan, np.nan, np.nan, usable, (np.nan, np.nan, np.nan))
     errors = np.where(usable, variances * relative_errors, np.inf)
 
     def residuals(parameters: np.ndarray, used: np.ndarray) -> np.ndarray:
@@ -177,6 +196,7 @@ def fit_curve(
         nonlinearity=float(nonlinearity),
         turnoff=float(means[usable].max()),
         used=used,
+        coefficients=(read_noise**2, float(inverse_gain), float(nonlinearity)),
     )
 
 

@@ -259,15 +259,22 @@ class PtcSolveTask(PipelineTask):
             errors = np.array([pair.gainErr[name] for pair in pairs])
             noises = np.array([pair.noise[name] for pair in pairs])
             read_noise = float(np.nanmean(noises / gains)) if np.isfinite(gains).any() else np.nan
-            fit = fit_curve(
-                np.array(curve.rawMeans[name]), np.array(curve.rawVars[name]), errors / gains, read_noise
-            )
-            curve.gain[name] = fit.gain
+            means, variances = np.array(curve.rawMeans[name]), np.array(curve.rawVars[name])
+            fit = fit_curve(means, variances, errors / gains, read_noise)
+            curve.gain[name] = curve.gainUnadjusted[name] = fit.gain
             curve.gainErr[name] = fit.gain_error
             curve.noise[name] = read_noise * fit.gain
             curve.noiseList[name] = noises.tolist()
             curve.expIdMask[name] = fit.used.tolist()
             curve.ptcTurnoff[name] = fit.turnoff
+            # As in cp_pipe f029a3f2 (cpPtcSolve.py), not of pairs left out.
+            for final, values in (
+                (curve.finalMeans, means),
+                (curve.finalVars, variances),
+                (curve.finalModelVars, fit.variances(means)),
+            ):
+                final[name] = np.where(fit.used, values, np.nan).tolist()
+            curve.ptcFitPars[name] = list(fit.coefficients)
             curve.a00[name] = fit.nonlinearity
         self.log.info("Median gain %.3f electron/ADU.", np.median(list(curve.gain.values())))
         return Struct(outputPtcDataset=curve)
