@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..files.journal import load_record, runs_in
-from ..outcomes import Outcome
 from ..products import StageId, StageKind, Subject
 from ..record import RunRecord
 
