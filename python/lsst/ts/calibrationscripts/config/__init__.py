@@ -26,7 +26,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..instruments import Instrument
-from ._fields import parse_date
+from ._dates import parse_date
 from ._model import CalibrationConfig, ProductConfig
 from ._parameters import PRODUCT_PARAMETERS, parameters_owner
 from ._problems import ConfigurationError, Problem

@@ -8,7 +8,7 @@ __all__ = ["check_together"]
 
 from ..instruments import ImageType
 from ..pipelines import GENERATIONS
-from ._fields import parse_date
+from ._dates import parse_date
 from ._findings import Findings
 from ._frames import Frames
 from ._parameters import SERIES_PARAMETERS

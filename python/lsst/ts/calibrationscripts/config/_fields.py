@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-__all__ = ["PLACEHOLDER", "meant_date", "parse_date", "parse_field"]
+__all__ = ["PLACEHOLDER", "parse_field"]
 
 import datetime
 import math
@@ -17,6 +17,7 @@ from typing import Any
 from ..instruments import ImageType, Instrument
 from ..pairs import times_of_pairs
 from ._addresses import parse_notify, parse_publish
+from ._dates import begin_date, end_date
 from ._options import parse_options
 from ._parameters import PRODUCT_PARAMETERS, WHEEL_PARAMETERS
 from ._problems import Unusable, shown
@@ -26,24 +27,6 @@ PLACEHOLDER = re.compile(r"\$\{|\$[A-Za-z_]")
 
 MAX_EXP_TIME = 3600.0
 """Longest exposure time (s), as in the schema."""
-
-_DATE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?)?", re.ASCII)
-_OTHER_DATES = {
-    re.compile(pattern, re.ASCII): form
-    for pattern, form in {
-        r"\d{8}": "%Y%m%d",
-        r"\d{4}/\d\d?/\d\d?": "%Y/%m/%d",
-        r"\d{4}:\d{3}": "%Y:%j",
-        r"\d{4}:\d{3}:\d\d:\d\d": "%Y:%j:%H:%M",
-        r"\d{4}:\d{3}:\d\d:\d\d:\d\d": "%Y:%j:%H:%M:%S",
-    }.items()
-}
-"""Forms of dates that are in use elsewhere: days of observation, and days of
-the year."""
-
-_FIRST_DATE = datetime.datetime(1970, 1, 1)
-_LAST_DATE = datetime.datetime(2100, 1, 1)
-"""The Butler cuts validity ranges to these (TAI)."""
 
 
 def _text(value: str, placeholder_for: str = "its value") -> str:
@@ -251,95 +234,6 @@ def _detectors(value: list[int], instrument: Instrument) -> tuple[int, ...]:
     return ids
 
 
-def parse_date(value: str) -> datetime.datetime:
-    """Return an ISO-8601 date or date and time.
-
-    Parameters
-    ----------
-    value : `str`
-        For example ``2022-11-04`` or ``2022-11-04T12:00:00``.
-
-    Returns
-    -------
-    date : `datetime.datetime`
-        TAI, without a time zone.
-
-    Raises
-    ------
-    ValueError
-        If it is neither, or that day does not exist.
-    """
-    if not _DATE.fullmatch(value):
-        raise ValueError(value)
-    return datetime.datetime.fromisoformat(value)
-
-
-def meant_date(text: str) -> str | None:
-    """Return a date that is written in another of the forms in use.
-
-    Parameters
-    ----------
-    text : `str`
-        A day of observation, such as ``20221104``; a day of the year; or a
-        date with a time zone or scale.
-
-    Returns
-    -------
-    date : `str` or `None`
-        ISO 8601, of UTC if it had a time zone; `None` if it is not a date.
-    """
-    for pattern, form in _OTHER_DATES.items():
-        if pattern.fullmatch(text):
-            try:
-                return _iso(datetime.datetime.strptime(text, form))
-            except ValueError:
-                return None
-    # As in "2022-11-04T12:00:00 (TAI)" and "2022-11-04 09:00 -03:00".
-    text = re.sub(r"\s*(\(?TAI\)?)$", "", text, flags=re.IGNORECASE)
-    try:
-        date = datetime.datetime.fromisoformat(
-            re.sub(r"\s+(?=[+-]\d\d|Z$|UTC$)", "", text.replace("UTC", "Z"))
-        )
-        return _iso(date if date.tzinfo is None else date.astimezone(datetime.UTC))
-    except (ValueError, OverflowError):
-        return None
-
-
-def _iso(date: datetime.datetime) -> str:
-    if date.time() == datetime.time() and date.tzinfo is None:
-        return date.date().isoformat()
-    return date.replace(tzinfo=None).isoformat()
-
-
-def _date(value: str) -> str:
-    text = _text(value)
-    try:
-        parse_date(text)
-    except ValueError:
-        meant = meant_date(text)
-        if meant and re.search(r":.*([+-]\d\d(:?\d\d)?|Z|UTC)$", text):
-            raise Unusable(
-                "has a time zone, but dates are TAI", f'write for example "{meant}" (UTC, 37 s behind TAI)'
-            ) from None
-        remedy = f'write "{meant}"' if meant else 'write for example "2022-11-04" or "2022-11-04T12:00:00"'
-        raise Unusable("is not a date (TAI, without a time zone)", remedy) from None
-    return text
-
-
-def _begin_date(value: str) -> str:
-    text = _date(value)
-    if parse_date(text) >= _LAST_DATE:
-        raise Unusable("the Butler has no dates from 2100 on", "write an earlier date")
-    return text
-
-
-def _end_date(value: str) -> str:
-    text = _date(value)
-    if parse_date(text) <= _FIRST_DATE:
-        raise Unusable("the Butler has no dates before 1970", "write a later date")
-    return text
-
-
 def _generation(value: str | int) -> str:
     # Without quotes, YAML takes a year for a number.
     return str(value)
@@ -383,8 +277,8 @@ _PARSERS: dict[str, Callable[[Any], object]] = {
     "publish": _publish,
     "notify": parse_notify,
     "ocps_log_path": _ocps_log_path,
-    "certify_calib_begin_date": _begin_date,
-    "certify_calib_end_date": _end_date,
+    "certify_calib_begin_date": lambda value: begin_date(_text(value)),
+    "certify_calib_end_date": lambda value: end_date(_text(value)),
     **{parameters.options: _options for parameters in PRODUCT_PARAMETERS.values()},
     **{parameters.inputs: _collections for parameters in PRODUCT_PARAMETERS.values()},
     **{

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from ..instruments import Instrument
 from ..pipelines import RENAMED
 from ._camera import flat_examples, setting_text
-from ._fields import PLACEHOLDER, meant_date
+from ._dates import meant_date
+from ._fields import PLACEHOLDER
 from ._parameters import WHEEL_PARAMETERS
 from ._problems import shown
 
