@@ -68,7 +68,7 @@ def test_a_pass_with_failures_says_both() -> None:
     )
     verdict = judge(statistics, Subject(Product.BIAS), n_detectors=1)
     text = verdict_text(verdict, generation_collection="u/ocps/a", verification_collection="u/ocps/b")
-    assert text.startswith(
+    assert " ".join(text.split()).startswith(
         "BIAS calibration passed the overall verification criteria and will be certified, "
         "but there are tests that did not pass:"
     )
@@ -95,7 +95,7 @@ def test_189_detectors_stay_readable() -> None:
     assert "NOISE: 3024 in 189 detector(s), most in:" in text
     assert "and 181 more" in text
     assert len(text.splitlines()) < 250
-    assert max(map(len, text.splitlines())) <= 110
+    assert max(map(len, text.splitlines())) <= 80
 
 
 def test_gains_are_told_per_pair_detector_and_amplifier() -> None:

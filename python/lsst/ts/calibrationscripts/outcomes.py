@@ -75,6 +75,12 @@ class StageResult:
     error_type: str = ""
     """Kind of error that it ended by; see `ObservatoryError`."""
 
+    missing: tuple[int, ...] = ()
+    """Exposures that never came into the Butler."""
+
+    log_tail: tuple[str, ...] = ()
+    """Last lines of the log of a job that failed, if it could be read."""
+
     @property
     def name(self) -> str:
         """Name of the stage."""

@@ -254,6 +254,12 @@ class JobService(Protocol):
     def run_collection(self, job_id: str) -> str:
         """Return the RUN collection that holds a job's outputs alone."""
 
+    async def log_tail(self, job_id: str) -> tuple[str, ...]:
+        """Return the last lines of a job's log; none if it is not readable.
+
+        Called once a job has failed.
+        """
+
     def log_path(self, job_id: str) -> str:
         """Return the path of a job's log."""
 
@@ -294,3 +300,6 @@ class World:
     pipelines: Pipelines | None = None
     """`None` if they are nowhere to be read."""
     notifier: Notifier | None = None
+
+    resume_command: str = ""
+    """Command of a shell that resumes the run; "" if a configuration does."""

@@ -55,7 +55,15 @@ class Processing:
         if job_id is None:
             return StageResult(stage.id, outcome, reason)
         jobs = self._world.jobs
-        return StageResult(stage.id, outcome, reason, job_id, jobs.collection(job_id), jobs.log_path(job_id))
+        return StageResult(
+            stage.id,
+            outcome,
+            reason,
+            job_id,
+            jobs.collection(job_id),
+            jobs.log_path(job_id),
+            log_tail=self._runner.log_tails.get(stage.id, ()) if outcome is Outcome.FAILED else (),
+        )
 
     async def generate(self, stage: Stage) -> StageResult:
         """Make a product, or measure gains.
