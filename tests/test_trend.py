@@ -100,9 +100,11 @@ def test_values_come_from_evidence_and_gains() -> None:
     gains = tuple(Gain((1, 2), 5.0, 0, "C00", gain, 7.0) for gain in (1.0, 1.2, None))
     run = Run.of(dataclasses.replace(document, report=dataclasses.replace(document.report, gains=gains)))
     assert run is not None and run.time == 3 * DAY
-    assert run.values[C00] == pytest.approx(6.5, rel=0.02)
+    alike = "external verification, 3 frames, generation not known"
+    assert run.values[C00._replace(conditions=alike)] == pytest.approx(6.5, rel=0.02)
     assert run.values[Key(BIAS_LEVEL, "ADU", 0, "C00")] == pytest.approx(1000, abs=5)
-    assert run.values[Key(GAIN, "e-/ADU", 0, "C00")] == pytest.approx(1.1)
+    alike = "filter not known, 1 pair(s), generation not known"
+    assert run.values[Key(GAIN, "e-/ADU", 0, "C00", alike)] == pytest.approx(1.1)
 
 
 def test_a_run_without_evidence_has_its_gains_and_one_without_frames_no_time() -> None:

@@ -106,6 +106,9 @@ class Gain:
     reference: float | None = None
     """Gain in the ``ptc`` of the input collections (e-/ADU), if any."""
 
+    physical_filter: str = ""
+    """What the flats were taken through; "" if that is not known."""
+
 
 @dataclass(frozen=True)
 class AmplifierGain:
