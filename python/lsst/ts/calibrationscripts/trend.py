@@ -288,7 +288,7 @@ class Remark(NamedTuple):
     text: str
 
     is_far: bool
-    """Whether anything is beyond 5 sigma. Even that is no failure: bands are
+    """Whether anything is beyond 5 sigma. Even that fails nothing: bands are
     not requirements."""
 
 
@@ -320,9 +320,8 @@ def remarks(history: History, run: Run) -> tuple[Remark, ...]:
         n_alarms = sum(abs(value) > _ALARM for value in far.values())
         named = [_described(key, far[key], history.bands[key], run.values[key]) for key in worst[:_MAX_NAMED]]
         more = [f"and {len(worst) - _MAX_NAMED} more"] if len(worst) > _MAX_NAMED else []
-        alike = (
-            f" Compared with {len(history.series[worst[0]])} runs alike: {conditions}." if conditions else ""
-        )
+        n_alike = len(history.series[worst[0]])
+        alike = f" Compared with {n_alike} runs alike: {conditions}." if conditions else ""
         text = (
             f"{quantity.capitalize()} is unlike earlier runs in {len(far)} of {len(values)} amplifiers "
             f"(beyond 3 sigma; {n_alarms} beyond 5): {', '.join(named + more)}.{alike}"

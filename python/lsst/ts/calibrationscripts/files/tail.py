@@ -7,6 +7,7 @@ from __future__ import annotations
 __all__ = ["last_lines"]
 
 import os
+import re
 import stat
 from pathlib import Path
 
@@ -15,6 +16,9 @@ from .private import one_line
 _MAX_BYTES = 16 * 2**10
 _MAX_LINES = 6
 _MAX_LENGTH = 300
+
+_ERROR = re.compile(r"[\w.]*(Error|Exception)\b")
+"""What the last line of a traceback begins with."""
 
 
 def last_lines(file: Path) -> tuple[str, ...]:
@@ -51,4 +55,6 @@ def last_lines(file: Path) -> tuple[str, ...]:
         # The first is the rest of one.
         lines = lines[1:]
     shown = [one_line(line, _MAX_LENGTH) for line in lines if line.strip()]
-    return tuple(shown[-_MAX_LINES:])
+    # Of a traceback, its end says what was wrong.
+    errors = [i for i, line in enumerate(shown) if _ERROR.match(line)]
+    return tuple(shown[max(errors[-1] if errors else 0, len(shown) - _MAX_LINES) :])

@@ -65,7 +65,7 @@ def itinerary(
     end = begin + datetime.timedelta(seconds=plan.duration)
     tai = end.astimezone(datetime.UTC) + TAI_MINUS_UTC
     lines.append(f"Expected end: {end:%Y-%m-%d %H:%M %Z}, {tai:%Y-%m-%d %H:%M} TAI, if it begins now")
-    lines.append(f"Disk needed: about {_disk(config, plan, instrument):.1f} GB")
+    lines.append(f"Disk needed: about {_size(_disk(config, plan, instrument))}")
     lines.append(f"Pipelines: generation {config.pipeline_generation} of cp_pipe and cp_verify")
     lines += _certified(config, plan)
     lines += [f"Note: {notice}" for notice in plan.notices]
@@ -131,12 +131,16 @@ def _tree(plan: RunPlan, width: int) -> Iterator[str]:
 
 
 def _disk(config: CalibrationConfig, plan: RunPlan, instrument: Instrument) -> float:
-    """Return what the frames and what jobs make of them take (GB)."""
+    """Return what the frames and what jobs make of them take (byte)."""
     n_detectors = len(instrument.detector_ids(config.detectors))
     kept = {series.subject: series.n for series in config.series}
     processed = sum(kept[series] for stage in plan.stages if stage.job for series in stage.job.series)
     size = len(plan.exposures) * instrument.raw_size + processed * instrument.processed_size
-    return n_detectors * size / 1e9
+    return n_detectors * size
+
+
+def _size(size: float) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 0.95e9 else f"{size / 1e6:.0f} MB"
 
 
 def _certified(config: CalibrationConfig, plan: RunPlan) -> Iterator[str]:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-__all__ = ["WIDTH", "fold", "fold_command", "fold_list"]
+__all__ = ["WIDTH", "fold", "fold_command", "fold_list", "keep"]
 
 import re
 import shlex
@@ -39,18 +39,23 @@ def fold(text: str, width: int = WIDTH, indent: int = _INDENT) -> str:
     -------
     text : `str`
     """
-    return "\n".join(_fold_line(line, width, indent) for line in text.split("\n"))
+    return "\n".join(_fold_line(line, width, indent) for line in text.split("\n")).replace(_KEPT, " ")
+
+
+def keep(text: str) -> str:
+    """Return a part of a text to be folded that stays in one line."""
+    return text.replace(" ", _KEPT)
 
 
 def _fold_line(line: str, width: int, indent: int) -> str:
     if len(line) <= width:
         return line
-    kept = _QUOTED.sub(lambda quoted: quoted[0].replace(" ", _KEPT), line)
+    kept = _QUOTED.sub(lambda quoted: keep(quoted[0]), line)
     margin = " " * (len(line) - len(line.lstrip(" ")) + indent)
     lines = textwrap.wrap(
         kept, width, subsequent_indent=margin, break_long_words=False, break_on_hyphens=False
     )
-    return "\n".join(lines).replace(_KEPT, " ")
+    return "\n".join(lines)
 
 
 def fold_list(items: Iterable[str], indent: int, width: int = WIDTH, separator: str = "  ") -> str:

@@ -193,6 +193,10 @@ def conclusion(report: RunReport) -> str:
     spoilt = spoilt_conclusion(report)
     if report.complete and report.config.get("do_verify") is False:
         return f"Everything that was asked for was made; nothing was verified (do_verify: false){spoilt}"
+    if report.complete and report.waiting:
+        named = ", ".join(proof.subject.name for proof in report.waiting)
+        waits = "waits" if len(report.waiting) == 1 else "wait"
+        return f"Everything that was asked for passed; {named} {waits} for a person to accept{spoilt}"
     if report.complete:
         return f"Everything that was asked for passed{spoilt}"
     bad = Counter(result.outcome for result in report.stages if not result.outcome.good)

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 __all__ = ["decide_command", "next_steps", "resumable"]
 
+import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 
 from ..config import PRODUCT_PARAMETERS, SERIES_PARAMETERS
@@ -22,6 +23,9 @@ _FEW_FRAMES = 11
 is a failure: of a frame's noise, the root of 1 - 1/n is left when the mean of
 n such frames is subtracted, and that is less than the 95 % that the test asks
 for. Of one frame nothing is left, and other tests fail."""
+
+_ERROR = re.compile(r"[\w.]*(Error|Exception)\b")
+"""What the last line of a traceback begins with."""
 
 _NOT_BEGUN = "Nothing was begun. Correct it and run again."
 _NO_FRAME = "No frame was taken. Correct it and run again."
@@ -55,30 +59,45 @@ def resumable(report: RunReport) -> bool:
     -------
     resumable : `bool`
     """
-    return bool(report.journal) and not report.complete and not _run_again(report)
+    if not report.journal or report.complete or _run_again(report):
+        return False
+    return _resuming_helps(report)
 
 
-def decide_command(report: RunReport) -> str:
+def _resuming_helps(report: RunReport) -> bool:
+    """Return whether it would do more than read the results again."""
+    unfinished = {Outcome.FAILED, Outcome.ABORTED} & {result.outcome for result in report.stages}
+    refused = [
+        result
+        for result in report.stages
+        if result.outcome is Outcome.HELD and result.stage.kind is StageKind.CERTIFY
+    ]
+    return report.state is not RunState.DONE or bool(unfinished or refused)
+
+
+def decide_command(run_id: str, journal: str) -> str:
     """Return the command that accepts or rejects what is waiting.
 
     Parameters
     ----------
-    report : `RunReport`
+    run_id : `str`
         The run.
+    journal : `str`
+        Path of its journal, whose folder is named: by default, that of the
+        user is meant, who may not be that of the script.
 
     Returns
     -------
     command : `str`
-        It names the folder of the run, which is another user's default.
     """
-    folder = f" --journals {shlex.quote(str(PurePath(report.journal).parent))}" if report.journal else ""
-    return f"calibscripts decide {report.run_id}{folder}"
+    folder = f" --journals {shlex.quote(str(PurePath(journal).parent))}" if journal else ""
+    return f"calibscripts decide {run_id}{folder}"
 
 
 def _steps(report: RunReport) -> Iterator[str]:
     if report.waiting:
         named = ", ".join(proof.subject.name for proof in report.waiting)
-        yield f"Look at {named}, then accept or reject: {decide_command(report)}"
+        yield f"Look at {named}, then accept or reject: {decide_command(report.run_id, report.journal)}"
     used = [
         judgement.series for judgement in report.judgements if judgement.spoilt and not judgement.excluded
     ]
@@ -95,7 +114,7 @@ def _steps(report: RunReport) -> Iterator[str]:
         return
     for result in report.stages:
         if result.outcome is Outcome.FAILED:
-            yield _after_failed(report, result)
+            yield _after_missing(report, result) if result.missing else _after_failed(result)
     decided = {decision.subject for decision in report.decisions}
     undecided = [one for one in report.stages if not one.outcome.good and one.stage.subject not in decided]
     if report.state is RunState.DONE and not undecided:
@@ -122,39 +141,36 @@ def _run_again(report: RunReport) -> str:
 
 
 def _how_to_resume(report: RunReport) -> str:
-    unfinished = {Outcome.FAILED, Outcome.ABORTED} & {result.outcome for result in report.stages}
-    if report.state is not RunState.DONE or unfinished:
-        once = "" if report.state is RunState.STOPPED else "Once the cause is fixed, "
-        resume = _resume(report)
+    command, own = report.resume_command, f"'resume: {report.run_id}'"
+    if not _resuming_helps(report):
         return (
-            f"{once}{resume if once else resume[:1].upper() + resume[1:]}. What is done is not done again; "
-            "frames that exist are not taken again."
+            f"{command or own} resumes this run with the frames that it has; what "
+            "was held because of them stays held."
         )
-    return f"To read its results again, {_resume(report)}; what was held because of its frames stays held."
+    how = command or f"the configuration {own}"
+    begin = "Resume" if report.state is RunState.STOPPED else "Once the cause is fixed, resume"
+    other = "in a file, whose name follows" if command else "beside it"
+    return (
+        f"{begin} the run with {how}. What is to be different is written {other}. What is done is not done "
+        "again; frames that exist are not taken again."
+    )
 
 
-def _resume(report: RunReport, beside: str = "") -> str:
-    """Return in words how a run is resumed, and what is written beside."""
-    if not report.resume_command:
-        return f"resume the run with the configuration 'resume: {report.run_id}'{beside and f' and {beside}'}"
-    if not beside:
-        return f"resume the run with {report.resume_command}"
-    return f"write {beside} into a file, and resume the run with {report.resume_command} FILE"
-
-
-def _after_failed(report: RunReport, result: StageResult) -> str:
-    if result.missing:
-        return _after_missing(report, result)
+def _after_failed(result: StageResult) -> str:
     if not result.log or result.stage.kind is StageKind.CERTIFY:
         return f"{result.name} failed: see why above."
-    ends = f" It ends: {result.log_tail[-1]}" if result.log_tail else ""
+    ends = f" It ends: {_cause_in(result.log_tail)}" if result.log_tail else ""
     parameters = PRODUCT_PARAMETERS.get(result.stage.subject.product)
-    options = parameters.options if parameters and result.stage.kind is not StageKind.VERIFY else None
-    corrected = f"{options}, corrected" if options else "what is to be corrected"
-    return (
-        f"{result.name} failed: read its log, {result.log}.{ends} If the cause is in the configuration, "
-        f"{_resume(report, corrected)}. If it is the service or the disk, resume once it is fixed."
-    )
+    other = ""
+    if parameters and result.stage.kind is not StageKind.VERIFY:
+        other = f" If it is an option of the job, write another {parameters.options} when you resume."
+    return f"{result.name} failed: read its log, {result.log}.{ends}{other}"
+
+
+def _cause_in(lines: Sequence[str]) -> str:
+    """Return the last error that lines of a log name, as a sentence."""
+    found = [line for line in lines if _ERROR.match(line)] or list(lines)
+    return found[-1] if found[-1].endswith(".") else f"{found[-1]}."
 
 
 def _after_missing(report: RunReport, result: StageResult) -> str:
@@ -162,17 +178,17 @@ def _after_missing(report: RunReport, result: StageResult) -> str:
     lost = ", ".join(map(str, result.missing))
     image_type = ImageType(result.stage.subject.product.value)
     text = (
-        f"{result.name}: have the OODS ingest exposure(s) {lost}, then {_resume(report)}. If they are late, "
-        f"write a longer 'oods_timeout' beside it."
+        f"{result.name}: exposure(s) {lost} never came into the Butler. Have the OODS ingest them, and "
+        "resume. If they come late, write a longer 'oods_timeout' when you resume."
     )
     left_out = {*result.missing, *report.discarded.get(image_type, ())}
     kept = [i for i in report.exposures.get(image_type, ()) if i not in left_out]
     if not kept or result.stage.subject.part:
-        return f"{text} If they are lost, take the frames again."
-    ids = f"[{', '.join(map(str, kept))}]"
+        return f"{text} If they are lost, take the frames again in a new run."
+    ids = ", ".join(map(str, kept))
     return (
-        f"{text} If they are lost, process the others in a new run, with 'exposures: {{{image_type}: ...}}' "
-        f"in place of the keys that say which frames are taken: exposures: {{{image_type}: {ids}}}"
+        f"{text} If they are lost, process the others in a new run: in place of the keys that say which "
+        f"frames are taken, write exposures: {{{image_type}: [{ids}]}}"
     )
 
 
@@ -180,10 +196,9 @@ def _after_held(report: RunReport, result: StageResult) -> str:
     subject = result.stage.subject
     verdict = report.verdicts.get(subject)
     if result.stage.kind is StageKind.CERTIFY:
-        passed = "'certify_if: passed'"
         return (
-            f"{subject}: see how it compares with the one in use. If it is right nevertheless, "
-            f"{_resume(report, passed)}; with 'certify: ask' a person decides."
+            f"{subject}: see how it compares with the one in use. If it is right nevertheless, write "
+            "'certify_if: passed' when you resume, or 'certify: ask' for a person to decide."
         )
     if subject.product is Product.DEFECTS:
         return (

@@ -8,12 +8,13 @@ __all__ = ["log_text", "summary_text"]
 
 from collections.abc import Iterator
 
+from ..comparison import Better
 from ..outcomes import Certification, StageResult
-from ._lines import WIDTH, fold
+from ._lines import WIDTH, fold, keep
 from ._model import RunReport
 from ._plain import conclusion
 from ._spoilt import spoilt_text
-from ._steps import next_steps
+from ._steps import next_steps, resumable
 
 _BELOW = " " * 8
 """Before what does not fit beside the name of a stage."""
@@ -34,27 +35,29 @@ def summary_text(report: RunReport) -> str:
     lines = [f"{conclusion(report)}."]
     lines += _stage_lines(report)
     lines += map(_certified, report.certifications)
+    lines += [f"{one.subject}: {one.text}." for one in report.comparisons if one.better is Better.WORSE]
     if not report.certifications and report.config.get("generate_calibrations"):
         lines.append("Nothing was certified.")
     lines += [f"Decided: {each.subject} {each.text} ({each.date}, TAI)" for each in report.decisions]
     lines += filter(None, map(spoilt_text, report.judgements))
     lines += [f"Done again: {text}" for text in report.repeats]
     lines += _steps(report)
-    if report.journal and not report.complete:
-        lines.append(f"Journal: {report.journal}")
+    if resumable(report):
+        lines.append(keep(f"Journal: {report.journal}"))
     return fold("\n".join(lines))
 
 
 def _stage_lines(report: RunReport) -> Iterator[str]:
     width = max((len(result.name) for result in report.stages), default=0)
-    given = report.reason
+    given, why = report.reason, "\n"
     for result in report.stages:
         # A cause that several stages share is given once.
-        reason = "" if result.reason == given else result.reason
+        reason = "" if result.reason == given else result.reason.removesuffix(f": {why}")
+        why = result.reason if not result.outcome.good else why
         given = result.reason if not result.outcome.good else given
         where = [result.collection] if result.collection else []
         if result.log and not result.outcome.good:
-            where.append(f"log {result.log}")
+            where.append(keep(f"log {result.log}"))
         head = f"    {result.name:{width}}  {result.outcome:9}"
         line = f"{head}  {'; '.join(filter(None, (reason, *where)))}".rstrip()
         if len(line) <= WIDTH:
