@@ -231,6 +231,12 @@ def test_what_is_folded_loses_nothing_and_keeps_what_is_quoted() -> None:
     assert "'resume: 20261123T063036-1'." in fold(text, 40)
 
 
+def test_what_cannot_be_broken_stays_indented() -> None:
+    path = "/scratch/" + "x" * 80
+    assert fold(f"        log {path}") == f"        log\n            {path}"
+    assert fold(f"    {path} is long") == f"    {path}\n        is long"
+
+
 def test_a_folded_command_can_be_pasted() -> None:
     words = ["calibscripts", "simulate", "--workdir", f"/data/{'long/' * 12} it's", "--resume", RUN_ID]
     text = fold_command(words)
@@ -298,7 +304,7 @@ def test_a_failed_job_says_how_its_log_ends_and_what_to_write() -> None:
     [first, last] = next_steps(procedure.report)
     assert "is bad." in first
     assert "write another config_options_bias when you resume" in first
-    assert "'resume: run'. What is to be different is written beside it." in last
+    assert "'resume: run'. Changes of the configuration are written beside it." in last
     # And what is written so is accepted
     parse("resume: run\nconfig_options_bias: '-c x:y=1'", LATISS, lambda run_id, folder: {}, _current)
 

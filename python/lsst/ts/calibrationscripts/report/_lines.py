@@ -50,10 +50,15 @@ def keep(text: str) -> str:
 def _fold_line(line: str, width: int, indent: int) -> str:
     if len(line) <= width:
         return line
-    kept = _QUOTED.sub(lambda quoted: keep(quoted[0]), line)
-    margin = " " * (len(line) - len(line.lstrip(" ")) + indent)
+    kept = _QUOTED.sub(lambda quoted: keep(quoted[0]), line.lstrip(" "))
+    margin = " " * (len(line) - len(line.lstrip(" ")))
     lines = textwrap.wrap(
-        kept, width, subsequent_indent=margin, break_long_words=False, break_on_hyphens=False
+        kept,
+        width,
+        initial_indent=margin,
+        subsequent_indent=margin + " " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
     )
     return "\n".join(lines)
 

@@ -148,11 +148,14 @@ def _how_to_resume(report: RunReport) -> str:
             "was held because of them stays held."
         )
     how = command or f"the configuration {own}"
-    begin = "Resume" if report.state is RunState.STOPPED else "Once the cause is fixed, resume"
-    other = "in a file, whose name follows" if command else "beside it"
+    is_broken = report.state is RunState.FAILED or any(
+        result.outcome is Outcome.FAILED for result in report.stages
+    )
+    begin = "Once the cause is fixed, resume" if is_broken else "Resume"
+    other = "into a file, which is named at its end" if command else "beside it"
     return (
-        f"{begin} the run with {how}. What is to be different is written {other}. What is done is not done "
-        "again; frames that exist are not taken again."
+        f"{begin} the run with {how}. Changes of the configuration are written {other}. What is done is not "
+        "done again; frames that exist are not taken again."
     )
 
 

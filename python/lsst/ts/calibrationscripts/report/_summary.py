@@ -9,7 +9,7 @@ __all__ = ["log_text", "summary_text"]
 from collections.abc import Iterator
 
 from ..comparison import Better
-from ..outcomes import Certification, StageResult
+from ..outcomes import Certification, Outcome, StageResult
 from ._lines import WIDTH, fold, keep
 from ._model import RunReport
 from ._plain import conclusion
@@ -35,7 +35,9 @@ def summary_text(report: RunReport) -> str:
     lines = [f"{conclusion(report)}."]
     lines += _stage_lines(report)
     lines += map(_certified, report.certifications)
-    lines += [f"{one.subject}: {one.text}." for one in report.comparisons if one.better is Better.WORSE]
+    certified = {one.stage.subject for one in report.stages if one.outcome is Outcome.CERTIFIED}
+    worse = [one for one in report.comparisons if one.better is Better.WORSE and one.subject in certified]
+    lines += [f"{one.subject}: {one.text}." for one in worse]
     if not report.certifications and report.config.get("generate_calibrations"):
         lines.append("Nothing was certified.")
     lines += [f"Decided: {each.subject} {each.text} ({each.date}, TAI)" for each in report.decisions]
