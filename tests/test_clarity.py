@@ -206,7 +206,7 @@ def test_no_line_of_what_waits_is_wider_than_80(monkeypatch: pytest.MonkeyPatch,
     assert too_wide(result.output) == []
     # And the command that it names goes to the same folder
     command = " ".join(result.output.replace("\\\n", "").split())
-    assert f"calibscripts decide {RUN_ID} accept|reject PRODUCT --journals w/journal" in command
+    assert f"calibscripts decide {RUN_ID} accept|reject BIAS --journals w/journal" in command
 
 
 @pytest.mark.parametrize(
@@ -329,6 +329,23 @@ def test_a_simulated_run_names_the_command_that_resumes_it() -> None:
     steps = next_steps(held_report(stages=(failed_job(),), verdicts={}, resume_command=command))
     assert command in steps[-1]
     assert not any("resume: " in step for step in steps)
+
+
+def test_what_is_certified_though_worse_or_waits_is_said_at_once() -> None:
+    # Given frames of which new images leave more noise than those in use
+    world = World(residual=9.0)
+    procedure = world.procedure("{script_mode: BIAS, n_bias: 3, generate_calibrations: true}")
+    virtually(procedure.run())
+    assert conclusion(procedure.report) == (
+        "Everything that was asked for passed; BIAS is worse than what was in use"
+    )
+    assert "BIAS: worse than that of " in summary_text(procedure.report)
+    # And one that waits for a person, with the command that decides it
+    world = World()
+    procedure = world.procedure("{script_mode: BIAS, n_bias: 3, generate_calibrations: true, certify: ask}")
+    virtually(procedure.run())
+    assert conclusion(procedure.report).endswith("passed; BIAS waits for a person to accept")
+    assert "calibscripts decide run --journals /journal" in " ".join(summary_text(procedure.report).split())
 
 
 def test_a_run_that_verified_nothing_is_not_called_passed() -> None:

@@ -79,6 +79,9 @@ class Pace:
     """Time that an exposure and its readout take, relative to what their
     headers say."""
 
+    frame: float = 0.0
+    """Time that each frame takes beside that (s)."""
+
     ingest: float = 5.0
     """From the end of readout to the frame being in the Butler (s)."""
 

@@ -243,7 +243,7 @@ def _list(given: Path | None, run_id: str | None, *, as_json: bool) -> None:
         "decide",
         found[0].run_id,
         "accept|reject",
-        "PRODUCT",
+        found[0].subject.name,
         *options,
         "--reason",
         "TEXT",

@@ -148,7 +148,7 @@ class _Planner:
 
     def _exposing(self, series: Series, previous: tuple[StageId, ...]) -> Stage:
         camera = sum(series.exp_times) + len(series.exp_times) * self._instrument.readout_time
-        waiting = len(series.exp_times) * self._config.wait_between_exposures
+        waiting = len(series.exp_times) * (self._config.wait_between_exposures + self._pace.frame)
         return Stage(_expose(series), after=previous, duration=camera * self._pace.exposing + waiting)
 
     def _product(

@@ -4,7 +4,15 @@
 
 from __future__ import annotations
 
-__all__ = ["Kind", "ProductOutcome", "conclusion", "held_reason", "products", "without_list"]
+__all__ = [
+    "Kind",
+    "ProductOutcome",
+    "certified_though_worse",
+    "conclusion",
+    "held_reason",
+    "products",
+    "without_list",
+]
 
 import enum
 import statistics
@@ -12,6 +20,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ..comparison import Better, Comparison
 from ..outcomes import Outcome, RunState, StageResult
 from ..products import Product, StageKind, Subject
 from ..verification import FailureLevel, Verdict, dataset_name
@@ -191,16 +200,30 @@ def conclusion(report: RunReport) -> str:
     if report.state is not RunState.DONE:
         return f"The script ended {report.state}" + (f": {_sentence(report.reason)}" if report.reason else "")
     spoilt = spoilt_conclusion(report)
-    if report.complete and report.config.get("do_verify") is False:
-        return f"Everything that was asked for was made; nothing was verified (do_verify: false){spoilt}"
-    if report.complete and report.waiting:
-        named = ", ".join(proof.subject.name for proof in report.waiting)
-        waits = "waits" if len(report.waiting) == 1 else "wait"
-        return f"Everything that was asked for passed; {named} {waits} for a person to accept{spoilt}"
     if report.complete:
-        return f"Everything that was asked for passed{spoilt}"
+        return f"{_all_done(report)}{spoilt}"
     bad = Counter(result.outcome for result in report.stages if not result.outcome.good)
     return "Not everything passed: " + ", ".join(f"{n} {outcome}" for outcome, n in bad.items()) + spoilt
+
+
+def _all_done(report: RunReport) -> str:
+    """Return in what way all that was asked for was done."""
+    if report.config.get("do_verify") is False:
+        return "Everything that was asked for was made; nothing was verified (do_verify: false)"
+    passed = "Everything that was asked for passed"
+    if report.waiting:
+        named = ", ".join(proof.subject.name for proof in report.waiting)
+        return f"{passed}; {named} {'waits' if len(report.waiting) == 1 else 'wait'} for a person to accept"
+    if worse := certified_though_worse(report):
+        named = ", ".join(one.subject.name for one in worse)
+        return f"{passed}; {named} {'is' if len(worse) == 1 else 'are'} worse than what was in use"
+    return passed
+
+
+def certified_though_worse(report: RunReport) -> tuple[Comparison, ...]:
+    """Return how certified products compare that are worse than others."""
+    certified = {one.stage.subject for one in report.stages if one.outcome is Outcome.CERTIFIED}
+    return tuple(one for one in report.comparisons if one.better is Better.WORSE and one.subject in certified)
 
 
 def _sentence(text: str) -> str:

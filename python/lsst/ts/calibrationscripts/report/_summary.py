@@ -8,11 +8,10 @@ __all__ = ["log_text", "summary_text"]
 
 from collections.abc import Iterator
 
-from ..comparison import Better
-from ..outcomes import Certification, Outcome, StageResult
+from ..outcomes import Certification, StageResult
 from ._lines import WIDTH, fold, keep
 from ._model import RunReport
-from ._plain import conclusion
+from ._plain import certified_though_worse, conclusion
 from ._spoilt import spoilt_text
 from ._steps import next_steps, resumable
 
@@ -35,9 +34,7 @@ def summary_text(report: RunReport) -> str:
     lines = [f"{conclusion(report)}."]
     lines += _stage_lines(report)
     lines += map(_certified, report.certifications)
-    certified = {one.stage.subject for one in report.stages if one.outcome is Outcome.CERTIFIED}
-    worse = [one for one in report.comparisons if one.better is Better.WORSE and one.subject in certified]
-    lines += [f"{one.subject}: {one.text}." for one in worse]
+    lines += [f"{one.subject}: {one.text}." for one in certified_though_worse(report)]
     if not report.certifications and report.config.get("generate_calibrations"):
         lines.append("Nothing was certified.")
     lines += [f"Decided: {each.subject} {each.text} ({each.date}, TAI)" for each in report.decisions]

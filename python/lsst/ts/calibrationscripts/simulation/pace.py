@@ -22,6 +22,9 @@ _JOB_TIME_PER_FRAME = 0.3
 """Of a frame of one detector at the default scale. With the above, 9 s for 20
 biases: what a job takes on two cores of 2024 that do little else (s)."""
 
+_FRAME_TIME = 0.2
+"""To make and write it (s)."""
+
 _CERTIFICATION_TIME = 2.0
 _INGEST_TIME = 0.5
 
@@ -50,6 +53,7 @@ def as_simulated(focal_plane: FocalPlane, time_scale: float) -> Instrument:
         processed_size=n * detector.amp_width * _VALUE_SIZE + _HEADERS_SIZE,
         pace=Pace(
             exposing=time_scale,
+            frame=_FRAME_TIME,
             ingest=_INGEST_TIME,
             job=_JOB_TIME,
             job_per_frame=_JOB_TIME_PER_FRAME * area * len(focal_plane.ccds),
