@@ -303,7 +303,7 @@ def test_a_failed_job_says_how_its_log_ends_and_what_to_write() -> None:
     assert re.search(r"\nThe last lines of its log:\n    Traceback .*\n    ValueError: \S+ is bad", failure)
     [first, last] = next_steps(procedure.report)
     assert "is bad." in first
-    assert "write another config_options_bias when you resume" in first
+    assert "If an option of the job helps, write it as config_options_bias when you resume." in first
     assert "'resume: run'. Changes of the configuration are written beside it." in last
     # And what is written so is accepted
     parse("resume: run\nconfig_options_bias: '-c x:y=1'", LATISS, lambda run_id, folder: {}, _current)

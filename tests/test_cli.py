@@ -9,6 +9,7 @@ import datetime
 import importlib.util
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -239,6 +240,12 @@ def test_a_signal_stops_the_run_and_aborts_its_jobs(write: Any, tmp_path: Path) 
     stages = {stage["name"]: stage for stage in data["stages"]}
     assert (stages["expose BIAS"]["outcome"], stages["verify BIAS"]["outcome"]) == ("PASSED", "ABORTED")
     assert f"Job {stages['verify BIAS']['job_id']} aborted." in text
+    # It was acknowledged, and the end names the command that resumes it
+    assert "Stopping: the frame under way is completed, and jobs are aborted." in text
+    command = shlex.join(
+        ["calibscripts", "simulate", "--workdir", str(tmp_path / "w"), "--resume", data["run_id"]]
+    )
+    assert f"To resume it: {command}" in " ".join(text.replace("\\\n", "").split())
 
 
 @pytest.mark.slow

@@ -114,7 +114,7 @@ def _steps(report: RunReport) -> Iterator[str]:
         return
     for result in report.stages:
         if result.outcome is Outcome.FAILED:
-            yield _after_missing(report, result) if result.missing else _after_failed(result)
+            yield _after_missing(report, result) if result.missing else _after_failed(report, result)
     decided = {decision.subject for decision in report.decisions}
     undecided = [one for one in report.stages if not one.outcome.good and one.stage.subject not in decided]
     if report.state is RunState.DONE and not undecided:
@@ -159,15 +159,18 @@ def _how_to_resume(report: RunReport) -> str:
     )
 
 
-def _after_failed(result: StageResult) -> str:
+def _after_failed(report: RunReport, result: StageResult) -> str:
     if not result.log or result.stage.kind is StageKind.CERTIFY:
         return f"{result.name} failed: see why above."
     ends = f" It ends: {_cause_in(result.log_tail)}" if result.log_tail else ""
     parameters = PRODUCT_PARAMETERS.get(result.stage.subject.product)
-    other = ""
+    write = ""
     if parameters and result.stage.kind is not StageKind.VERIFY:
-        other = f" If it is an option of the job, write another {parameters.options} when you resume."
-    return f"{result.name} failed: read its log, {result.log}.{ends}{other}"
+        if report.config.get(parameters.options):
+            write = f" If it is an option of the job, write another {parameters.options} when you resume."
+        elif ends:
+            write = f" If an option of the job helps, write it as {parameters.options} when you resume."
+    return f"{result.name} failed: read its log, {result.log}.{ends}{write}"
 
 
 def _cause_in(lines: Sequence[str]) -> str:
