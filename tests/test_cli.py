@@ -282,7 +282,7 @@ def test_a_simulated_run_looks_at_its_own_pipelines(
     result = in_shell("simulate", config, "--workdir", tmp_path / "w")
     # Then those of the simulation are looked at, before the first exposure
     assert result.returncode == 1
-    printed = result.stdout + result.stderr
+    printed = " ".join((result.stdout + result.stderr).split())
     assert "simulation/current/cp_pipe/pipelines/LATISS/cpBias.yaml has no task isrr, but" in printed
     assert "Nothing was begun." in printed
 
