@@ -559,6 +559,9 @@ class ButlerWorld:
     def run_collection(self, job_id: str) -> str:
         return f"u/ocps/{job_id}/run"
 
+    async def log_tail(self, job_id: str) -> tuple[str, ...]:
+        return ()
+
     def log_path(self, job_id: str) -> str:
         return f"/log/{job_id}"
 

@@ -23,3 +23,8 @@ def stage(name: str) -> StageId:
 
 def names(ids: Iterable[StageId | Subject]) -> tuple[str, ...]:
     return tuple(each.name for each in ids)
+
+
+def unfolded(text: str) -> str:
+    """Return a text without the ends of its lines."""
+    return " ".join(text.split())

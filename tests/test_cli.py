@@ -9,6 +9,7 @@ import datetime
 import importlib.util
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -239,6 +240,12 @@ def test_a_signal_stops_the_run_and_aborts_its_jobs(write: Any, tmp_path: Path) 
     stages = {stage["name"]: stage for stage in data["stages"]}
     assert (stages["expose BIAS"]["outcome"], stages["verify BIAS"]["outcome"]) == ("PASSED", "ABORTED")
     assert f"Job {stages['verify BIAS']['job_id']} aborted." in text
+    # It was acknowledged, and the end names the command that resumes it
+    assert "Stopping: the frame under way is completed, and jobs are aborted." in text
+    command = shlex.join(
+        ["calibscripts", "simulate", "--workdir", str(tmp_path / "w"), "--resume", data["run_id"]]
+    )
+    assert f"To resume it: {command}" in " ".join(text.replace("\\\n", "").split())
 
 
 @pytest.mark.slow
@@ -275,7 +282,7 @@ def test_a_simulated_run_looks_at_its_own_pipelines(
     result = in_shell("simulate", config, "--workdir", tmp_path / "w")
     # Then those of the simulation are looked at, before the first exposure
     assert result.returncode == 1
-    printed = result.stdout + result.stderr
+    printed = " ".join((result.stdout + result.stderr).split())
     assert "simulation/current/cp_pipe/pipelines/LATISS/cpBias.yaml has no task isrr, but" in printed
     assert "Nothing was begun." in printed
 

@@ -163,9 +163,10 @@ def test_example_of_a_summary_is_what_the_program_prints() -> None:
     report = RunReport(
         RunState.DONE,
         run_id="20261123T063036-100000",
-        journal=re.findall(r"Journal: (\S+)", shown)[0],
+        journal="/home/saluser/.local/state/ts_calibrationscripts/20261123T063036-100000.journal.json",
         stages=tuple(stages),
-        config={"generate_calibrations": True},
+        verdicts={BIAS: too_noisy()},
+        config={"generate_calibrations": True, "pipeline_generation": "2022"},
     )
     # The script logs the last line itself.
     assert shown.splitlines()[:-1] == summary_text(report).splitlines()

@@ -68,12 +68,12 @@ def test_a_pass_with_failures_says_both() -> None:
     )
     verdict = judge(statistics, Subject(Product.BIAS), n_detectors=1)
     text = verdict_text(verdict, generation_collection="u/ocps/a", verification_collection="u/ocps/b")
-    assert text.startswith(
+    assert " ".join(text.split()).startswith(
         "BIAS calibration passed the overall verification criteria and will be certified, "
         "but there are tests that did not pass:"
     )
     assert "No failures in the other 19 of 20 exposures." in text
-    assert len(text.splitlines()) < 25
+    assert len(text.splitlines()) < 27
 
 
 def test_nothing_is_called_certified_where_nothing_was_generated() -> None:
@@ -94,8 +94,8 @@ def test_189_detectors_stay_readable() -> None:
     # Then it is counted, not listed
     assert "NOISE: 3024 in 189 detector(s), most in:" in text
     assert "and 181 more" in text
-    assert len(text.splitlines()) < 250
-    assert max(map(len, text.splitlines())) <= 110
+    assert len(text.splitlines()) < 270
+    assert max(map(len, text.splitlines())) <= 80
 
 
 def test_gains_are_told_per_pair_detector_and_amplifier() -> None:
@@ -181,6 +181,6 @@ def test_the_summary_names_what_was_certified() -> None:
         certifications=(certification,),
         config={"generate_calibrations": True},
     )
-    assert summary_text(report).splitlines()[-1] == (
+    assert " ".join(summary_text(report).split()).endswith(
         "Certified: bias from u/ocps/a into LATISS/calib/daily, valid 2026-11-23 to 2026-11-24."
     )

@@ -18,7 +18,7 @@ from lsst.ts.calibrationscripts.outcomes import Outcome
 from lsst.ts.calibrationscripts.pages import run_page
 from lsst.ts.calibrationscripts.report import RunDocument, RunReport, conclusion, next_steps, summary_text
 from lsst.ts.calibrationscripts.spoilt import MarkKind
-from named import BIAS, DARK
+from named import BIAS, DARK, unfolded
 from test_resume import outcomes, raise_at, run
 from world import Killed, World
 
@@ -115,7 +115,7 @@ def test_too_few_frames_are_never_left() -> None:
 
     assert len(exposures_of(world, "cpDark")) == 3
     why = "DARK: 1 of 3 frames are spoilt: only 2 would be left, and at least 3 are needed, so all are used"
-    assert why in of_level(world, "warning") and why in summary_text(report)
+    assert why in of_level(world, "warning") and why in unfolded(summary_text(report))
 
 
 @pytest.mark.parametrize("mode", ["report", "exclude"])
@@ -126,7 +126,7 @@ def test_frames_that_cannot_be_measured_cost_a_warning_and_no_more(mode: str) ->
     # Then the others are judged nevertheless
     assert report.complete
     assert "DARK: not known whether it is spoilt: could not measure" in of_level(world, "warning")
-    assert "OSError: bad block" in summary_text(report)
+    assert "OSError: bad block" in unfolded(summary_text(report))
     assert [mark.exposure for mark in report.judgements[1].marks] == [BAD_DARK]
 
 
@@ -157,12 +157,12 @@ def test_a_wrong_header_fails_its_series_unless_such_frames_are_left_out() -> No
     world = World(headers=WRONG)
     report = run(world, CHAIN % "report")
     assert outcomes(report)["expose DARK"] is Outcome.FAILED
-    assert said in summary_text(report)
+    assert said in unfolded(summary_text(report))
 
     world = World(headers=WRONG)
     report = run(world, CHAIN % "exclude")
     assert report.complete
-    assert f"exposure {BAD_DARK} HEADER: has 30 s in the Butler, not 15 s" in summary_text(report)
+    assert f"exposure {BAD_DARK} HEADER: has 30 s in the Butler, not 15 s" in unfolded(summary_text(report))
     assert BAD_DARK not in exposures_of(world, "cpDark")
 
 
@@ -235,7 +235,7 @@ def test_a_resumed_run_may_leave_out_what_was_used() -> None:
     report = run(world, CHAIN % "exclude", resume=True)
 
     assert BAD_DARK not in exposures_of(world, "cpDark-2")
-    assert "left out of everything that is made" in summary_text(report)
+    assert "left out of everything that is made" in unfolded(summary_text(report))
 
 
 @pytest.mark.parametrize("event", ["taking DARK 8/8, 15 s", "DARK 8/8, 15 s", "start cpDark"])

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import random
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from lsst.ts.calibrationscripts.codec import write_document
 from lsst.ts.calibrationscripts.instruments import ImageType
 from lsst.ts.calibrationscripts.outcomes import Gain, RunState
 from lsst.ts.calibrationscripts.pages import trend_page
+from lsst.ts.calibrationscripts.pages._trend_plot import spread
 from lsst.ts.calibrationscripts.report import Evidence, Place, RunDocument, RunReport, Span, Statistics
 from lsst.ts.calibrationscripts.trend import BIAS_LEVEL, GAIN, READ_NOISE, Band, History, Key, Run
 from named import BIAS, stage
@@ -100,9 +102,11 @@ def test_values_come_from_evidence_and_gains() -> None:
     gains = tuple(Gain((1, 2), 5.0, 0, "C00", gain, 7.0) for gain in (1.0, 1.2, None))
     run = Run.of(dataclasses.replace(document, report=dataclasses.replace(document.report, gains=gains)))
     assert run is not None and run.time == 3 * DAY
-    assert run.values[C00] == pytest.approx(6.5, rel=0.02)
+    alike = "external verification, 3 frames, generation not known"
+    assert run.values[C00._replace(conditions=alike)] == pytest.approx(6.5, rel=0.02)
     assert run.values[Key(BIAS_LEVEL, "ADU", 0, "C00")] == pytest.approx(1000, abs=5)
-    assert run.values[Key(GAIN, "e-/ADU", 0, "C00")] == pytest.approx(1.1)
+    alike = "filter not known, 1 pair(s), generation not known"
+    assert run.values[Key(GAIN, "e-/ADU", 0, "C00", alike)] == pytest.approx(1.1)
 
 
 def test_a_run_without_evidence_has_its_gains_and_one_without_frames_no_time() -> None:
@@ -120,6 +124,84 @@ def test_only_earlier_runs_on_the_same_repository_count() -> None:
     assert trend.warnings([document_of(day) for day in range(8, 14)], now) == ()
     assert trend.warnings([*earlier[:4], now], now) == ()
     assert trend.warnings([document_of(day, repo="/repo/main") for day in range(6)], now) == ()
+
+
+def internally(document: RunDocument, n_frames: int = 3) -> RunDocument:
+    """Return a run that was verified with what it made of its frames."""
+    config = {**document.report.config, "generate_calibrations": True}
+    assert document.evidence is not None
+    [bias] = document.evidence.statistics
+    some = dataclasses.replace(bias, exposures=tuple(range(n_frames)))
+    return RunDocument(dataclasses.replace(document.report, config=config), Evidence(statistics=(some,)))
+
+
+def test_an_internal_verification_is_not_compared_with_external_ones() -> None:
+    # Given daily runs, and one that was verified with its own bias: a twelfth
+    # of the noise of its frames is missing
+    earlier = [document_of(day) for day in range(8)]
+    now = internally(document_of(9, noise=6.5 * (1 - 1 / 12) ** 0.5), 12)
+    assert trend.warnings(earlier, now) == ()
+    # And as soon as there are enough of its kind, it is compared with those
+    alike = [internally(document_of(day, noise=6.22), 12) for day in range(5)]
+    assert trend.warnings([*earlier, *alike], now) == ()
+    [warning] = trend.warnings([*earlier, *alike], internally(document_of(9, noise=7.0), 12))
+    assert warning.startswith("Read noise is unlike earlier runs in 16 of 16 amplifiers")
+    assert warning.endswith(
+        "Compared with 5 runs alike: internal verification, 12 frames, generation not known."
+    )
+
+
+def test_other_numbers_of_frames_filters_and_generations_are_not_compared() -> None:
+    def run_of(filter_: str, generation: str, n_frames: int) -> Run:
+        gains = tuple(
+            Gain((1, 2), 5.0, 0, amplifier, 1.1, None, physical_filter=filter_) for amplifier in AMPLIFIERS
+        )
+        document = internally(document_of(1), n_frames)
+        config = {**document.report.config, "pipeline_generation": generation}
+        run = Run.of(
+            dataclasses.replace(
+                document, report=dataclasses.replace(document.report, gains=gains, config=config)
+            )
+        )
+        assert run is not None
+        return run
+
+    base = set(run_of("r", "current", 12).values)
+    assert len(base) == 48
+    # The level of the overscan is that of the raw frames
+    assert {key.quantity for key in base & set(run_of("r", "2022", 12).values)} == {BIAS_LEVEL}
+    assert {key.quantity for key in base & set(run_of("r", "current", 20).values)} == {BIAS_LEVEL, GAIN}
+    assert {key.quantity for key in base & set(run_of("i", "current", 12).values)} == {BIAS_LEVEL, READ_NOISE}
+
+
+def test_what_is_beyond_3_sigma_is_a_note_and_beyond_5_a_warning_and_no_failure() -> None:
+    history = history_of(6.4, 6.5, 6.5, 6.5, 6.6, 6.6, 6.4)
+    sigma = history.bands[C00].sigma
+    for n_sigma, is_far, word in ((4, False, "Note"), (6, True, "Warning")):
+        run = Run("now", 9 * DAY, {C00: 6.5 + n_sigma * sigma})
+        [remark] = trend.remarks(history, run)
+        assert remark.is_far is is_far
+        page = trend_page(History.of([*history.runs, run]))
+        assert f'<p class="{word.lower()}">{word}: Read noise is unlike' in page
+        assert 'class="held"' not in page and 'class="failed"' not in page
+
+
+def test_runs_of_one_day_are_drawn_apart() -> None:
+    # Given ten runs within an hour, after one a month before
+    times = [0.0, *(30 * DAY + 360 * i for i in range(10))]
+    places = spread(times)
+    steps = [later - earlier for earlier, later in itertools.pairwise(places)]
+    assert min(steps) >= (places[-1] - places[0]) / 30
+    # And those that are apart are where they belong
+    assert spread([0.0, DAY, 3 * DAY]) == [0.0, 1.0, 3.0]
+    assert spread([5 * DAY]) == [5.0]
+
+
+def test_axes_have_no_offsets() -> None:
+    # Given a bias level of which only the last digits change
+    key = Key(BIAS_LEVEL, "ADU", 0, "C00")
+    page = trend_page(history_of(*(21_234.001 + i / 1000 for i in range(7)), key=key))
+    assert "21234.00" in page and "+2.123" not in page and "1e4" not in page
 
 
 def test_runs_that_are_alike_are_seldom_warned_of() -> None:

@@ -291,6 +291,9 @@ class World:
     def run_collection(self, job_id: str) -> str:
         return f"u/ocps/{job_id}/run"
 
+    async def log_tail(self, job_id: str) -> tuple[str, ...]:
+        return ("Traceback (most recent call last):", f"ValueError: {job_id} is bad")
+
     def log_path(self, job_id: str) -> str:
         return f"/log/{job_id}"
 

@@ -8,7 +8,16 @@ Everything that differs from one camera to another is an attribute of
 
 from __future__ import annotations
 
-__all__ = ["INSTRUMENTS", "LATISS", "Components", "Detector", "ImageType", "Instrument", "same_filter"]
+__all__ = [
+    "INSTRUMENTS",
+    "LATISS",
+    "Components",
+    "Detector",
+    "ImageType",
+    "Instrument",
+    "Pace",
+    "same_filter",
+]
 
 import enum
 import re
@@ -60,6 +69,31 @@ class Components:
     def names(self) -> tuple[str, ...]:
         """All of them."""
         return (*self.exposing, *filter(None, [self.spectrograph]), self.oods)
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How long what a run does takes."""
+
+    exposing: float = 1.0
+    """Time that an exposure and its readout take, relative to what their
+    headers say."""
+
+    frame: float = 0.0
+    """Time that each frame takes beside that (s)."""
+
+    ingest: float = 5.0
+    """From the end of readout to the frame being in the Butler (s)."""
+
+    job: float = 60.0
+    """Time of any job (s)."""
+
+    job_per_frame: float = 5.4
+    """Time of a job for each frame more (s). With the above, 168 s for 20
+    biases: a verification job recorded at the summit."""
+
+    certification: float = 5.0
+    """Time of a certification (s)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +152,9 @@ class Instrument:
 
     processed_size: float = 65e6
     """A frame of one detector after instrument signature removal (byte)."""
+
+    pace: Pace = Pace()
+    """How long the rest takes."""
 
     raft_aliases: tuple[tuple[str, str], ...] = ()
     """Other names that the OODS gives a raft: (alias, raft)."""

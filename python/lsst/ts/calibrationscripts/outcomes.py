@@ -75,6 +75,12 @@ class StageResult:
     error_type: str = ""
     """Kind of error that it ended by; see `ObservatoryError`."""
 
+    missing: tuple[int, ...] = ()
+    """Exposures that never came into the Butler."""
+
+    log_tail: tuple[str, ...] = ()
+    """Last lines of the log of a job that failed, if it could be read."""
+
     remarks: tuple[str, ...] = ()
     """If it waits for a person, what that person should know: what was not
     verified, and how the product compares with the one in use."""
@@ -122,6 +128,9 @@ class Gain:
 
     reference: float | None = None
     """Gain in the ``ptc`` of the input collections (e-/ADU), if any."""
+
+    physical_filter: str = ""
+    """What the flats were taken through; "" if that is not known."""
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,13 @@ __all__ = [
     "Band",
     "History",
     "Key",
+    "Remark",
     "Run",
     "departures",
+    "gain_conditions",
+    "noise_conditions",
     "outliers",
+    "remarks",
     "repository",
     "warnings",
 ]
@@ -64,6 +68,55 @@ class Key(NamedTuple):
     detector: int
     amplifier: str
 
+    conditions: str = ""
+    """How it was measured: only what was measured alike is compared."""
+
+    @property
+    def group(self) -> tuple[str, str, int, str]:
+        """What the amplifiers of a detector have in common."""
+        return self.quantity, self.unit, self.detector, self.conditions
+
+
+def noise_conditions(internal: bool | None, n_frames: int, generation: str) -> str:
+    """Return how read noise was measured.
+
+    Parameters
+    ----------
+    internal : `bool` or `None`
+        Whether the frames were compared with what was made of them: less
+        than their noise is left then. `None` if that is not known.
+    n_frames : `int`
+        How many.
+    generation : `str`
+        That of the pipelines.
+
+    Returns
+    -------
+    conditions : `str`
+    """
+    known = "" if internal is None else "internal " if internal else "external "
+    return f"{known}verification, {n_frames} frames, generation {generation or 'not known'}"
+
+
+def gain_conditions(physical_filter: str, n_pairs: int, generation: str) -> str:
+    """Return how gains were measured.
+
+    Parameters
+    ----------
+    physical_filter : `str`
+        What the flats were taken through; "" if that is not known.
+    n_pairs : `int`
+        Pairs of flats.
+    generation : `str`
+        That of the pipelines.
+
+    Returns
+    -------
+    conditions : `str`
+    """
+    what = physical_filter or "filter not known"
+    return f"{what}, {n_pairs} pair(s), generation {generation or 'not known'}"
+
 
 @dataclass(frozen=True)
 class Run:
@@ -95,22 +148,32 @@ class Run:
         -----
         Read noise: the median over the biases of the clipped noise of the
         corrected image. Bias level: that of the overscan of the first
-        bias. Gain: the mean over the flat pairs.
+        bias, which no verification changes. Gain: the mean over the flat
+        pairs of a filter.
         """
         began = _time(document.report)
         if began is None:
             return None
         values: dict[Key, float] = {}
+        config = document.report.config
+        generation = str(config.get("pipeline_generation") or "")
         bias = document.evidence.of(Subject(Product.BIAS)) if document.evidence else None
         if bias is not None:
+            internal = bool(config.get("generate_calibrations"))
+            conditions = noise_conditions(internal, len(bias.exposures), generation)
             for place, noise in bias.medians("NOISE").items():
-                values[Key(READ_NOISE, bias.unit, place.detector, place.amplifier)] = noise
+                values[Key(READ_NOISE, bias.unit, place.detector, place.amplifier, conditions)] = noise
             for place, level in zip(bias.places, bias.level, strict=bool(bias.level)):
                 if level is not None:
                     values[Key(BIAS_LEVEL, "ADU", place.detector, place.amplifier)] = level
-        for gain in by_amplifier(document.report.gains):
-            if gain.mean is not None:
-                values[Key(GAIN, "e-/ADU", gain.detector, gain.amplifier)] = gain.mean
+        gains = document.report.gains
+        for physical_filter in dict.fromkeys(gain.physical_filter for gain in gains):
+            same = [gain for gain in gains if gain.physical_filter == physical_filter]
+            n_pairs = len({gain.exposures for gain in same})
+            conditions = gain_conditions(physical_filter, n_pairs, generation)
+            for gain in by_amplifier(same):
+                if gain.mean is not None:
+                    values[Key(GAIN, "e-/ADU", gain.detector, gain.amplifier, conditions)] = gain.mean
         return cls(document.report.run_id, began, values)
 
 
@@ -172,7 +235,7 @@ class History:
         20, and one in 5000 or less leaves 5 sigma.
         """
         centres, scatters = {}, {}
-        by_detector: dict[tuple[str, str, int], list[float]] = {}
+        by_detector: dict[tuple[str, str, int, str], list[float]] = {}
         for key, points in self.series.items():
             if len(points) < MIN_RUNS:
                 continue
@@ -180,9 +243,9 @@ class History:
             centres[key] = statistics.median(values)
             deviation = statistics.median(abs(value - centres[key]) for value in values)
             scatters[key] = _expected_scatter(deviation, len(values))
-            by_detector.setdefault(key[:3], []).append(scatters[key])
+            by_detector.setdefault(key.group, []).append(scatters[key])
         typical = {group: statistics.median(same) for group, same in by_detector.items()}
-        return {key: Band(centres[key], max(scatters[key], typical[key[:3]])) for key in centres}
+        return {key: Band(centres[key], max(scatters[key], typical[key.group])) for key in centres}
 
 
 def _expected_scatter(deviation: float, n: int) -> float:
@@ -219,8 +282,60 @@ def departures(history: History, run: Run) -> dict[Key, float]:
     return found
 
 
+class Remark(NamedTuple):
+    """Something that leaves the bands of earlier runs."""
+
+    text: str
+
+    is_far: bool
+    """Whether anything is beyond 5 sigma. Even that fails nothing: bands are
+    not requirements."""
+
+
+def remarks(history: History, run: Run) -> tuple[Remark, ...]:
+    """Return what leaves the bands of earlier runs that are alike.
+
+    Parameters
+    ----------
+    history : `History`
+        The earlier runs.
+    run : `Run`
+        The run.
+
+    Returns
+    -------
+    remarks : `tuple` [`Remark`, ...]
+        At most one for each quantity and its conditions, with the amplifiers
+        that are farthest out.
+    """
+    groups: dict[tuple[str, str], dict[Key, float]] = {}
+    for key, value in departures(history, run).items():
+        groups.setdefault((key.quantity, key.conditions), {})[key] = value
+    found = []
+    for (quantity, conditions), values in sorted(groups.items(), key=lambda item: _order(*item[0])):
+        far = {key: value for key, value in values.items() if abs(value) > _WARN}
+        if not far:
+            continue
+        worst = sorted(far, key=lambda key: -abs(far[key]))
+        n_alarms = sum(abs(value) > _ALARM for value in far.values())
+        named = [_described(key, far[key], history.bands[key], run.values[key]) for key in worst[:_MAX_NAMED]]
+        more = [f"and {len(worst) - _MAX_NAMED} more"] if len(worst) > _MAX_NAMED else []
+        n_alike = len(history.series[worst[0]])
+        alike = f" Compared with {n_alike} runs alike: {conditions}." if conditions else ""
+        text = (
+            f"{quantity.capitalize()} is unlike earlier runs in {len(far)} of {len(values)} amplifiers "
+            f"(beyond 3 sigma; {n_alarms} beyond 5): {', '.join(named + more)}.{alike}"
+        )
+        found.append(Remark(text, bool(n_alarms)))
+    return tuple(found)
+
+
+def _order(quantity: str, conditions: str) -> tuple[int, str]:
+    return QUANTITIES.index(quantity), conditions
+
+
 def outliers(history: History, run: Run) -> tuple[str, ...]:
-    """Return what leaves the bands of earlier runs.
+    """Return the texts of what leaves the bands of earlier runs.
 
     Parameters
     ----------
@@ -232,25 +347,9 @@ def outliers(history: History, run: Run) -> tuple[str, ...]:
     Returns
     -------
     warnings : `tuple` [`str`, ...]
-        At most one for each quantity and band, with the amplifiers that
-        are farthest out.
+        See `remarks`.
     """
-    found = departures(history, run)
-    texts = []
-    for quantity in QUANTITIES:
-        of_quantity = {key: value for key, value in found.items() if key.quantity == quantity}
-        far = {key: value for key, value in of_quantity.items() if abs(value) > _WARN}
-        if not far:
-            continue
-        worst = sorted(far, key=lambda key: -abs(far[key]))
-        n_alarms = sum(abs(value) > _ALARM for value in far.values())
-        named = [_described(key, far[key], history.bands[key], run.values[key]) for key in worst[:_MAX_NAMED]]
-        more = [f"and {len(worst) - _MAX_NAMED} more"] if len(worst) > _MAX_NAMED else []
-        texts.append(
-            f"{quantity.capitalize()} is unlike earlier runs in {len(far)} of {len(of_quantity)} amplifiers "
-            f"(beyond 3 sigma; {n_alarms} beyond 5): {', '.join(named + more)}."
-        )
-    return tuple(texts)
+    return tuple(remark.text for remark in remarks(history, run))
 
 
 def _described(key: Key, departure: float, band: Band, value: float) -> str:

@@ -11,8 +11,10 @@ import time
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
+from ..pipelines import GENERATIONS
 from ..ports import ObservatoryError
-from ..trend import BIAS_LEVEL, GAIN, READ_NOISE, Key, Run
+from ..products import Product
+from ..trend import BIAS_LEVEL, GAIN, READ_NOISE, Key, Run, gain_conditions, noise_conditions
 from ._header import finite, read_header
 
 if TYPE_CHECKING:
@@ -29,9 +31,9 @@ _NEWEST = 5000
 """Datasets of a type that are looked at."""
 
 _NOISE_TYPE = "verifyBiasDetStats"
-_IMAGE_TYPES = ("verifyBiasProc", "verifyBiasIsrExp")
-_GAIN_TYPES = ("cpPtcExtract", "cpPtcPartial")
-"""Of both generations of pipelines."""
+_IMAGE_TYPES = {"2022": "verifyBiasProc", "current": "verifyBiasIsrExp"}
+_GAIN_TYPES = {"2022": "cpPtcExtract", "current": "cpPtcPartial"}
+"""By generation of the pipelines."""
 
 
 def read_history(repo: str, known: Collection[str] = (), time_limit: float = _TIME_LIMIT) -> tuple[Run, ...]:
@@ -97,11 +99,19 @@ def _began(refs: list[DatasetRef]) -> float:
 
 def _noises(butler: Butler, known: Collection[str], deadline: float) -> Iterator[Run]:
     """Yield read noise and bias level of verified biases."""
-    images = {run: refs for name in _IMAGE_TYPES for run, refs in _by_run(butler, name, known).items()}
+    images: dict[str, list[DatasetRef]] = {}
+    generations: dict[str, str] = {}
+    for generation, name in _IMAGE_TYPES.items():
+        for run, refs in _by_run(butler, name, known).items():
+            images[run], generations[run] = refs, generation
     for run, refs in _by_run(butler, _NOISE_TYPE, known).items():
         if time.monotonic() > deadline:
             return
-        used = set(sorted({int(ref.dataId["exposure"]) for ref in refs})[:_MAX_EXPOSURES])
+        exposures = sorted({int(ref.dataId["exposure"]) for ref in refs})
+        used = set(exposures[:_MAX_EXPOSURES])
+        generation = generations.get(run, "")
+        internal = _is_internal(butler, run, exposures[0], generation)
+        conditions = noise_conditions(internal, len(exposures), generation)
         first_images: dict[int, DatasetRef] = {}
         for ref in sorted(images.get(run, ()), key=lambda ref: int(ref.dataId["exposure"])):
             first_images.setdefault(int(ref.dataId["detector"]), ref)
@@ -114,7 +124,8 @@ def _noises(butler: Butler, known: Collection[str], deadline: float) -> Iterator
             unit = headers[detector].unit if detector in headers else "ADU"
             for amplifier, measured in butler.get(ref)["AMP"].items():
                 if (noise := finite(measured.get("NOISE"))) is not None:
-                    noises.setdefault(Key(READ_NOISE, unit, detector, amplifier), []).append(noise)
+                    key = Key(READ_NOISE, unit, detector, amplifier, conditions)
+                    noises.setdefault(key, []).append(noise)
         values = {key: statistics.median(same) for key, same in noises.items()}
         for detector, header in headers.items():
             for amplifier, level in header.level.items():
@@ -122,16 +133,52 @@ def _noises(butler: Butler, known: Collection[str], deadline: float) -> Iterator
         yield Run(run, _began(refs), values)
 
 
+def _is_internal(butler: Butler, run: str, exposure: int, generation: str) -> bool | None:
+    """Return whether biases were compared with what was made of them.
+
+    Then the job that combined them is among the inputs. `None` if that is
+    not known.
+    """
+    from lsst.daf.butler import CollectionType, MissingCollectionError, MissingDatasetTypeError
+
+    if generation not in GENERATIONS:
+        return None
+    # The chain of a job has its RUN collection, and its inputs.
+    chain = run.rpartition("/")[0]
+    try:
+        runs = butler.collections.query(chain, collection_types={CollectionType.RUN}, flatten_chains=True)
+        combined = butler.query_datasets(
+            str(GENERATIONS[generation].generators[Product.BIAS].per_exposure),
+            collections=list(runs),
+            where="exposure = exposure_id",
+            bind={"exposure_id": exposure},
+            find_first=False,
+            limit=1,
+            explain=False,
+        )
+    except MissingCollectionError:
+        return None
+    except MissingDatasetTypeError:
+        return False
+    return bool(combined)
+
+
 def _gains(butler: Butler, known: Collection[str], deadline: float) -> Iterator[Run]:
     """Yield the gains of flat pairs."""
-    for dataset_type in _GAIN_TYPES:
+    for generation, dataset_type in _GAIN_TYPES.items():
         for run, refs in _by_run(butler, dataset_type, known).items():
             if time.monotonic() > deadline:
                 return
-            gains: dict[Key, list[float]] = {}
+            gains: dict[tuple[int, str], list[float]] = {}
             for ref in refs:
                 for amplifier, value in butler.get(ref).gain.items():
                     if (gain := finite(value)) is not None:
-                        key = Key(GAIN, "e-/ADU", int(ref.dataId["detector"]), amplifier)
-                        gains.setdefault(key, []).append(gain)
-            yield Run(run, _began(refs), {key: statistics.fmean(same) for key, same in gains.items()})
+                        gains.setdefault((int(ref.dataId["detector"]), amplifier), []).append(gain)
+            filters = sorted({str(ref.dataId.records["exposure"].physical_filter) for ref in refs})
+            n_pairs = max(map(len, gains.values()), default=0)
+            conditions = gain_conditions(", ".join(filters), n_pairs, generation)
+            values = {
+                Key(GAIN, "e-/ADU", detector, amplifier, conditions): statistics.fmean(same)
+                for (detector, amplifier), same in gains.items()
+            }
+            yield Run(run, _began(refs), values)

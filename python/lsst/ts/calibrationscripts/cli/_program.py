@@ -16,8 +16,12 @@ import click
 from ..observatory.script import BaseMakeCalibrations
 from ..outcomes import RunState
 from ..report import RunReport
+from ._common import show
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+_STOPPING = "Stopping: the frame under way is completed, and jobs are aborted. This takes up to 11 s."
+_ENDING = "Stopping."
 
 T = TypeVar("T")
 
@@ -33,13 +37,21 @@ class ProgramLoop(asyncio.SelectorEventLoop):
     """The script that a signal stops; before it runs, a signal cancels the
     main task."""
 
+    _stopped = False
+
     def stop_on_signals(self) -> None:
         """Let the signals stop the script, or else the running task."""
         task = asyncio.current_task()
         assert task is not None
 
         def stop() -> None:
-            if self.script is not None and self.script.report is not None:
+            runs = self.script is not None and self.script.report is not None
+            if self._stopped:
+                show("Stopping already: a moment, please.", error=True)
+            else:
+                show(_STOPPING if runs else _ENDING, error=True)
+            self._stopped = True
+            if runs and self.script is not None:
                 self.script.signal_handler()
             elif not task.cancelling():
                 # A second cancellation would interrupt the clean-up.

@@ -12,6 +12,7 @@ __all__ = ["run_on_sal"]
 import datetime
 import logging
 import os
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -23,13 +24,14 @@ from ..files.journal import FileJournal
 from ..files.lock import Lock
 from ..instruments import Instrument
 from ..observatory.queue import FINAL_STATES, LogMessage, QueueHooks, next_group_id, run_script
-from ..observatory.script import BaseMakeCalibrations
+from ..observatory.script import REPORT_WRITTEN, BaseMakeCalibrations
 from ..observatory.scripts import script_class
 from ..outcomes import RunState
 from ..plan import make_plan
 from ..ports import JournalFile
 from ..report import RunReport
-from ._display import ProgressWatcher
+from ._common import show as show_line
+from ._display import ProgressWatcher, closing_text
 from ._program import program_loop
 
 
@@ -41,6 +43,8 @@ async def run_on_sal(
     frames_begin: datetime.datetime | None = None,
     find_generation: Callable[[str], tuple[str, str]] | None = None,
     environment: Mapping[str, str] = os.environ,
+    planned_as: Instrument | None = None,
+    resume_command: Callable[[str], tuple[str, ...]] = lambda run_id: (),
 ) -> RunReport:
     """Run a configuration as the script queue would.
 
@@ -61,14 +65,21 @@ async def run_on_sal(
         installation; see `config.parse`.
     environment : `~collections.abc.Mapping` [`str`, `str`], optional
         Environment variables, which say where the pipelines are.
+    planned_as : `Instrument`, optional
+        The instrument, with what a frame or job of it takes, if that is not
+        what the real one takes.
+    resume_command : `~collections.abc.Callable`, optional
+        Returns the words of the command that resumes a run, by its id; none
+        if a configuration does.
 
     Returns
     -------
     report : `RunReport`
     """
-    plan = make_plan(config, instrument)
+    plan = make_plan(config, planned_as or instrument)
     make = script_class(instrument)
     scripts: list[BaseMakeCalibrations] = []
+    page = ""
 
     with ProgressWatcher(plan) as watcher:
 
@@ -79,14 +90,20 @@ async def run_on_sal(
             script.frames_begin = frames_begin
             script.find_generation = find_generation
             script.environment = environment
+            script.planned_as = planned_as
+            script.resume_command = lambda run_id: shlex.join(resume_command(run_id))
             scripts.append(script)
             program_loop().script = script
             return script
 
         def show(message: LogMessage) -> None:
+            nonlocal page
             if message.text.startswith("Setting final state"):
                 return  # salobj's own; the summary says the same
-            if watcher.shows_stages and message.level < logging.WARNING and "\n" not in message.text:
+            if message.text.startswith(REPORT_WRITTEN):
+                page = message.text.removeprefix(REPORT_WRITTEN)
+                return  # shown at the very end
+            if watcher.covers_log and message.level < logging.WARNING and "\n" not in message.text:
                 return
             watcher.print(message.text, error=message.level >= logging.ERROR)
 
@@ -100,8 +117,11 @@ async def run_on_sal(
     report = scripts[0].report
     if report is None or report.state is RunState.UNSTARTED:
         click.echo(f"The script ended {result.state}: {result.reason}", err=True)
+        if page:
+            show_line(f"Report: {page}")
         return RunReport(state=RunState(result.state), reason=result.reason, config=config.to_dict())
     if result.state in FINAL_STATES and result.state != report.state:
         # What the shell gets is how the script ended, whatever it came to.
-        return replace(report, state=RunState(result.state), reason=result.reason)
+        report = replace(report, state=RunState(result.state), reason=result.reason)
+    show_line(closing_text(report, page, resume_command(report.run_id)))
     return report

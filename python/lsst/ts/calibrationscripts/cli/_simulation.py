@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-__all__ = ["observing_day", "run_simulated"]
+__all__ = ["observing_day", "resume_command", "run_simulated"]
 
 import datetime
 from collections.abc import Callable
@@ -24,6 +24,8 @@ from ..report import RunReport
 from ..simulation.cscs.camera import FIRST_EXPOSURE_HOUR
 from ..simulation.faults.process import journal_maker
 from ..simulation.observatory import SimulatedObservatory, current_day
+from ..simulation.pace import as_simulated
+from ._common import show
 from ._script import run_on_sal
 
 
@@ -87,7 +89,26 @@ async def run_simulated(
             frames_begin,
             find_generation,
             observatory.pipelines_environment,
+            as_simulated(observatory.focal_plane, observatory.time_scale),
+            lambda run_id: resume_command(observatory.workdir, run_id),
         )
+
+
+def resume_command(workdir: Path, run_id: str) -> tuple[str, ...]:
+    """Return the command that resumes a run of a work folder.
+
+    Parameters
+    ----------
+    workdir : `pathlib.Path`
+        The work folder.
+    run_id : `str`
+        The run.
+
+    Returns
+    -------
+    words : `tuple` [`str`, ...]
+    """
+    return ("calibscripts", "simulate", "--workdir", str(workdir), "--resume", run_id)
 
 
 def observing_day(config: CalibrationConfig) -> datetime.date | None:
@@ -114,5 +135,5 @@ def observing_day(config: CalibrationConfig) -> datetime.date | None:
     day = begin.date()
     if datetime.datetime.combine(day, first_exposure) < begin:
         day += datetime.timedelta(days=1)
-    click.echo(f"The simulated observatory is in {day}, when the calibrations are valid.")
+    show(f"The simulated observatory is in {day}, when the calibrations are valid.")
     return day

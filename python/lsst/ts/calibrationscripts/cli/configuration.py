@@ -21,8 +21,10 @@ from ._common import FILE, REQUIRED_FILE, instrument_option, parse_config, read_
 def validate(file: Path, instrument: Instrument) -> None:
     """Check a configuration; list all its problems at once."""
     config = parse_config(read_text(file), instrument)
+    from ..report import fold
+
     for notice in config.notices:
-        click.echo(f"note: {notice}")
+        click.echo(fold(f"note: {notice}"))
     click.echo(f"{file}: valid")
 
 
@@ -36,7 +38,7 @@ def plan(file: Path | None, instrument: Instrument, as_json: bool) -> None:
     import shutil
 
     from ..plan import make_plan
-    from ..report import ROW_WIDTH, itinerary
+    from ..report import WIDTH, itinerary
 
     config = parse_config(read_text(file), instrument)
     now = datetime.datetime.now().astimezone()
@@ -46,7 +48,7 @@ def plan(file: Path | None, instrument: Instrument, as_json: bool) -> None:
 
         click.echo(json.dumps(plan_json(run_plan), indent=2))
         return
-    width = shutil.get_terminal_size((ROW_WIDTH, 0)).columns
+    width = shutil.get_terminal_size((WIDTH, 0)).columns
     click.echo(itinerary(config, run_plan, instrument, now, width))
 
 

@@ -71,7 +71,7 @@ def decide(
 
     folder = journals or journal_folder()
     if run_id is None or action is None:
-        _list(folder, run_id, as_json=as_json)
+        _list(journals, run_id, as_json=as_json)
         return
     choice = Choice(
         DecisionKind(action),
@@ -211,15 +211,16 @@ def person() -> str:
 
 def _show(decided: Decided, *, as_json: bool) -> None:
     from ..codec import to_json
+    from ..report import fold
 
     for warning in decided.warnings:
-        click.echo(f"warning: {warning}", err=True)
+        click.echo(fold(f"warning: {warning}"), err=True)
     if as_json:
         click.echo(json.dumps([to_json(result) for result in decided.results], indent=2))
         return
     for result in decided.results:
         where = f" into {result.collection}" if result.collection else ""
-        click.echo(f"{result.stage.subject}: {result.outcome}{where}: {result.reason}")
+        click.echo(fold(f"{result.stage.subject}: {result.outcome}{where}: {result.reason}"))
     _show_published(decided.published)
 
 
@@ -228,8 +229,12 @@ def _show_published(copies: Sequence[Copy]) -> None:
         show(f"Published: {copy.url}")
 
 
-def _list(folder: Path, run_id: str | None, *, as_json: bool) -> None:
+def _list(given: Path | None, run_id: str | None, *, as_json: bool) -> None:
     from ..deciding import waiting_in
+    from ..files.journal import journal_folder
+    from ..report import fold, fold_command
+
+    folder = given or journal_folder()
 
     found = list(waiting_in(folder, lambda line: click.echo(f"Skipped: {line}", err=True)))
     if run_id is not None:
@@ -241,11 +246,23 @@ def _list(folder: Path, run_id: str | None, *, as_json: bool) -> None:
         click.echo(f"Nothing waits for a decision in {folder}.")
         return
     for product in found:
-        click.echo(f"{product.run_id}  {product.subject}  waits for {_age(time.time() - product.since)}")
-        click.echo(f"    {product.seen}")
-        click.echo(f"    for {product.collection}, {product.begin_date} to {product.end_date}")
-    first = found[0].run_id
-    click.echo(f"To decide: calibscripts decide {first} accept|reject [PRODUCT...] --reason TEXT")
+        age = _age(time.time() - product.since)
+        click.echo(fold(f"{product.run_id}  {product.subject}  waits for {age}"))
+        click.echo(fold(f"    {product.seen}"))
+        click.echo(fold(f"    for {product.collection}, {product.begin_date} to {product.end_date}"))
+    click.echo("To decide:")
+    options = ("--journals", str(given)) if given is not None else ()
+    words = (
+        "calibscripts",
+        "decide",
+        found[0].run_id,
+        "accept|reject",
+        found[0].subject.name,
+        *options,
+        "--reason",
+        "TEXT",
+    )
+    click.echo(fold_command(words).replace("'accept|reject'", "accept|reject"))
 
 
 def _as_json(product: WaitingProduct) -> dict[str, object]:

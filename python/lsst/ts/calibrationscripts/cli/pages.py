@@ -7,10 +7,14 @@ from __future__ import annotations
 __all__ = ["report", "trend"]
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ._common import ExitCode, fail
+
+if TYPE_CHECKING:
+    from ..trend import History
 
 
 @click.command()
@@ -66,7 +70,24 @@ def trend(repo: str | None, journals: Path | None, output: Path) -> None:
     if not history.runs:
         where = f"{folder} or {repo}" if repo else f"{folder}; --repo REPO looks in a repository too"
         fail(f"no run has left any values in {where}", ExitCode.INVALID)
+    _show_remarks(history)
     _write_page(output, html)
+
+
+def _show_remarks(history: History) -> None:
+    """Print how the newest run compares with those before it."""
+    from ..report import fold
+    from ..trend import History, departures, remarks
+
+    earlier, newest = History(history.runs[:-1]), history.runs[-1]
+    click.echo(f"Newest run: {newest.name}")
+    if not departures(earlier, newest):
+        click.echo("Not enough runs that are alike to compare it with.")
+    elif found := remarks(earlier, newest):
+        for remark in found:
+            click.echo(fold(f"{'Warning' if remark.is_far else 'Note'}: {remark.text}"))
+    else:
+        click.echo("It is like the earlier ones: nothing is outside 3 sigma.")
 
 
 def _write_page(file: Path, html: str) -> None:

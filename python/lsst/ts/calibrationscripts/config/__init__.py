@@ -6,6 +6,7 @@ from __future__ import annotations
 
 __all__ = [
     "PRODUCT_PARAMETERS",
+    "SERIES_PARAMETERS",
     "CalibrationConfig",
     "ConfigurationError",
     "FlatSet",
@@ -28,7 +29,7 @@ from typing import Any
 from ..instruments import Instrument
 from ._dates import parse_date
 from ._model import CalibrationConfig, ProductConfig
-from ._parameters import PRODUCT_PARAMETERS, parameters_owner
+from ._parameters import PRODUCT_PARAMETERS, SERIES_PARAMETERS, parameters_owner
 from ._problems import ConfigurationError, Problem
 from ._schema import document_path, load_schema, schema_text
 from ._secrets import is_masked, masked

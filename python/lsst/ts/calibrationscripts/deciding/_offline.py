@@ -67,6 +67,10 @@ class NoJobs(OcpsNames):
         """Refuse: no job was submitted."""
         raise ObservatoryError(f"job {job_id} was not submitted")
 
+    async def log_tail(self, job_id: str) -> tuple[str, ...]:
+        """Return nothing: no job has failed."""
+        return ()
+
     async def abort(self, job_id: str) -> None:
         """Refuse: a job of the run may still be running."""
         raise ObservatoryError(_RESUME_FIRST)

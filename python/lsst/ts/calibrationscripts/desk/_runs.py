@@ -127,7 +127,7 @@ class Runs:
         until = next((run.time for run in history.runs if run.name == run_id), None)
         history = History(tuple(run for run in history.runs if until is not None and run.time <= until))
         quantities = _QUANTITIES.get(subject.product, ())
-        return tuple(picture for name, picture, _ in quantity_pictures(history) if name in quantities)
+        return tuple(each.picture for each in quantity_pictures(history) if each.quantity in quantities)
 
     def image(self, run_id: str, product: str, detector: int, kind: str) -> Callable[[], bytes]:
         """Return what reads a picture of a product: new, old, difference."""

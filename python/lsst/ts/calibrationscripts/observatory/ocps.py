@@ -9,8 +9,10 @@ __all__ = ["OcpsJobs"]
 import asyncio
 import contextlib
 import json
+from pathlib import Path
 from typing import Any
 
+from ..files.tail import last_lines
 from ..ocps_names import OcpsNames
 from ..plan import JobRequest
 from ..ports import (
@@ -21,6 +23,7 @@ from ..ports import (
     JobTimeoutError,
     ObservatoryError,
 )
+from ..threads import in_thread
 from .errors import SAL_ERRORS, explain
 from .sal import salobj
 from .watch import ComponentWatch
@@ -57,6 +60,9 @@ class OcpsJobs(OcpsNames):
 
     ABORT_TIMEOUT = 5.0
     """Longest wait until an abort is acknowledged; a stop waits for it (s)."""
+
+    LOG_TIMEOUT = 3.0
+    """Longest that the end of a job's log is read (s)."""
 
     RESULT_GRACE = 10.0
     """How long after the end of the command a result may come (s).
@@ -169,6 +175,14 @@ class OcpsJobs(OcpsNames):
             )
         except (ComponentLostError, *SAL_ERRORS) as error:
             raise ObservatoryError(explain(error)) from error
+
+    async def log_tail(self, job_id: str) -> tuple[str, ...]:
+        """Return the last lines of a job's log; none if it is not readable."""
+        try:
+            async with asyncio.timeout(self.LOG_TIMEOUT):
+                return await in_thread(lambda: last_lines(Path(self.log_path(job_id))))
+        except (OSError, ValueError, TimeoutError):
+            return ()
 
     def _filed(self, job_id: str) -> asyncio.Future[JobResult]:
         return self._results.setdefault(job_id, asyncio.get_running_loop().create_future())

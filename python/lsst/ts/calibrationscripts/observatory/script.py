@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-__all__ = ["BaseMakeCalibrations"]
+__all__ = ["REPORT_WRITTEN", "BaseMakeCalibrations"]
 
 import abc
 import asyncio
@@ -12,7 +12,6 @@ import contextlib
 import copy
 import datetime
 import functools
-import logging
 import os
 import signal
 import threading
@@ -54,9 +53,13 @@ from .journal import BackgroundJournal
 from .notifying import AppriseNotifier, check_addresses
 from .ocps import OcpsJobs
 from .oods import OodsIngest
+from .operator import ScriptOperator
 from .publishing import publish
 from .sal import ScriptState, salobj
 from .watch import ComponentWatch
+
+REPORT_WRITTEN = "Report: "
+"""What the message begins with that names the run's page."""
 
 _REPORT_TIMEOUT = 90.0
 """Longest wait for the run's page: it reads the Butler for up to a minute,
@@ -133,6 +136,14 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
 
     environment: Mapping[str, str] = os.environ
     """Environment variables, which say where the pipelines are."""
+
+    resume_command: Callable[[str], str] = staticmethod(lambda run_id: "")
+    """Returns the command of a shell that resumes a run, by its id; "" if a
+    configuration does."""
+
+    planned_as: Instrument | None = None
+    """The instrument, with what a frame or job of it takes; `None` for the
+    real one."""
 
     _request: _Request | None = None
     """Set by `do_configure` before salobj calls `configure`."""
@@ -224,16 +235,18 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
         request = self._request
         assert request is not None, "do_configure comes first"
         now = datetime.datetime.now().astimezone()
-        plan = make_plan(request.config, self.instrument, self.frames_begin or now)
+        instrument = self.planned_as or self.instrument
+        plan = make_plan(request.config, instrument, self.frames_begin or now)
         run_id = request.record.run_id
         left = remaining(plan, request.record, remade(plan, request.config, request.record))
-        text = itinerary(request.config, left, self.instrument, now)
+        text = itinerary(request.config, left, instrument, now)
         if not left.exposures and not left.duration:
             text = f"Nothing is left of run {run_id}: its results are read again."
         elif request.record.resumed:
             text = f"What is left of run {run_id}: {text}"
         self.log.info(text)
-        self.log.info(f"Run {run_id}. If it ends early, the configuration 'resume: {run_id}' resumes it.")
+        how = self.resume_command(run_id) or f"the configuration 'resume: {run_id}'"
+        self.log.info(f"Run {run_id}. Once it has taken a frame, it can be resumed with {how}.")
         connection = Connection(self.make_control(), self.instrument, self.domain)
         self._configured_as = _Configured(**vars(request), plan=plan, connection=connection)
         await connection.start()
@@ -340,7 +353,7 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
                 connection.ocps, watch, job_timeout=config.job_timeout, log_path=config.ocps_log_path
             ),
             repository=repository,
-            operator=_ScriptOperator(self),
+            operator=ScriptOperator(self.log, self.checkpoint, instrument.name),
             journal=BackgroundJournal(self.make_journal(run.folder, run.record.run_id, run.lock)),
             group_id=self.image_group_id,
             clock=_now,
@@ -350,6 +363,7 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
             pipelines=PipelineFiles(self.environment),
             notifier=self._notifier,
             known_marks=MarksOfRuns(run.folder, run.record.run_id).find,
+            resume_command=self.resume_command(run.record.run_id),
         )
         return Procedure(config, run.plan, instrument, world, run.record)
 
@@ -382,7 +396,7 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
             self.log.warning(warning)
         for problem in written.problems:
             self.log.warning(f"The run's report: {problem}")
-        self.log.info(f"Report: {written.page}")
+        self.log.info(f"{REPORT_WRITTEN}{written.page}")
 
 
 async def _finish(work: asyncio.Task[None]) -> None:
@@ -406,21 +420,3 @@ def _now() -> float:
     from astropy.time import Time
 
     return float(Time.now().unix_tai)
-
-
-class _ScriptOperator:
-    """The operator, who reads the script's log and checkpoints."""
-
-    def __init__(self, script: BaseMakeCalibrations) -> None:
-        self.info = script.log.info
-        self.warning = script.log.warning
-        self.error = script.log.error
-        self.checkpoint = script.checkpoint
-        # The Watcher knows a verdict by the name of its logger. It gets all
-        # of them, whatever level the script queue sets for the others.
-        self._verdicts = script.log.getChild(f"calibration_verdict.{script.instrument.name}")
-        self._verdicts.setLevel(logging.INFO)
-
-    def verdict(self, text: str, *, passed: bool) -> None:
-        """Log whether a product passed verification."""
-        (self._verdicts.info if passed else self._verdicts.warning)(text)

@@ -62,6 +62,8 @@ def drawing(width: float, height: float) -> Iterator[Figure]:
         "text.parse_math": False,
         "font.family": "sans-serif",
         "font.size": 9,
+        # Ticks say the values themselves, not what to add to an offset.
+        "axes.formatter.useoffset": False,
         "axes.titlesize": 10,
         "axes.spines.top": False,
         "axes.spines.right": False,

@@ -8,14 +8,18 @@ __all__ = ["quantity_pictures", "trend_page"]
 
 import datetime
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
-from ..trend import MIN_RUNS, QUANTITIES, History, Key, departures, outliers
+from ..trend import MIN_RUNS, QUANTITIES, History, Key, departures, remarks
 from ._figure import Picture
 from ._render import render
 from ._trend_plot import Curve, trend_plot
 
 _MAX_CURVES = 16
 """Amplifiers of a quantity that are drawn: those of one CCD."""
+
+_MAX_CONDITIONS = 4
+"""Ways to measure a quantity that are drawn: the newest ones."""
 
 
 def trend_page(history: History, notes: Sequence[str] = ()) -> str:
@@ -39,8 +43,8 @@ def trend_page(history: History, notes: Sequence[str] = ()) -> str:
         "trend.html.j2",
         runs=[(run, _day(run.time)) for run in reversed(history.runs)],
         newest=newest,
-        warnings=outliers(earlier, newest) if newest else (),
-        has_bands=bool(earlier.bands),
+        remarks=remarks(earlier, newest) if newest else (),
+        has_bands=bool(newest and departures(earlier, newest)),
         min_runs=MIN_RUNS,
         pictures=list(quantity_pictures(history)),
         notes=notes,
@@ -51,7 +55,19 @@ def _day(time: float) -> str:
     return f"{datetime.datetime.fromtimestamp(time, datetime.UTC):%Y-%m-%d %H:%M}"
 
 
-def quantity_pictures(history: History) -> Iterator[tuple[str, Picture, int]]:
+class QuantityPicture(NamedTuple):
+    """A quantity over time, in one way that it was measured."""
+
+    quantity: str
+    conditions: str
+    """How it was measured; "" if that makes no difference."""
+
+    picture: Picture
+    n_left_out: int
+    """Amplifiers that it lacks."""
+
+
+def quantity_pictures(history: History) -> Iterator[QuantityPicture]:
     """Draw each quantity over time.
 
     Parameters
@@ -61,23 +77,25 @@ def quantity_pictures(history: History) -> Iterator[tuple[str, Picture, int]]:
 
     Yields
     ------
-    quantity : `str`
-    picture : `Picture`
-    n_left_out : `int`
-        Amplifiers that it lacks.
+    picture : `QuantityPicture`
+        What was measured in different ways is apart, the newest first.
     """
     earlier = History(history.runs[:-1])
     far = departures(earlier, history.runs[-1]) if history.runs else {}
     for quantity in QUANTITIES:
-        keys = [key for key in history.series if key.quantity == quantity]
-        if not keys:
-            continue
-        # One unit a picture: the newest run's, should it have changed.
-        unit = max(keys, key=lambda key: history.series[key][-1]).unit
-        keys = [key for key in keys if key.unit == unit]
-        shown = sorted(sorted(keys, key=lambda key: -abs(far.get(key, 0.0)))[:_MAX_CURVES])
-        curves = [_curve(history, earlier, key) for key in shown]
-        yield quantity, trend_plot(curves, quantity.capitalize(), unit), len(keys) - len(shown)
+        newest: dict[str, float] = {}
+        for key, points in history.series.items():
+            if key.quantity == quantity:
+                newest[key.conditions] = max(newest.get(key.conditions, points[-1][0]), points[-1][0])
+        for conditions in sorted(newest, key=lambda each: -newest[each])[:_MAX_CONDITIONS]:
+            keys = [key for key in history.series if (key.quantity, key.conditions) == (quantity, conditions)]
+            # One unit a picture: the newest run's, should it have changed.
+            unit = max(keys, key=lambda key: history.series[key][-1]).unit
+            keys = [key for key in keys if key.unit == unit]
+            shown = sorted(sorted(keys, key=lambda key: -abs(far.get(key, 0.0)))[:_MAX_CURVES])
+            curves = [_curve(history, earlier, key) for key in shown]
+            picture = trend_plot(curves, quantity.capitalize(), unit, conditions)
+            yield QuantityPicture(quantity, conditions, picture, len(keys) - len(shown))
 
 
 def _curve(history: History, earlier: History, key: Key) -> Curve:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Curve", "trend_plot"]
+__all__ = ["Curve", "spread", "trend_plot"]
 
 import datetime
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ class Curve:
     band: Band | None
 
 
-def trend_plot(curves: Sequence[Curve], quantity: str, unit: str) -> Picture:
+def trend_plot(curves: Sequence[Curve], quantity: str, unit: str, conditions: str = "") -> Picture:
     """Draw values over time, each amplifier in a panel of its own.
 
     Parameters
@@ -42,6 +42,8 @@ def trend_plot(curves: Sequence[Curve], quantity: str, unit: str) -> Picture:
         What is drawn; at least one.
     quantity, unit : `str`
         What it is.
+    conditions : `str`, optional
+        How it was measured.
 
     Returns
     -------
@@ -50,26 +52,50 @@ def trend_plot(curves: Sequence[Curve], quantity: str, unit: str) -> Picture:
     n_columns = min(4, len(curves))
     n_rows = -(-len(curves) // n_columns)
     caption = (
-        f"{quantity} ({unit}) by amplifier over time. Shades are 3 and 5 sigma around the median of earlier "
-        "runs; a cross is the newest run outside 3 sigma."
+        f"{quantity} ({unit}) by amplifier over time{conditions and f' ({conditions})'}. Shades are 3 and 5 "
+        "sigma around the median of earlier runs; a cross is the newest run outside 3 sigma. Runs of the "
+        "same day are drawn apart."
     )
-    days = sorted({time // _DAY for curve in curves for time in curve.times})
-    ticks = [days[0], days[-1]] if days[-1] > days[0] else days[:1]
-    names = [f"{datetime.datetime.fromtimestamp(day * _DAY, datetime.UTC):%Y-%m-%d}" for day in ticks]
+    times = sorted({time for curve in curves for time in curve.times})
+    places = dict(zip(times, spread(times), strict=True))
+    ends = [times[0], times[-1]] if times[-1] // _DAY > times[0] // _DAY else times[:1]
+    ticks = [places[time] for time in ends]
+    names = [f"{datetime.datetime.fromtimestamp(time, datetime.UTC):%Y-%m-%d}" for time in ends]
     with drawing(11, 0.7 + 1.35 * n_rows) as figure:
         axes = figure.subplots(n_rows, n_columns, squeeze=False, sharex=True)
         for axis in axes.flat[len(curves) :]:
             axis.set_visible(False)
         for axis, curve in zip(axes.flat, curves, strict=False):
-            _draw_curve(axis, curve)
+            _draw_curve(axis, curve, [places[time] for time in curve.times])
             axis.set_xticks(ticks, names, fontsize=8)
         figure.supylabel(f"{quantity} ({unit})", fontsize=9)
         return finish(figure, caption)
 
 
-def _draw_curve(axis: Axes, curve: Curve) -> None:
-    times = [time / _DAY for time in curve.times]
-    axis.plot(times, curve.values, "o-", color=INK, markersize=2.5, linewidth=0.7)
+def spread(times: Sequence[float]) -> list[float]:
+    """Return where points are drawn, so that none hides another.
+
+    Parameters
+    ----------
+    times : `~collections.abc.Sequence` [`float`]
+        In order (s).
+
+    Returns
+    -------
+    places : `list` [`float`]
+        In order, in days: the times themselves, but at least half the mean
+        distance apart, as of runs of the same day.
+    """
+    days = [time / _DAY for time in times]
+    least = (days[-1] - days[0] or 1.0) / (2 * max(1, len(days) - 1))
+    places: list[float] = []
+    for day in days:
+        places.append(day if not places else max(day, places[-1] + least))
+    return places
+
+
+def _draw_curve(axis: Axes, curve: Curve, places: Sequence[float]) -> None:
+    axis.plot(places, curve.values, "o-", color=INK, markersize=2.5, linewidth=0.7)
     if curve.band:
         centre, sigma = curve.band
         for n_sigma, alpha in ((5, 0.12), (3, 0.22)):
@@ -77,7 +103,7 @@ def _draw_curve(axis: Axes, curve: Curve) -> None:
             axis.axhspan(low, high, color=BLUE, alpha=alpha, linewidth=0)
         axis.axhline(centre, color=BLUE, linewidth=0.8)
         if abs(curve.values[-1] - centre) > 3 * sigma:
-            axis.plot(times[-1:], curve.values[-1:], "X", color=VERMILION, markersize=8, clip_on=False)
+            axis.plot(places[-1:], curve.values[-1:], "X", color=VERMILION, markersize=8, clip_on=False)
     axis.set_title(curve.title, loc="left", fontsize=9)
     axis.margins(x=0.12)
     axis.tick_params(labelsize=8)

@@ -15,9 +15,11 @@ __all__ = [
     "make_plan",
     "observing_day_of",
     "prerequisites",
+    "time_left",
     "validity_notices",
 ]
 
+from ._left import time_left
 from ._planner import make_plan
 from ._prerequisites import Prerequisite, prerequisites
 from ._records import JobPlan, JobRequest, PlannedExposure, RunPlan, Stage

@@ -17,16 +17,6 @@ from ..products import Product, StageId, StageKind, Subject
 from ._records import JobPlan, PlannedExposure, RunPlan, Stage
 from ._validity import validity_notices
 
-_JOB_OVERHEAD = 60.0
-_JOB_TIME_PER_EXPOSURE = 5.4
-"""With the overhead, 168 s for 20 biases: a verification job recorded at
-the summit."""
-
-_CERTIFICATION_TIME = 5.0
-
-_INGEST_TIME = 5.0
-"""From the end of readout to the frame being in the Butler (s)."""
-
 
 def make_plan(
     config: CalibrationConfig, instrument: Instrument, begin: datetime.datetime | None = None
@@ -49,19 +39,13 @@ def make_plan(
     """
     planner = _Planner(config, instrument)
     stages = planner.stages()
-    exposing = sum(stage.duration for stage in stages if stage.kind is StageKind.EXPOSE)
+    exposures = tuple(exposure for series in config.series for exposure in planner.exposures(series))
+    exposing = sum(exposure.duration for exposure in exposures)
     return RunPlan(
-        exposures=tuple(exposure for series in config.series for exposure in _exposures(series)),
+        exposures=exposures,
         stages=stages,
         notices=(*config.notices, *planner.notices(), *validity_notices(config, begin, exposing)),
     )
-
-
-def _exposures(series: Series) -> Iterator[PlannedExposure]:
-    for i, exp_time in enumerate(series.exp_times):
-        yield PlannedExposure(
-            series.image_type, series.subject, exp_time, i < series.n_discard, i + 1, series.n_frames
-        )
 
 
 def _expose(series: Series) -> StageId:
@@ -84,6 +68,7 @@ class _Planner:
     def __init__(self, config: CalibrationConfig, instrument: Instrument) -> None:
         self._config = config
         self._instrument = instrument
+        self._pace = instrument.pace
         self._pipelines = GENERATIONS[config.pipeline_generation]
         self._rule = self._pipelines.pair_rule
         self._paired = [series for series in self._of((ImageType.FLAT,)) if series.may_have_pairs(self._rule)]
@@ -156,13 +141,24 @@ class _Planner:
             yield self._generate(Subject(product), self._of(frames))
         yield from self._product(Subject(Product.DEFECTS), self._of(defects.frames))
 
-    def _exposing(self, series: Series, previous: tuple[StageId, ...]) -> Stage:
+    def exposures(self, series: Series) -> Iterator[PlannedExposure]:
+        """Yield the frames of a series."""
         overhead = self._instrument.readout_time + self._config.wait_between_exposures
-        return Stage(
-            _expose(series),
-            after=previous,
-            duration=sum(series.exp_times) + len(series.exp_times) * overhead,
-        )
+        for i, exp_time in enumerate(series.exp_times):
+            yield PlannedExposure(
+                series.image_type,
+                series.subject,
+                exp_time,
+                i < series.n_discard,
+                i + 1,
+                series.n_frames,
+                exp_time + overhead,
+            )
+
+    def _exposing(self, series: Series, previous: tuple[StageId, ...]) -> Stage:
+        camera = sum(series.exp_times) + len(series.exp_times) * self._instrument.readout_time
+        waiting = len(series.exp_times) * (self._config.wait_between_exposures + self._pace.frame)
+        return Stage(_expose(series), after=previous, duration=camera * self._pace.exposing + waiting)
 
     def _product(
         self, subject: Subject, used: tuple[Series, ...], *, generate: bool = True
@@ -179,7 +175,7 @@ class _Planner:
             yield last
         if generated and last and subject.product is not Product.GAIN:
             needs = dict.fromkeys((last.id, *self._verifications(used)))
-            yield Stage(StageId(StageKind.CERTIFY, subject), tuple(needs), duration=_CERTIFICATION_TIME)
+            yield Stage(StageId(StageKind.CERTIFY, subject), tuple(needs), duration=self._pace.certification)
 
     def _verifications(self, used: tuple[Series, ...]) -> Iterator[StageId]:
         """Yield what verifies frames: what is built on them needs it too."""
@@ -251,4 +247,4 @@ class _Planner:
 
     def _job_duration(self, used: tuple[Series, ...]) -> float:
         n = sum(series.n for series in used)
-        return _INGEST_TIME + _JOB_OVERHEAD + _JOB_TIME_PER_EXPOSURE * n
+        return self._pace.ingest + self._pace.job + self._pace.job_per_frame * n

@@ -35,6 +35,9 @@ class PlannedExposure:
     series_length: int
     """Frames in its series, discarded ones included."""
 
+    duration: float = field(default=0.0, compare=False)
+    """From its beginning to that of the next frame, by their headers (s)."""
+
     @property
     def label(self) -> str:
         """What the operator reads while it is taken."""

@@ -255,6 +255,12 @@ class JobService(Protocol):
     def run_collection(self, job_id: str) -> str:
         """Return the RUN collection that holds a job's outputs alone."""
 
+    async def log_tail(self, job_id: str) -> tuple[str, ...]:
+        """Return the last lines of a job's log; none if it is not readable.
+
+        Called once a job has failed.
+        """
+
     def log_path(self, job_id: str) -> str:
         """Return the path of a job's log."""
 
@@ -302,3 +308,6 @@ class World:
     known_marks: Callable[[Collection[int]], Awaitable[Sequence[Mark]]] | None = None
     """Returns what earlier runs have noted of exposures, each mark with its
     run; raises `ObservatoryError` if that cannot be read."""
+
+    resume_command: str = ""
+    """Command of a shell that resumes the run; "" if a configuration does."""

@@ -20,7 +20,7 @@ from ..record import Frame
 from ._context import Context
 from ._frames import EarlierFrames, Frames
 from ._inspector import Inspector
-from ._remaining import time_to_expose
+from ._remaining import time_of
 
 _LOG_INTERVAL = 5.0
 """Shortest time between two lines about frames (s)."""
@@ -64,6 +64,9 @@ class Exposer:
 
         self.tasks: set[asyncio.Task[LightLevel | None]] = set()
         """Looks at the light that nothing waits for."""
+
+        self.missing: dict[Subject, tuple[int, ...]] = {}
+        """Frames that are wanted and not in the Butler, by series."""
 
         self.records: dict[int, ExposureRecord] = {}
         """What the Butler says of the frames that are in it."""
@@ -115,8 +118,7 @@ class Exposer:
             ids = self._earlier.ids_of(series.subject)
             of_series = [(records[i].begin, records[i].end) for i in ids if i in records]
             if left := self._earlier.left(series):
-                planned = self._context.plan.exposures_of(series.subject)
-                end = begin + time_to_expose(stage, planned, left)
+                end = begin + time_of(left)
                 of_series += [(begin, begin), (end, end)]
                 begin = end
             times[series.subject] = tuple(of_series)
@@ -324,7 +326,9 @@ class Exposer:
         for exposure_id in report.late:
             operator.warning(f"Exposure {exposure_id} is in the Butler, but the OODS never reported it.")
         discarded = set(frames.discarded)
-        for lost in sorted(discarded & ({i for i, _ in report.failures} | set(report.missing))):
+        absent = {i for i, _ in report.failures} | set(report.missing)
+        self.missing[series] = tuple(sorted(absent - discarded))
+        for lost in sorted(discarded & absent):
             operator.warning(f"Exposure {lost}, which is discarded anyway, was not ingested.")
         if problems := _ingest_problems(report, discarded):
             return problems
@@ -402,5 +406,5 @@ def _ingest_problems(report: IngestReport, discarded: set[int]) -> tuple[str, ..
     if missing:
         ids = ", ".join(map(str, missing))
         remark = f" ({report.remark})" if report.remark else ""
-        problems.append(f"not in the Butler: exposure(s) {ids}{remark}; resume the run once they are")
+        problems.append(f"not in the Butler: exposure(s) {ids}{remark}")
     return tuple(problems)

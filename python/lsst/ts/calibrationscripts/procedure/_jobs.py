@@ -41,6 +41,9 @@ class JobRunner:
         self.records: dict[StageId, JobRecord] = {}
         """The job of each stage that has one in this run."""
 
+        self.log_tails: dict[StageId, tuple[str, ...]] = {}
+        """The last lines of the logs of jobs that failed."""
+
     def id_of(self, stage: StageId) -> str | None:
         """Return the id of a stage's job in this run, if it has one."""
         job = self.records.get(stage)
@@ -173,6 +176,7 @@ class JobRunner:
         result = await self._jobs.result(job_id)
         self._running.discard(job_id)
         if result.exit_code != 0:
+            self.log_tails[stage.id] = await self._jobs.log_tail(job_id)
             raise ObservatoryError(f"job {job_id} ended with exit code {result.exit_code}")
         return job_id
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 from ..comparison import Better, Comparison
 from ..outcomes import Outcome, RunState, StageResult
+from ..report import decide_command
 from ._context import Context
 
 _HEARD = (Outcome.HELD, Outcome.FAILED, Outcome.WAITING)
@@ -29,6 +30,7 @@ class Notifications:
     def __init__(self, context: Context) -> None:
         self._notifier = context.world.notifier
         self._recorder = context.recorder
+        self._journal = context.world.journal
         self._camera = context.instrument.name
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -51,7 +53,8 @@ class Notifications:
             return
         lines = [f"{result.name}: {result.outcome}, {result.reason}"]
         if result.outcome is Outcome.WAITING:
-            lines.append(f"To accept or reject it: calibscripts decide {self._recorder.record.run_id}")
+            command = decide_command(self._recorder.record.run_id, self._journal.path)
+            lines.append(f"To accept or reject it: {command}")
         self._send(subject.name, result.outcome, *lines)
 
     def run_failed(self, reason: str) -> None:

@@ -25,7 +25,7 @@ from ..ports import LightError, ObservatoryError, OutcomeError, PreconditionErro
 from ..products import StageId, StageKind
 from ..proof import NotProvenError, Proof, accepted
 from ..record import RunRecord
-from ..report import RunReport, summary_text
+from ..report import RunReport, log_text, summary_text
 from ..verification import StatisticsError
 from ._certifier import Certifier
 from ._checking import check_repository
@@ -101,6 +101,7 @@ class Procedure:
             state=RunState.UNSTARTED,
             run_id=record.run_id,
             journal=world.journal.path,
+            resume_command=world.resume_command,
             config=config.to_dict(),
             notices=plan.notices,
         )
@@ -189,8 +190,7 @@ class Procedure:
         )
         if self._begun:
             self._recorder.end(state, reason)
-        elif not self._recorder.record.resumed:
-            # There is none: nothing was done that had to be noted.
+        if not self._recorder.exists:
             self.report = replace(self.report, journal="")
         operator = self._world.operator
         (operator.info if self.report.complete else operator.warning)(summary_text(self.report))
@@ -251,7 +251,8 @@ class Procedure:
     async def _wait_for_ingest(self, stage: Stage) -> None:
         problems = await self._exposer.wait_for_ingest(stage.subject)
         if problems:
-            self._end(StageResult(stage.id, Outcome.FAILED, "; ".join(problems)))
+            missing = self._exposer.missing.get(stage.subject, ())
+            self._end(StageResult(stage.id, Outcome.FAILED, "; ".join(problems), missing=missing))
         else:
             frames = self._exposer.frames[stage.subject]
             left_out = f", {len(frames.excluded)} left out as spoilt" if frames.excluded else ""
@@ -290,7 +291,7 @@ class Procedure:
             case Outcome.PASSED | Outcome.HELD if self._judges(stage):
                 self._world.operator.verdict(text, passed=result.outcome is Outcome.PASSED)
             case Outcome.FAILED:
-                self._world.operator.error(text + (f" (log {result.log})" if result.log else ""))
+                self._world.operator.error(text + log_text(result))
             case Outcome.HELD | Outcome.SKIPPED:
                 self._world.operator.warning(text)
             case _:

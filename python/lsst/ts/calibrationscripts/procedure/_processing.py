@@ -55,7 +55,15 @@ class Processing:
         if job_id is None:
             return StageResult(stage.id, outcome, reason)
         jobs = self._world.jobs
-        return StageResult(stage.id, outcome, reason, job_id, jobs.collection(job_id), jobs.log_path(job_id))
+        return StageResult(
+            stage.id,
+            outcome,
+            reason,
+            job_id,
+            jobs.collection(job_id),
+            jobs.log_path(job_id),
+            log_tail=self._runner.log_tails.get(stage.id, ()) if outcome is Outcome.FAILED else (),
+        )
 
     async def generate(self, stage: Stage) -> StageResult:
         """Make a product, or measure gains.
@@ -337,8 +345,15 @@ class Processing:
         own = {self._config.calib_collection} if stage.subject.product is Product.PTC else set()
         inputs = [each for each in stage.job.inputs if each not in own]
         reference = await repository.reference_gains(inputs, pairs[0][0]) if pairs else {}
+        records = self._exposer.records
+        filters = {first: records[first].physical_filter for first, _, _ in pairs if first in records}
         gains = tuple(
-            replace(gain, reference=reference.get((gain.detector, gain.amplifier))) for gain in measured
+            replace(
+                gain,
+                reference=reference.get((gain.detector, gain.amplifier)),
+                physical_filter=filters.get(gain.exposures[0], ""),
+            )
+            for gain in measured
         )
         self.gains.extend(gains)
         self._world.operator.info(gains_text(gains, stage.job.series[0].name))

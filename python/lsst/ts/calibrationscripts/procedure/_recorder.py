@@ -34,6 +34,9 @@ class Recorder:
         self._journal = journal
         self._operator = operator
         self._failed = False
+        self._noted = False
+        self.exists = bool(record.resumed)
+        """Whether there is a journal."""
 
     def frame(self, frame: Frame) -> None:
         """Note that a frame is asked for, or which exposure it became."""
@@ -76,6 +79,7 @@ class Recorder:
         """Wait until the journal has all that was noted."""
         try:
             await self._journal.flush()
+            self.exists = self.exists or self._noted
         except ObservatoryError as error:
             self._report(error)
 
@@ -83,6 +87,7 @@ class Recorder:
         self.record = record
         try:
             self._journal.write(record)
+            self._noted = True
         except ObservatoryError as error:
             self._report(error)
 

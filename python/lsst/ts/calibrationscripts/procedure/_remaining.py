@@ -4,9 +4,9 @@
 
 from __future__ import annotations
 
-__all__ = ["jobs_left", "remaining", "time_to_expose"]
+__all__ = ["jobs_left", "remaining", "time_of"]
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 from ..config import CalibrationConfig
@@ -44,7 +44,10 @@ def remaining(plan: RunPlan, record: RunRecord, anew: Collection[StageId] = ()) 
 
     def rest(stage: Stage) -> Stage:
         if stage.kind is StageKind.EXPOSE:
-            return replace(stage, duration=time_to_expose(stage, plan.exposures_of(stage.subject), left))
+            whole = plan.exposures_of(stage.subject)
+            mine = [exposure for exposure in whole if exposure in left]
+            share = time_of(mine) / (time_of(whole) or 1.0) if whole else 1.0
+            return replace(stage, duration=share * stage.duration)
         result = record.result_of(stage.id)
         done = result is not None and result.outcome in _DONE and stage.id not in anew
         return replace(stage, duration=0.0) if done else stage
@@ -81,24 +84,16 @@ def jobs_left(plan: RunPlan, config: CalibrationConfig, record: RunRecord) -> fr
     return frozenset(left)
 
 
-def time_to_expose(
-    stage: Stage, planned: tuple[PlannedExposure, ...], left: tuple[PlannedExposure, ...]
-) -> float:
-    """Return the part of a series's duration that is still needed (s).
+def time_of(exposures: Iterable[PlannedExposure]) -> float:
+    """Return the time that frames take by their headers (s).
 
     Parameters
     ----------
-    stage : `Stage`
-        That takes the frames.
-    planned, left : `tuple` [`PlannedExposure`, ...]
-        All frames of the series, and those that are still to be taken.
+    exposures : `~collections.abc.Iterable` [`PlannedExposure`]
+        The frames.
 
     Returns
     -------
     duration : `float`
     """
-    if not planned:
-        return stage.duration
-    overhead = (stage.duration - sum(exposure.exp_time for exposure in planned)) / len(planned)
-    mine = [exposure.exp_time for exposure in planned if exposure in left]
-    return sum(mine) + len(mine) * overhead
+    return sum(exposure.duration for exposure in exposures)

@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 __all__ = [
-    "ROW_WIDTH",
     "SCATTER_TOLERANCE",
+    "WIDTH",
     "CurvePoints",
     "Evidence",
     "Kind",
@@ -21,13 +21,18 @@ __all__ = [
     "Statistics",
     "Thumbnail",
     "conclusion",
+    "decide_command",
     "defects_found",
     "defects_text",
+    "fold",
+    "fold_command",
     "gains_text",
     "held_reason",
     "itinerary",
+    "log_text",
     "next_steps",
     "products",
+    "resumable",
     "spoilt_headline",
     "spoilt_text",
     "summary_text",
@@ -45,8 +50,11 @@ from ._evidence import (
     Statistics,
     Thumbnail,
 )
-from ._itinerary import ROW_WIDTH, itinerary
+from ._itinerary import itinerary
+from ._lines import WIDTH, fold, fold_command
 from ._model import RunDocument, RunReport, Span
-from ._plain import Kind, ProductOutcome, conclusion, held_reason, next_steps, products
+from ._plain import Kind, ProductOutcome, conclusion, held_reason, products
 from ._spoilt import spoilt_headline, spoilt_text
-from ._text import defects_found, defects_text, gains_text, summary_text, verdict_text
+from ._steps import decide_command, next_steps, resumable
+from ._summary import log_text, summary_text
+from ._text import defects_found, defects_text, gains_text, verdict_text

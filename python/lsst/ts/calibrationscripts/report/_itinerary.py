@@ -4,11 +4,9 @@
 
 from __future__ import annotations
 
-__all__ = ["ROW_WIDTH", "itinerary"]
+__all__ = ["itinerary"]
 
 import datetime
-import itertools
-import textwrap
 from collections.abc import Iterator
 
 from ..config import CalibrationConfig, Series
@@ -16,6 +14,8 @@ from ..instruments import ImageType, Instrument
 from ..pipelines import GENERATIONS
 from ..plan import TAI_MINUS_UTC, RunPlan, Stage
 from ..products import StageId, StageKind
+from ._lines import WIDTH, fold, fold_list
+from ._times import folded_times
 
 _WHEN_CERTIFIED = {
     "each": "each if it passes",
@@ -24,8 +24,8 @@ _WHEN_CERTIFIED = {
 }
 """By the values of the configuration's ``certify``."""
 
-ROW_WIDTH = 120
-"""Of a row where there is no terminal, such as in a log."""
+_BELOW = ((), ("filter, grating",), ("exposure times",), ("exposure times", "filter, grating"))
+"""Columns of the table that are below its rows: the first that make it fit."""
 
 
 def itinerary(
@@ -33,7 +33,7 @@ def itinerary(
     plan: RunPlan,
     instrument: Instrument,
     begin: datetime.datetime,
-    width: int = ROW_WIDTH,
+    width: int = WIDTH,
 ) -> str:
     """Return what a run will do, when, and what it leaves.
 
@@ -48,7 +48,7 @@ def itinerary(
     begin : `datetime.datetime`
         When it would begin, with a time zone: that of the reader.
     width : `int`, optional
-        Characters that a row of the table may have.
+        Columns of a line.
 
     Returns
     -------
@@ -60,16 +60,16 @@ def itinerary(
         [_series_row(series, plan) for series in config.series if plan.exposures_of(series.subject)],
         width,
     )
-    lines.append("Stages, each below the last one that it waits for, and when it can start (h:mm:ss):")
-    lines += _tree(plan)
+    lines.append("Stages, each below the last that it waits for, and its start (h:mm:ss):")
+    lines += _tree(plan, width)
     end = begin + datetime.timedelta(seconds=plan.duration)
     tai = end.astimezone(datetime.UTC) + TAI_MINUS_UTC
     lines.append(f"Expected end: {end:%Y-%m-%d %H:%M %Z}, {tai:%Y-%m-%d %H:%M} TAI, if it begins now")
-    lines.append(f"Disk needed: about {_disk(config, plan, instrument):.1f} GB")
+    lines.append(f"Disk needed: about {_size(_disk(config, plan, instrument))}")
     lines.append(f"Pipelines: generation {config.pipeline_generation} of cp_pipe and cp_verify")
     lines += _certified(config, plan)
     lines += [f"Note: {notice}" for notice in plan.notices]
-    return "\n".join(lines)
+    return fold("\n".join(lines), width)
 
 
 def _clock(seconds: float) -> str:
@@ -78,46 +78,36 @@ def _clock(seconds: float) -> str:
 
 def _series_row(series: Series, plan: RunPlan) -> tuple[str, ...]:
     frames = plan.exposures_of(series.subject)
-    times = ", ".join(
-        f"{len(list(same))} x {exp_time:g} s"
-        for exp_time, same in itertools.groupby(frame.exp_time for frame in frames)
-    )
     wheels = [series.filter, series.grating]
     given = ", ".join("as it is" if wheel is None else str(wheel) for wheel in wheels)
     return (
         series.name,
         str(len(frames)),
         str(sum(frame.discard for frame in frames)),
-        times,
+        ", ".join(folded_times([frame.exp_time for frame in frames])),
         f"{sum(frame.exp_time for frame in frames):g} s",
         given if series.image_type is ImageType.FLAT else "",
     )
 
 
 def _table(headings: tuple[str, ...], rows: list[tuple[str, ...]], width: int) -> Iterator[str]:
-    """Yield the lines of a table; what makes it too wide is below its row."""
+    """Yield the lines of a table; what makes it too wide is below each row."""
     if not rows:
         return
     widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
-    longest = widths.index(max(widths))
-    excess = len("    ") + sum(widths) + len("  ") * (len(widths) - 1) - width
-    widths[longest] = max(widths[longest] - max(excess, 0), len(headings[longest]))
+    beside: list[int] = []
+    for below in _BELOW:
+        beside = [i for i, heading in enumerate(headings) if heading not in below]
+        if len("    ") + sum(widths[i] for i in beside) + len("  ") * (len(beside) - 1) <= width:
+            break
     for row in (headings, *rows):
-        below = row[longest] if len(row[longest]) > widths[longest] else ""
-        if below:
-            row = (*row[:longest], "as below", *row[longest + 1 :])
-        cells = (f"{cell:{size}}" for cell, size in zip(row, widths, strict=True))
-        yield "    " + "  ".join(cells).rstrip()
-        yield from (f"        {line}" for line in _wrap(below, width - 8))
+        yield "    " + "  ".join(f"{row[i]:{widths[i]}}" for i in beside).rstrip()
+        for i, cell in enumerate(row):
+            if i not in beside and cell and row is not headings:
+                yield fold_list(f"{headings[i]}: {cell}".split(", "), 8, width, ", ")
 
 
-def _wrap(text: str, width: int) -> list[str]:
-    """Wrap a list after its commas."""
-    joined = text.replace(" ", "\N{NO-BREAK SPACE}").replace(",\N{NO-BREAK SPACE}", ", ")
-    return [line.replace("\N{NO-BREAK SPACE}", " ") for line in textwrap.wrap(joined, width)]
-
-
-def _tree(plan: RunPlan) -> Iterator[str]:
+def _tree(plan: RunPlan, width: int) -> Iterator[str]:
     starts = plan.starts
     waits = {
         stage.id: max(stage.needs + stage.after, key=lambda other: starts[other], default=None)
@@ -130,18 +120,27 @@ def _tree(plan: RunPlan) -> Iterator[str]:
                 yield depth, stage
                 yield from below(stage.id, depth + 1)
 
-    rows = [("  " * depth + stage.name, _clock(starts[stage.id])) for depth, stage in below(None, 0)]
-    width = max((len(name) for name, _ in rows), default=0)
-    yield from (f"    {name:{width}}  {start:>8}" for name, start in rows)
+    found = list(below(None, 0))
+    # A deep tree of long names gets less of an indent.
+    for step in (2, 1, 0):
+        rows = [(" " * step * depth + stage.name, _clock(starts[stage.id])) for depth, stage in found]
+        longest = max((len(name) for name, _ in rows), default=0)
+        if len("    ") + longest + len("  0:00:00") < width:
+            break
+    yield from (f"    {name:{longest}}  {start:>8}" for name, start in rows)
 
 
 def _disk(config: CalibrationConfig, plan: RunPlan, instrument: Instrument) -> float:
-    """Return what the frames and what jobs make of them take (GB)."""
+    """Return what the frames and what jobs make of them take (byte)."""
     n_detectors = len(instrument.detector_ids(config.detectors))
     kept = {series.subject: series.n for series in config.series}
     processed = sum(kept[series] for stage in plan.stages if stage.job for series in stage.job.series)
     size = len(plan.exposures) * instrument.raw_size + processed * instrument.processed_size
-    return n_detectors * size / 1e9
+    return n_detectors * size
+
+
+def _size(size: float) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 0.95e9 else f"{size / 1e6:.0f} MB"
 
 
 def _certified(config: CalibrationConfig, plan: RunPlan) -> Iterator[str]:

@@ -56,7 +56,10 @@ class RunReport:
     """By which another run can resume it."""
 
     journal: str = ""
-    """Path of its journal."""
+    """Path of its journal; "" if there is none."""
+
+    resume_command: str = ""
+    """Command of a shell that resumes it; "" if a configuration does."""
 
     exposures: Mapping[ImageType, tuple[int, ...]] = field(default_factory=dict)
     """Ids of all frames taken."""

@@ -4,29 +4,28 @@
 
 from __future__ import annotations
 
-__all__ = ["Kind", "ProductOutcome", "conclusion", "held_reason", "next_steps", "products", "without_list"]
+__all__ = [
+    "Kind",
+    "ProductOutcome",
+    "certified_though_worse",
+    "conclusion",
+    "held_reason",
+    "products",
+    "without_list",
+]
 
 import enum
 import statistics
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ..comparison import Better, Comparison
 from ..outcomes import Outcome, RunState, StageResult
-from ..pipelines import pipelines_of
 from ..products import Product, StageKind, Subject
 from ..verification import FailureLevel, Verdict, dataset_name
 from ._model import RunReport
 from ._spoilt import spoilt_conclusion
-
-_FEW_FRAMES = 11
-"""What is combined from fewer fails NOISE by itself, if noise that is too low
-is a failure: of a frame's noise, the root of 1 - 1/n is left when the mean of
-n such frames is subtracted, and that is less than the 95 % that the test asks
-for. Of one frame nothing is left, and other tests fail."""
-
-RUN_AGAIN = "Nothing was begun. Correct it and run again."
-"""What to do where there is nothing to resume."""
 
 Stages = Mapping[StageKind, StageResult]
 """The stages of one product."""
@@ -102,7 +101,9 @@ def _outcome(report: RunReport, subject: Subject, stages: Stages) -> ProductOutc
         text = "; ".join(filter(None, (waiting.reason, _blemishes(verdict))))
         return ProductOutcome(subject.name, "waits", text, Kind.GOOD)
     if aborted := first(Outcome.ABORTED):
-        return ProductOutcome(subject.name, "stopped", f"{aborted.name}: {aborted.reason}", Kind.NOT_DONE)
+        # The cause of the whole run is said once, for all of them.
+        why = "" if aborted.reason == report.reason else f": {aborted.reason}"
+        return ProductOutcome(subject.name, "stopped", f"{aborted.name}{why}", Kind.NOT_DONE)
     if skipped := first(Outcome.SKIPPED):
         return ProductOutcome(subject.name, "not made", skipped.reason, Kind.NOT_DONE)
     if StageKind.VERIFY in stages and verdict:
@@ -197,115 +198,34 @@ def _all_passed(verdict: Verdict) -> str:
 def conclusion(report: RunReport) -> str:
     """Return in one sentence, without its full stop, how the run ended."""
     if report.state is not RunState.DONE:
-        return f"The script ended {report.state}" + (f": {report.reason}" if report.reason else "")
+        return f"The script ended {report.state}" + (f": {_sentence(report.reason)}" if report.reason else "")
     spoilt = spoilt_conclusion(report)
     if report.complete:
-        return f"Everything that was asked for passed{spoilt}"
+        return f"{_all_done(report)}{spoilt}"
     bad = Counter(result.outcome for result in report.stages if not result.outcome.good)
     return "Not everything passed: " + ", ".join(f"{n} {outcome}" for outcome, n in bad.items()) + spoilt
 
 
-def never_begun(report: RunReport) -> bool:
-    """Return whether a run was refused, so that it cannot be resumed."""
-    return report.state is not RunState.DONE and not report.stages and not report.journal
-
-
-def next_steps(report: RunReport) -> tuple[str, ...]:
-    """Return what the observer should do now.
-
-    Parameters
-    ----------
-    report : `RunReport`
-        The run.
-
-    Returns
-    -------
-    steps : `tuple` [`str`, ...]
-        Sentences, the most urgent first.
-    """
-    return tuple(_steps(report))
-
-
-def _steps(report: RunReport) -> Iterator[str]:
+def _all_done(report: RunReport) -> str:
+    """Return in what way all that was asked for was done."""
+    if report.config.get("do_verify") is False:
+        return "Everything that was asked for was made; nothing was verified (do_verify: false)"
+    passed = "Everything that was asked for passed"
     if report.waiting:
         named = ", ".join(proof.subject.name for proof in report.waiting)
-        yield f"Look at {named}, then accept or reject: calibscripts decide {report.run_id}."
-    used = [judgement for judgement in report.judgements if set(judgement.spoilt) - set(judgement.excluded)]
-    for judgement in used:
-        ids = " ".join(str(i) for i in judgement.spoilt if i not in judgement.excluded)
-        which = "Some" if judgement.excluded else "They"
-        yield (
-            f"{judgement.series}: see below which frames are spoilt. {which} were used. If they are bad, "
-            f"'calibscripts remake {report.run_id} --without {ids}' makes it anew; or take others."
-        )
-    if report.complete and used:
-        return
-    if report.complete:
-        if not report.waiting:
-            yield "Nothing to do." + ("" if report.certifications else " Nothing was to be certified.")
-        return
-    for result in report.stages:
-        if result.outcome is Outcome.FAILED:
-            yield f"{result.name} failed: " + (
-                f"read its log, {result.log}." if result.log else "see why above."
-            )
-    decided = {decision.subject for decision in report.decisions if not decision.superseded}
-    undecided = [one for one in report.stages if not one.outcome.good and one.stage.subject not in decided]
-    if report.state is RunState.DONE and not undecided:
-        yield "Nothing to do: what is held was decided by a person."
-        return
-    for result in report.stages:
-        if result.outcome is Outcome.HELD and result.stage.subject not in decided:
-            yield _after_held(report, result)
-    if not report.run_id:
-        return
-    if never_begun(report):
-        yield RUN_AGAIN
-        return
-    unfinished = {Outcome.FAILED, Outcome.ABORTED} & {result.outcome for result in report.stages}
-    if report.state is not RunState.DONE or unfinished:
-        yield (
-            f"Once the cause is fixed, resume the run with the configuration 'resume: {report.run_id}'. "
-            "What is done is not done again; frames that exist are not taken again."
-        )
-    else:
-        yield (
-            f"'resume: {report.run_id}' resumes this run with the frames that it has; what was held because "
-            "of them stays held."
-        )
+        return f"{passed}; {named} {'waits' if len(report.waiting) == 1 else 'wait'} for a person to accept"
+    if worse := certified_though_worse(report):
+        named = ", ".join(one.subject.name for one in worse)
+        return f"{passed}; {named} {'is' if len(worse) == 1 else 'are'} worse than what was in use"
+    return passed
 
 
-def _after_held(report: RunReport, result: StageResult) -> str:
-    subject = result.stage.subject
-    verdict = report.verdicts.get(subject)
-    if result.stage.kind is StageKind.CERTIFY:
-        return (
-            f"{subject}: see below how it compares with the one in use. If it is right nevertheless, resume "
-            "the run with 'certify_if: passed', or with 'certify: ask' for a person to decide."
-        )
-    if subject.product is Product.DEFECTS:
-        return (
-            "DEFECTS: see below where pixels were gained or lost. If the detector has changed (a hot region, "
-            "an amplifier lost), certify them with 'do_verify: false'. Otherwise suspect the frames (light "
-            "in the darks, dust, dark or saturated flats), and take them again."
-        )
-    if verdict is None or not verdict.of_exposures:
-        return f"{subject}: see which amplifiers fail, below."
-    n = len(verdict.results)
-    tests = {test for result in verdict.results for test in result.counts}
-    if report.config.get("generate_calibrations"):
-        too_quiet = "NOISE" in tests and pipelines_of(report.config).noise_two_sided
-        if n == 1 or (n < _FEW_FRAMES and too_quiet):
-            return (
-                f"{subject}: take more frames, 20 rather than {n}. What is combined from {n} frames has so "
-                f"much of the noise of each that only {(1 - 1 / n) ** 0.5:.0%} of it is left to verify."
-            )
-        return (
-            f"{subject}: see below which amplifiers and exposures fail. If all do, suspect the frames "
-            "(light, voltages, sequencer); if a few do, suspect the detector. Then take the frames again."
-        )
-    return (
-        f"{subject}: the frames differ from the reference calibrations. See below which amplifiers and "
-        "exposures fail; if the change is permanent, make new calibrations "
-        "('generate_calibrations: true')."
-    )
+def certified_though_worse(report: RunReport) -> tuple[Comparison, ...]:
+    """Return how certified products compare that are worse than others."""
+    certified = {one.stage.subject for one in report.stages if one.outcome is Outcome.CERTIFIED}
+    return tuple(one for one in report.comparisons if one.better is Better.WORSE and one.subject in certified)
+
+
+def _sentence(text: str) -> str:
+    """Return a sentence without its full stop."""
+    return text.removesuffix(".")

@@ -4,11 +4,10 @@
 
 from __future__ import annotations
 
-__all__ = ["defects_found", "defects_text", "gains_text", "summary_text", "verdict_text"]
+__all__ = ["defects_found", "defects_text", "gains_text", "verdict_text"]
 
 import itertools
 import statistics
-import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -16,11 +15,9 @@ from typing import Any
 from ..config import PRODUCT_PARAMETERS
 from ..outcomes import AmplifierDefects, AmplifierGain, DetectorDefects, Gain, by_amplifier
 from ..verification import FailedTest, FailureLevel, UnitResult, Verdict, dataset_name
-from ._model import RunReport
-from ._plain import RUN_AGAIN, conclusion, never_begun, without_list
-from ._spoilt import spoilt_text
+from ._lines import fold, fold_list
+from ._plain import without_list
 
-_WIDTH = 100
 _MAX_LISTED_TESTS = 160
 """Failed tests that are still listed one by one; more are counted."""
 
@@ -64,7 +61,7 @@ def verdict_text(
         none = "none; the frames were compared with reference calibrations"
         lines.append(f"Generation collection: {generation_collection or none}")
         lines.append(f"Verification collection: {verification_collection}")
-    return "\n".join(lines)
+    return fold("\n".join(lines))
 
 
 def _headline(verdict: Verdict, *, generated: bool, asks: bool) -> str:
@@ -85,21 +82,8 @@ def _headline(verdict: Verdict, *, generated: bool, asks: bool) -> str:
             return f"{name} exposures failed verification."
 
 
-def _wrap(text: str, indent: int) -> str:
-    # Two blanks separate columns, so that a name can have a blank.
-    margin = " " * indent
-    return "\n".join(
-        textwrap.wrap(
-            text.replace(" ", "\0").replace("\0\0", "  "),
-            _WIDTH,
-            initial_indent=margin,
-            subsequent_indent=margin,
-        )
-    ).replace("\0", " ")
-
-
 def _columns(items: Iterable[object], indent: int) -> str:
-    return _wrap("  ".join(str(item) for item in items), indent)
+    return fold_list(map(str, items), indent)
 
 
 def _by(
@@ -151,7 +135,7 @@ def _failure_lines(verdict: Verdict) -> Iterator[str]:
 def _exposures_line(ids: list[int | None]) -> str:
     if ids == [None]:
         return "    Calibration as a whole"
-    return _wrap(f"{'Exposure ID' if len(ids) == 1 else 'Exposure IDs'}:  " + "  ".join(map(str, ids)), 4)
+    return _columns(("Exposure ID:" if len(ids) == 1 else "Exposure IDs:", *ids), 4)
 
 
 def _listed(failures: tuple[FailedTest, ...]) -> Iterator[str]:
@@ -185,9 +169,9 @@ def _threshold_lines(verdict: Verdict) -> Iterator[str]:
     yield f"    Acceptable maximum number of failed exposures: {thresholds.exposures_to_fail}"
     yield f"    Final number of exposures that failed verification: {len(verdict.failed)}"
     yield (
-        "Verification fails if, for at least one type of test, the majority of tests fail in the majority\n"
-        "of detectors and in the majority of exposures: if the final number of failed exposures is greater\n"
-        "than or equal to the acceptable maximum."
+        "Verification fails if, for at least one type of test, the majority of tests\n"
+        "fail in the majority of detectors and in the majority of exposures: if the final\n"
+        "number of failed exposures is greater than or equal to the acceptable maximum."
     )
 
 
@@ -219,7 +203,7 @@ def gains_text(gains: tuple[Gain, ...], series: str = "FLAT") -> str:
             lines.append(f"        Detector {detector}, {median}")
             lines.append(_columns((f"{gain.amplifier}: {_number(gain.gain)}" for gain in amplifiers), 12))
     lines += _gain_summary(gains)
-    return "\n".join(lines)
+    return fold("\n".join(lines))
 
 
 def _gain_summary(gains: tuple[Gain, ...]) -> Iterator[str]:
@@ -269,7 +253,7 @@ def defects_text(defects: tuple[DetectorDefects, ...]) -> str:
         if one.previous is not None:
             lines.append(f"    Compared with {one.previous.n_boxes} boxes from {one.previous.run}")
         lines.append(_columns(map(_defects_cell, one.amplifiers), 8))
-    return "\n".join(lines)
+    return fold("\n".join(lines))
 
 
 def _defects_cell(one: AmplifierDefects) -> str:
@@ -298,47 +282,3 @@ def defects_found(defects: tuple[DetectorDefects, ...]) -> str:
         return text
     gained, lost = (sum(getattr(one, name) for one in defects) for name in ("gained", "lost"))
     return f"{text}; {gained} gained, {lost} lost"
-
-
-def summary_text(report: RunReport) -> str:
-    """Return how every stage ended, and what was certified.
-
-    Parameters
-    ----------
-    report : `RunReport`
-        The run.
-
-    Returns
-    -------
-    text : `str`
-    """
-    lines = [f"{conclusion(report)}."]
-    width = max((len(result.name) for result in report.stages), default=0)
-    given = report.reason
-    for result in report.stages:
-        where = [f"log {result.log}"] if result.log and not result.outcome.good else []
-        if result.collection:
-            where.insert(0, result.collection)
-        # A cause that several stages share is given once.
-        reason = "" if result.reason == given else result.reason
-        given = result.reason if not result.outcome.good else given
-        text = "; ".join(part for part in (reason, *where) if part)
-        lines.append(f"    {result.name:{width}}  {result.outcome:9}  {text}".rstrip())
-    for certification in report.certifications:
-        lines.append(
-            f"Certified: {certification.dataset_type} from {certification.source} into "
-            f"{certification.collection}, valid {certification.begin_date} to {certification.end_date}"
-            + (f", {certification.physical_filter}." if certification.physical_filter else ".")
-        )
-    if not report.certifications and report.config.get("generate_calibrations"):
-        lines.append("Nothing was certified.")
-    if report.waiting:
-        lines.append(f"To accept or reject what is waiting: calibscripts decide {report.run_id}")
-    lines += [f"Decided: {each.subject} {each.text} ({each.date}, TAI)" for each in report.decisions]
-    lines += filter(None, map(spoilt_text, report.judgements))
-    lines += [f"Done again: {text}" for text in report.repeats]
-    if never_begun(report):
-        lines.append(RUN_AGAIN)
-    elif report.run_id and not report.complete:
-        lines.append(f"To resume it, configure 'resume: {report.run_id}'. Journal: {report.journal}")
-    return "\n".join(lines)
