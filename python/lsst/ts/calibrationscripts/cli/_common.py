@@ -9,25 +9,30 @@ stay quick.
 from __future__ import annotations
 
 __all__ = [
-    "FILE",
     "REQUIRED_FILE",
     "ExitCode",
+    "complete_file",
+    "discard_stdout",
     "fail",
     "instrument_option",
+    "load_text",
     "parse_config",
+    "put",
     "read_text",
     "show",
     "time_scale_option",
+    "use_sal",
     "within",
     "workdir_option",
 ]
 
+import contextlib
 import enum
 import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO, TypeVar
 
 import click
 
@@ -35,10 +40,16 @@ from ..instruments import INSTRUMENTS, LATISS, Instrument
 from ..observatory.scripts import SCRIPTS
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from ..config import CalibrationConfig
+    from ..observatory.sal import SalProvider
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 T = TypeVar("T")
+
+MAX_BYTES = 64 * 2**20
+"""Largest file that is read (byte): one of a device may never end."""
 
 
 class ExitCode(enum.IntEnum):
@@ -51,8 +62,7 @@ class ExitCode(enum.IntEnum):
     """Something was held, failed or skipped."""
 
 
-FILE = click.argument("file", type=click.Path(path_type=Path), required=False)
-REQUIRED_FILE = click.argument("file", type=click.Path(path_type=Path))
+REQUIRED_FILE = click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
 
 workdir_option = click.option(
     "--workdir",
@@ -101,10 +111,60 @@ def show(text: str, *, error: bool = False) -> None:
     try:
         click.echo(text, err=error)
     except OSError:
-        # What is still buffered would fail again when the process ends.
+        _discard(sys.stderr if error else sys.stdout)
+
+
+def put(text: str) -> None:
+    """Print a result, which is of no use if it is not complete.
+
+    Parameters
+    ----------
+    text : `str`
+        The result.
+
+    Notes
+    -----
+    What has read enough of it, as ``head`` does, is not a mistake. A disk
+    that is full is.
+    """
+    try:
+        click.echo(text)
+    except BrokenPipeError:
+        _discard(sys.stdout)
+    except OSError as error:
+        _discard(sys.stdout)
+        fail(f"stdout: cannot be written: {error.strerror}", ExitCode.INVALID)
+
+
+def discard_stdout() -> None:
+    """Let nothing that is printed from now on fail."""
+    _discard(sys.stdout)
+
+
+def _discard(stream: TextIO) -> None:
+    """Give up a stream: what is buffered would fail again at the end."""
+    with contextlib.suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, (sys.stderr if error else sys.stdout).fileno())
+        os.dup2(nowhere, stream.fileno())
         os.close(nowhere)
+
+
+def use_sal(wanted: SalProvider) -> None:
+    """Choose where SAL comes from, or say what is wrong with the
+    environment, and exit.
+
+    Parameters
+    ----------
+    wanted : `SalProvider`
+        What the command needs.
+    """
+    from ..observatory import sal
+
+    try:
+        sal.use(wanted)
+        sal.provider()
+    except ValueError as error:
+        fail(str(error), ExitCode.INVALID)
 
 
 def within(timeout: float, action: Callable[[], T]) -> T:
@@ -178,9 +238,52 @@ def read_text(file: Path | None) -> str:
     if file is None:
         return ""
     try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        fail(f"{file}: cannot be read: {error}", ExitCode.INVALID)
+        return load_text(file)
+    except ValueError as error:
+        fail(f"{file}: {error}", ExitCode.INVALID)
+
+
+def load_text(file: Path) -> str:
+    """Return the text of a file that a person has named.
+
+    Parameters
+    ----------
+    file : `pathlib.Path`
+        The file; ``-`` for stdin.
+
+    Returns
+    -------
+    text : `str`
+
+    Raises
+    ------
+    ValueError
+        If it cannot be read, is larger than `MAX_BYTES`, or is not text.
+    """
+    try:
+        if str(file) == "-":
+            content = sys.stdin.buffer.read(MAX_BYTES + 1)
+        else:
+            with file.open("rb") as opened:
+                content = opened.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    if len(content) > MAX_BYTES:
+        raise ValueError(f"cannot be read: it has more than {MAX_BYTES} bytes")
+    try:
+        # As a file that is opened as text.
+        return content.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"cannot be read: byte {error.start + 1} is not text (UTF-8)") from error
+
+
+def complete_file(
+    context: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Have the shell complete the name of a file."""
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(incomplete, type="file")]
 
 
 def parse_config(
@@ -188,6 +291,7 @@ def parse_config(
     instrument: Instrument,
     earlier: Callable[[str, str | None], Mapping[str, Any]] | None = None,
     find_generation: Callable[[str], tuple[str, str]] | None = None,
+    source: str | None = None,
 ) -> CalibrationConfig:
     """Parse a configuration, or print its problems and exit.
 
@@ -202,6 +306,8 @@ def parse_config(
     find_generation : `~collections.abc.Callable`, optional
         Finds the generation of the pipelines; see `config.parse`. By default
         that of this installation.
+    source : `str`, optional
+        What messages call the configuration, if there are several.
 
     Returns
     -------
@@ -214,4 +320,4 @@ def parse_config(
     try:
         return parse(text, instrument, earlier, find)
     except ConfigurationError as error:
-        fail(str(error), ExitCode.INVALID)
+        fail(str(error) if source is None else f"{source}: {error}", ExitCode.INVALID)

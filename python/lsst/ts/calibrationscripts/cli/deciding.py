@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ._common import ExitCode, fail, show
+from ._common import ExitCode, fail, put, show
+from ._completion import complete_run
 
 if TYPE_CHECKING:
     from ..decertification import Reach
@@ -36,7 +37,7 @@ journals_option = click.option(
 
 
 @click.command()
-@click.argument("run_id", metavar="[RUN]", required=False)
+@click.argument("run_id", metavar="[RUN]", required=False, shell_complete=complete_run)
 @click.argument("action", type=click.Choice(["accept", "reject"]), required=False)
 @click.argument("products", metavar="[PRODUCT]...", nargs=-1)
 @click.option("--reason", default="", help="Why; it is kept in the record of the run.")
@@ -128,7 +129,7 @@ def desk(journals: Path | None, port: int, tokens: Path | None, *, read_only: bo
 
 
 @click.command()
-@click.argument("run_id", metavar="RUN")
+@click.argument("run_id", metavar="RUN", shell_complete=complete_run)
 @click.argument("products", metavar="[PRODUCT]...", nargs=-1)
 @click.option("--reason", default="", help="Why; it is kept in the record of the run. --dry-run needs none.")
 @click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
@@ -186,7 +187,7 @@ def _show_reach(reaches: Sequence[Reach], decisions: Sequence[Decision] | None, 
             "reach": [reach_json(reach) for reach in reaches],
             "decisions": [to_json(decision) for decision in decisions or ()],
         }
-        show(json.dumps(data, indent=2))
+        put(json.dumps(data, indent=2))
         return
     for reach in reaches:
         show(reach_text(reach))
@@ -205,33 +206,33 @@ def _show(decided: Decided, *, as_json: bool) -> None:
     from ..codec import to_json
 
     for warning in decided.warnings:
-        click.echo(f"warning: {warning}", err=True)
+        show(f"warning: {warning}", error=True)
     if as_json:
-        click.echo(json.dumps([to_json(result) for result in decided.results], indent=2))
+        put(json.dumps([to_json(result) for result in decided.results], indent=2))
         return
     for result in decided.results:
         where = f" into {result.collection}" if result.collection else ""
-        click.echo(f"{result.stage.subject}: {result.outcome}{where}: {result.reason}")
+        show(f"{result.stage.subject}: {result.outcome}{where}: {result.reason}")
 
 
 def _list(folder: Path, run_id: str | None, *, as_json: bool) -> None:
     from ..deciding import waiting_in
 
-    found = list(waiting_in(folder, lambda line: click.echo(f"Skipped: {line}", err=True)))
+    found = list(waiting_in(folder, lambda line: show(f"Skipped: {line}", error=True)))
     if run_id is not None:
         found = [product for product in found if product.run_id == run_id]
     if as_json:
-        click.echo(json.dumps([_as_json(product) for product in found], indent=2))
+        put(json.dumps([_as_json(product) for product in found], indent=2))
         return
     if not found:
-        click.echo(f"Nothing waits for a decision in {folder}.")
+        show(f"Nothing waits for a decision in {folder}.")
         return
     for product in found:
-        click.echo(f"{product.run_id}  {product.subject}  waits for {_age(time.time() - product.since)}")
-        click.echo(f"    {product.seen}")
-        click.echo(f"    for {product.collection}, {product.begin_date} to {product.end_date}")
+        show(f"{product.run_id}  {product.subject}  waits for {_age(time.time() - product.since)}")
+        show(f"    {product.seen}")
+        show(f"    for {product.collection}, {product.begin_date} to {product.end_date}")
     first = found[0].run_id
-    click.echo(f"To decide: calibscripts decide {first} accept|reject [PRODUCT...] --reason TEXT")
+    show(f"To decide: calibscripts decide {first} accept|reject [PRODUCT...] --reason TEXT")
 
 
 def _as_json(product: WaitingProduct) -> dict[str, object]:

@@ -10,21 +10,27 @@ from pathlib import Path
 
 import click
 
-from ._common import ExitCode, fail
+from ._common import ExitCode, fail, load_text, show
 
 
 @click.command()
-@click.argument("file", metavar="RUN.json", type=click.Path(path_type=Path))
+@click.argument("file", metavar="RUN.json", type=click.Path(path_type=Path, allow_dash=True))
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The page (HTML).")
 @click.option("--repo", help="Butler repository to read statistics and images from, again.")
 def report(file: Path, output: Path, repo: str | None) -> None:
-    """Make the page of a run again, from its JSON."""
+    """Make the page of a run again, from its JSON; - is stdin.
+
+    It may be that beside the journal, or that of --json. What the page needs
+    and RUN.json does not have is taken from beside the journal; what is
+    missing there too is left out, and said.
+    """
     from ..codec import FormatError
     from ..files.private import one_line, read_text
     from ._report import remake_page
 
     try:
-        html = remake_page(read_text(file, follow=True), repo)
+        text = load_text(file) if str(file) == "-" else read_text(file, follow=True)
+        html, notes = remake_page(text, repo)
     except FormatError as error:
         fail(f"{file}: {one_line(str(error))}", ExitCode.INVALID)
     except (OSError, ValueError) as error:
@@ -32,6 +38,8 @@ def report(file: Path, output: Path, repo: str | None) -> None:
     except Exception as error:  # noqa: BLE001 - the JSON may hold anything
         what = f"{type(error).__name__}: {one_line(str(error))}"
         fail(f"{file}: no page can be made of this JSON: {what}", ExitCode.INVALID)
+    for note in notes:
+        show(f"note: {note}", error=True)
     _write_page(output, html)
 
 
@@ -62,7 +70,7 @@ def trend(repo: str | None, journals: Path | None, output: Path) -> None:
     except ObservatoryError as error:
         fail(str(error), ExitCode.INVALID)
     for text in skipped:
-        click.echo(f"Skipped, as no run has left it: {text}", err=True)
+        show(f"Skipped, as no run has left it: {text}", error=True)
     if not history.runs:
         where = f"{folder} or {repo}" if repo else f"{folder}; --repo REPO looks in a repository too"
         fail(f"no run has left any values in {where}", ExitCode.INVALID)
@@ -74,4 +82,4 @@ def _write_page(file: Path, html: str) -> None:
         file.write_text(html, encoding="utf-8")
     except OSError as error:
         fail(f"-o {file}: cannot be written: {error.strerror}", ExitCode.SCRIPT_FAILED)
-    click.echo(f"Written: {file}")
+    show(f"Written: {file}")
