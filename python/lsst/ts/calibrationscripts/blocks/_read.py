@@ -177,8 +177,7 @@ def _wrong_keys(
 
 
 def _read_schema(text: object) -> tuple[dict[str, Mapping[str, Any]], bool, list[Problem]]:
-    """Return the variables of a BLOCK, whether it has any schema, and what
-    is wrong with it."""
+    """Return the variables, whether there is any schema, and its problems."""
     key = "configuration_schema"
     if not isinstance(text, str):
         remedy = 'write it as text: "type: object\\nproperties:\\n  ..."'

@@ -11,6 +11,7 @@ from __future__ import annotations
 __all__ = ["configuration", "notices", "read_values", "variables"]
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from string import Template
 from typing import Any
@@ -22,12 +23,13 @@ from ..plain_yaml import PlainLoader
 from ._model import Block, BlockError, BlockScript
 
 OF_TARGET = frozenset(
-    "targetid band_filter filter_name name note ra dec rot_sky alt az rot obs_time num_exp exp_times "
-    "estimated_slew_time observation_reason".split()
+    ["targetid", "band_filter", "filter_name", "name", "note", "ra", "dec", "rot_sky", "alt", "az", "rot"]
+    + ["obs_time", "num_exp", "exp_times", "estimated_slew_time", "observation_reason"]
 )
 """Variables that the Scheduler has of the target that it observes."""
 
 _PLACEHOLDER = "VALUE"
+_LEADING_ZERO = re.compile(r"[+-]?0[\d_]+")
 
 
 def variables(scripts: Iterable[BlockScript]) -> set[str]:
@@ -221,13 +223,8 @@ def _typed(text: str, schema: Mapping[str, Any]) -> Any:
         raise ValueError("a plain value") from None
     if isinstance(value, str) and kinds and "string" not in kinds:
         return text
-    if (
-        isinstance(value, int | float)
-        and not isinstance(value, bool)
-        and text.strip().lstrip("+-")[:2].isdecimal()
-    ):
-        if text.strip().lstrip("+-").startswith("0"):
-            raise ValueError("a number without a leading zero")
+    if _LEADING_ZERO.fullmatch(text.strip()):
+        raise ValueError("a number without a leading zero")
     return value
 
 

@@ -150,8 +150,7 @@ def _discard(stream: TextIO) -> None:
 
 
 def use_sal(wanted: SalProvider) -> None:
-    """Choose where SAL comes from, or say what is wrong with the
-    environment, and exit.
+    """Choose where SAL comes from, or exit if the environment is wrong.
 
     Parameters
     ----------

@@ -1,9 +1,9 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What ``--help`` of each command has beside its options: examples of how it
-is used, and what its exit codes mean.
+"""What ``--help`` of each command has beside its options.
 
-All of it is in one table, so that a command without an entry is found by a
+These are examples of how it is used, and what its exit codes mean. All is in
+one table, so that a command without an entry is found by a
 test.
 """
 

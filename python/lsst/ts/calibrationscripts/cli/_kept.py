@@ -58,6 +58,11 @@ def _without_broken_parts(text: str) -> tuple[RunDocument, list[str]]:
     except FormatError as error:
         refused = error
     data: Any = json.loads(text) if _is_json(text) else None
+    if isinstance(data, dict) and "runs" in data:
+        raise FormatError(
+            f"it has {len(data['runs'])} runs, and a page is of one. Give that, for example by "
+            "jq '.runs[0].run' FILE | calibscripts report - -o PAGE"
+        )
     if not isinstance(data, dict) or not any(part in data for part in _PARTS):
         raise refused
     notes = []

@@ -106,8 +106,11 @@ def _show_plan(one: Examined, *, with_heading: bool) -> None:
 
 
 def _show_plan_json(judged: Sequence[tuple[Input, Sequence[Examined]]]) -> None:
-    """Print the plans; that of a single configuration has its fields at the
-    top as well, where programs have found them before there were several."""
+    """Print the plans.
+
+    That of a single configuration has its fields at the top as well, where
+    programs have found them before there could be several.
+    """
     document = inputs_json(judged, with_plan=True)
     [entry, *others] = document["inputs"]
     if not others and entry["kind"] == "configuration" and entry.get("plan"):

@@ -7,7 +7,7 @@ from __future__ import annotations
 __all__ = ["run", "simulate"]
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,7 +27,7 @@ from ._common import (
     workdir_option,
 )
 from ._completion import complete_fault, complete_run_of_workdir
-from ._inputs import FILES, read_inputs, refuse_block, set_option
+from ._inputs import FILES, Configuration, read_inputs, refuse_block, set_option
 from ._installation import simulation_hint
 from ._results import exit_code, parse_to_run, result_to, runs_json, to_run_json, worst
 
@@ -164,25 +164,31 @@ def simulate(
     from ..observatory import sal
     from ._simulated import Settings, SimulatedRuns, choose
 
-    chosen = choose(read_inputs(files, instrument, settings), index)
-    if resume is not None and len(chosen) > 1:
-        names = ", ".join(source for source, _ in chosen)
-        fail(
-            f"--resume is for one script, and there are {len(chosen)} ({names}): add --script N",
-            ExitCode.INVALID,
-        )
     use_sal(sal.SalProvider.LOCAL)
-    runs = SimulatedRuns(
-        workdir, Settings(scale=scale, seed=seed, time_scale=time_scale, fault_texts=fault_texts)
-    )
+    settings_of_runs = Settings(scale=scale, seed=seed, time_scale=time_scale, fault_texts=fault_texts)
+    runs = SimulatedRuns(workdir, settings_of_runs)
     with result_to(json_file) as write:
+        chosen = choose(read_inputs(files, instrument, settings), index)
         if resume is not None:
-            [(source, given)] = chosen
-            chosen = [(source, replace(given, text=_resuming(given.text, resume, runs.journals)))]
+            chosen = [_resuming_one(chosen, resume, runs.journals)]
         reports = runs.run_all(chosen)
         _show_repository(reports[-1], workdir / "repo", instrument)
         write(runs_json(chosen, reports))
     sys.exit(worst(map(exit_code, reports)))
+
+
+def _resuming_one(
+    chosen: Sequence[tuple[str, Configuration]], run_id: str, journals: Path
+) -> tuple[str, Configuration]:
+    """Return the only configuration, with the run that it resumes."""
+    if len(chosen) > 1:
+        names = ", ".join(source for source, _ in chosen)
+        fail(
+            f"--resume is for one script, and there are {len(chosen)} ({names}): choose one by --script N",
+            ExitCode.INVALID,
+        )
+    [(source, given)] = chosen
+    return source, replace(given, text=_resuming(given.text, run_id, journals))
 
 
 def _resuming(text: str, run_id: str, journals: Path) -> str:
