@@ -97,7 +97,7 @@ def read_block(text: str) -> Block:
     listed = data.get("scripts")
     for i, item in enumerate(listed if isinstance(listed, list) else ()):
         place = f"scripts[{i}]"
-        if not isinstance(item, dict):
+        if not isinstance(item, _Pairs):
             problems.append(Problem(place, None, "must be an object in braces", f"write {_FORM[41:-2]}"))
             continue
         expected = {"name": str, "standard": bool, "parameters": dict}

@@ -24,8 +24,7 @@ from ._model import Block, BlockError, BlockScript
 
 OF_TARGET = frozenset(
     ["targetid", "band_filter", "filter_name", "name", "note", "ra", "dec", "rot_sky", "alt", "az", "rot"]
-    + ["obs_time", "num_exp", "exp_times", "estimated_slew_time", "observation_reason"]
-)
+) | {"obs_time", "num_exp", "exp_times", "estimated_slew_time", "observation_reason"}
 """Variables that the Scheduler has of the target that it observes."""
 
 _PLACEHOLDER = "VALUE"
@@ -186,7 +185,7 @@ def _plain(value: Any) -> Any:
 def _missing(block: Block, script: BlockScript, name: str) -> Problem:
     place = f"{script.place}.parameters"
     near = difflib.get_close_matches(name, {*block.properties, "program"}, n=1, cutoff=0.75)
-    if near:
+    if near and name not in block.properties:
         return Problem(
             place, f"${name}", "has no value and no default", f"write ${near[0]}, if that was meant"
         )
@@ -245,7 +244,7 @@ def _why_unfit(value: Any, schema: Mapping[str, Any]) -> str | None:
             kinds = [schema["type"]] if isinstance(schema["type"], str) else schema["type"]
             return " or ".join(_TYPES.get(kind, str(kind)) for kind in kinds)
         case "enum":
-            return " or ".join(map(str, error.validator_value))  # type: ignore[arg-type]
+            return " or ".join(map(str, error.validator_value))
         case "minimum":
             return f"{error.validator_value} or more"
         case "maximum":

@@ -290,7 +290,6 @@ def parse_config(
     instrument: Instrument,
     earlier: Callable[[str, str | None], Mapping[str, Any]] | None = None,
     find_generation: Callable[[str], tuple[str, str]] | None = None,
-    source: str | None = None,
 ) -> CalibrationConfig:
     """Parse a configuration, or print its problems and exit.
 
@@ -305,8 +304,6 @@ def parse_config(
     find_generation : `~collections.abc.Callable`, optional
         Finds the generation of the pipelines; see `config.parse`. By default
         that of this installation.
-    source : `str`, optional
-        What messages call the configuration, if there are several.
 
     Returns
     -------
@@ -319,4 +316,4 @@ def parse_config(
     try:
         return parse(text, instrument, earlier, find)
     except ConfigurationError as error:
-        fail(str(error) if source is None else f"{source}: {error}", ExitCode.INVALID)
+        fail(str(error), ExitCode.INVALID)

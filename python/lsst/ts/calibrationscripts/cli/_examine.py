@@ -34,14 +34,14 @@ class Examined:
     source: str
     """What messages call it."""
 
+    begin: datetime.datetime
+    """When it would begin: the second script of a BLOCK when the first
+    ends."""
+
     config: CalibrationConfig | None = None
     """`None` if there are problems."""
 
     plan: RunPlan | None = None
-    begin: datetime.datetime | None = None
-    """When the plan begins: that of a BLOCK's second script when the first
-    ends."""
-
     problems: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
 
@@ -103,7 +103,7 @@ class Examiner:
         examined : `Examined`
         """
         if given.problems:
-            return Examined(given, source, problems=tuple(map(str, given.problems)))
+            return Examined(given, source, begin, problems=tuple(map(str, given.problems)))
         from ..butler.generation import find_generation as of_installation
         from ..config import ConfigurationError, parse
         from ..plan import make_plan
@@ -116,9 +116,9 @@ class Examiner:
             if given.place is not None:
                 # The lines are those of YAML that nobody has seen.
                 problems = tuple(dataclasses.replace(problem, line=None) for problem in problems)
-            return Examined(given, source, problems=tuple(map(str, problems)))
+            return Examined(given, source, begin, problems=tuple(map(str, problems)))
         plan = make_plan(config, given.instrument, begin)
-        return Examined(given, source, config, plan, begin, (), (*given.notices, *config.notices))
+        return Examined(given, source, begin, config, plan, (), (*given.notices, *config.notices))
 
 
 def exit_code(judged: Sequence[tuple[Input, Sequence[Examined]]]) -> ExitCode:

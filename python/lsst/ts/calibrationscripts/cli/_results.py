@@ -30,7 +30,6 @@ def parse_to_run(
     instrument: Instrument,
     journals: Path | None = None,
     find_generation: Callable[[str], tuple[str, str]] | None = None,
-    source: str | None = None,
 ) -> CalibrationConfig:
     """Parse a configuration with that of the run that it resumes.
 
@@ -44,8 +43,6 @@ def parse_to_run(
         Folder of the journals, if not that of the configuration.
     find_generation : `~collections.abc.Callable`, optional
         Finds the generation of the pipelines; see `config.parse`.
-    source : `str`, optional
-        What messages call the configuration, if there are several.
 
     Returns
     -------
@@ -59,7 +56,7 @@ def parse_to_run(
         lock_earlier_run(folder, run_id).release()
         return load_record(folder, run_id).config
 
-    return parse_config(text, instrument, earlier, find_generation, source)
+    return parse_config(text, instrument, earlier, find_generation)
 
 
 def exit_code(report: RunReport) -> ExitCode:

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 __all__ = ["SimulatedRuns", "choose"]
 
+import dataclasses
+import datetime
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,18 +16,17 @@ from typing import TYPE_CHECKING
 
 from ..outcomes import RunState
 from ._common import ExitCode, fail, show
-from ._examine import Examined
+from ._examine import Examiner
 from ._examined import show_block, show_problems
 from ._inputs import Configuration, Input
 from ._results import parse_to_run
 
 if TYPE_CHECKING:
-    from ..config import CalibrationConfig
     from ..report import RunReport
     from ..simulation.faults import Fault
 
 
-def choose(inputs: Sequence[Input], index: int | None) -> list[tuple[str, Configuration]]:
+def choose(inputs: Sequence[Input], index: int | None, examiner: Examiner) -> list[tuple[str, Configuration]]:
     """Return what is to be run, or say what is wrong and exit.
 
     Parameters
@@ -34,23 +35,27 @@ def choose(inputs: Sequence[Input], index: int | None) -> list[tuple[str, Config
         What was given.
     index : `int` or `None`
         Which script of the BLOCK; `None` for all.
+    examiner : `Examiner`
+        Judges each before the first is run: a mistake in the last costs no
+        time.
 
     Returns
     -------
     chosen : `list` [`tuple`]
         At least one: what messages call it, and the configuration.
     """
+    now = datetime.datetime.now().astimezone()
     found: list[tuple[str, Configuration]] = []
     wrong = False
     for each in inputs:
         show_block(each)
-        chosen = [given for given in each.configurations if index is None or _is_at(given, index)]
-        examined = [
-            Examined(given, each.source(given), problems=tuple(map(str, given.problems))) for given in chosen
+        chosen = [
+            given for given in each.configurations if index is None or given.place == f"scripts[{index}]"
         ]
+        examined = examiner.examine_all(dataclasses.replace(each, configurations=tuple(chosen)), now)
         show_problems(each, examined)
         wrong = wrong or bool(each.problems) or any(one.problems for one in examined)
-        found += [(each.source(given), given) for given in chosen]
+        found += [(one.source, one.given) for one in examined]
     if wrong:
         raise SystemExit(ExitCode.INVALID)
     if not found and index is not None:
@@ -60,10 +65,6 @@ def choose(inputs: Sequence[Input], index: int | None) -> list[tuple[str, Config
     if not found:
         fail("Nothing to run.", ExitCode.INVALID)
     return found
-
-
-def _is_at(given: Configuration, index: int) -> bool:
-    return given.place == f"scripts[{index}]"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,27 +110,24 @@ class SimulatedRuns:
         reports : `list` [`RunReport`]
             Of those that were run.
         """
-        # All before the first runs: a mistake in the last costs no time.
-        for source, given in chosen:
-            self._parse(source, given, self._find_generation(), is_one_of_many=len(chosen) > 1)
         reports: list[RunReport] = []
         for i, (source, given) in enumerate(chosen):
             if len(chosen) > 1:
                 show(f"{source}, {i + 1} of {len(chosen)}:")
-            reports.append(self._run(source, given, is_one_of_many=len(chosen) > 1))
+            reports.append(self._run(given))
             if reports[-1].state is not RunState.DONE:
                 if left := [source for source, _ in chosen[i + 1 :]]:
                     show(f"Not run, since {source} ended {reports[-1].state}: {', '.join(left)}.", error=True)
                 break
         return reports
 
-    def _run(self, source: str, given: Configuration, *, is_one_of_many: bool) -> RunReport:
+    def _run(self, given: Configuration) -> RunReport:
         from ..simulation.observatory import SimulatedObservatory, SimulationSettings, WorkFolderError
         from ._program import run_program
         from ._simulation import observing_day, run_simulated
 
-        find_generation = self._find_generation()
-        config = self._parse(source, given, find_generation, is_one_of_many=is_one_of_many)
+        find_generation = self.find_generation()
+        config = parse_to_run(given.text, given.instrument, self.journals, find_generation)
         settings = self._settings
         observatory = SimulatedObservatory(
             self._workdir,
@@ -149,18 +147,8 @@ class SimulatedRuns:
         except WorkFolderError as error:
             fail(str(error), ExitCode.INVALID)
 
-    def _parse(
-        self,
-        source: str,
-        given: Configuration,
-        find_generation: Callable[[str], tuple[str, str]],
-        *,
-        is_one_of_many: bool,
-    ) -> CalibrationConfig:
-        name = source if is_one_of_many else None
-        return parse_to_run(given.text, given.instrument, self.journals, find_generation, name)
-
-    def _find_generation(self) -> Callable[[str], tuple[str, str]]:
+    def find_generation(self) -> Callable[[str], tuple[str, str]]:
+        """Return what finds the generation of the work folder."""
         # Once: when the script looks, there is a repository in any work
         # folder.
         generation = functools.cache(functools.partial(_generation_of, self._workdir))

@@ -27,6 +27,7 @@ from ._common import (
     workdir_option,
 )
 from ._completion import complete_fault, complete_run_of_workdir
+from ._examine import Examiner
 from ._inputs import FILES, Configuration, read_inputs, refuse_block, set_option
 from ._installation import simulation_hint
 from ._results import exit_code, parse_to_run, result_to, runs_json, to_run_json, worst
@@ -168,7 +169,8 @@ def simulate(
     settings_of_runs = Settings(scale=scale, seed=seed, time_scale=time_scale, fault_texts=fault_texts)
     runs = SimulatedRuns(workdir, settings_of_runs)
     with result_to(json_file) as write:
-        chosen = choose(read_inputs(files, instrument, settings), index)
+        examiner = Examiner(find_generation=runs.find_generation())
+        chosen = choose(read_inputs(files, instrument, settings), index, examiner)
         if resume is not None:
             chosen = [_resuming_one(chosen, resume, runs.journals)]
         reports = runs.run_all(chosen)
