@@ -21,6 +21,7 @@ from lsst.ts.calibrationscripts.cli import main
 from lsst.ts.calibrationscripts.cli._inputs import OUR_SCRIPTS
 from lsst.ts.calibrationscripts.config import parse
 from lsst.ts.calibrationscripts.instruments import LATISS
+from test_docs import documented_fields
 
 BLOCKS = Path(__file__).parent / "blocks"
 OURS = "auxtel/make_latiss_calibrations.py"
@@ -329,6 +330,14 @@ def test_json_is_one_document_of_all_inputs(write: Any) -> None:
     ]
     assert all(entry["problems"] for entry in document["inputs"][3:])
     assert {"file", "kind", "block", "program", "script", "notices", "skipped"} <= set(document["inputs"][0])
+
+
+def test_every_field_of_the_document_is_documented() -> None:
+    document = json.loads(calibscripts("plan", BLOCKS / "daily.json", "--json").stdout)
+    fields = {field for entry in document["inputs"] for field in entry}
+    # Of fields that share a line, the first is found.
+    assert documented_fields("What is judged before a run") == set(document)
+    assert documented_fields("An input") == fields - {"program", "script"}
 
 
 def test_json_of_plan_has_the_plan_of_each_script() -> None:

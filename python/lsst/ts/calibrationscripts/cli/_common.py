@@ -11,6 +11,7 @@ from __future__ import annotations
 __all__ = [
     "REQUIRED_FILE",
     "ExitCode",
+    "check_folder",
     "complete_file",
     "discard_stdout",
     "fail",
@@ -274,6 +275,21 @@ def load_text(file: Path) -> str:
         return content.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         raise ValueError(f"cannot be read: byte {error.start + 1} is not text (UTF-8)") from error
+
+
+def check_folder(context: click.Context, parameter: click.Parameter, folder: Path | None) -> Path | None:
+    """Refuse what can never be a folder; a callback of click.
+
+    One that does not exist is empty.
+    """
+    if folder is not None:
+        try:
+            folder.stat()
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            fail(f"{parameter.opts[0]} {folder}: cannot be used: {error.strerror}", ExitCode.INVALID)
+    return folder
 
 
 def complete_file(

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ._common import ExitCode, fail, put, show
+from ._common import ExitCode, check_folder, fail, put, show
 from ._completion import complete_run
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ _HOUR = 3_600.0
 journals_option = click.option(
     "--journals",
     type=click.Path(file_okay=False, path_type=Path),
+    callback=check_folder,
     help="Folder of the runs' journals.  [default: that of the user's state directory]",
 )
 

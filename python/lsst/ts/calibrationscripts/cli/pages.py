@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from ._common import ExitCode, fail, load_text, show
+from ._common import ExitCode, check_folder, fail, load_text, show
 
 
 @click.command()
@@ -34,7 +34,8 @@ def report(file: Path, output: Path, repo: str | None) -> None:
     except FormatError as error:
         fail(f"{file}: {one_line(str(error))}", ExitCode.INVALID)
     except (OSError, ValueError) as error:
-        fail(f"{file}: cannot be read as a run's JSON: {one_line(str(error))}", ExitCode.INVALID)
+        why = one_line(getattr(error, "strerror", None) or str(error))
+        fail(f"{file}: cannot be read as a run's JSON: {why}", ExitCode.INVALID)
     except Exception as error:  # noqa: BLE001 - the JSON may hold anything
         what = f"{type(error).__name__}: {one_line(str(error))}"
         fail(f"{file}: no page can be made of this JSON: {what}", ExitCode.INVALID)
@@ -48,6 +49,7 @@ def report(file: Path, output: Path, repo: str | None) -> None:
 @click.option(
     "--journals",
     type=click.Path(file_okay=False, path_type=Path),
+    callback=check_folder,
     help="Folder of the runs' JSON.  [default: that of the user's state directory]",
 )
 @click.option(
