@@ -114,7 +114,7 @@ class Examiner:
         except ConfigurationError as error:
             problems = error.problems
             if given.place is not None:
-                # The lines are those of YAML that nobody has seen.
+                # The lines are not those of the JSON.
                 problems = tuple(dataclasses.replace(problem, line=None) for problem in problems)
             return Examined(given, source, begin, problems=tuple(map(str, problems)))
         plan = make_plan(config, given.instrument, begin)

@@ -24,18 +24,21 @@ def show_each(judged: Judged) -> None:
         What was given, each with its configurations.
     """
     everything = [one for _, examined in judged for one in examined]
-    shared = _shared_notices(everything)
+    of_all = _shared_notices(everything)
     for each, examined in judged:
         show_block(each)
         show_problems(each, examined)
+        of_block = [notice for notice in _shared_notices(examined) if notice not in of_all]
+        for notice in of_block:
+            show_note(notice, "each script: ")
         for one in examined:
             if one.problems:
                 continue
             for notice in one.notices:
-                if notice not in shared:
-                    show_note(notice, "" if len(everything) == 1 else f"{one.source}: ")
+                if notice not in of_all and notice not in of_block:
+                    show_note(notice, f"{one.given.place}: " if one.given.place else "")
             show(f"{one.source}: valid")
-    for notice in shared:
+    for notice in of_all:
         show_note(notice, "for all: ")
     show_count(judged)
 

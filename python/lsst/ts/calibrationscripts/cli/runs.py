@@ -129,7 +129,7 @@ def _list_faults(context: click.Context, parameter: click.Parameter, wanted: boo
     metavar="NAME[:WHEN]",
     multiple=True,
     shell_complete=complete_fault,
-    help="Make something go wrong; may be repeated. See --list-faults.",
+    help="Make something go wrong in each run; may be repeated. See --list-faults.",
 )
 @click.option(
     "--list-faults",
