@@ -20,14 +20,15 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 WORKERS ?= auto
 LOAD ?= 0
+# Each demonstration has a folder of its own, so that none is deleted.
+DEMO := demo/$(shell date -u +%Y%m%dT%H%M%S)
 DOCS_READY := $(VENV)/.docs-ready
 INSTALL := $(BIN)/python -m pip install --quiet --constraint requirements.txt
 
 .PHONY: demo test fast faults sequences coverage lint types check schema docs changelog clean help
 
 demo: $(READY)
-	rm -rf demo
-	$(BIN)/calibscripts simulate doc/demo.yaml --workdir demo
+	$(BIN)/calibscripts simulate doc/demo.yaml --workdir "$(DEMO)"
 
 # One worker a core; the tests of a file share what they set up.
 test: $(READY)
@@ -84,7 +85,7 @@ clean:
 	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 help:
-	@echo 'make demo       calibrations from end to end on the simulated observatory'
+	@echo 'make demo       calibrations from end to end on the simulated observatory, in a new folder below demo'
 	@echo 'make test       all tests;  make fast: without the slow ones'
 	@echo 'make faults     every fault of the simulated observatory on whole runs: how many are survived'
 	@echo '                with LOAD=8 beside 8 processes that keep the machine busy, with WORKERS=2 two at a time'

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import resource
 import statistics
 import subprocess
 import sys
@@ -125,7 +126,26 @@ def listing() -> None:
     print(f"    (the first list, which reads them all: {first:.1f} s)")
 
 
+def blocks() -> None:
+    """Judge the BLOCKs of the tests, which are made after those in use."""
+    files = sorted(map(str, (Path(__file__).parents[1] / "tests" / "blocks").glob("*.json")))
+    command = [sys.executable, "-m", "lsst.ts.calibrationscripts", "validate", *files]
+
+    def judged() -> None:
+        # Exit code 2: some are made to be refused.
+        subprocess.run(command, check=False, capture_output=True)
+
+    times = measure(judged, lambda: python("-c", "import yaml, click, jsonschema"))
+    tell(f"{len(files)} BLOCKs judged against importing yaml, click and jsonschema", *times)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    judged()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    print(f"    (time of the processor, whatever else it does: {spent:.2f} s)")
+
+
 if __name__ == "__main__":
+    blocks()
     listing()
     schema()
     combination()

@@ -442,12 +442,11 @@ def test_files_beside_the_journals_are_named_and_skipped(tmp_path: Path) -> None
 
 
 def test_a_result_that_cannot_be_written_does_not_change_the_exit_code(tmp_path: Path) -> None:
-    from lsst.ts.calibrationscripts.cli import runs
+    from lsst.ts.calibrationscripts.cli._results import exit_code, result_to, to_run_json
 
-    runs._write_json(tmp_path / "none" / "run.json", a_report())
-    with pytest.raises(SystemExit) as end:
-        runs._exit(a_report())
-    assert end.value.code == 0
+    with result_to(tmp_path / "none" / "run.json") as write:
+        write(to_run_json(a_report()))
+    assert exit_code(a_report()) == 0
 
 
 @pytest.mark.parametrize(
@@ -456,8 +455,9 @@ def test_a_result_that_cannot_be_written_does_not_change_the_exit_code(tmp_path:
 def test_the_exit_code_is_that_of_the_scripts_state(
     state: str, code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lsst.ts.calibrationscripts.cli import _script, runs
+    from lsst.ts.calibrationscripts.cli import _script
     from lsst.ts.calibrationscripts.cli._program import run_program
+    from lsst.ts.calibrationscripts.cli._results import exit_code
 
     # Given a script whose report says DONE, and which ends as it does
     class Script:
@@ -474,9 +474,7 @@ def test_the_exit_code_is_that_of_the_scripts_state(
     report = run_program(_script.run_on_sal("", parse("", LATISS), LATISS))
     # Then the shell gets what the queue does.
     assert report.state == state
-    with pytest.raises(SystemExit) as end:
-        runs._exit(report)
-    assert end.value.code == code
+    assert exit_code(report) == code
 
 
 # 4. What journals hold

@@ -10,10 +10,11 @@ import click
 
 from . import configuration, deciding, doctor, judging, pages, remaking, runs, serving
 from ._common import ExitCode
+from ._help import Commands, describe
 from ._installation import print_version
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--version",
     is_flag=True,
@@ -42,4 +43,4 @@ for _command in (
     pages.report,
     pages.trend,
 ):
-    main.add_command(_command)
+    main.add_command(describe(_command))

@@ -9,25 +9,31 @@ stay quick.
 from __future__ import annotations
 
 __all__ = [
-    "FILE",
     "REQUIRED_FILE",
     "ExitCode",
+    "check_folder",
+    "complete_file",
+    "discard_stdout",
     "fail",
     "instrument_option",
+    "load_text",
     "parse_config",
+    "put",
     "read_text",
     "show",
     "time_scale_option",
+    "use_sal",
     "within",
     "workdir_option",
 ]
 
+import contextlib
 import enum
 import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO, TypeVar
 
 import click
 
@@ -35,10 +41,16 @@ from ..instruments import INSTRUMENTS, LATISS, Instrument
 from ..observatory.scripts import SCRIPTS
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from ..config import CalibrationConfig
+    from ..observatory.sal import SalProvider
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 T = TypeVar("T")
+
+MAX_BYTES = 64 * 2**20
+"""Largest file that is read (byte): one of a device may never end."""
 
 
 class ExitCode(enum.IntEnum):
@@ -51,8 +63,7 @@ class ExitCode(enum.IntEnum):
     """Something was held, failed or skipped."""
 
 
-FILE = click.argument("file", type=click.Path(path_type=Path), required=False)
-REQUIRED_FILE = click.argument("file", type=click.Path(path_type=Path))
+REQUIRED_FILE = click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
 
 workdir_option = click.option(
     "--workdir",
@@ -101,10 +112,59 @@ def show(text: str, *, error: bool = False) -> None:
     try:
         click.echo(text, err=error)
     except OSError:
-        # What is still buffered would fail again when the process ends.
+        _discard(sys.stderr if error else sys.stdout)
+
+
+def put(text: str) -> None:
+    """Print a result, which is of no use if it is not complete.
+
+    Parameters
+    ----------
+    text : `str`
+        The result.
+
+    Notes
+    -----
+    What has read enough of it, as ``head`` does, is not a mistake. A disk
+    that is full is.
+    """
+    try:
+        click.echo(text)
+    except BrokenPipeError:
+        _discard(sys.stdout)
+    except OSError as error:
+        _discard(sys.stdout)
+        fail(f"stdout: cannot be written: {error.strerror}", ExitCode.INVALID)
+
+
+def discard_stdout() -> None:
+    """Let nothing that is printed from now on fail."""
+    _discard(sys.stdout)
+
+
+def _discard(stream: TextIO) -> None:
+    """Give up a stream: what is buffered would fail again at the end."""
+    with contextlib.suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, (sys.stderr if error else sys.stdout).fileno())
+        os.dup2(nowhere, stream.fileno())
         os.close(nowhere)
+
+
+def use_sal(wanted: SalProvider) -> None:
+    """Choose where SAL comes from, or exit if the environment is wrong.
+
+    Parameters
+    ----------
+    wanted : `SalProvider`
+        What the command needs.
+    """
+    from ..observatory import sal
+
+    try:
+        sal.use(wanted)
+        sal.provider()
+    except ValueError as error:
+        fail(str(error), ExitCode.INVALID)
 
 
 def within(timeout: float, action: Callable[[], T]) -> T:
@@ -178,9 +238,67 @@ def read_text(file: Path | None) -> str:
     if file is None:
         return ""
     try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        fail(f"{file}: cannot be read: {error}", ExitCode.INVALID)
+        return load_text(file)
+    except ValueError as error:
+        fail(f"{file}: {error}", ExitCode.INVALID)
+
+
+def load_text(file: Path) -> str:
+    """Return the text of a file that a person has named.
+
+    Parameters
+    ----------
+    file : `pathlib.Path`
+        The file; ``-`` for stdin.
+
+    Returns
+    -------
+    text : `str`
+
+    Raises
+    ------
+    ValueError
+        If it cannot be read, is larger than `MAX_BYTES`, or is not text.
+    """
+    try:
+        if str(file) == "-":
+            content = sys.stdin.buffer.read(MAX_BYTES + 1)
+        else:
+            with file.open("rb") as opened:
+                content = opened.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    if len(content) > MAX_BYTES:
+        raise ValueError(f"cannot be read: it has more than {MAX_BYTES} bytes")
+    try:
+        # As a file that is opened as text.
+        return content.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"cannot be read: byte {error.start + 1} is not text (UTF-8)") from error
+
+
+def check_folder(context: click.Context, parameter: click.Parameter, folder: Path | None) -> Path | None:
+    """Refuse what can never be a folder; a callback of click.
+
+    One that does not exist is empty.
+    """
+    if folder is not None:
+        try:
+            folder.stat()
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            fail(f"{parameter.opts[0]} {folder}: cannot be used: {error.strerror}", ExitCode.INVALID)
+    return folder
+
+
+def complete_file(
+    context: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Have the shell complete the name of a file."""
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(incomplete, type="file")]
 
 
 def parse_config(

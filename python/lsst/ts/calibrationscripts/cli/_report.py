@@ -11,14 +11,14 @@ from pathlib import Path
 
 from ..butler.evidence import gather
 from ..butler.history import read_history
-from ..codec import read_document
 from ..files.runs import load_runs
 from ..pages import run_page, trend_page
 from ..report import Evidence
 from ..trend import History, repository
+from ._kept import read_kept
 
 
-def remake_page(text: str, repo: str | None) -> str:
+def remake_page(text: str, repo: str | None) -> tuple[str, tuple[str, ...]]:
     """Make the page of a run from its JSON.
 
     Parameters
@@ -32,19 +32,21 @@ def remake_page(text: str, repo: str | None) -> str:
     Returns
     -------
     html : `str`
+    notes : `tuple` [`str`, ...]
+        What the page lacks, and why.
 
     Raises
     ------
     FormatError
         If the text is not a run's JSON.
     """
-    document = read_document(text)
+    document, notes = read_kept(text)
     if repo is not None:
         document = replace(document, evidence=gather(document.report, repo))
     elif document.evidence is None:
         note = "Statistics and images are not in the run's JSON; --repo REPO reads them."
         document = replace(document, evidence=Evidence(notes=(note,)))
-    return run_page(document)
+    return run_page(document), notes if repo is None else ()
 
 
 def show_trend(journals: Path, repo: str | None) -> tuple[str, History, tuple[str, ...]]:

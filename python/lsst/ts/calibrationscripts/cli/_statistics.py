@@ -139,7 +139,7 @@ def _files_of(path: Path) -> list[Path]:
     try:
         return sorted(each for each in path.iterdir() if each.suffix in _SUFFIXES)
     except OSError as error:
-        raise StatisticsError(f"{path}: cannot be read: {error}") from error
+        raise StatisticsError(f"{path}: cannot be read: {error.strerror}") from error
 
 
 def _statistics_in(file: Path, exposures: Collection[int]) -> Iterator[tuple[int, object]]:

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ._common import ExitCode, fail, show
+from ._common import ExitCode, check_folder, fail, put, show
+from ._completion import complete_run
 
 if TYPE_CHECKING:
     from ..butler.publishing import Copy
@@ -32,12 +33,13 @@ _HOUR = 3_600.0
 journals_option = click.option(
     "--journals",
     type=click.Path(file_okay=False, path_type=Path),
+    callback=check_folder,
     help="Folder of the runs' journals.  [default: that of the user's state directory]",
 )
 
 
 @click.command()
-@click.argument("run_id", metavar="[RUN]", required=False)
+@click.argument("run_id", metavar="[RUN]", required=False, shell_complete=complete_run)
 @click.argument("action", type=click.Choice(["accept", "reject"]), required=False)
 @click.argument("products", metavar="[PRODUCT]...", nargs=-1)
 @click.option("--reason", default="", help="Why; it is kept in the record of the run.")
@@ -129,7 +131,7 @@ def desk(journals: Path | None, port: int, tokens: Path | None, *, read_only: bo
 
 
 @click.command()
-@click.argument("run_id", metavar="RUN")
+@click.argument("run_id", metavar="RUN", shell_complete=complete_run)
 @click.argument("products", metavar="[PRODUCT]...", nargs=-1)
 @click.option("--reason", default="", help="Why; it is kept in the record of the run. --dry-run needs none.")
 @click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
@@ -193,7 +195,7 @@ def _show_reach(
             "reach": [reach_json(reach) for reach in reaches],
             "decisions": [to_json(decision) for decision in decisions or ()],
         }
-        show(json.dumps(data, indent=2))
+        put(json.dumps(data, indent=2))
         return
     for reach in reaches:
         show(reach_text(reach))
@@ -214,13 +216,13 @@ def _show(decided: Decided, *, as_json: bool) -> None:
     from ..report import fold
 
     for warning in decided.warnings:
-        click.echo(fold(f"warning: {warning}"), err=True)
+        show(fold(f"warning: {warning}"), error=True)
     if as_json:
-        click.echo(json.dumps([to_json(result) for result in decided.results], indent=2))
+        put(json.dumps([to_json(result) for result in decided.results], indent=2))
         return
     for result in decided.results:
         where = f" into {result.collection}" if result.collection else ""
-        click.echo(fold(f"{result.stage.subject}: {result.outcome}{where}: {result.reason}"))
+        show(fold(f"{result.stage.subject}: {result.outcome}{where}: {result.reason}"))
     _show_published(decided.published)
 
 
@@ -236,21 +238,21 @@ def _list(given: Path | None, run_id: str | None, *, as_json: bool) -> None:
 
     folder = given or journal_folder()
 
-    found = list(waiting_in(folder, lambda line: click.echo(f"Skipped: {line}", err=True)))
+    found = list(waiting_in(folder, lambda line: show(f"Skipped: {line}", error=True)))
     if run_id is not None:
         found = [product for product in found if product.run_id == run_id]
     if as_json:
-        click.echo(json.dumps([_as_json(product) for product in found], indent=2))
+        put(json.dumps([_as_json(product) for product in found], indent=2))
         return
     if not found:
-        click.echo(f"Nothing waits for a decision in {folder}.")
+        show(f"Nothing waits for a decision in {folder}.")
         return
     for product in found:
         age = _age(time.time() - product.since)
-        click.echo(fold(f"{product.run_id}  {product.subject}  waits for {age}"))
-        click.echo(fold(f"    {product.seen}"))
-        click.echo(fold(f"    for {product.collection}, {product.begin_date} to {product.end_date}"))
-    click.echo("To decide:")
+        show(fold(f"{product.run_id}  {product.subject}  waits for {age}"))
+        show(fold(f"    {product.seen}"))
+        show(fold(f"    for {product.collection}, {product.begin_date} to {product.end_date}"))
+    show("To decide:")
     options = ("--journals", str(given)) if given is not None else ()
     words = (
         "calibscripts",
@@ -262,7 +264,7 @@ def _list(given: Path | None, run_id: str | None, *, as_json: bool) -> None:
         "--reason",
         "TEXT",
     )
-    click.echo(fold_command(words).replace("'accept|reject'", "accept|reject"))
+    show(fold_command(words).replace("'accept|reject'", "accept|reject"))
 
 
 def _as_json(product: WaitingProduct) -> dict[str, object]:

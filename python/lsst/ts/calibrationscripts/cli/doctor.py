@@ -18,7 +18,8 @@ import click
 from ..checkup import Check, CheckStatus
 from ..instruments import Instrument
 from ..pipelines import NEWEST
-from ._common import ExitCode, instrument_option, parse_config, read_text, show, within
+from ._common import ExitCode, instrument_option, parse_config, put, read_text, show, within
+from ._inputs import refuse_block
 
 if TYPE_CHECKING:
     from ..config import CalibrationConfig
@@ -36,7 +37,7 @@ _ORDER = (CheckStatus.FAILED, CheckStatus.WARNING, CheckStatus.SKIPPED, CheckSta
 
 
 @click.command()
-@click.argument("file", metavar="[CONFIG]", type=click.Path(path_type=Path), required=False)
+@click.argument("file", metavar="[CONFIG]", type=click.Path(path_type=Path, allow_dash=True), required=False)
 @instrument_option(with_script=True)
 @click.option(
     "--pipelines",
@@ -68,7 +69,7 @@ def doctor(file: Path | None, instrument: Instrument, folder: Path | None, as_js
     to_be_fixed = any(check.status is CheckStatus.FAILED for check in checks)
     if as_json:
         found = {"right": not to_be_fixed, "checks": [asdict(check) for check in checks]}
-        click.echo(json.dumps(found, indent=2))
+        put(json.dumps(found, indent=2))
     else:
         counts = [(sum(check.status is status for check in checks), status) for status in _ORDER]
         show(", ".join(f"{n} {status}" for n, status in counts if n) + ".")
@@ -92,8 +93,10 @@ def _read(
         reasons.append(why)
         return name, why
 
+    text = read_text(file)
+    refuse_block(file, text)
     config = parse_config(
-        read_text(file),
+        text,
         instrument,
         lambda run_id, journal_dir: load_record(journal_folder(journal_dir), run_id).config,
         find,

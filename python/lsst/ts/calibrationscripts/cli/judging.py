@@ -15,7 +15,7 @@ import click
 from ..instruments import Instrument
 from ..products import Product, Subject
 from ..thresholds import DEFAULT_THRESHOLD
-from ._common import ExitCode, fail, instrument_option
+from ._common import ExitCode, fail, instrument_option, put
 
 
 @click.command()
@@ -75,7 +75,7 @@ def verdict(
         )
     except StatisticsError as error:
         fail(f"{file}: cannot be judged: {error}", ExitCode.INVALID)
-    click.echo(json.dumps(to_json(judged), indent=2) if as_json else verdict_text(judged))
+    put(json.dumps(to_json(judged), indent=2) if as_json else verdict_text(judged))
     if judged.unlisted:
         click.echo(
             f"{len(judged.unlisted)} exposure(s) count as failed since {file} does not list their tests. "

@@ -11,31 +11,40 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ._common import ExitCode, fail
+from ._common import ExitCode, check_folder, fail, load_text, show
 
 if TYPE_CHECKING:
     from ..trend import History
 
 
 @click.command()
-@click.argument("file", metavar="RUN.json", type=click.Path(path_type=Path))
+@click.argument("file", metavar="RUN.json", type=click.Path(path_type=Path, allow_dash=True))
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The page (HTML).")
 @click.option("--repo", help="Butler repository to read statistics and images from, again.")
 def report(file: Path, output: Path, repo: str | None) -> None:
-    """Make the page of a run again, from its JSON."""
+    """Make the page of a run again, from its JSON; - is stdin.
+
+    It may be that beside the journal, or that of --json. What the page needs
+    and RUN.json does not have is taken from beside the journal; what is
+    missing there too is left out, and said.
+    """
     from ..codec import FormatError
     from ..files.private import one_line, read_text
     from ._report import remake_page
 
     try:
-        html = remake_page(read_text(file, follow=True), repo)
+        text = load_text(file) if str(file) == "-" else read_text(file, follow=True)
+        html, notes = remake_page(text, repo)
     except FormatError as error:
         fail(f"{file}: {one_line(str(error))}", ExitCode.INVALID)
     except (OSError, ValueError) as error:
-        fail(f"{file}: cannot be read as a run's JSON: {one_line(str(error))}", ExitCode.INVALID)
+        why = one_line(getattr(error, "strerror", None) or str(error))
+        fail(f"{file}: cannot be read as a run's JSON: {why}", ExitCode.INVALID)
     except Exception as error:  # noqa: BLE001 - the JSON may hold anything
         what = f"{type(error).__name__}: {one_line(str(error))}"
         fail(f"{file}: no page can be made of this JSON: {what}", ExitCode.INVALID)
+    for note in notes:
+        show(f"note: {note}", error=True)
     _write_page(output, html)
 
 
@@ -44,6 +53,7 @@ def report(file: Path, output: Path, repo: str | None) -> None:
 @click.option(
     "--journals",
     type=click.Path(file_okay=False, path_type=Path),
+    callback=check_folder,
     help="Folder of the runs' JSON.  [default: that of the user's state directory]",
 )
 @click.option(
@@ -66,7 +76,7 @@ def trend(repo: str | None, journals: Path | None, output: Path) -> None:
     except ObservatoryError as error:
         fail(str(error), ExitCode.INVALID)
     for text in skipped:
-        click.echo(f"Skipped, as no run has left it: {text}", err=True)
+        show(f"Skipped, as no run has left it: {text}", error=True)
     if not history.runs:
         where = f"{folder} or {repo}" if repo else f"{folder}; --repo REPO looks in a repository too"
         fail(f"no run has left any values in {where}", ExitCode.INVALID)
@@ -95,4 +105,4 @@ def _write_page(file: Path, html: str) -> None:
         file.write_text(html, encoding="utf-8")
     except OSError as error:
         fail(f"-o {file}: cannot be written: {error.strerror}", ExitCode.SCRIPT_FAILED)
-    click.echo(f"Written: {file}")
+    show(f"Written: {file}")

@@ -16,7 +16,7 @@ import click
 from ..instruments import Instrument
 from ._common import ExitCode, fail, instrument_option, parse_config, show
 from .deciding import journals_option, person
-from .runs import Simulated, json_option, run_text, simulate_text
+from .runs import json_option, run_text, simulate_text
 
 if TYPE_CHECKING:
     from ..record import RunRecord
@@ -87,7 +87,7 @@ def remake(
         show(f"Left out before, and again: {', '.join(kept)}")
     if workdir is None:
         run_text(text, instrument, json_file)
-    simulate_text(text, instrument, Simulated(workdir), json_file)
+    simulate_text(text, instrument, workdir, json_file)
 
 
 def _ids(option: str, texts: Iterable[str]) -> list[int]:

@@ -4,43 +4,44 @@
 
 from __future__ import annotations
 
-__all__ = ["Simulated", "json_option", "run", "run_text", "simulate", "simulate_text"]
+__all__ = ["json_option", "run", "run_text", "simulate", "simulate_text"]
 
-import functools
-import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from ..instruments import Instrument
-from ..outcomes import RunState
 from ._common import (
-    FILE,
     REQUIRED_FILE,
     ExitCode,
     fail,
     instrument_option,
-    parse_config,
     read_text,
     show,
     time_scale_option,
+    use_sal,
     workdir_option,
 )
+from ._completion import complete_fault, complete_run_of_workdir
+from ._examine import Examiner
+from ._inputs import FILES, Configuration, read_inputs, refuse_block, set_option
 from ._installation import simulation_hint
+from ._results import exit_code, parse_to_run, result_to, runs_json, to_run_json, worst
 
 if TYPE_CHECKING:
-    from ..config import CalibrationConfig
-    from ..record import RunRecord
     from ..report import RunReport
-    from ..simulation.faults import Fault
 
 _NEWEST = "newest"
 
 json_option = click.option(
-    "--json", "json_file", type=click.Path(path_type=Path), help="Write the run's JSON here."
+    "--json",
+    "json_file",
+    type=click.Path(path_type=Path, allow_dash=True),
+    help="Write the run's JSON here; - is stdout, which then has nothing else.",
 )
 
 
@@ -50,7 +51,9 @@ json_option = click.option(
 @json_option
 def run(file: Path, instrument: Instrument, json_file: Path | None) -> None:
     """Run a configuration on the SAL that is installed."""
-    run_text(read_text(file), instrument, json_file)
+    text = read_text(file)
+    refuse_block(file, text)
+    run_text(text, instrument, json_file)
 
 
 def run_text(text: str, instrument: Instrument, json_file: Path | None) -> NoReturn:
@@ -67,16 +70,17 @@ def run_text(text: str, instrument: Instrument, json_file: Path | None) -> NoRet
     """
     from ..observatory import sal
 
-    config = _parse_to_run(text, instrument)
-    sal.use(sal.SalProvider.SALOBJ)
+    config = parse_to_run(text, instrument)
+    use_sal(sal.SalProvider.SALOBJ)
     try:
         from ._program import run_program
         from ._script import run_on_sal
     except sal.SalNotInstalledError as error:
         fail(str(error), ExitCode.SCRIPT_FAILED)
-    report = run_program(run_on_sal(text, config, instrument))
-    _write_json(json_file, report)
-    _exit(report)
+    with result_to(json_file) as write:
+        report = run_program(run_on_sal(text, config, instrument))
+        write(to_run_json(report))
+    sys.exit(exit_code(report))
 
 
 def _require_simulation() -> None:
@@ -95,7 +99,7 @@ def _list_faults(context: click.Context, parameter: click.Parameter, wanted: boo
 
     from ..observatory import sal
 
-    sal.use(sal.SalProvider.LOCAL)
+    use_sal(sal.SalProvider.LOCAL)
     from ..simulation.faults import FAULTS
 
     table = Table("--fault", "WHEN counts", "what happens", box=None, header_style="bold")
@@ -106,8 +110,16 @@ def _list_faults(context: click.Context, parameter: click.Parameter, wanted: boo
 
 
 @click.command()
-@FILE
+@FILES
 @instrument_option(with_script=True)
+@set_option
+@click.option(
+    "--script",
+    "index",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Run scripts[N] of the BLOCK alone.  [default: all that make calibrations]",
+)
 @workdir_option
 @click.option(
     "--scale",
@@ -123,6 +135,7 @@ def _list_faults(context: click.Context, parameter: click.Parameter, wanted: boo
     is_flag=False,
     flag_value=_NEWEST,
     metavar="[RUN_ID]",
+    shell_complete=complete_run_of_workdir,
     help="Resume an earlier run of this work folder; without RUN_ID, the newest.",
 )
 @click.option(
@@ -130,7 +143,8 @@ def _list_faults(context: click.Context, parameter: click.Parameter, wanted: boo
     "fault_texts",
     metavar="NAME[:WHEN]",
     multiple=True,
-    help="Make something go wrong; may be repeated. See --list-faults.",
+    shell_complete=complete_fault,
+    help="Make something go wrong in each run; may be repeated. See --list-faults.",
 )
 @click.option(
     "--list-faults",
@@ -142,13 +156,15 @@ def _list_faults(context: click.Context, parameter: click.Parameter, wanted: boo
 )
 @json_option
 def simulate(
-    file: Path | None,
+    files: tuple[Path, ...],
     instrument: Instrument,
     workdir: Path,
-    resume: str | None,
     fault_texts: tuple[str, ...],
     json_file: Path | None,
     *,
+    settings: Mapping[str, str],
+    index: int | None,
+    resume: str | None,
     scale: int | None,
     seed: int | None,
     time_scale: float,
@@ -156,27 +172,30 @@ def simulate(
     """Run a configuration on a simulated observatory.
 
     The frames, the Butler repository and `pipetask` are real. Without FILE,
-    the daily default is run.
+    the daily default is run. A FILE is the configuration of a script (YAML),
+    or a BLOCK of the Scheduler (JSON); - is stdin. Several configurations
+    run one after the other, as long as no script fails.
     """
-    text = read_text(file)
-    if resume is not None:
-        text = _resuming(text, resume, workdir.absolute() / "journal")
-    wanted = Simulated(workdir, scale, seed, time_scale, fault_texts)
-    simulate_text(text, instrument, wanted, json_file)
+    _require_simulation()
+    from ..observatory import sal
+    from ._simulated import Settings, SimulatedRuns, choose
+
+    use_sal(sal.SalProvider.LOCAL)
+    settings_of_runs = Settings(scale=scale, seed=seed, time_scale=time_scale, fault_texts=fault_texts)
+    runs = SimulatedRuns(workdir, settings_of_runs)
+    with result_to(json_file) as write:
+        examiner = Examiner(find_generation=runs.find_generation())
+        chosen = choose(read_inputs(files, instrument, settings), index, examiner)
+        if resume is not None:
+            chosen = [_resuming_one(chosen, resume, runs.journals)]
+        reports = runs.run_all(chosen)
+        _show_repository(reports[-1], workdir / "repo", instrument)
+        write(runs_json(chosen, reports))
+    sys.exit(worst(map(exit_code, reports)))
 
 
-class Simulated(NamedTuple):
-    """A simulated observatory, as the command line names it."""
-
-    workdir: Path
-    scale: int | None = None
-    seed: int | None = None
-    time_scale: float = 0.01
-    fault_texts: tuple[str, ...] = ()
-
-
-def simulate_text(text: str, instrument: Instrument, wanted: Simulated, json_file: Path | None) -> NoReturn:
-    """Run a configuration on a simulated observatory, and exit.
+def simulate_text(text: str, instrument: Instrument, workdir: Path, json_file: Path | None) -> NoReturn:
+    """Run a configuration on a simulated observatory that exists, and exit.
 
     Parameters
     ----------
@@ -184,86 +203,36 @@ def simulate_text(text: str, instrument: Instrument, wanted: Simulated, json_fil
         The configuration (YAML).
     instrument : `Instrument`
         The instrument, which has a script.
-    wanted : `Simulated`
-        The observatory.
+    workdir : `pathlib.Path`
+        Work folder of the observatory.
     json_file : `pathlib.Path` or `None`
         File for the run's JSON.
     """
     _require_simulation()
     from ..observatory import sal
+    from ._simulated import Settings, SimulatedRuns
 
-    workdir = wanted.workdir
-    journals = workdir.absolute() / "journal"
-    # Once: when the script looks, there is a repository in any work folder.
-    generation = functools.cache(functools.partial(_generation_of, workdir))
-
-    def find_generation(repo: str) -> tuple[str, str]:
-        return generation()
-
-    config = _parse_to_run(text, instrument, journals, find_generation)
-    sal.use(sal.SalProvider.LOCAL)
-    from ..simulation.observatory import SimulatedObservatory, SimulationSettings, WorkFolderError
-    from ._program import run_program
-    from ._simulation import observing_day, run_simulated
-
-    observatory = SimulatedObservatory(
-        workdir,
-        instrument=instrument,
-        settings=SimulationSettings(wanted.scale, wanted.seed, config.pipeline_generation),
-        time_scale=wanted.time_scale,
-        day_obs=observing_day(config),
-        faults=_parse_faults(wanted.fault_texts),
-        calib_collection=config.calib_collection,
-    )
-    try:
-        report = run_program(run_simulated(text, config, instrument, observatory, journals, find_generation))
-    except WorkFolderError as error:
-        fail(str(error), ExitCode.INVALID)
-    _show_repository(report, workdir / "repo", instrument)
-    _write_json(json_file, report)
-    _exit(report)
+    use_sal(sal.SalProvider.LOCAL)
+    runs = SimulatedRuns(workdir, Settings())
+    with result_to(json_file) as write:
+        report = runs.run(Configuration(text, instrument))
+        _show_repository(report, workdir / "repo", instrument)
+        write(to_run_json(report))
+    sys.exit(exit_code(report))
 
 
-def _generation_of(workdir: Path) -> tuple[str, str]:
-    """Return the generation of a work folder, and why it is this one."""
-    from ..simulation.repository import DEFAULT_GENERATION, WorkFolderError, is_repository, read_kind
-
-    repo = workdir.absolute() / "repo"
-    if not is_repository(repo):
-        return DEFAULT_GENERATION, f"the work folder {workdir} is new, and this is the newest"
-    try:
-        return read_kind(repo).generation, f"{workdir} was made for it"
-    except WorkFolderError as error:
-        fail(str(error), ExitCode.INVALID)
-
-
-def _parse_to_run(
-    text: str,
-    instrument: Instrument,
-    journals: Path | None = None,
-    find_generation: Callable[[str], tuple[str, str]] | None = None,
-) -> CalibrationConfig:
-    """Parse a configuration with that of the run that it resumes."""
-    from ..config import ConfigurationError
-    from ..files.journal import journal_folder, load_record, lock_earlier_run
-    from ..procedure import check_without
-
-    found: list[RunRecord] = []
-
-    def earlier(run_id: str, journal_dir: str | None) -> Mapping[str, Any]:
-        folder = journals or journal_folder(journal_dir)
-        # The script locks it again. This says at once if it is running.
-        lock_earlier_run(folder, run_id).release()
-        found.append(load_record(folder, run_id))
-        return found[0].config
-
-    config = parse_config(text, instrument, earlier, find_generation)
-    try:
-        for record in found:
-            check_without(config, record)
-    except ConfigurationError as error:
-        fail(str(error), ExitCode.INVALID)
-    return config
+def _resuming_one(
+    chosen: Sequence[tuple[str, Configuration]], run_id: str, journals: Path
+) -> tuple[str, Configuration]:
+    """Return the only configuration, with the run that it resumes."""
+    if len(chosen) > 1:
+        names = ", ".join(source for source, _ in chosen)
+        fail(
+            f"--resume is for one script, and there are {len(chosen)} ({names}): choose one by --script N",
+            ExitCode.INVALID,
+        )
+    [(source, given)] = chosen
+    return source, replace(given, text=_resuming(given.text, run_id, journals))
 
 
 def _resuming(text: str, run_id: str, journals: Path) -> str:
@@ -286,37 +255,9 @@ def _resuming(text: str, run_id: str, journals: Path) -> str:
     return f"{text}\nresume: {run_id}\n"
 
 
-def _parse_faults(texts: Sequence[str]) -> list[Fault]:
-    from ..simulation.faults import parse_fault
-
-    try:
-        return [parse_fault(text) for text in texts]
-    except ValueError as error:
-        fail(f"--fault {error}", ExitCode.INVALID)
-
-
 def _show_repository(report: RunReport, repo: Path, instrument: Instrument) -> None:
     from ._display import access_hint
 
     show(f"Repository: {repo}")
     if hint := access_hint(report, repo, instrument):
         show(hint)
-
-
-def _write_json(file: Path | None, report: RunReport) -> None:
-    if file is None:
-        return
-    from ..codec import to_json
-
-    try:
-        file.write_text(json.dumps(to_json(report), indent=2) + "\n", encoding="utf-8")
-    except OSError as error:
-        # The exit code is that of the run, which has ended.
-        show(f"--json {file}: cannot be written: {error}", error=True)
-
-
-def _exit(report: RunReport) -> NoReturn:
-    """Exit with the code of a run's end."""
-    if report.state is not RunState.DONE:
-        sys.exit(ExitCode.SCRIPT_FAILED)
-    sys.exit(ExitCode.SUCCESS if report.complete else ExitCode.INCOMPLETE)

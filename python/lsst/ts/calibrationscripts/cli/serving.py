@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from ..instruments import Instrument
-from ._common import ExitCode, fail, instrument_option, time_scale_option, workdir_option
+from ._common import ExitCode, fail, instrument_option, time_scale_option, use_sal, workdir_option
 from ._installation import simulation_hint
 
 _UNREACHABLE = "no other process can reach the simulated CSCs"
@@ -32,7 +32,7 @@ def serve(workdir: Path, instrument: Instrument, time_scale: float) -> None:
         fail(hint, ExitCode.SCRIPT_FAILED)
     from ..observatory import sal
 
-    sal.use(sal.SalProvider.SALOBJ)
+    use_sal(sal.SalProvider.SALOBJ)
     try:
         # The import needs SAL, whichever is chosen.
         from ._serving import AlreadyServedError, serve_simulated

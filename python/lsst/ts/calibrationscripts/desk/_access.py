@@ -53,7 +53,8 @@ def read_tokens(file: Path) -> dict[str, str]:
         mode = file.stat().st_mode
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise TokenFileError(f"{file}: cannot be read: {error}") from error
+        why = getattr(error, "strerror", None) or "it is not text (UTF-8)"
+        raise TokenFileError(f"{file}: cannot be read: {why}") from error
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise TokenFileError(f"{file}: others can read it; write 'chmod 600 {file}'")
     names: dict[str, str] = {}

@@ -22,6 +22,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy.exc import OperationalError
+
 from ..files.lock import Lock, LockedError
 from ..instruments import Instrument
 from ..pipelines import GENERATIONS
@@ -218,7 +220,10 @@ class SimulatedObservatory:
             for fault in self.faults:
                 self._exit.push_async_callback(fault.detach)
             self._exit.push_async_callback(self._close_cscs)
-            day = await asyncio.to_thread(self._prepare)
+            try:
+                day = await asyncio.to_thread(self._prepare)
+            except (OSError, OperationalError) as error:
+                raise self._unusable(error) from error
             self._make_cscs(day)
             for fault in self.faults:
                 fault.attach(self)
@@ -246,10 +251,14 @@ class SimulatedObservatory:
                 "(--workdir)."
             ) from None
         except OSError as error:
-            raise WorkFolderError(
-                f"{self.workdir} cannot be used: {error.strerror}. Name another work folder (--workdir)."
-            ) from error
+            raise self._unusable(error) from error
         self._exit.callback(lock.release)
+
+    def _unusable(self, error: OSError | OperationalError) -> WorkFolderError:
+        """Return the error of a folder in which nothing can be made."""
+        what = f"{error.filename or self.workdir}" if isinstance(error, OSError) else str(self.repo)
+        why = error.strerror if isinstance(error, OSError) else error.orig
+        return WorkFolderError(f"{what} cannot be used: {why}. Name another work folder (--workdir).")
 
     def _make_cscs(self, day: ObservingDay) -> None:
         files = self.files
