@@ -20,9 +20,19 @@ from ._common import FILE, REQUIRED_FILE, instrument_option, parse_config, read_
 @instrument_option(with_script=True)
 def validate(file: Path, instrument: Instrument) -> None:
     """Check a configuration; list all its problems at once."""
+    import datetime
+
+    from ..plan import make_plan
+    from ._forecast import forecast_of, refuse_if_strict, show_forecast
+
     config = parse_config(read_text(file), instrument)
     for notice in config.notices:
         click.echo(f"note: {notice}")
+    now = datetime.datetime.now().astimezone()
+    forecast = forecast_of(config, make_plan(config, instrument, now), instrument, now)
+    if forecast.findings:
+        show_forecast(forecast, config.notices)
+    refuse_if_strict(config, forecast, str(file))
     click.echo(f"{file}: valid")
 
 
@@ -37,17 +47,22 @@ def plan(file: Path | None, instrument: Instrument, as_json: bool) -> None:
 
     from ..plan import make_plan
     from ..report import ROW_WIDTH, itinerary
+    from ._forecast import forecast_of, refuse_if_strict, show_forecast
 
     config = parse_config(read_text(file), instrument)
     now = datetime.datetime.now().astimezone()
     run_plan = make_plan(config, instrument, now)
+    forecast = forecast_of(config, run_plan, instrument, now)
     if as_json:
-        from ..codec import plan_json
+        from ..codec import forecast_json, plan_json
 
-        click.echo(json.dumps(plan_json(run_plan), indent=2))
-        return
-    width = shutil.get_terminal_size((ROW_WIDTH, 0)).columns
-    click.echo(itinerary(config, run_plan, instrument, now, width))
+        data = plan_json(run_plan) | {"forecast": forecast_json(forecast)}
+        click.echo(json.dumps(data, indent=2))
+    else:
+        width = shutil.get_terminal_size((ROW_WIDTH, 0)).columns
+        click.echo(itinerary(config, run_plan, instrument, now, width))
+        show_forecast(forecast, run_plan.notices)
+    refuse_if_strict(config, forecast, str(file or "the default"))
 
 
 @click.command()

@@ -6,16 +6,19 @@ from __future__ import annotations
 
 __all__ = [
     "PRODUCT_PARAMETERS",
+    "SERIES_PARAMETERS",
     "CalibrationConfig",
     "ConfigurationError",
     "FlatSet",
     "Problem",
     "ProductConfig",
     "Series",
+    "count_amplifiers",
     "document_path",
     "is_masked",
     "load_schema",
     "masked",
+    "never_fails",
     "parameters_owner",
     "parse",
     "parse_date",
@@ -26,9 +29,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..instruments import Instrument
+from ._camera import count_amplifiers, never_fails
 from ._fields import parse_date
 from ._model import CalibrationConfig, ProductConfig
-from ._parameters import PRODUCT_PARAMETERS, parameters_owner
+from ._parameters import PRODUCT_PARAMETERS, SERIES_PARAMETERS, parameters_owner
 from ._problems import ConfigurationError, Problem
 from ._schema import document_path, load_schema, schema_text
 from ._secrets import is_masked, masked

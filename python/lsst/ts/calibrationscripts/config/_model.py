@@ -81,6 +81,7 @@ class CalibrationConfig:
     calib_collection: str
     certify: str
     certify_if: str
+    strict: bool
     repo: str
     pipeline_generation: str
     n_processes: int

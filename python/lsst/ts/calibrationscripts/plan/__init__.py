@@ -12,12 +12,14 @@ __all__ = [
     "Prerequisite",
     "RunPlan",
     "Stage",
+    "disk_needed",
     "make_plan",
     "observing_day_of",
     "prerequisites",
     "validity_notices",
 ]
 
+from ._disk import disk_needed
 from ._planner import make_plan
 from ._prerequisites import Prerequisite, prerequisites
 from ._records import JobPlan, JobRequest, PlannedExposure, RunPlan, Stage

@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-__all__ = ["Procedure", "remaining"]
+__all__ = ["Outlook", "Procedure", "Sources", "look_ahead", "remaining"]
 
+from ._looking_ahead import Outlook, Sources, look_ahead
 from ._procedure import Procedure
 from ._remaining import remaining

@@ -34,10 +34,9 @@ from ._exposer import Exposer
 from ._frames import Frames
 from ._jobs import JobRunner
 from ._notifications import Notifications
-from ._prerequisites import missing_prerequisites
+from ._preconditions import Preconditions
 from ._processing import Processing
 from ._recorder import Recorder
-from ._remaining import jobs_left
 from ._timeline import Timeline
 
 _log = logging.getLogger(__name__)
@@ -201,37 +200,22 @@ class Procedure:
 
     async def _check(self) -> None:
         """Find out all that would fail later."""
+        checks = Preconditions(self._context, self._exposer, self._processing)
         found = await asyncio.gather(self._exposer.check(), self._world.jobs.check())
         problems = [problem for each in found for problem in each]
         problems += [
-            *await self._check_pipelines(),
-            *await self._check_repository(),
+            *await checks.of_pipelines(),
+            *await self._check_repository(checks),
             *self._world.journal.check(),
         ]
         problems = list(dict.fromkeys(problems))
         if problems:
             raise PreconditionError(problems)
 
-    async def _check_pipelines(self) -> tuple[str, ...]:
-        if self._world.pipelines is None:
-            return ()
-        left = jobs_left(self._plan, self._recorder.record)
-        return await self._world.pipelines.check(
-            [stage.job for stage in self._plan.stages if stage.job and stage.id in left]
-        )
-
-    async def _check_repository(self) -> tuple[str, ...]:
-        certifications = [
-            self._processing.certification(stage)
-            for stage in self._plan.stages_of(StageKind.CERTIFY)
-            if not self._recorder.record.is_refused(stage.subject)
-        ]
-        # What this run certifies into need not exist yet.
-        own = {certification.collection for certification in certifications}
-        inputs = {name for stage in self._plan.stages if stage.job for name in stage.job.inputs} - own
-        problems = await self._world.repository.check(inputs, certifications)
+    async def _check_repository(self, checks: Preconditions) -> tuple[str, ...]:
+        problems = await checks.of_repository()
         try:
-            return (*problems, *await missing_prerequisites(self._context, self._exposer))
+            return (*problems, *(each.text for each in await checks.missing()))
         except ObservatoryError as error:
             # What prevents this most often prevents the first check too.
             return problems or (str(error),)

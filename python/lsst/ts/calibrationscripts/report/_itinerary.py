@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from ..config import CalibrationConfig, Series
 from ..instruments import ImageType, Instrument
 from ..pipelines import GENERATIONS
-from ..plan import TAI_MINUS_UTC, RunPlan, Stage
+from ..plan import TAI_MINUS_UTC, RunPlan, Stage, disk_needed
 from ..products import StageId, StageKind
 
 _WHEN_CERTIFIED = {
@@ -65,7 +65,7 @@ def itinerary(
     end = begin + datetime.timedelta(seconds=plan.duration)
     tai = end.astimezone(datetime.UTC) + TAI_MINUS_UTC
     lines.append(f"Expected end: {end:%Y-%m-%d %H:%M %Z}, {tai:%Y-%m-%d %H:%M} TAI, if it begins now")
-    lines.append(f"Disk needed: about {_disk(config, plan, instrument):.1f} GB")
+    lines.append(f"Disk needed: about {disk_needed(config, plan, instrument) / 1e9:.1f} GB")
     lines.append(f"Pipelines: generation {config.pipeline_generation} of cp_pipe and cp_verify")
     lines += _certified(config, plan)
     lines += [f"Note: {notice}" for notice in plan.notices]
@@ -133,15 +133,6 @@ def _tree(plan: RunPlan) -> Iterator[str]:
     rows = [("  " * depth + stage.name, _clock(starts[stage.id])) for depth, stage in below(None, 0)]
     width = max((len(name) for name, _ in rows), default=0)
     yield from (f"    {name:{width}}  {start:>8}" for name, start in rows)
-
-
-def _disk(config: CalibrationConfig, plan: RunPlan, instrument: Instrument) -> float:
-    """Return what the frames and what jobs make of them take (GB)."""
-    n_detectors = len(instrument.detector_ids(config.detectors))
-    kept = {series.subject: series.n for series in config.series}
-    processed = sum(kept[series] for stage in plan.stages if stage.job for series in stage.job.series)
-    size = len(plan.exposures) * instrument.raw_size + processed * instrument.processed_size
-    return n_detectors * size / 1e9
 
 
 def _certified(config: CalibrationConfig, plan: RunPlan) -> Iterator[str]:

@@ -13,17 +13,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from ..outcomes import Outcome, RunState, StageResult
-from ..pipelines import pipelines_of
+from ..pipelines import noise_left, pipelines_of
 from ..products import Product, StageKind, Subject
 from ..verification import FailureLevel, Verdict, dataset_name
 from ._model import RunReport
 from ._spoilt import spoilt_conclusion
-
-_FEW_FRAMES = 11
-"""What is combined from fewer fails NOISE by itself, if noise that is too low
-is a failure: of a frame's noise, the root of 1 - 1/n is left when the mean of
-n such frames is subtracted, and that is less than the 95 % that the test asks
-for. Of one frame nothing is left, and other tests fail."""
 
 RUN_AGAIN = "Nothing was begun. Correct it and run again."
 """What to do where there is nothing to resume."""
@@ -291,11 +285,10 @@ def _after_held(report: RunReport, result: StageResult) -> str:
     n = len(verdict.results)
     tests = {test for result in verdict.results for test in result.counts}
     if report.config.get("generate_calibrations"):
-        too_quiet = "NOISE" in tests and pipelines_of(report.config).noise_two_sided
-        if n == 1 or (n < _FEW_FRAMES and too_quiet):
+        if n == 1 or ("NOISE" in tests and n < pipelines_of(report.config).fewest_frames):
             return (
                 f"{subject}: take more frames, 20 rather than {n}. What is combined from {n} frames has so "
-                f"much of the noise of each that only {(1 - 1 / n) ** 0.5:.0%} of it is left to verify."
+                f"much of the noise of each that only {noise_left(n):.0%} of it is left to verify."
             )
         return (
             f"{subject}: see below which amplifiers and exposures fail. If all do, suspect the frames "

@@ -1,0 +1,128 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The forecast of a plan, for commands that do not run it."""
+
+from __future__ import annotations
+
+__all__ = ["forecast_of", "refuse_if_strict", "show_forecast"]
+
+import datetime
+import os
+import shutil
+from collections.abc import Collection
+
+import click
+
+from ..config import CalibrationConfig
+from ..forecast import Facts, Forecast, forecast_text, make_forecast
+from ..instruments import Instrument
+from ..plan import TAI_MINUS_UTC, RunPlan
+from ._common import ExitCode, fail, within
+
+_LOOK_TIMEOUT = 30.0
+"""Longest look at the repository (s)."""
+
+_WIDTH = 100
+
+
+def forecast_of(
+    config: CalibrationConfig, plan: RunPlan, instrument: Instrument, begin: datetime.datetime
+) -> Forecast:
+    """Return the forecast of a plan.
+
+    The repository is looked at if it is here; nothing is written into it.
+
+    Parameters
+    ----------
+    config : `CalibrationConfig`
+        What the observer asked for.
+    plan : `RunPlan`
+        What follows from it.
+    instrument : `Instrument`
+        Whose frames are taken.
+    begin : `datetime.datetime`
+        When the run would begin, with a time zone.
+
+    Returns
+    -------
+    forecast : `Forecast`
+    """
+    if config.resume is not None:
+        # What that run has is not known here.
+        return Forecast((), (f"what run {config.resume} has left to do; the script looks at it",))
+    return make_forecast(config, plan, instrument, _facts(config, plan, instrument, begin))
+
+
+def show_forecast(forecast: Forecast, said: Collection[str] = ()) -> None:
+    """Print a forecast.
+
+    Parameters
+    ----------
+    forecast : `Forecast`
+        The forecast.
+    said : collection of `str`
+        Notices that are shown beside it.
+    """
+    width = min(shutil.get_terminal_size((_WIDTH, 0)).columns, _WIDTH)
+    click.echo(forecast_text(forecast, width, said))
+
+
+def refuse_if_strict(config: CalibrationConfig, forecast: Forecast, name: str) -> None:
+    """Exit if the configuration's ``strict`` refuses the run.
+
+    Parameters
+    ----------
+    config : `CalibrationConfig`
+        What the observer asked for.
+    forecast : `Forecast`
+        The forecast.
+    name : `str`
+        What the configuration is called in the message.
+    """
+    if objections := forecast.objections(strict=config.strict):
+        fail("\n".join(f"{name}: {text}" for text in objections), ExitCode.INVALID)
+
+
+def _facts(
+    config: CalibrationConfig, plan: RunPlan, instrument: Instrument, begin: datetime.datetime
+) -> Facts:
+    """Look at the repository, if it is here."""
+    from ..butler.generation import may_exist
+
+    if not may_exist(config.repo):
+        return Facts(begin=begin, unknown=(f"{config.repo}, which is not here; the script looks at it",))
+    from ..butler.installed_pipelines import PipelineFiles
+    from ..butler.repository import ButlerRepository
+    from ..ocps_names import OcpsNames
+    from ..procedure import Sources, look_ahead
+    from ..record import RunRecord
+
+    # Who may write there is for the script's own account to see.
+    detectors = instrument.detector_ids(config.detectors)
+    repository = ButlerRepository(config.repo, instrument, detectors, writes=False)
+    first = (begin.astimezone(datetime.UTC) + TAI_MINUS_UTC).timestamp()
+    sources = Sources(
+        repository,
+        PipelineFiles(os.environ),
+        None,
+        OcpsNames(config.ocps_log_path).collection,
+        lambda: first,
+    )
+
+    def look() -> Facts:
+        import asyncio
+
+        outlook = asyncio.run(look_ahead(config, plan, instrument, RunRecord("", {}), sources))
+        return Facts(
+            begin=begin,
+            refused=outlook.refused,
+            missing=outlook.missing,
+            exp_times=outlook.exp_times,
+            free_space=None if outlook.refused else repository.free_space(),
+        )
+
+    try:
+        return within(_LOOK_TIMEOUT, look)
+    except TimeoutError:
+        unknown = f"{config.repo}, which did not answer within {_LOOK_TIMEOUT:g} s"
+        return Facts(begin=begin, unknown=(unknown,))
