@@ -24,6 +24,9 @@ at the most (electron/s): it adds shot noise to the read noise."""
 _READ_NOISE = (7.0, 5.0)
 """Read noise to compare that with, and the least (electron)."""
 
+_MARGIN = 1.03
+"""By how much the noise of some amplifiers is above that of most."""
+
 
 def parts_left(exp_times: Sequence[float], n: int) -> tuple[tuple[float, float], ...]:
     """Return which part of its noise each frame keeps.
@@ -96,16 +99,20 @@ def noise_level(
 
     def all_fail(low: float, high: float) -> bool:
         failed = [
-            all(part * high < 1 - tolerance or part * low > 1 + tolerance for part in both) for both in parts
+            all(part * high < 1 - tolerance for part in both)
+            or all(part * low > 1 + tolerance for part in both)
+            for both in parts
         ]
         return sum(failed) >= thresholds.exposures_to_fail
 
-    if not pipelines.noise_two_sided or not all_fail(1.0, likely):
+    if not pipelines.noise_two_sided:
         return None
-    # Of several times, spoilt frames that are left out change the weights;
-    # and a few amplifiers that are not as the others count where almost all
+    # A few amplifiers that are not as the others count where more than half
     # must fail.
+    half = thresholds.failures_to_fail_exposure <= n_amplifiers / 2 or parts[0][0] == 0.0
+    if not (all_fail(1.0, likely) if half else all_fail(1.0, likely * _MARGIN)):
+        return None
+    # Of several times, spoilt frames that are left out change the weights.
     equal = len(set(parts)) == 1
-    reachable = thresholds.failures_to_fail_exposure <= n_amplifiers / 2 or parts[0][0] == 0.0
-    sure = equal and reachable and all_fail(1 - tolerance, (1 + tolerance) * most)
+    sure = equal and half and all_fail(1 - tolerance, (1 + tolerance) * most)
     return Level.CERTAIN if sure else Level.LIKELY
