@@ -23,9 +23,11 @@ from typing import Any
 import pytest
 import pytest_asyncio
 import yaml
+from click.testing import CliRunner, Result
 from leaks import no_tasks_left
 from lsst.daf.butler import Butler, CollectionType
 from lsst.ts.calibrationscripts import reporting
+from lsst.ts.calibrationscripts.cli import main
 from lsst.ts.calibrationscripts.config import parse
 from lsst.ts.calibrationscripts.files.journal import FileJournal, lock_earlier_run
 from lsst.ts.calibrationscripts.instruments import LATISS
@@ -466,6 +468,39 @@ async def test_a_repository_that_does_not_answer_is_left_to_the_run(
     assert result.state == "FAILED"
     assert "did not answer within 0 s; the run looks again" in texts(result)
     assert "input collection LATISS/calib/wekly does not exist" in result.reason
+
+
+async def validate(folder: Path, **data: Any) -> Result:
+    """Validate a configuration by the command."""
+    file = folder / "run.yaml"
+    file.write_text(yaml.safe_dump(data))
+    return await asyncio.to_thread(CliRunner().invoke, main, ["validate", str(file)])
+
+
+async def test_the_command_looks_for_the_flat_of_each_filter(
+    observatory: SimulatedObservatory, tmp_path: Path
+) -> None:
+    # Given a repository that has no flat of a filter
+    data = {"repo": str(observatory.repo), "script_mode": "FLAT", "grating": "empty_1"}
+    result = await validate(tmp_path, **data, filter="SDSSz_65mm")
+    assert result.exit_code == 0, result.output
+    text = " ".join(result.stdout.split())
+    assert "verify FLAT is certain to fail: flat: none for detector 0 through SDSSz_65mm~empty_1" in text
+    assert "generate_calibrations: true" in text
+    # Then of another nothing is said, and strict refuses the one.
+    assert "Forecast" not in (await validate(tmp_path, **data, filter="SDSSr_65mm")).stdout
+    result = await validate(tmp_path, **data, filter="SDSSz_65mm", strict=True)
+    assert result.exit_code == 2 and "strict: verify FLAT" in result.stderr
+
+
+async def test_the_command_says_what_the_run_would_refuse(
+    observatory: SimulatedObservatory, tmp_path: Path
+) -> None:
+    data = {"repo": str(observatory.repo), "script_mode": "BIAS", "generate_calibrations": True}
+    result = await validate(tmp_path, **data, calib_collection="LATISS/raw/all")
+    assert result.exit_code == 0, result.output
+    text = " ".join(result.stdout.split())
+    assert "the run is certain to fail: calib_collection LATISS/raw/all is a RUN collection" in text
 
 
 async def test_a_refused_run_can_be_resumed_at_once(

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 __all__ = ["forecast_of", "refuse_if_strict", "show_forecast"]
 
+import contextlib
 import datetime
 import os
 import shutil
@@ -113,12 +114,16 @@ def _facts(
         import asyncio
 
         outlook = asyncio.run(look_ahead(config, plan, instrument, RunRecord("", {}), sources))
+        free_space = None
+        if not outlook.refused:
+            with contextlib.suppress(FileNotFoundError, PermissionError):
+                free_space = repository.free_space()
         return Facts(
             begin=begin,
             refused=outlook.refused,
             missing=outlook.missing,
             exp_times=outlook.exp_times,
-            free_space=None if outlook.refused else repository.free_space(),
+            free_space=free_space,
         )
 
     try:

@@ -54,10 +54,9 @@ def plan(file: Path | None, instrument: Instrument, as_json: bool) -> None:
     run_plan = make_plan(config, instrument, now)
     forecast = forecast_of(config, run_plan, instrument, now)
     if as_json:
-        from ..codec import forecast_json, plan_json
+        from ..codec import plan_json
 
-        data = plan_json(run_plan) | {"forecast": forecast_json(forecast)}
-        click.echo(json.dumps(data, indent=2))
+        click.echo(json.dumps(plan_json(run_plan, forecast), indent=2))
     else:
         width = shutil.get_terminal_size((ROW_WIDTH, 0)).columns
         click.echo(itinerary(config, run_plan, instrument, now, width))

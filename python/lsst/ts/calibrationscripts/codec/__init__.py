@@ -169,13 +169,15 @@ def from_json(data: object, cls: type[T]) -> T:
         raise FormatError(f"JSON, but not a run's: {what}") from error
 
 
-def plan_json(plan: RunPlan) -> Json:
+def plan_json(plan: RunPlan, forecast: Forecast | None = None) -> Json:
     """Return a plan as JSON has it; it is not read back.
 
     Parameters
     ----------
     plan : `RunPlan`
         What to write.
+    forecast : `Forecast`, optional
+        Its forecast.
 
     Returns
     -------
@@ -206,6 +208,7 @@ def plan_json(plan: RunPlan) -> Json:
         "exposures": [exposure(planned) for planned in plan.exposures],
         "stages": [stage(planned) for planned in plan.stages],
         "notices": list(plan.notices),
+        "forecast": None if forecast is None else forecast_json(forecast),
     }
 
 

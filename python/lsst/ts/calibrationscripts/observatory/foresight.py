@@ -7,6 +7,7 @@ from __future__ import annotations
 __all__ = ["Foresight"]
 
 import asyncio
+import contextlib
 import datetime
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -104,7 +105,8 @@ class Foresight:
                 )
                 outlook = await look_ahead(self._config, self._plan, self._instrument, self._record, sources)
                 if not outlook.refused:
-                    free_space = await in_thread(repository.free_space)
+                    with contextlib.suppress(FileNotFoundError, PermissionError):
+                        free_space = await in_thread(repository.free_space)
         except TimeoutError:
             unknown = f"{self._config.repo} did not answer within {timeout:.0f} s; the run looks again"
         if outlook.refused:
