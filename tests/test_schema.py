@@ -67,6 +67,7 @@ IN_USE_DEFAULTS = {
     "spoilt_frames": "report",
     "retakes": 0,
     "certify_if": "passed",
+    "strict": False,
     "number_verification_tests_threshold_bias": 8,
     "number_verification_tests_threshold_dark": 8,
     "number_verification_tests_threshold_flat": 8,

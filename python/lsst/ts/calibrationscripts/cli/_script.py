@@ -28,7 +28,7 @@ from ..observatory.scripts import script_class
 from ..outcomes import RunState
 from ..plan import make_plan
 from ..ports import JournalFile
-from ..report import RunReport
+from ..report import RUN_AGAIN, RunReport
 from ._display import ProgressWatcher
 from ._program import program_loop
 
@@ -100,6 +100,8 @@ async def run_on_sal(
     report = scripts[0].report
     if report is None or report.state is RunState.UNSTARTED:
         click.echo(f"The script ended {result.state}: {result.reason}", err=True)
+        if report is None and result.state == RunState.CONFIGURE_FAILED:
+            click.echo(RUN_AGAIN, err=True)
         return RunReport(state=RunState(result.state), reason=result.reason, config=config.to_dict())
     if result.state in FINAL_STATES and result.state != report.state:
         # What the shell gets is how the script ended, whatever it came to.

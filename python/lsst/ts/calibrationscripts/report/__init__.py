@@ -6,6 +6,7 @@ from __future__ import annotations
 
 __all__ = [
     "ROW_WIDTH",
+    "RUN_AGAIN",
     "SCATTER_TOLERANCE",
     "CurvePoints",
     "Evidence",
@@ -36,6 +37,6 @@ __all__ = [
 from ._evidence import SCATTER_TOLERANCE, CurvePoints, Evidence, Limits, Panel, Place, Statistics, Thumbnail
 from ._itinerary import ROW_WIDTH, itinerary
 from ._model import RunDocument, RunReport, Span
-from ._plain import Kind, ProductOutcome, conclusion, held_reason, next_steps, products
+from ._plain import RUN_AGAIN, Kind, ProductOutcome, conclusion, held_reason, next_steps, products
 from ._spoilt import spoilt_headline, spoilt_text
 from ._text import defects_found, defects_text, gains_text, summary_text, verdict_text
