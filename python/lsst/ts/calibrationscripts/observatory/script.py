@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import copy
 import datetime
-import logging
 import os
 import signal
 import threading
@@ -46,6 +45,7 @@ from .journal import BackgroundJournal
 from .notifying import AppriseNotifier, check_addresses
 from .ocps import OcpsJobs
 from .oods import OodsIngest
+from .operating import ScriptOperator
 from .publishing import publish
 from .sal import ScriptState, salobj
 from .watch import ComponentWatch
@@ -349,7 +349,7 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
                 connection.ocps, watch, job_timeout=config.job_timeout, log_path=config.ocps_log_path
             ),
             repository=repository,
-            operator=_ScriptOperator(self),
+            operator=ScriptOperator(self.log, self.checkpoint, self.instrument),
             journal=BackgroundJournal(self.make_journal(run.folder, run.record.run_id, run.lock)),
             group_id=self.image_group_id,
             clock=_now,
@@ -413,21 +413,3 @@ def _now() -> float:
     from astropy.time import Time
 
     return float(Time.now().unix_tai)
-
-
-class _ScriptOperator:
-    """The operator, who reads the script's log and checkpoints."""
-
-    def __init__(self, script: BaseMakeCalibrations) -> None:
-        self.info = script.log.info
-        self.warning = script.log.warning
-        self.error = script.log.error
-        self.checkpoint = script.checkpoint
-        # The Watcher knows a verdict by the name of its logger. It gets all
-        # of them, whatever level the script queue sets for the others.
-        self._verdicts = script.log.getChild(f"calibration_verdict.{script.instrument.name}")
-        self._verdicts.setLevel(logging.INFO)
-
-    def verdict(self, text: str, *, passed: bool) -> None:
-        """Log whether a product passed verification."""
-        (self._verdicts.info if passed else self._verdicts.warning)(text)
