@@ -32,11 +32,15 @@ class ScriptOperator:
         self.info = log.info
         self.warning = log.warning
         self.error = log.error
-        self.checkpoint = checkpoint
+        self._checkpoint = checkpoint
         # The Watcher knows a verdict by the name of its logger. It gets all
         # of them, whatever level the script queue sets for the others.
         self._verdicts = log.getChild(f"calibration_verdict.{instrument.name}")
         self._verdicts.setLevel(logging.INFO)
+
+    async def checkpoint(self, name: str) -> None:
+        """Pause or stop here, if the operator wishes."""
+        await self._checkpoint(name)
 
     def verdict(self, text: str, *, passed: bool) -> None:
         """Log whether a product passed verification."""
