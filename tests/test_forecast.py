@@ -68,12 +68,20 @@ def test_the_fewest_frames_follow_from_the_tolerance() -> None:
 
 @pytest.mark.parametrize("n", range(1, 14))
 def test_fewer_than_11_frames_cannot_pass_where_noise_is_tested_on_both_sides(n: int) -> None:
-    found = failures(f"{OLD}script_mode: BIAS\nn_bias: {n}")
+    text = f"{OLD}script_mode: BIAS\nn_bias: {n}"
+    found = failures(text)
     if n < 6:
         # An amplifier would need more noise than the test allows with many.
         assert found == {"verify BIAS": Level.CERTAIN}
     else:
-        assert found == ({"verify BIAS": Level.LIKELY} if n < 11 else {})
+        assert found == ({"verify BIAS": Level.LIKELY} if n < 10 else {})
+    if n == 10:
+        # It is 94.9 % against 95 %, which some of the simulated runs pass.
+        finding = only(forecast(text).findings)
+        assert finding.level is Level.REMARK
+        assert "94.9% of the noise of each is left" in finding.text and "may fail" in finding.text
+        assert "Write n_bias: 20, 11 at the least." in finding.text
+    assert (Kind.NOISE in {each.kind for each in forecast(text).findings}) == (n < 11)
 
 
 @pytest.mark.parametrize("n", range(2, 14))

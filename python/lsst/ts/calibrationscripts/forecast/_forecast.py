@@ -123,7 +123,7 @@ class _Forecaster:
             self._noise_cause(product, series.n, level),
             self._more_frames(series),
             Outcome.HELD,
-            self._skipped(stage.id),
+            () if level is Level.REMARK else self._skipped(stage.id),
         )
 
     def _noise_level(self, product: Product, series: Series) -> Level | None:
@@ -144,7 +144,7 @@ class _Forecaster:
             Thresholds.make(self._config.of(product).threshold, n_detectors, series.n),
             count_amplifiers(self._instrument, self._config.detectors),
         )
-        return Level.LIKELY if level and unknown and series.n > 1 else level
+        return Level.LIKELY if level is Level.CERTAIN and unknown and series.n > 1 else level
 
     def _noise_cause(self, product: Product, n: int, level: Level) -> str:
         name = product.value.lower()
@@ -154,9 +154,10 @@ class _Forecaster:
                 "nothing is left to verify."
             )
         asked = f"NOISE asks for {1 - self._pipelines.noise_tolerance:.0%} at the least"
-        unless = ""
-        if level is Level.LIKELY:
-            unless = ", which amplifiers noisier than the nominal read noise may still have"
+        unless = {
+            Level.LIKELY: ", which amplifiers noisier than the nominal read noise may still have",
+            Level.REMARK: ", so that it may fail",
+        }.get(level, "")
         return (
             f"The {name} is combined from {n} frames and is subtracted from these very frames: "
             f"{noise_left(n):.1%} of the noise of each is left, and {asked}{unless}."

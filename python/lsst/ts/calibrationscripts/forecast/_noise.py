@@ -24,7 +24,10 @@ at the most (electron/s): it adds shot noise to the read noise."""
 _READ_NOISE = (7.0, 5.0)
 """Read noise to compare that with, and the least (electron)."""
 
-_MARGIN = 1.03
+_MEASURED = 1.005
+"""By how much the noise that is measured of an amplifier may be off."""
+
+_SOME_AMPLIFIERS = 1.03
 """By how much the noise of some amplifiers is above that of most."""
 
 
@@ -88,7 +91,8 @@ def noise_level(
     level : `Level` or `None`
         `Level.CERTAIN` if no amplifier can pass that would pass with many
         frames: with more than the tolerance above the nominal noise it fails
-        by that. `Level.LIKELY` if none can that has the nominal noise.
+        by that. `Level.LIKELY` if none can that has the nominal noise,
+        `Level.REMARK` if that is too close to be said.
     """
     tolerance = pipelines.noise_tolerance
     longest = max(exp_times, default=0.0) if product is Product.DARK else 0.0
@@ -110,8 +114,10 @@ def noise_level(
     # A few amplifiers that are not as the others count where more than half
     # must fail.
     half = thresholds.failures_to_fail_exposure <= n_amplifiers / 2 or parts[0][0] == 0.0
-    if not (all_fail(1.0, likely) if half else all_fail(1.0, likely * _MARGIN)):
+    if not all_fail(1.0, likely):
         return None
+    if not all_fail(1.0, likely * (_MEASURED if half else _SOME_AMPLIFIERS)):
+        return Level.REMARK
     # Of several times, spoilt frames that are left out change the weights.
     equal = len(set(parts)) == 1
     sure = equal and half and all_fail(1 - tolerance, (1 + tolerance) * most)

@@ -112,7 +112,7 @@ class Finding:
     """What to write or do instead, as a sentence; "" for a mere remark."""
 
     outcome: Outcome | None = None
-    """How the stages end, or for a remark how they cannot."""
+    """How the stages end, or what a remark is about."""
 
     skipped: tuple[StageId, ...] = ()
     """Stages that are not begun then."""
