@@ -19,8 +19,9 @@ from typing import Any
 
 import pytest
 from lsst.ts.calibrationscripts.cli import ExitCode
-from lsst.ts.calibrationscripts.codec import plan_json, to_json
+from lsst.ts.calibrationscripts.codec import forecast_json, plan_json, to_json
 from lsst.ts.calibrationscripts.config import load_schema, parse
+from lsst.ts.calibrationscripts.forecast import Forecast, forecast_text, make_forecast
 from lsst.ts.calibrationscripts.instruments import LATISS
 from lsst.ts.calibrationscripts.outcomes import (
     Certification,
@@ -136,6 +137,13 @@ def test_example_of_a_plan_is_what_the_program_prints() -> None:
     assert (DOC / "observers" / "examples" / "plan.txt").read_text() == f"{printed}\n"
 
 
+def test_example_of_a_forecast_is_what_the_program_prints() -> None:
+    text = "{pipeline_generation: '2022', generate_calibrations: true, script_mode: BIAS_DARK, n_bias: 5}"
+    config = parse(text, LATISS)
+    printed = forecast_text(make_forecast(config, make_plan(config, LATISS), LATISS), 80)
+    assert (DOC / "observers" / "examples" / "forecast.txt").read_text() == f"{printed}\n"
+
+
 def test_example_of_a_verdict_is_what_the_program_prints() -> None:
     shown = (DOC / "observers" / "examples" / "verdict.txt").read_text()
     made, verified = re.findall(r"collection: (\S+)", shown)
@@ -188,6 +196,7 @@ def test_every_field_of_a_run_is_documented() -> None:
     assert documented_fields("A span of time") == set(to_json(Span(stage("verify BIAS"), 0.0, 1.0)))
     assert documented_fields("The evidence") == set(to_json(Evidence()))
     assert documented_fields("The plan") == set(plan_json(plan))
+    assert documented_fields("The forecast") == set(forecast_json(Forecast(())))
     assert documented_fields("The journal") == set(to_json(RunRecord("1", {})))
 
 

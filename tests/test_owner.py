@@ -38,13 +38,14 @@ from lsst.ts.calibrationscripts.files.lock import Lock, LockedError
 from lsst.ts.calibrationscripts.files.private import file_mode, one_line, read_text
 from lsst.ts.calibrationscripts.files.runs import load_runs
 from lsst.ts.calibrationscripts.instruments import LATISS
-from lsst.ts.calibrationscripts.observatory import connection
+from lsst.ts.calibrationscripts.observatory import connection, foresight
 from lsst.ts.calibrationscripts.observatory.make_latiss_calibrations import MakeLatissCalibrations
 from lsst.ts.calibrationscripts.observatory.queue import QueuedScript, ScriptResult
 from lsst.ts.calibrationscripts.observatory.sal import salobj
 from lsst.ts.calibrationscripts.outcomes import Certification, Outcome, RunState, StageResult
 from lsst.ts.calibrationscripts.plan import JobRequest
 from lsst.ts.calibrationscripts.ports import ObservatoryError
+from lsst.ts.calibrationscripts.procedure import Outlook
 from lsst.ts.calibrationscripts.record import Frame, JobRecord, RunRecord
 from lsst.ts.calibrationscripts.report import RunDocument, RunReport
 from lsst.ts.calibrationscripts.reporting import write_report
@@ -227,8 +228,16 @@ def make_script(index: int) -> MakeLatissCalibrations:
     return MakeLatissCalibrations(index=index)
 
 
-async def test_a_script_owns_its_run_until_its_end(topics: None, tmp_path: Path) -> None:
+async def see_nothing(*args: object) -> Outlook:
+    return Outlook()
+
+
+async def test_a_script_owns_its_run_until_its_end(
+    topics: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     FileJournal(tmp_path, RUN_ID).write(a_record())
+    # There is no repository here, which would be refused.
+    monkeypatch.setattr(foresight, "look_ahead", see_nothing)
     text = yaml.safe_dump({"resume": RUN_ID, "journal_dir": str(tmp_path)})
     # Given a script that is to resume a run
     async with QueuedScript(make_script) as first:

@@ -71,6 +71,7 @@ IN_USE_DEFAULTS = {
     "retakes": 0,
     "certify_if": "passed",
     "hold_out": 0,
+    "strict": False,
     "number_verification_tests_threshold_bias": 8,
     "number_verification_tests_threshold_dark": 8,
     "number_verification_tests_threshold_flat": 8,

@@ -23,13 +23,15 @@ from typing import Any
 import pytest
 import pytest_asyncio
 import yaml
+from click.testing import CliRunner, Result
 from leaks import no_tasks_left
-from lsst.daf.butler import Butler
+from lsst.daf.butler import Butler, CollectionType
 from lsst.ts.calibrationscripts import reporting
+from lsst.ts.calibrationscripts.cli import main
 from lsst.ts.calibrationscripts.config import parse
 from lsst.ts.calibrationscripts.files.journal import FileJournal, lock_earlier_run
 from lsst.ts.calibrationscripts.instruments import LATISS
-from lsst.ts.calibrationscripts.observatory import connection, script
+from lsst.ts.calibrationscripts.observatory import connection, foresight, script
 from lsst.ts.calibrationscripts.observatory.make_latiss_calibrations import MakeLatissCalibrations
 from lsst.ts.calibrationscripts.observatory.queue import (
     FINAL_STATES,
@@ -158,7 +160,8 @@ async def test_a_resumed_run_is_parsed_and_planned_once(
     observatory: SimulatedObservatory, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     # Given the journal of an earlier run in a folder of its own
-    earlier = RunRecord("20220929T140000-1", parse("script_mode: BIAS", LATISS).to_dict())
+    text = f"{{script_mode: BIAS, repo: {observatory.repo}}}"
+    earlier = RunRecord("20220929T140000-1", parse(text, LATISS).to_dict())
     FileJournal(tmp_path, earlier.run_id).write(earlier)
     calls: list[str] = []
     for name, original in (("parse", parse), ("make_plan", make_plan)):
@@ -177,11 +180,12 @@ async def test_a_resumed_run_announces_what_is_left(
     observatory: SimulatedObservatory, tmp_path: Path
 ) -> None:
     # Given a run that took the first four of its biases
-    record = RunRecord("20220929T140000-1", parse("{script_mode: BIAS, n_bias: 9}", LATISS).to_dict())
+    text = f"{{script_mode: BIAS, n_bias: 9, repo: {observatory.repo}}}"
+    record = RunRecord("20220929T140000-1", parse(text, LATISS).to_dict())
     for number in range(1, 5):
         record = record.with_frame(Frame(BIAS, number, f"group#{number}", 2022092900000 + number))
     FileJournal(tmp_path, record.run_id).write(record)
-    plan = make_plan(parse("{script_mode: BIAS, n_bias: 9}", LATISS), LATISS)
+    plan = make_plan(parse(text, LATISS), LATISS)
     # When the script is configured to resume it
     run = Run(observatory)
     run.config = yaml.safe_dump({"resume": record.run_id, "journal_dir": str(tmp_path)})
@@ -347,6 +351,14 @@ async def test_remotes_that_do_not_start_are_reported(
 # What keeps a run from beginning
 
 
+def assert_refused(run: Run, result: ScriptResult) -> None:
+    """See that a script is not queued, and why, without a traceback."""
+    assert (result.state, result.metadata) == ("CONFIGURE_FAILED", None)
+    assert run.script.report is None
+    assert result.reason in texts(result, logging.ERROR)
+    assert "".join(message.traceback for message in result.messages) == ""
+
+
 @contextlib.asynccontextmanager
 async def disabled(*cscs: Any) -> AsyncIterator[None]:
     """Disable components and enable them again."""
@@ -367,16 +379,27 @@ async def disabled(*cscs: Any) -> AsyncIterator[None]:
 async def test_every_problem_is_reported_before_the_first_exposure(
     observatory: SimulatedObservatory,
 ) -> None:
-    # Given two components that are DISABLED and a collection that does not
-    # exist.
-    run = Run(observatory, script_mode="BIAS", input_collections_verify_bias="LATISS/calib/weekly")
-    async with disabled(observatory.ocps, observatory.header_service):
-        result = await run.to_its_end()
-    assert result.state == "FAILED"
-    for words in ("OCPS:1 is DISABLED", "atheaderservice", "LATISS/calib/weekly does not exist"):
+    # Given two components that are DISABLED, which configuring does not need,
+    # and a collection that is removed after the script is configured.
+    collection = "LATISS/calib/weekly"
+    with Butler.from_config(str(observatory.repo), writeable=True) as butler:
+        butler.collections.register(collection, CollectionType.CHAINED)
+    run = Run(observatory, script_mode="BIAS", input_collections_verify_bias=f"{collection},LATISS/calib")
+    async with (
+        disabled(observatory.ocps, observatory.header_service),
+        QueuedScript(run.make_script) as queued,
+    ):
+        await queued.configure(run.config)
+        with Butler.from_config(str(observatory.repo), writeable=True) as butler:
+            butler.collections.x_remove(collection)
+        await queued.run(GROUP_ID, timeout=TIMEOUT)
+        await queued.wait_for("FAILED", timeout=TIMEOUT)
+    result = queued.result()
+    # Then the run looks again.
+    for words in ("OCPS:1 is DISABLED", "atheaderservice", f"{collection} does not exist"):
         assert words in result.reason
     # Once, not for each calibration that it cannot have.
-    assert result.reason.count("LATISS/calib/weekly") == 1
+    assert result.reason.count(collection) == 1
     assert result.checkpoints == ()
     assert run.report.exposures == {"BIAS": ()}
     # And there is no journal to name, and nothing to resume.
@@ -393,11 +416,10 @@ async def test_an_unknown_filter_is_refused_before_the_first_exposure(
 ) -> None:
     run = Run(observatory, script_mode="FLAT", filter="SDSSz")
     result = await run.to_its_end()
-    assert result.state == "FAILED"
+    assert_refused(run, result)
     # Once, though it is found in two places.
     assert "filter: SDSSz: ATSpectrograph does not have this filter; write one of empty_1" in result.reason
     assert result.reason.count("filter: SDSSz") == 1
-    assert run.report.exposures == {"FLAT": ()}
 
 
 async def test_calibrations_that_jobs_need_are_missed_before_the_first_exposure(
@@ -410,6 +432,11 @@ async def test_calibrations_that_jobs_need_are_missed_before_the_first_exposure(
     reason = result.reason.removeprefix("Error in run: ")
     missing = [line.partition(": none for detector 0 in LATISS/raw/all ")[0] for line in reason.splitlines()]
     assert missing == ["crosstalk", "linearizer", "ptc", "bias", "defects"]
+    # The log said so when the script was configured; an earlier script of the
+    # queue might still have made them.
+    assert (
+        texts(result).count("Forecast: verify BIAS is certain to fail: crosstalk: none for detector 0") == 1
+    )
     assert run.report.exposures == {"BIAS": ()}
     assert result.checkpoints == ()
 
@@ -427,20 +454,108 @@ async def test_an_option_for_an_unknown_task_is_refused_before_the_first_exposur
         config_options_bias="-c cpBiasIssr:doDefect=False",
     )
     result = await run.to_its_end()
-    assert result.state == "FAILED"
+    assert_refused(run, result)
     assert (
         f"-c cpBiasIssr:doDefect=False: {run.file_of_bias} has no task cpBiasIssr, but cpBiasCombine, "
         "cpBiasIsr. Write one of those in its place, or leave the option out"
     ) in result.reason
-    assert run.report.exposures == {"BIAS": ()}
 
 
 async def test_without_a_repository_nothing_begins(observatory: SimulatedObservatory) -> None:
     run = Run(observatory, script_mode="BIAS", repo="/no/such/repo")
     result = await run.to_its_end()
-    assert result.state == "FAILED"
+    assert_refused(run, result)
     assert "/no/such/repo" in result.reason and "configuration key 'repo'" in result.reason
-    assert result.checkpoints == ()
+
+
+async def test_a_collection_that_does_not_exist_is_refused_when_configured(
+    observatory: SimulatedObservatory,
+) -> None:
+    run = Run(observatory, script_mode="BIAS", input_collections_verify_bias="LATISS/calib/wekly")
+    result = await run.to_its_end()
+    assert_refused(run, result)
+    assert "input collection LATISS/calib/wekly does not exist" in result.reason
+
+
+async def test_a_repository_that_does_not_answer_is_left_to_the_run(
+    observatory: SimulatedObservatory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a repository that takes longer than the look at it may
+    monkeypatch.setattr(foresight, "_LOOK_TIMEOUT", 0.0)
+    run = Run(observatory, script_mode="BIAS", input_collections_verify_bias="LATISS/calib/wekly")
+    result = await run.to_its_end()
+    # Then the script is configured with a warning, and its run refuses.
+    assert result.state == "FAILED"
+    assert "did not answer within 0 s; the run looks again" in texts(result)
+    assert "input collection LATISS/calib/wekly does not exist" in result.reason
+
+
+async def validate(folder: Path, **data: Any) -> Result:
+    """Validate a configuration by the command."""
+    file = folder / "run.yaml"
+    file.write_text(yaml.safe_dump(data))
+    return await asyncio.to_thread(CliRunner().invoke, main, ["validate", str(file)])
+
+
+async def test_the_command_looks_for_the_flat_of_each_filter(
+    observatory: SimulatedObservatory, tmp_path: Path
+) -> None:
+    # Given a repository that has no flat of a filter
+    data = {"repo": str(observatory.repo), "script_mode": "FLAT", "grating": "empty_1"}
+    result = await validate(tmp_path, **data, filter="SDSSz_65mm")
+    assert result.exit_code == 0, result.output
+    text = " ".join(result.stdout.split())
+    assert "verify FLAT is certain to fail: flat: none for detector 0 through SDSSz_65mm~empty_1" in text
+    assert "generate_calibrations: true" in text
+    # Then of another nothing is said, and strict refuses the one.
+    assert "Forecast" not in (await validate(tmp_path, **data, filter="SDSSr_65mm")).stdout
+    result = await validate(tmp_path, **data, filter="SDSSz_65mm", strict=True)
+    assert result.exit_code == 2 and "strict: verify FLAT" in result.stderr
+
+
+async def test_the_command_says_what_the_run_would_refuse(
+    observatory: SimulatedObservatory, tmp_path: Path
+) -> None:
+    data = {"repo": str(observatory.repo), "script_mode": "BIAS", "generate_calibrations": True}
+    result = await validate(tmp_path, **data, calib_collection="LATISS/raw/all")
+    assert result.exit_code == 0, result.output
+    text = " ".join(result.stdout.split())
+    assert "the run is certain to fail: calib_collection LATISS/raw/all is a RUN collection" in text
+
+
+async def test_a_refused_run_can_be_resumed_at_once(
+    observatory: SimulatedObservatory, tmp_path: Path
+) -> None:
+    text = f"{{script_mode: BIAS, repo: {observatory.repo}, calib_collection: LATISS/raw/all}}"
+    config = parse(f"{text[:-1]}, generate_calibrations: true}}", LATISS)
+    FileJournal(tmp_path, "20220929T140000-2").write(RunRecord("20220929T140000-2", config.to_dict()))
+    run = Run(observatory)
+    run.config = yaml.safe_dump({"resume": "20220929T140000-2", "journal_dir": str(tmp_path)})
+    result = await run.to_its_end()
+    assert_refused(run, result)
+    assert "LATISS/raw/all is a RUN collection" in result.reason
+    lock_earlier_run(tmp_path, "20220929T140000-2").release()
+
+
+ONE_BIAS = {"script_mode": "BIAS", "n_bias": 1, "generate_calibrations": True}
+
+
+async def test_strict_refuses_what_is_certain_to_fail(observatory: SimulatedObservatory) -> None:
+    run = Run(observatory, **ONE_BIAS, calib_collection="LATISS/calib/one", strict=True)
+    result = await run.to_its_end()
+    assert_refused(run, result)
+    for words in ("strict: verify BIAS is certain to fail", "combined from one frame", "Write n_bias: 20"):
+        assert words in result.reason
+
+
+async def test_without_strict_the_forecast_is_a_warning(observatory: SimulatedObservatory) -> None:
+    run = Run(observatory, **ONE_BIAS, calib_collection="LATISS/calib/one")
+    async with QueuedScript(run.make_script) as queued:
+        await queued.configure(run.config)
+        async with asyncio.timeout(TIMEOUT):
+            while "Forecast: verify BIAS is certain to fail" not in texts(queued.result()):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        assert queued.result().state == "CONFIGURED"
 
 
 # Runs
@@ -537,12 +652,9 @@ async def test_certifying_again_is_refused_before_the_first_exposure(
     second = Run(observatory, **config)
     result = await second.to_its_end()
     # Then the message says what to write instead, before anything is done.
-    assert result.state == "FAILED"
+    assert_refused(second, result)
     for words in ("LATISS/calib/again has calibrations already (bias", "Write another calib_collection"):
         assert words in result.reason
-    assert second.report.exposures == {"BIAS": ()}
-    assert result.checkpoints == ()
-    assert "".join(message.traceback for message in result.messages) == ""
 
 
 async def test_a_paused_run_can_be_stopped(observatory: SimulatedObservatory) -> None:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-__all__ = ["INDEXES", "find_generation"]
+__all__ = ["INDEXES", "find_generation", "may_exist"]
 
 import os
 import threading
@@ -57,7 +57,7 @@ def find_generation(
     if found is not None:
         return found, f"its pipelines are in {where}"
     not_there = f"no generation is complete in {where}, and " if known else ""
-    if Path(repo).is_absolute() and not any(map(environment.get, INDEXES)) and not Path(repo).exists():
+    if not may_exist(repo, environment):
         # It is not worth importing the Butler for.
         return NEWEST, f"{not_there}{repo} does not exist here, and this is the newest"
     try:
@@ -68,6 +68,24 @@ def find_generation(
     if found is not None:
         return found, f"{not_there}{repo} has datasets of it"
     return NEWEST, f"{not_there}{repo} has datasets of no generation, and this is the newest"
+
+
+def may_exist(repo: str, environment: Mapping[str, str] = os.environ) -> bool:
+    """Return whether a repository may exist, without importing the Butler.
+
+    Parameters
+    ----------
+    repo : `str`
+        URI or label of the Butler repository.
+    environment : `~collections.abc.Mapping` [`str`, `str`], optional
+        Environment variables.
+
+    Returns
+    -------
+    may : `bool`
+        `False` for a path that does not exist here, and cannot be a label.
+    """
+    return bool(not Path(repo).is_absolute() or any(map(environment.get, INDEXES)) or Path(repo).exists())
 
 
 def _dataset_types(repo: str) -> set[str]:

@@ -49,6 +49,8 @@ class ButlerRepository:
         Whose datasets are looked at.
     detectors : `tuple` [`int`, ...]
         Ids of the detectors that are processed.
+    writes : `bool`, optional
+        Whether to check that it can be written.
     """
 
     TIMEOUT = 120.0
@@ -58,12 +60,15 @@ class ButlerRepository:
     """Room that must be left on the disk of a repository of files: a raw
     frame takes 38 MB, what is made of it about twice that (byte)."""
 
-    def __init__(self, repo: str, instrument: Instrument, detectors: tuple[int, ...]) -> None:
+    def __init__(
+        self, repo: str, instrument: Instrument, detectors: tuple[int, ...], *, writes: bool = True
+    ) -> None:
         self._repo = repo
         self._repository = OpenRepository(repo)
         self._instrument = instrument
         self._detectors = detectors
         self._detector_names = {detector.id: detector.name for detector in instrument.detectors}
+        self._writes = writes
         self._present: set[str] = set()
         """Collections certified into that have been seen to exist."""
 
@@ -86,24 +91,29 @@ class ButlerRepository:
             problems = await self._visit(
                 "look at the collections", look, advice="Check the configuration key 'repo'"
             )
-            if certifications:
+            if certifications and self._writes:
                 await self._visit("write into the registry", try_to_write, writeable=True)
         except ObservatoryError as error:
             return (str(error),)
         return (*problems, *self._lack_of_space())
 
     def _lack_of_space(self) -> Iterator[str]:
-        from lsst.daf.butler import Butler
-
-        root = Butler.get_repo_uri(self._repo, return_label=True)
-        if not root.isLocal:
-            return
-        free = shutil.disk_usage(root.ospath).free
-        if free < self.MIN_FREE_SPACE:
+        free = self.free_space()
+        if free is not None and free < self.MIN_FREE_SPACE:
             yield (
                 f"{self._repo}: only {free / 1e6:.0f} MB are left on its disk, and frames and their products "
                 f"need at least {self.MIN_FREE_SPACE / 1e6:.0f} MB. Make room there"
             )
+
+    def free_space(self) -> int | None:
+        """Return the room on its disk (byte); `None` if it has none here.
+
+        A disk that hangs makes this hang.
+        """
+        from lsst.daf.butler import Butler
+
+        root = Butler.get_repo_uri(self._repo, return_label=True)
+        return shutil.disk_usage(root.ospath).free if root.isLocal else None
 
     async def unavailable(self, lookups: Collection[Lookup]) -> Mapping[Lookup, tuple[int, ...]]:
         """Return the detectors for which look-ups will find nothing."""

@@ -21,6 +21,7 @@ from ._inputs import Configuration, Input
 
 if TYPE_CHECKING:
     from ..config import CalibrationConfig
+    from ..forecast import Forecast
     from ..plan import RunPlan
 
 VALID, INVALID, SKIPPED = "valid", "invalid", "skipped"
@@ -42,6 +43,7 @@ class Examined:
     """`None` if there are problems."""
 
     plan: RunPlan | None = None
+    forecast: Forecast | None = None
     problems: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
 
@@ -64,6 +66,8 @@ class Examiner:
 
     earlier: Callable[[str, str | None], Mapping[str, Any]] | None = None
     find_generation: Callable[[str], tuple[str, str]] | None = None
+    forecasts: bool = True
+    """Whether it looks at the repository for what is certain to fail."""
 
     def examine_all(self, each: Input, begin: datetime.datetime) -> list[Examined]:
         """Judge the configurations of a file, one after the other.
@@ -107,6 +111,7 @@ class Examiner:
         from ..butler.generation import find_generation as of_installation
         from ..config import ConfigurationError, parse
         from ..plan import make_plan
+        from ._forecast import forecast_of
 
         find = self.find_generation or (lambda repo: of_installation(repo, given.instrument))
         try:
@@ -118,7 +123,10 @@ class Examiner:
                 problems = tuple(dataclasses.replace(problem, line=None) for problem in problems)
             return Examined(given, source, begin, problems=tuple(map(str, problems)))
         plan = make_plan(config, given.instrument, begin)
-        return Examined(given, source, begin, config, plan, (), (*given.notices, *config.notices))
+        forecast = forecast_of(config, plan, given.instrument, begin) if self.forecasts else None
+        objections = forecast.objections(strict=config.strict) if forecast else ()
+        notices = (*given.notices, *config.notices)
+        return Examined(given, source, begin, config, plan, forecast, objections, notices)
 
 
 def exit_code(judged: Sequence[tuple[Input, Sequence[Examined]]]) -> ExitCode:
@@ -153,7 +161,7 @@ def inputs_json(
     -------
     data : `dict` [`str`, `Any`]
     """
-    from ..codec import FORMAT, plan_json
+    from ..codec import FORMAT, forecast_json, plan_json
 
     entries: list[dict[str, Any]] = []
     for each, examined in judged:
@@ -162,8 +170,9 @@ def inputs_json(
             entries.append(_entry(each, None, outcome, each.problems, each.notices))
         for one in examined:
             entries.append(_entry(each, one.given, one.outcome, one.problems, one.notices))
+            entries[-1]["forecast"] = None if one.forecast is None else forecast_json(one.forecast)
             if with_plan:
-                entries[-1]["plan"] = None if one.plan is None else plan_json(one.plan)
+                entries[-1]["plan"] = None if one.plan is None else plan_json(one.plan, one.forecast)
     return {"format": FORMAT, "exit_code": int(exit_code(judged)), "inputs": entries}
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from ._common import show
 from ._examine import INVALID, VALID, Examined
+from ._forecast import show_forecast
 from ._inputs import Input
 
 Judged = Sequence[tuple[Input, Sequence[Examined]]]
@@ -37,6 +38,8 @@ def show_each(judged: Judged) -> None:
             for notice in one.notices:
                 if notice not in of_all and notice not in of_block:
                     show_note(notice, f"{one.given.place}: " if one.given.place else "")
+            if one.forecast is not None and one.forecast.findings:
+                show_forecast(one.forecast, one.notices)
             show(f"{one.source}: valid")
     for notice in of_all:
         show_note(notice, "for all: ")

@@ -29,7 +29,7 @@ from ..observatory.scripts import script_class
 from ..outcomes import RunState
 from ..plan import make_plan
 from ..ports import JournalFile
-from ..report import RunReport
+from ..report import NOT_BEGUN, RunReport
 from ._common import show as show_line
 from ._display import ProgressWatcher, closing_text
 from ._program import program_loop
@@ -119,6 +119,8 @@ async def run_on_sal(
         click.echo(f"The script ended {result.state}: {result.reason}", err=True)
         if page:
             show_line(f"Report: {page}")
+        if report is None and result.state == RunState.CONFIGURE_FAILED:
+            click.echo(NOT_BEGUN, err=True)
         return RunReport(state=RunState(result.state), reason=result.reason, config=config.to_dict())
     if result.state in FINAL_STATES and result.state != report.state:
         # What the shell gets is how the script ended, whatever it came to.

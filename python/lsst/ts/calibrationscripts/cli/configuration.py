@@ -18,6 +18,7 @@ from ..instruments import Instrument
 from ._common import ExitCode, fail, instrument_option, put, show
 from ._examine import Examined, Examiner, exit_code, inputs_json
 from ._examined import show_block, show_count, show_each, show_note, show_problems
+from ._forecast import show_forecast
 from ._inputs import FILES, Input, read_inputs, set_option
 
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document for all FILEs.")
@@ -103,6 +104,8 @@ def _show_plan(one: Examined, *, with_heading: bool) -> None:
         show_note(notice)
     width = shutil.get_terminal_size((WIDTH, 0)).columns
     put(itinerary(one.config, one.plan, one.given.instrument, one.begin, width))
+    if one.forecast is not None:
+        show_forecast(one.forecast, one.plan.notices)
 
 
 def _show_plan_json(judged: Sequence[tuple[Input, Sequence[Examined]]]) -> None:

@@ -184,7 +184,7 @@ def simulate(
     settings_of_runs = Settings(scale=scale, seed=seed, time_scale=time_scale, fault_texts=fault_texts)
     runs = SimulatedRuns(workdir, settings_of_runs)
     with result_to(json_file) as write:
-        examiner = Examiner(find_generation=runs.find_generation())
+        examiner = Examiner(find_generation=runs.find_generation(), forecasts=False)
         chosen = choose(read_inputs(files, instrument, settings), index, examiner)
         if resume is not None:
             chosen = [_resuming_one(chosen, resume, runs.journals)]

@@ -12,6 +12,7 @@ from __future__ import annotations
 __all__ = [
     "FORMAT",
     "FormatError",
+    "forecast_json",
     "from_json",
     "plan_json",
     "read_document",
@@ -25,6 +26,7 @@ from typing import Any, TypeVar
 
 import cattrs
 
+from ..forecast import Finding, Forecast
 from ..outcomes import Certification, DetectorDefects, Gain, StageResult
 from ..plan import PlannedExposure, RunPlan, Stage
 from ..proof import Proof
@@ -169,13 +171,15 @@ def from_json(data: object, cls: type[T]) -> T:
         raise FormatError(f"JSON, but not a run's: {what}") from error
 
 
-def plan_json(plan: RunPlan) -> Json:
+def plan_json(plan: RunPlan, forecast: Forecast | None = None) -> Json:
     """Return a plan as JSON has it; it is not read back.
 
     Parameters
     ----------
     plan : `RunPlan`
         What to write.
+    forecast : `Forecast`, optional
+        Its forecast.
 
     Returns
     -------
@@ -206,6 +210,7 @@ def plan_json(plan: RunPlan) -> Json:
         "exposures": [exposure(planned) for planned in plan.exposures],
         "stages": [stage(planned) for planned in plan.stages],
         "notices": list(plan.notices),
+        "forecast": None if forecast is None else forecast_json(forecast),
     }
 
 
@@ -232,3 +237,34 @@ def _load(text: str) -> Json:
 
 
 _CONVERTER = make_converter()
+
+
+def forecast_json(forecast: Forecast) -> Json:
+    """Return a forecast as JSON has it; it is not read back.
+
+    Parameters
+    ----------
+    forecast : `Forecast`
+        What to write.
+
+    Returns
+    -------
+    data : `dict` [`str`, `Any`]
+    """
+
+    def finding(each: Finding) -> Json:
+        return {
+            "level": each.level.value,
+            "kind": each.kind.value,
+            "stages": [stage.name for stage in each.stages],
+            "outcome": each.outcome.value if each.outcome else None,
+            "cause": each.cause,
+            "remedy": each.remedy,
+            "skipped": [stage.name for stage in each.skipped],
+        }
+
+    return {
+        "fails": bool(forecast.failures),
+        "findings": [finding(each) for each in forecast.findings],
+        "not_looked_at": list(forecast.unknown),
+    }

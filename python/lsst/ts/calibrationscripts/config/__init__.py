@@ -13,10 +13,12 @@ __all__ = [
     "Problem",
     "ProductConfig",
     "Series",
+    "count_amplifiers",
     "document_path",
     "is_masked",
     "load_schema",
     "masked",
+    "never_fails",
     "parameters_owner",
     "parse",
     "parse_date",
@@ -27,6 +29,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..instruments import Instrument
+from ._camera import count_amplifiers, never_fails
 from ._dates import parse_date
 from ._model import CalibrationConfig, ProductConfig
 from ._parameters import PRODUCT_PARAMETERS, SERIES_PARAMETERS, parameters_owner

@@ -7,6 +7,7 @@ from __future__ import annotations
 __all__ = [
     "count_amplifiers",
     "flat_examples",
+    "never_fails",
     "schema_facts",
     "setting_text",
     "threshold_limit",
@@ -33,6 +34,33 @@ def threshold_limit(instrument: Instrument, selected: tuple[int, ...] = ()) -> i
     """
     n_detectors = len(instrument.detector_ids(selected))
     return count_amplifiers(instrument, selected) // detectors_to_fail(n_detectors)
+
+
+def never_fails(threshold: int, instrument: Instrument, selected: tuple[int, ...] = ()) -> str:
+    """Return why no frame can fail a verification, "" if one can.
+
+    Parameters
+    ----------
+    threshold : `int`
+        Of the verification.
+    instrument : `Instrument`
+        The camera.
+    selected : `tuple` [`int`, ...], optional
+        Ids of the detectors that are processed; none means all.
+
+    Returns
+    -------
+    why : `str`
+        A clause.
+    """
+    if threshold <= threshold_limit(instrument, selected):
+        return ""
+    n_detectors = len(instrument.detector_ids(selected))
+    why = f"{instrument.name} has {count_amplifiers(instrument, selected)} amplifiers"
+    if n_detectors > 1:
+        needed = threshold * detectors_to_fail(n_detectors)
+        why = f"that needs {needed} failures, {why} in {n_detectors} detectors"
+    return why
 
 
 def count_amplifiers(instrument: Instrument, selected: tuple[int, ...] = ()) -> int:

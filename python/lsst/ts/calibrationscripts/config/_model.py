@@ -85,6 +85,7 @@ class CalibrationConfig:
     certify: str
     certify_if: str
     hold_out: int | str
+    strict: bool
     repo: str
     pipeline_generation: str
     n_processes: int

@@ -11,8 +11,7 @@ from collections.abc import Iterator
 from ..instruments import ImageType
 from ..pipelines import GENERATIONS
 from ..products import Product
-from ..thresholds import detectors_to_fail
-from ._camera import count_amplifiers, threshold_limit
+from ._camera import never_fails
 from ._frames import Frames
 from ._parameters import CAMERA_PARAMETERS, PRODUCT_PARAMETERS
 from ._secrets import is_masked
@@ -114,15 +113,8 @@ def _certification(parsed: ParsedConfig) -> Iterator[str]:
 def _thresholds(parsed: ParsedConfig, frames: Frames) -> Iterator[str]:
     """Yield the thresholds that no number of failures can reach."""
     instrument, selected = parsed.instrument, parsed.values["detectors"]
-    n_detectors = len(instrument.detector_ids(selected))
     for image_type in frames.image_types if parsed.values["do_verify"] else ():
         key = PRODUCT_PARAMETERS[Product(image_type.value)].threshold
         assert key is not None, "every image type has a threshold"
-        threshold: int = parsed.values[key]
-        if threshold <= threshold_limit(instrument, selected):
-            continue
-        why = f"{instrument.name} has {count_amplifiers(instrument, selected)} amplifiers"
-        if n_detectors > 1:
-            needed = threshold * detectors_to_fail(n_detectors)
-            why = f"that needs {needed} failures, {why} in {n_detectors} detectors"
-        yield f"{key} is {threshold}: no {image_type.lower()} can fail, {why}."
+        if why := never_fails(parsed.values[key], instrument, selected):
+            yield f"{key} is {parsed.values[key]}: no {image_type.lower()} can fail, {why}."

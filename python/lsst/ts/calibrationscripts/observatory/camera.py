@@ -6,13 +6,13 @@ from __future__ import annotations
 
 __all__ = ["SalCamera"]
 
-from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..config import CalibrationConfig, Series
 from ..instruments import ImageType, Instrument
 from ..plan import PlannedExposure
 from ..ports import CameraError, ComponentLostError
+from ..wheels import selected, setting_names, unknown_settings
 from .control import Control, image_id
 from .errors import SAL_ERRORS, explain
 from .sal import salobj
@@ -68,15 +68,14 @@ class SalCamera:
         if silent := await self._watch.check(self._components.names):
             return silent
         flats = [series for series in self._config.series if series.image_type is ImageType.FLAT]
-        selected = [choice for series in flats for choice in self._selected(series).items()]
-        if not selected:
+        if not any(map(self._selected, flats)):
             return ()
         try:
             names = await self._control.wheel_names()
         except SAL_ERRORS as error:
             return (f"{self._wheel_component} does not report its filters and gratings: {explain(error)}",)
         return tuple(
-            problem for wheel, value in selected for problem in self._unknown(wheel, value, names[wheel])
+            problem for series in flats for problem in unknown_settings(series, self._instrument, names)
         )
 
     async def physical_filter(self, series: Series) -> str:
@@ -92,10 +91,9 @@ class SalCamera:
             raise CameraError(
                 f"{self._wheel_component} does not report its {' and '.join(wheels)}: {explain(error)}"
             ) from error
-        selected = {
-            wheel: self._name(wheel, value, names[wheel]) for wheel, value in self._selected(series).items()
-        }
-        return "~".join((current | selected).values())
+        for problem in unknown_settings(series, self._instrument, names):
+            raise CameraError(problem)
+        return "~".join((current | setting_names(series, self._instrument, names)).values())
 
     async def set_up(self, series: Series) -> None:
         """Select filter and grating of a series and read them back."""
@@ -138,19 +136,7 @@ class SalCamera:
 
     def _selected(self, series: Series) -> dict[str, int | str]:
         """Return what the observer selects, by wheel of the instrument."""
-        choices = {"filter": series.filter, "grating": series.grating}
-        return {wheel: value for wheel in self._instrument.wheels if (value := choices[wheel]) is not None}
-
-    def _unknown(self, wheel: str, value: int | str, names: Sequence[str]) -> Iterator[str]:
-        if value in names or value in range(len(names)):
-            return
-        known = ", ".join(f"{name} (slot {slot})" for slot, name in enumerate(names) if name)
-        yield f"{wheel}: {value}: {self._wheel_component} does not have this {wheel}; write one of {known}"
-
-    def _name(self, wheel: str, value: int | str, names: Sequence[str]) -> str:
-        for problem in self._unknown(wheel, value, names):
-            raise CameraError(problem)
-        return value if isinstance(value, str) else names[value]
+        return selected(series, self._instrument)
 
     async def _read_back(self, wheel: str, value: int | str) -> Any:
         """Return the position that was selected, or the last one reported.

@@ -49,6 +49,7 @@ from .connection import Connection
 from .control import Control
 from .earlier_marks import MarksOfRuns
 from .errors import explain
+from .foresight import Foresight
 from .journal import BackgroundJournal
 from .notifying import AppriseNotifier, check_addresses
 from .ocps import OcpsJobs
@@ -60,6 +61,9 @@ from .watch import ComponentWatch
 
 REPORT_WRITTEN = "Report: "
 """What the message begins with that names the run's page."""
+_CONFIGURE_TIMEOUT = 55.0
+"""Longest that the script may take to be configured; the script queue allows
+60 s (s)."""
 
 _REPORT_TIMEOUT = 90.0
 """Longest wait for the run's page: it reads the Butler for up to a minute,
@@ -148,6 +152,9 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
     _request: _Request | None = None
     """Set by `do_configure` before salobj calls `configure`."""
 
+    _failure: Exception | None = None
+    """What went wrong before that and is not for the observer to fix."""
+
     def __init__(self, index: int) -> None:
         super().__init__(
             index=index,
@@ -186,14 +193,22 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
         the first problem, and knows neither the text nor the remedy.
         """
         self.assert_state("configure", [ScriptState.UNCONFIGURED])
+        until = asyncio.get_running_loop().time() + _CONFIGURE_TIMEOUT
         try:
             # It may have to look into the repository.
             self._request = await in_thread(lambda: self._read(data.config))
-        except ConfigurationError as error:
+            await self._prepare(self._request, until)
+        except (ConfigurationError, ObservatoryError) as error:
             self.log.error(str(error))
+            if self._request is not None:
+                self._request.lock.release()
             await self.set_state(ScriptState.CONFIGURE_FAILED, reason=str(error))
             await self._exit()
             raise salobj.ExpectedError(str(error)) from None
+        except Exception as error:
+            if self._request is None:
+                raise
+            self._failure = error
         resolved = copy.copy(data)
         resolved.config = yaml.safe_dump(self._request.config.to_dict())
         try:
@@ -231,9 +246,12 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
         return _Request(config, RunRecord(run_id, {}), folder, lock)
 
     async def configure(self, config: Any) -> None:
-        """Plan the run and connect to the observatory."""
-        request = self._request
-        assert request is not None, "do_configure comes first"
+        """Do nothing more: the script is prepared before, or could not be."""
+        if self._failure is not None:
+            raise self._failure
+
+    async def _prepare(self, request: _Request, until: float) -> None:
+        """Plan the run, connect to the observatory, and look ahead."""
         now = datetime.datetime.now().astimezone()
         instrument = self.planned_as or self.instrument
         plan = make_plan(request.config, instrument, self.frames_begin or now)
@@ -250,6 +268,8 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
         connection = Connection(self.make_control(), self.instrument, self.domain)
         self._configured_as = _Configured(**vars(request), plan=plan, connection=connection)
         await connection.start()
+        foresight = Foresight(request.config, plan, self.instrument, request.record, self.log)
+        await foresight.look(connection.control, self.environment, self._frame_time, until)
 
     async def close_tasks(self) -> None:
         """Close the remotes; salobj then closes the script itself."""

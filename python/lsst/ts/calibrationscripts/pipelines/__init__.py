@@ -26,6 +26,7 @@ __all__ = [
     "generation_of_types",
     "labels_of",
     "looked_up",
+    "noise_left",
     "options_without_task",
     "pipeline_uri",
     "pipelines_of",
@@ -38,7 +39,7 @@ from ..instruments import Instrument
 from ._comparison import expected_dimensions, labels_of, options_without_task, shortcomings
 from ._content import PipelineContent, PipelineFault
 from ._current import CURRENT
-from ._model import Generator, PipelineSet, StatisticsKey, Verifier, looked_up, pipeline_uri
+from ._model import Generator, PipelineSet, StatisticsKey, Verifier, looked_up, noise_left, pipeline_uri
 from ._of_2022 import OF_2022
 
 GENERATIONS: Mapping[str, PipelineSet] = {"current": CURRENT, "2022": OF_2022}

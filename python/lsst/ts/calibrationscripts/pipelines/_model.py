@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Generator", "PipelineSet", "StatisticsKey", "Verifier", "looked_up", "pipeline_uri"]
+__all__ = ["Generator", "PipelineSet", "StatisticsKey", "Verifier", "looked_up", "noise_left", "pipeline_uri"]
 
 import enum
 from collections.abc import Mapping, Sequence
@@ -86,6 +86,22 @@ class Verifier:
     `Generator`."""
 
 
+def noise_left(n: int) -> float:
+    """Return which part of a frame's noise a combined frame leaves of it.
+
+    Parameters
+    ----------
+    n : `int`
+        Frames that were combined with equal weights, this one among them.
+
+    Returns
+    -------
+    part : `float`
+        The frame's own part in the mean is subtracted with it.
+    """
+    return float((1 - 1 / n) ** 0.5)
+
+
 @dataclass(frozen=True)
 class PipelineSet:
     """The pipelines of one generation of cp_pipe and cp_verify."""
@@ -98,6 +114,23 @@ class PipelineSet:
 
     noise_two_sided: bool
     """Whether noise of a bias or dark that is too low is a failure too."""
+
+    noise_tolerance: float = 0.05
+    """By how much the noise of a bias or dark may differ from the nominal
+    read noise, relative to that: cp_verify's verifyBias.py and
+    verifyDark.py, from 2022 to today."""
+
+    @property
+    def fewest_frames(self) -> int:
+        """Frames from which a bias or dark is combined at the least.
+
+        Else too little noise is left of each to verify; see `noise_left`. Of
+        one frame nothing is left, and other tests fail.
+        """
+        n = 2
+        while self.noise_two_sided and noise_left(n) < 1 - self.noise_tolerance:
+            n += 1
+        return n
 
     @property
     def pipelines(self) -> tuple[Generator | Verifier, ...]:

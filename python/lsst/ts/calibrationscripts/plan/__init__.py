@@ -12,6 +12,7 @@ __all__ = [
     "Prerequisite",
     "RunPlan",
     "Stage",
+    "disk_needed",
     "make_plan",
     "observing_day_of",
     "prerequisites",
@@ -19,6 +20,7 @@ __all__ = [
     "validity_notices",
 ]
 
+from ._disk import disk_needed
 from ._left import time_left
 from ._planner import make_plan
 from ._prerequisites import Prerequisite, prerequisites

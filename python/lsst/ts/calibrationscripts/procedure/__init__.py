@@ -4,8 +4,19 @@
 
 from __future__ import annotations
 
-__all__ = ["Procedure", "check_without", "refusal_to_replace", "remade", "remaining", "replaced"]
+__all__ = [
+    "Outlook",
+    "Procedure",
+    "Sources",
+    "check_without",
+    "look_ahead",
+    "refusal_to_replace",
+    "remade",
+    "remaining",
+    "replaced",
+]
 
+from ._looking_ahead import Outlook, Sources, look_ahead
 from ._procedure import Procedure
 from ._remaining import remaining
 from ._remaking import check_without, refusal_to_replace, remade, replaced

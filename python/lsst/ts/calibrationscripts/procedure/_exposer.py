@@ -53,7 +53,9 @@ class Exposer:
 
         self._world = context.world
         self._recorder = context.recorder
-        self._earlier = EarlierFrames(context)
+        self.earlier = EarlierFrames(context)
+        """Those that need not be taken."""
+
         self._unlogged: list[tuple[PlannedExposure, int]] = []
         self._logged_at = 0.0
         self.frames = {series.subject: Frames() for series in self.series}
@@ -76,16 +78,26 @@ class Exposer:
 
     async def check(self) -> tuple[str, ...]:
         """Return what prevents it from getting the frames, if anything."""
-        problems = await self._earlier.find()
-        if not all(map(self._earlier.all_taken, self.series)):
+        problems = await self.earlier.find()
+        if not all(map(self.earlier.all_taken, self.series)):
             problems += await self._world.camera.check()
         if problems:
             return problems
         try:
-            for series in self._flats:
-                self.physical_filters[series.subject] = await self._physical_filter(series)
+            return await self.check_filters()
         except ObservatoryError as error:
             return (str(error),)
+
+    async def check_filters(self) -> tuple[str, ...]:
+        """Find out what flats are taken through; return what is wrong with it.
+
+        Raises
+        ------
+        ObservatoryError
+            If that is not known.
+        """
+        for series in self._flats:
+            self.physical_filters[series.subject] = await self._physical_filter(series)
         if len(set(self.physical_filters.values())) < len(self.physical_filters):
             named = {series.name: name for series, name in self.physical_filters.items()}
             return (f"flat_sets: two sets are of the same filter and grating: {named}",)
@@ -96,9 +108,9 @@ class Exposer:
         return tuple(series for series in self.series if series.image_type is ImageType.FLAT)
 
     async def _physical_filter(self, series: Series) -> str:
-        if not self._earlier.all_taken(series):
+        if not self.earlier.all_taken(series):
             return await self._world.camera.physical_filter(series)
-        records = await self._world.repository.exposure_records(self._earlier.ids_of(series.subject)[:1])
+        records = await self._world.repository.exposure_records(self.earlier.ids_of(series.subject)[:1])
         return next((record.physical_filter for record in records.values()), "")
 
     async def times(self) -> dict[Subject, tuple[tuple[float, float], ...]]:
@@ -110,14 +122,14 @@ class Exposer:
             TAI, as Unix timestamps (s): of each frame that exists, and of
             the beginning and the end of those that are to be taken.
         """
-        records = await self._world.repository.exposure_records(self._earlier.ids)
+        records = await self._world.repository.exposure_records(self.earlier.ids)
         begin = self._world.frame_clock()
         times = {}
         for stage in self._context.plan.stages_of(StageKind.EXPOSE):
             series = self._series_of(stage)
-            ids = self._earlier.ids_of(series.subject)
+            ids = self.earlier.ids_of(series.subject)
             of_series = [(records[i].begin, records[i].end) for i in ids if i in records]
-            if left := self._earlier.left(series):
+            if left := self.earlier.left(series):
                 end = begin + time_of(left)
                 of_series += [(begin, begin), (end, end)]
                 begin = end
@@ -130,7 +142,7 @@ class Exposer:
     async def set_up_early(self) -> None:
         """Select the first filter at once: a stuck wheel costs no frames."""
         for series in self._flats[:1]:
-            if not self._earlier.all_taken(series):
+            if not self.earlier.all_taken(series):
                 await self._world.camera.set_up(series)
 
     async def expose(self, stage: Stage, useless: Callable[[], str | None]) -> str | None:
@@ -157,10 +169,10 @@ class Exposer:
         """
         series = self._series_of(stage)
         frames = self.frames[series.subject]
-        frames.taken.extend(self._earlier.given(series.subject))
+        frames.taken.extend(self.earlier.given(series.subject))
         is_set_up = series.image_type is not ImageType.FLAT
         for exposure in self._context.plan.exposures_of(series.subject):
-            exposure_id = self._earlier.id_of(exposure)
+            exposure_id = self.earlier.id_of(exposure)
             if exposure_id is None:
                 if cause := useless():
                     return cause
@@ -177,7 +189,7 @@ class Exposer:
                 frames.taken.append((exposure_id, exposure))
             if self._world.watcher:
                 self._world.watcher.taken(exposure)
-        frames.taken.extend(self._earlier.replacements(series.subject))
+        frames.taken.extend(self.earlier.replacements(series.subject))
         if self._config.retakes and not series.exposures:
             await self._replace_spoilt(series, frames, useless)
         return None
@@ -314,7 +326,7 @@ class Exposer:
             What is not in it, and why; and what cannot be used.
         """
         frames, operator = self.frames[series], self._world.operator
-        old = [i for i in frames.ids if i in self._earlier.ids]
+        old = [i for i in frames.ids if i in self.earlier.ids]
         there = await self._world.repository.raws(old)
         detectors = self._context.detectors
         present = {i for i in old if all((i, detector) in there for detector in detectors)}
@@ -378,7 +390,7 @@ class Exposer:
 
     def _fault_of_identity(self, exposure_id: int, record: ExposureRecord) -> str | None:
         """Return how a frame is not that of the journal, if it is not."""
-        group_id = self._earlier.group_of(exposure_id)
+        group_id = self.earlier.group_of(exposure_id)
         # The Butler takes the exposure id where a header has no group.
         if group_id is None or record.group in (group_id, str(exposure_id)):
             return None

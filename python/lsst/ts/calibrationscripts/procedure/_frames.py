@@ -119,6 +119,11 @@ class EarlierFrames:
         """Return the frames of a series that the configuration names."""
         return self._given.get(series, [])
 
+    @property
+    def given_exp_times(self) -> dict[int, float]:
+        """Exposure times (s) of those that the configuration names, by id."""
+        return {i: planned.exp_time for frames in self._given.values() for i, planned in frames}
+
     def id_of(self, exposure: PlannedExposure) -> int | None:
         """Return the id of a planned frame, if an earlier run has taken it."""
         return self._resumed.get((exposure.series, exposure.number))

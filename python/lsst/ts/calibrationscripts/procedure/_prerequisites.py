@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..config import PRODUCT_PARAMETERS, parameters_owner
+from ..forecast import MissingCalibration
 from ..pipelines import GENERATIONS, PipelineSet
 from ..plan import Prerequisite, Stage, prerequisites
 from ..ports import Lookup
@@ -45,7 +46,7 @@ class _Missing:
         return f"for detector{plural} {', '.join(map(str, self.detectors))}{of_filter} in {where}"
 
 
-async def missing_prerequisites(context: Context, exposer: Exposer) -> tuple[str, ...]:
+async def missing_prerequisites(context: Context, exposer: Exposer) -> tuple[MissingCalibration, ...]:
     """Return what jobs need, but will not find.
 
     Parameters
@@ -57,7 +58,7 @@ async def missing_prerequisites(context: Context, exposer: Exposer) -> tuple[str
 
     Returns
     -------
-    problems : `tuple` [`str`, ...]
+    missing : `tuple` [`MissingCalibration`, ...]
         One for each dataset type, with its remedy.
 
     Raises
@@ -107,7 +108,7 @@ def _lookups(
         )
 
 
-def _problem(dataset_type: str, missing: Sequence[_Missing], generation: str) -> str:
+def _problem(dataset_type: str, missing: Sequence[_Missing], generation: str) -> MissingCalibration:
     """Return that a calibration is missing, for which jobs, and the remedy."""
     clauses = []
     for place in dict.fromkeys(each.place for each in missing):
@@ -123,7 +124,12 @@ def _problem(dataset_type: str, missing: Sequence[_Missing], generation: str) ->
         f"name a collection that has one in {_all(map(_collections_parameter, stages))}",
         *_ways_around(dataset_type, stages, generation),
     ]
-    return f"{dataset_type}: {'; '.join(clauses)}. Before the run, {', or '.join(remedies)}"
+    return MissingCalibration(
+        dataset_type,
+        stages=tuple(dict.fromkeys(stage.id for stage in stages)),
+        cause="; ".join(clauses),
+        remedy=f"Before the run, {', or '.join(remedies)}",
+    )
 
 
 def _ways_around(dataset_type: str, stages: Sequence[Stage], generation: str) -> Iterator[str]:

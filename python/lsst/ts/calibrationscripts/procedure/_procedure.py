@@ -28,16 +28,15 @@ from ..record import RunRecord
 from ..report import RunReport, log_text, summary_text
 from ..verification import StatisticsError
 from ._certifier import Certifier
-from ._checking import check_repository
 from ._comparer import Comparer
 from ._context import Context
 from ._exposer import Exposer
 from ._frames import Frames
 from ._jobs import JobRunner
 from ._notifications import Notifications
+from ._preconditions import Preconditions
 from ._processing import Processing
 from ._recorder import Recorder
-from ._remaining import jobs_left
 from ._remaking import remade
 from ._timeline import Timeline
 
@@ -205,25 +204,26 @@ class Procedure:
 
     async def _check(self) -> None:
         """Find out all that would fail later."""
+        checks = Preconditions(self._context, self._exposer, self._processing)
         found = await asyncio.gather(self._exposer.check(), self._world.jobs.check())
         problems = [problem for each in found for problem in each]
         problems += [
-            *await self._check_pipelines(),
+            *await checks.of_pipelines(),
             *await self._comparer.check(),
-            *await check_repository(self._context, self._exposer, self._processing),
+            *await self._check_repository(checks),
             *self._world.journal.check(),
         ]
         problems = list(dict.fromkeys(problems))
         if problems:
             raise PreconditionError(problems)
 
-    async def _check_pipelines(self) -> tuple[str, ...]:
-        if self._world.pipelines is None:
-            return ()
-        left = jobs_left(self._plan, self._config, self._recorder.record)
-        return await self._world.pipelines.check(
-            [stage.job for stage in self._plan.stages if stage.job and stage.id in left]
-        )
+    async def _check_repository(self, checks: Preconditions) -> tuple[str, ...]:
+        problems = await checks.of_repository()
+        try:
+            return (*problems, *(each.text for each in await checks.missing()))
+        except ObservatoryError as error:
+            # What prevents this most often prevents the first check too.
+            return problems or (str(error),)
 
     async def _expose(self, stage: Stage) -> None:
         """Get the frames of a series; wait for their ingest in a task."""

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 __all__ = [
+    "NOT_BEGUN",
     "SCATTER_TOLERANCE",
     "WIDTH",
     "CurvePoints",
@@ -55,6 +56,6 @@ from ._lines import WIDTH, fold, fold_command
 from ._model import RunDocument, RunReport, Span
 from ._plain import Kind, ProductOutcome, conclusion, held_reason, products
 from ._spoilt import spoilt_headline, spoilt_text
-from ._steps import decide_command, next_steps, resumable
+from ._steps import NOT_BEGUN, decide_command, next_steps, resumable
 from ._summary import log_text, summary_text
 from ._text import defects_found, defects_text, gains_text, verdict_text

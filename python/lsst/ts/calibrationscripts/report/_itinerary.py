@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from ..config import CalibrationConfig, Series
 from ..instruments import ImageType, Instrument
 from ..pipelines import GENERATIONS
-from ..plan import TAI_MINUS_UTC, RunPlan, Stage
+from ..plan import TAI_MINUS_UTC, RunPlan, Stage, disk_needed
 from ..products import StageId, StageKind
 from ._lines import WIDTH, fold, fold_list
 from ._times import folded_times
@@ -65,7 +65,7 @@ def itinerary(
     end = begin + datetime.timedelta(seconds=plan.duration)
     tai = end.astimezone(datetime.UTC) + TAI_MINUS_UTC
     lines.append(f"Expected end: {end:%Y-%m-%d %H:%M %Z}, {tai:%Y-%m-%d %H:%M} TAI, if it begins now")
-    lines.append(f"Disk needed: about {_size(_disk(config, plan, instrument))}")
+    lines.append(f"Disk needed: about {_size(disk_needed(config, plan, instrument))}")
     lines.append(f"Pipelines: generation {config.pipeline_generation} of cp_pipe and cp_verify")
     lines += _certified(config, plan)
     lines += [f"Note: {notice}" for notice in plan.notices]
@@ -128,15 +128,6 @@ def _tree(plan: RunPlan, width: int) -> Iterator[str]:
         if len("    ") + longest + len("  0:00:00") < width:
             break
     yield from (f"    {name:{longest}}  {start:>8}" for name, start in rows)
-
-
-def _disk(config: CalibrationConfig, plan: RunPlan, instrument: Instrument) -> float:
-    """Return what the frames and what jobs make of them take (byte)."""
-    n_detectors = len(instrument.detector_ids(config.detectors))
-    kept = {series.subject: series.n for series in config.series}
-    processed = sum(kept[series] for stage in plan.stages if stage.job for series in stage.job.series)
-    size = len(plan.exposures) * instrument.raw_size + processed * instrument.processed_size
-    return n_detectors * size
 
 
 def _size(size: float) -> str:

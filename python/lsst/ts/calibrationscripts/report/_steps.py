@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-__all__ = ["decide_command", "next_steps", "resumable"]
+__all__ = ["NOT_BEGUN", "decide_command", "next_steps", "resumable"]
 
 import re
 import shlex
@@ -14,20 +14,14 @@ from pathlib import PurePath
 from ..config import PRODUCT_PARAMETERS, SERIES_PARAMETERS
 from ..instruments import ImageType
 from ..outcomes import Outcome, RunState, StageResult
-from ..pipelines import pipelines_of
+from ..pipelines import noise_left, pipelines_of
 from ..products import Product, StageKind
 from ._model import RunReport
-
-_FEW_FRAMES = 11
-"""What is combined from fewer fails NOISE by itself, if noise that is too low
-is a failure: of a frame's noise, the root of 1 - 1/n is left when the mean of
-n such frames is subtracted, and that is less than the 95 % that the test asks
-for. Of one frame nothing is left, and other tests fail."""
 
 _ERROR = re.compile(r"[\w.]*(Error|Exception)\b")
 """What the last line of a traceback begins with."""
 
-_NOT_BEGUN = "Nothing was begun. Correct it and run again."
+NOT_BEGUN = "Nothing was begun. Correct it and run again."
 _NO_FRAME = "No frame was taken. Correct it and run again."
 
 
@@ -137,7 +131,7 @@ def _run_again(report: RunReport) -> str:
     if report.state is RunState.DONE:
         return ""
     if not report.stages and not report.journal:
-        return _NOT_BEGUN
+        return NOT_BEGUN
     has_frames = any(report.exposures.values())
     has_jobs = any(result.job_id for result in report.stages)
     return _NO_FRAME if report.stages and not has_frames and not has_jobs else ""
@@ -220,11 +214,10 @@ def _after_held(report: RunReport, result: StageResult) -> str:
     n = len(verdict.results)
     tests = {test for result in verdict.results for test in result.counts}
     if report.config.get("generate_calibrations"):
-        too_quiet = "NOISE" in tests and pipelines_of(report.config).noise_two_sided
-        if n == 1 or (n < _FEW_FRAMES and too_quiet):
+        if n == 1 or ("NOISE" in tests and n < pipelines_of(report.config).fewest_frames):
             return (
                 f"{subject}: take more frames, 20 rather than {n}. What is combined from {n} frames has so "
-                f"much of the noise of each that only {(1 - 1 / n) ** 0.5:.0%} of it is left to verify. "
+                f"much of the noise of each that only {noise_left(n):.0%} of it is left to verify. "
                 f"Write {SERIES_PARAMETERS[ImageType(subject.product.value)].n}: 20."
             )
         return (

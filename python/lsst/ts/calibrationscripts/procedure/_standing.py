@@ -1,66 +1,49 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the repository says of a run before it begins."""
+"""Products of a run that are certified already."""
 
 from __future__ import annotations
 
-__all__ = ["check_repository"]
+__all__ = ["certifying", "standing"]
 
 from collections.abc import Iterator
 from dataclasses import replace
 
 from ..outcomes import Certification
 from ..plan import Stage
-from ..ports import CalibrationRepository, ObservatoryError
+from ..ports import CalibrationRepository
 from ..products import StageKind, Subject
 from ..record import DecisionKind
 from ._context import Context
-from ._exposer import Exposer
-from ._prerequisites import missing_prerequisites
 from ._processing import Processing
-from ._remaking import refusal_to_replace, remade
+from ._remaking import remade
 
 
-async def check_repository(context: Context, exposer: Exposer, processing: Processing) -> tuple[str, ...]:
-    """Return what prevents the run, by what the repository has or lacks.
+def certifying(context: Context) -> tuple[Stage, ...]:
+    """Return the stages that certify what no person has decided against."""
+    record = context.recorder.record
+    return tuple(
+        stage for stage in context.plan.stages_of(StageKind.CERTIFY) if not record.is_refused(stage.subject)
+    )
+
+
+async def standing(context: Context, processing: Processing) -> tuple[Subject, ...]:
+    """Return the products that are certified, and would be made anew.
 
     Parameters
     ----------
     context : `Context`
         The run.
-    exposer : `Exposer`
-        Has the frames, and has checked what they are taken through.
     processing : `Processing`
         Knows what is to be certified.
 
     Returns
     -------
-    problems : `tuple` [`str`, ...]
-        With their remedies.
+    subjects : `tuple` [`Subject`, ...]
     """
-    repository, record = context.world.repository, context.recorder.record
-    stages = [
-        stage for stage in context.plan.stages_of(StageKind.CERTIFY) if not record.is_refused(stage.subject)
-    ]
-    certifications = [processing.certification(stage) for stage in stages]
-    # What this run certifies into need not exist yet.
-    own = {certification.collection for certification in certifications}
-    inputs = {name for stage in context.plan.stages if stage.job for name in stage.job.inputs} - own
-    problems = await repository.check(inputs, certifications)
-    try:
-        if not problems and (standing := await _standing(context, stages, processing)):
-            problems = (refusal_to_replace(record.run_id, standing),)
-        return (*problems, *await missing_prerequisites(context, exposer))
-    except ObservatoryError as error:
-        # What prevents this most often prevents the first check too.
-        return problems or (str(error),)
-
-
-async def _standing(context: Context, stages: list[Stage], processing: Processing) -> tuple[Subject, ...]:
-    """Return the products that are certified, and would be made anew."""
     anew = remade(context.plan, context.config, context.recorder.record)
     found: list[Subject] = []
-    for stage in stages:
+    for stage in certifying(context):
         if stage.id in anew:
             for certification in _certifications(context, stage, processing):
                 if await _is_certified(context.world.repository, certification):
