@@ -4,21 +4,15 @@
 
 from __future__ import annotations
 
-import asyncio
-import dataclasses
 import itertools
-import json
 import os
 import random
-import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from astropy.time import Time, TimeDelta
-from click.testing import CliRunner, Result
 from lsst.daf.butler import (
     Butler,
     CalibrationLookupError,
@@ -28,11 +22,8 @@ from lsst.daf.butler import (
     DimensionRecord,
     Timespan,
 )
-from lsst.ts.calibrationscripts.butler.due import Nights, WrongQueryError, read_due
-from lsst.ts.calibrationscripts.cli import main
-from lsst.ts.calibrationscripts.config import parse
+from lsst.ts.calibrationscripts.butler.due import Nights, read_due
 from lsst.ts.calibrationscripts.due import PRODUCTS, Policy, State, find
-from lsst.ts.calibrationscripts.instruments import LATISS
 
 N_HISTORIES = int(os.environ.get("CALIBSCRIPTS_LOOKUPS", "60"))
 
@@ -92,7 +83,7 @@ def make_repository(root: Path) -> None:
             insert("day_obs", {"instrument": "LATISS", "id": 20220101 + day})
         insert("group", {"instrument": "LATISS", "name": "all"})
         chance = random.Random(1)  # noqa: S311 - the same ones each time
-        insert("exposure", *(exposure(number, chance) for number in range(40)))
+        insert("exposure", *(exposure(number, chance) for number in range(30)))
         for name, dimensions in TYPES.items():
             dataset_type = DatasetType(
                 name, dimensions, "StructuredDataDict", universe=butler.dimensions, isCalibration=True
@@ -155,7 +146,7 @@ class History:
             butler.collections.register(chain, CollectionType.CHAINED)
             butler.collections.redefine_chain(chain, children)
         self.searched = self.chance.choice(
-            [[f"{name}/outer"], [f"{name}/inner", self.calibrations[0]], [self.calibrations[1]]]
+            [[f"{name}/outer"], [f"{name}/inner", self.calibrations[0]], [self.calibrations[0]]]
         )
 
     def _tagged(self, name: str) -> str:
@@ -167,11 +158,11 @@ class History:
     def happen(self, dataset_type: str) -> None:
         """Certify and decertify at random; what is in conflict is not done."""
         taken: set[tuple[str, object, int]] = set()
-        for _ in range(self.chance.randrange(7)):
+        for _ in range(self.chance.randrange(9)):
             begin = self.chance.randrange(-1, N_DAYS)
-            end = self.chance.randrange(begin + 1, N_DAYS + 2)
+            end = min(begin + self.chance.choice([1, 1, 2, 3, 2 * N_DAYS]), N_DAYS + 1)
             days = range(begin, end)
-            collection = self.chance.choice(self.calibrations)
+            collection = self.chance.choice(self.calibrations[:2] + self.calibrations)
             instrument = "Other" if self.chance.random() < 0.1 else "LATISS"
             refs = refs_of(self._butler, dataset_type, self.chance.choice(RUNS), instrument)
             refs = [
@@ -214,13 +205,16 @@ async def test_every_look_up_is_that_of_the_butler(butler: Butler, repo: Path) -
         history = History(butler, number)
         dataset_type = list(TYPES)[number % len(TYPES)]
         history.happen(dataset_type)
-        some = {int(each.id): each for each in history.chance.sample(records, 6)}
+        some = {int(each.id): each for each in history.chance.sample(records, 5)}
         # When they are looked up in memory, for all exposures.
-        exposures, stock = await read_due(str(repo), "LATISS", Nights(), history.searched, TYPES, "h/daily")
-        findings = find(stock, exposures, DETECTORS, Policy(), 0)
+        policy = Policy(ignored=frozenset(TYPES) - {dataset_type})
+        exposures, stock = await read_due(
+            str(repo), "LATISS", Nights(), history.searched, policy.dataset_types, "h/daily"
+        )
+        findings = find(stock, exposures, DETECTORS, policy, 0)
         found: dict[tuple[int, int], str | State | None] = {}
         for each in findings:
-            if each.dataset_type == dataset_type and each.exposures:
+            if each.exposures:
                 datasets: Sequence[str | State | None] = each.datasets or [
                     State.AMBIGUOUS if each.state is State.AMBIGUOUS else None
                 ] * len(each.detectors)
@@ -231,10 +225,10 @@ async def test_every_look_up_is_that_of_the_butler(butler: Butler, repo: Path) -
                     found[one, detector] = dataset
         assert len(found) == len(records) * len(DETECTORS)
         # Then it is what the Butler finds, one by one.
-        for (one, record), detector in itertools.product(some.items(), DETECTORS):
+        for (one, record), detector in itertools.product(some.items(), DETECTORS[:2]):
             expected = by_brute_force(butler, dataset_type, record, detector, history.searched)
             assert found[one, detector] == expected, (number, dataset_type, one, detector)
             kind = "ambiguous" if isinstance(expected, State) else "found" if expected else "nothing"
             counts[kind] += 1
     # And there were some of each kind.
-    assert min(counts.values()) > N_HISTORIES // 10
+    assert min(counts.values()) > N_HISTORIES // 10, counts
