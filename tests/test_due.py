@@ -160,7 +160,9 @@ def test_an_exposure_without_a_time_finds_what_is_always_valid_only() -> None:
     exposure = dataclasses.replace(taken(), time=None)
     calibration = stock(held)
     (found, _) = find(calibration, [exposure], [0], only("bias"), NOW)
+    assert found.state is State.UNTIMED
     assert "does not know when it was taken" in judge([found], {}, (), only("bias"))[0].due
+    assert proposed([found], calibration) == ((), ())
     run = dataclasses.replace(calibration, timeless=frozenset({DAILY}))
     assert find(run, [exposure], [0], only("bias"), NOW)[0].state is State.FOUND
 

@@ -102,7 +102,9 @@ async def read_due(
             if not nights.where:
                 raise
             text = " ".join(str(error).split())
-            return WrongQueryError(f"--where {nights.where!r}: is not an expression that the Butler can use: {text}")
+            return WrongQueryError(
+                f"--where {nights.where!r}: is not an expression that the Butler can use: {text}"
+            )
         return exposures, _stock(butler, instrument, collections, dataset_types, daily)
 
     result = await visit(repo, "look at exposures and their calibrations", look, timeout=timeout)

@@ -35,6 +35,9 @@ class State(enum.StrEnum):
     LATER = "LATER"
     """The first one is valid only after the exposure."""
 
+    UNTIMED = "UNTIMED"
+    """The repository does not know when the exposure was taken."""
+
     AMBIGUOUS = "AMBIGUOUS"
     """Several validity ranges of one collection fit: the look-up fails."""
 
@@ -220,7 +223,9 @@ def _outcomes(search: Search, unit: Unit, times: Sequence[tuple[int, int] | None
 
 def _nearest(places: Sequence[tuple[int, int, Place]], time: tuple[int, int] | None) -> _Outcome:
     """Return what was valid before a time, or else what is after it."""
-    if time is None or not places:
+    if time is None:
+        return _Outcome(State.UNTIMED, None)
+    if not places:
         return _Outcome(State.MISSING, None)
     if ended := [(end, place) for _, end, place in places if end <= time[0]]:
         return _Outcome(State.EXPIRED, max(ended)[1])

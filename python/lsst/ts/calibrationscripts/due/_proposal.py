@@ -127,6 +127,8 @@ def propose(
     remarks : `tuple` [`str`, ...]
         What a configuration cannot do.
     """
+    # No validity range holds an exposure without a time.
+    due = [each for each in due if each.state is not State.UNTIMED]
     if not due:
         return (), ()
     if setting.instrument.schema is None:

@@ -152,7 +152,7 @@ def _too_old(finding: Finding, age: float | None, policy: Policy) -> Iterator[st
 def _nothing(finding: Finding) -> str:
     """Return why nothing is found."""
     to_come = f"at {iso(finding.time[1])} there is none: " if finding.is_outlook else ""
-    if not finding.time[1]:
+    if finding.state is State.UNTIMED:
         return "the repository does not know when it was taken, so that nothing valid then can be found"
     if finding.state is State.MISSING or finding.valid is None:
         return f"{to_come}nothing is certified for it in what is searched"
