@@ -10,14 +10,17 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
+import shlex
+import textwrap
 import time
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from lsst.ts.calibrationscripts.config import CalibrationConfig, parse
-from lsst.ts.calibrationscripts.decertification import Unit, Valid
+from lsst.ts.calibrationscripts.decertification import Unit, Valid, iso
 from lsst.ts.calibrationscripts.due import (
     PRODUCTS,
     DueReport,
@@ -27,6 +30,7 @@ from lsst.ts.calibrationscripts.due import (
     Policy,
     PolicyError,
     Proposal,
+    Remark,
     Setting,
     State,
     Stock,
@@ -271,7 +275,7 @@ def configuration(proposal: Proposal) -> CalibrationConfig:
 
 def proposed(
     due: Iterable[Finding], calibrations: Stock, searched: tuple[str, ...] = (CHAIN,), **changes: Any
-) -> tuple[tuple[Proposal, ...], tuple[str, ...]]:
+) -> tuple[tuple[Proposal, ...], tuple[Remark, ...]]:
     setting = Setting(LATISS, LATISS.repo, searched, Policy())
     return propose(tuple(due), dataclasses.replace(setting, **changes), calibrations, NOW)
 
@@ -404,8 +408,9 @@ def test_flats_that_cannot_be_set_are_named_and_the_others_proposed() -> None:
     due = judged_of(stock({}), exposures, only("flat"))
     (proposal,), remarks = proposed(due, stock({}))
     assert proposal.closes == (f"flat {RED}",)
-    assert [text for text in remarks if text.startswith("No configuration can set unknown:")]
-    assert [text for text in remarks if "set unknown~x: its name does not say what is in filter and" in text]
+    texts = [remark.text for remark in remarks]
+    assert [text for text in texts if text.startswith("No configuration can set unknown:")]
+    assert [text for text in texts if "set unknown~x: its name does not say what is in filter and" in text]
     none, remarks = proposed([each for each in due if each.physical_filter == "unknown"], stock({}))
     assert none == () and len(remarks) == 1
 
@@ -415,7 +420,7 @@ def test_a_camera_without_a_script_gets_no_configuration() -> None:
     proposals, remarks = proposed(due, stock({}), instrument=INSTRUMENTS["LSSTCam"])
     assert (proposals, remarks) == (
         (),
-        ("There is no script for LSSTCam yet: no configuration is proposed.",),
+        (Remark("There is no script for LSSTCam yet: no configuration is proposed."),),
     )
 
 
@@ -439,7 +444,7 @@ def test_other_collections_and_repositories_are_written_down() -> None:
     config = configuration(proposal)
     assert config.repo == "/repo/main"
     assert yaml.safe_load(proposal.text)["input_collections_verify_bias"] == "a,b"
-    assert remarks[0].endswith(f"--collections {DAILY}/calib.2024OCT04.1,a,b")
+    assert remarks[0].text.endswith(f"--collections {DAILY}/calib.2024OCT04.1,a,b")
 
 
 def test_a_name_that_is_taken_is_not_proposed() -> None:
@@ -448,7 +453,7 @@ def test_a_name_that_is_taken_is_not_proposed() -> None:
     due = judged_of(taken_names, [taken(0.1)], only("bias"))
     (proposal,), (remark,) = proposed(due, taken_names)
     assert proposal.collection == f"{name}3"
-    assert remark.endswith(f"butler collection-chain --mode prepend {LATISS.repo} {CHAIN} {name}3")
+    assert remark.command == f"butler collection-chain --mode prepend {LATISS.repo} {CHAIN} {name}3"
 
 
 # The policy
@@ -519,6 +524,8 @@ def test_the_text_fits_a_terminal_and_can_be_copied() -> None:
     assert f"Due: dark, flat {BLUE}, flat {RED}, defects, ptc." in lines
     for proposal in shown.proposals:
         assert proposal.text in text
+    (remark,) = shown.remarks
+    assert shlex.join(shlex.split(text[text.index("butler collection-chain") :])) == remark.command
 
 
 def test_if_nothing_is_due_the_text_says_so() -> None:
@@ -560,3 +567,69 @@ def test_a_thousand_exposures_of_189_detectors_take_seconds() -> None:
     assert time.process_time() - begin < 10
     n_found = sum(len(each.exposures) * len(each.detectors) for each in findings)
     assert n_found == 5 * 1000 * 189
+
+
+def example() -> DueReport:
+    """Return the example of the documentation: one filter lacks flats."""
+    noon = 20_780 * DAY + DAY // 2
+    now = noon + DAY
+    night = [
+        Taken(
+            2026112300012 + i,
+            (noon + (i + 40) * DAY // 100, noon + (i + 40) * DAY // 100 + DAY // 2880),
+            *rest,
+        )
+        for i, rest in enumerate([(RED, "science")] * 8 + [(BLUE, "science")] * 5)
+    ]
+    daily, run = f"{DAILY}/calib.2026NOV01.1", "u/ocps/7c1d0b{}/20261101T185512Z"
+    ours = Valid(noon - 22 * DAY, noon + 8 * DAY, "", "")
+    held = {
+        name: {
+            daily: {Unit(0, RED if name == "flat" else None): [dataclasses.replace(ours, run=run.format(i))]}
+        }
+        for i, name in enumerate(["bias", "dark", "flat"])
+    }
+    others = Valid(*EVER, "LATISS/calib/OR4/defectGen", "")
+    held |= {name: {OFFICIAL: {Unit(0): [others]}} for name in ("defects", "ptc")}
+    calibrations = Stock((daily, OFFICIAL), held, chain=CHAIN, taken=frozenset({daily}))
+    findings = find(calibrations, night, [0], Policy(), now)
+    made = {(each.dataset_type, each.run): (noon - 22 * DAY) / 1e9 for each in findings}
+    made |= {(name, others.run): (noon - 60 * DAY) / 1e9 for name in ("defects", "ptc")}
+    known = [
+        Origin(
+            "20261101T182233-100001",
+            "passed, 0 of 20 exposures failed",
+            "run 20261101T182233-100001 (BLOCK-295)",
+            name,
+            run.format(i).rpartition("/")[0],
+            daily,
+        )
+        for i, name in enumerate(["bias", "dark", "flat"])
+    ]
+    judged = judge(findings, made, known, Policy())
+    setting = Setting(LATISS, LATISS.repo, (CHAIN,), Policy())
+    proposals, remarks = propose([each.finding for each in judged if each.due], setting, calibrations, now)
+    ids = tuple(each.id for each in night)
+    return DueReport("LATISS", LATISS.repo, (CHAIN,), ids, iso(now), Policy(), judged, proposals, remarks)
+
+
+def test_the_example_of_the_documentation_is_what_the_program_prints() -> None:
+    file = Path(__file__).parents[1] / "doc" / "observers" / "examples" / "due.txt"
+    assert file.read_text() == due_text(example()) + "\n"
+
+
+def test_the_policy_of_the_documentation_is_the_default() -> None:
+    page = (Path(__file__).parents[1] / "doc" / "observers" / "found.rst").read_text()
+    _, _, section = page.partition(".. _due-policy:")
+    text = textwrap.dedent(section.partition(".. code-block:: yaml\n")[2].partition("\n``null``")[0])
+    assert read_policy(text) == Policy()
+    assert set(yaml.safe_load(text)) == {*PRODUCTS, "ahead", "ignore"}
+    assert all(f"``{state}``" in page for state in State)
+
+
+def test_every_key_of_the_json_is_documented() -> None:
+    page = (Path(__file__).parents[1] / "doc" / "reference" / "json.rst").read_text()
+    section = page.partition(".. _json-due:")[2].partition(".. _json-doctor:")[0]
+    data = due_json(example())
+    keys = {*data, *data["findings"][0], *data["configurations"][0]}
+    assert {key for key in keys if f"``{key}``" not in section} == set()

@@ -309,7 +309,7 @@ def test_what_is_proposed_closes_the_gap(calibrated: tuple[Path, Butler], tmp_pa
         refs = refs_of(butler, name, RUNS[1])
         butler.registry.certify(config.calib_collection, refs, valid)
     (remark,) = data["remarks"]
-    program, *command = shlex.split(remark.rpartition(": ")[2])
+    program, *command = shlex.split(remark["command"])
     assert program == "butler"
     added = CliRunner().invoke(butler_command, command)
     assert added.exit_code == 0, added.output

@@ -13,6 +13,7 @@ __all__ = [
     "Policy",
     "PolicyError",
     "Proposal",
+    "Remark",
     "Search",
     "Setting",
     "State",
@@ -34,7 +35,7 @@ __all__ = [
 from ._findings import Finding, State, Taken, find, newest
 from ._origin import Origin, origins
 from ._policy import PRODUCTS, Policy, PolicyError, read_policy
-from ._proposal import Proposal, Setting, propose
+from ._proposal import Proposal, Remark, Setting, propose
 from ._report import DueReport, Judged, judge
 from ._search import Search, Stock
 from ._text import conclusion, due_json, due_text, exposures_text, heading

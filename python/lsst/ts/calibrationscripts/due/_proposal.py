@@ -4,11 +4,10 @@
 
 from __future__ import annotations
 
-__all__ = ["Proposal", "Setting", "propose"]
+__all__ = ["Proposal", "Remark", "Setting", "propose"]
 
 import datetime
 import itertools
-import math
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -44,6 +43,8 @@ _USUAL_AGE = 30.0
 _RAMP = [5, 5, 10, 10, 15, 15, 20, 20, 25, 25, 30, 30, 35, 35]
 """Exposure times of flats for a photon transfer curve (s)."""
 
+_WIDTH = 78
+
 _LONG_JOB = 7200
 """Time limit of the jobs that make such a curve (s)."""
 
@@ -60,6 +61,16 @@ class Proposal:
 
     collection: str
     """CALIBRATION collection that it certifies into."""
+
+
+@dataclass(frozen=True)
+class Remark:
+    """What a configuration cannot do."""
+
+    text: str
+
+    command: str = ""
+    """For a shell, that does it; "" if none does."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +116,7 @@ class _Wanted:
 
 def propose(
     due: Sequence[Finding], setting: Setting, stock: Stock, now: int
-) -> tuple[tuple[Proposal, ...], tuple[str, ...]]:
+) -> tuple[tuple[Proposal, ...], tuple[Remark, ...]]:
     """Return configurations that close a gap.
 
     Parameters
@@ -124,7 +135,7 @@ def propose(
     proposals : `tuple` [`Proposal`, ...]
         To be queued in this order; more than one if a configuration cannot
         have all filters.
-    remarks : `tuple` [`str`, ...]
+    remarks : `tuple` [`Remark`, ...]
         What a configuration cannot do.
     """
     # No validity range holds an exposure without a time.
@@ -133,12 +144,12 @@ def propose(
         return (), ()
     if setting.instrument.schema is None:
         without = f"There is no script for {setting.instrument.name} yet: no configuration is proposed."
-        return (), (without,)
+        return (), (Remark(without),)
     wheels = " and ".join(setting.instrument.wheels)
     names = dict.fromkeys(each.physical_filter for each in due if each.physical_filter is not None)
     filters = [name for name in names if _wheels(setting.instrument, name) is not None]
     remarks = [
-        f"No configuration can set {name}: its name does not say what is in {wheels}."
+        Remark(f"No configuration can set {name}: its name does not say what is in {wheels}.")
         for name in names
         if name not in filters
     ]
@@ -229,16 +240,12 @@ def _is_any(unit: Unit, filters: Sequence[str]) -> bool:
     return any(same_filter(unit.physical_filter or "", name) for name in filters)
 
 
-def _not_searched(collection: str, setting: Setting, stock: Stock) -> str:
+def _not_searched(collection: str, setting: Setting, stock: Stock) -> Remark:
+    text = f"{collection} is new, and nothing searches it yet. Once it is certified into, "
     if stock.chain is None:
-        how = f"give --collections {','.join((collection, *setting.searched))}"
-    else:
-        command = ("butler", "collection-chain", "--mode", "prepend", setting.repo, stock.chain, collection)
-        how = shlex.join(command)
-    return (
-        f"{collection} is new, and not searched yet. Once it is certified into, what looks up finds it "
-        f"only if it is searched first: {how}"
-    )
+        return Remark(f"{text}give --collections {','.join((collection, *setting.searched))}")
+    command = ("butler", "collection-chain", "--mode", "prepend", setting.repo, stock.chain, collection)
+    return Remark(f"{text}put it first in the chain:", shlex.join(command))
 
 
 def _proposals(wanted: _Wanted, collection: str, setting: Setting, is_searched: bool) -> Iterator[Proposal]:
@@ -314,5 +321,10 @@ def _yaml(values: dict[str, Any], closes: Sequence[str]) -> str:
     lines = [f"# Closes: {', '.join(closes)}."]
     if "n_flat" in values or any("n_flat" in each for each in values.get("flat_sets", ())):
         lines.append("# The brightest pair of flats should be close to saturation.")
-    body = yaml.safe_dump(values, sort_keys=False, default_flow_style=None, width=math.inf)
-    return "\n".join([*lines, body.rstrip()]) + "\n"
+    for key, value in values.items():
+        # A mapping of scalars only would be one line.
+        style = None if isinstance(value, list) else False
+        lines.append(
+            yaml.safe_dump({key: value}, sort_keys=False, default_flow_style=style, width=_WIDTH).rstrip()
+        )
+    return "\n".join(lines) + "\n"

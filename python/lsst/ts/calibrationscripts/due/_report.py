@@ -13,7 +13,7 @@ from ..decertification import iso
 from ._findings import Finding, State
 from ._origin import Origin, origin_of
 from ._policy import Policy
-from ._proposal import Proposal
+from ._proposal import Proposal, Remark
 
 NOT_OURS = "not by this product"
 
@@ -72,7 +72,7 @@ class DueReport:
     proposals: tuple[Proposal, ...] = ()
     """Configurations that close the gap."""
 
-    remarks: tuple[str, ...] = ()
+    remarks: tuple[Remark, ...] = ()
 
     @property
     def due(self) -> tuple[Judged, ...]:

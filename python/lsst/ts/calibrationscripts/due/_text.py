@@ -74,7 +74,8 @@ def _lines(report: DueReport) -> Iterator[str]:
         yield proposal.text.rstrip()
     for remark in report.remarks:
         yield ""
-        yield from _wrapped(remark, 0)
+        yield from _wrapped(remark.text, 0)
+        yield from _continued(remark.command)
 
 
 def _of(judged: Judged) -> Iterator[str]:
@@ -89,7 +90,16 @@ def _of(judged: Judged) -> Iterator[str]:
         begin, end = map(iso, finding.valid)
         yield from _wrapped(f"{finding.run} in {finding.collection}, valid {begin} to {end} (TAI)", 4)
         age = "age not known" if judged.age is None else f"{judged.age:.1f} days old"
-        yield from _wrapped(f"{age}; verdict: {judged.verdict}; certified: {judged.certified_by}", 4)
+        origin = f"verdict: {judged.verdict}; certified: {judged.certified_by}"
+        yield from _wrapped(f"{age}; {origin if judged.origin else judged.certified_by}", 4)
+
+
+def _continued(command: str) -> list[str]:
+    """Return a command in lines that a shell takes as one."""
+    lines = textwrap.wrap(
+        command, _WIDTH - 2, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
+    )
+    return [*(f"{line} \\" for line in lines[:-1]), *lines[-1:]]
 
 
 def _wrapped(text: str, indent: int, mark: str = "") -> list[str]:
@@ -130,7 +140,7 @@ def due_json(report: DueReport) -> dict[str, Any]:
         },
         "findings": [_finding(judged) for judged in report.judged],
         "configurations": [asdict(proposal) for proposal in report.proposals],
-        "remarks": list(report.remarks),
+        "remarks": [asdict(remark) for remark in report.remarks],
     }
 
 
