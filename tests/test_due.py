@@ -8,9 +8,11 @@ That look-ups are those of the Butler is for observatory/test_due.py to show.
 from __future__ import annotations
 
 import dataclasses
+import importlib.resources
 import itertools
 import json
 import shlex
+import shutil
 import textwrap
 import time
 from collections.abc import Iterable, Mapping
@@ -45,10 +47,13 @@ from lsst.ts.calibrationscripts.due import (
 )
 from lsst.ts.calibrationscripts.instruments import INSTRUMENTS, LATISS
 from lsst.ts.calibrationscripts.outcomes import RunState
+from lsst.ts.calibrationscripts.pages import due_page
 from lsst.ts.calibrationscripts.record import Decision, DecisionKind, RunRecord
 from lsst.ts.calibrationscripts.report import RunDocument, RunReport
 from named import BIAS
 from test_proof import PROOF
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 DAY = 86_400 * 10**9
 NOON = 20_000 * DAY + DAY // 2
@@ -525,7 +530,10 @@ def test_the_text_fits_a_terminal_and_can_be_copied() -> None:
     for proposal in shown.proposals:
         assert proposal.text in text
     (remark,) = shown.remarks
-    assert shlex.join(shlex.split(text[text.index("butler collection-chain") :])) == remark.command
+    assert (
+        shlex.join(shlex.split(text[text.index("butler collection-chain") :].replace("\\\n", "")))
+        == remark.command
+    )
 
 
 def test_if_nothing_is_due_the_text_says_so() -> None:
@@ -633,3 +641,39 @@ def test_every_key_of_the_json_is_documented() -> None:
     data = due_json(example())
     keys = {*data, *data["findings"][0], *data["configurations"][0]}
     assert {key for key in keys if f"``{key}``" not in section} == set()
+
+
+def test_the_page_says_what_is_due_and_escapes_names() -> None:
+    shown = dataclasses.replace(example(), searched=("<b>",))
+    page = due_page(shown)
+    assert "Due: flat SDSSg_65mm~empty." in page and "&lt;b&gt;" in page and "<b>" not in page
+    assert all(f'<th scope="row">{each.finding.name}</th>' in page for each in shown.judged)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (Debian's package chromium)")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_everyone_can_read_the_page(tmp_path: Path, scheme: Any) -> None:
+    from playwright.sync_api import sync_playwright
+
+    script = importlib.resources.files("axe_playwright_python").joinpath("axe.min.js").read_text()
+    everything = report(stock({}, OFFICIAL), [taken(0.1), taken(0.2, physical_filter=BLUE)], Policy())
+    for name, shown in (("example", example()), ("everything", everything)):
+        (tmp_path / f"{name}.html").write_text(due_page(shown))
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            args=["--headless", "--no-sandbox", "--disable-quic", "--disable-background-networking"],
+        )
+        for width, name in itertools.product((1280, 400), ("example", "everything")):
+            context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+            page = context.new_page()
+            page.set_default_timeout(240_000)
+            page.goto((tmp_path / f"{name}.html").as_uri())
+            page.evaluate(script)
+            tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+            violations = page.evaluate("tags => axe.run({runOnly: tags})", tags)["violations"]
+            assert [each["id"] for each in violations] == []
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+        browser.close()

@@ -364,7 +364,7 @@ def test_exposures_are_chosen_by_nights_dates_or_a_query(
         (["--from", "yesterday"], 2, "--from yesterday: is not a date; write, for example, 2026-11-25"),
         (["--from", "2022-01-03", "--to", "2022-01-01"], 2, "--from 2022-01-03 is after --to 2022-01-01"),
         (["--nights", "1", "--to", "2022-01-01"], 2, "write one or the other"),
-        (["--from", "2023-01-01"], 2, "has no such exposures of LATISS"),
+        (["--from", "2023-01-01"], 2, "has none of these exposures of LATISS"),
         (["--instrument", "LATIS"], 2, "--instrument LATIS: unknown"),
         (["--policy", "nowhere.yaml"], 2, "nowhere.yaml: cannot be read"),
         (["--json", "/nowhere/due.json"], 1, "--json /nowhere/due.json: cannot be written"),

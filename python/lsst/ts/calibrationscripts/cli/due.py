@@ -98,7 +98,7 @@ def due(
         fail(str(error), ExitCode.SCRIPT_FAILED)
     if not report.exposures:
         fail(
-            f"{report.repo} has no such exposures of {instrument.name}: write other nights, or another "
+            f"{report.repo} has none of these exposures of {instrument.name}: write other nights, or another "
             "--where or --repo.",
             ExitCode.INVALID,
         )
@@ -157,12 +157,13 @@ def _nights(nights: int | None, first: str | None, last: str | None, where: str)
 
     if nights is not None and (first or last):
         fail("--nights and --from or --to: write one or the other", ExitCode.INVALID)
-    days = [None if text is None else _day(option, text) for option, text in (("from", first), ("to", last))]
-    if None not in days and days[0] > days[1]:  # type: ignore[operator]
+    begin = None if first is None else _day("from", first)
+    end = None if last is None else _day("to", last)
+    if begin is not None and end is not None and begin > end:
         fail(f"--from {first} is after --to {last}", ExitCode.INVALID)
     if nights is None and not (first or last or where):
         nights = 1
-    return Nights(nights, *days, where)
+    return Nights(nights, begin, end, where)
 
 
 def _day(option: str, text: str) -> int:

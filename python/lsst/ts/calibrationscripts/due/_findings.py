@@ -187,15 +187,15 @@ def _look_up(
             for unit in group:
                 kind, dataset = _kind(search, unit, outcome)
                 same.setdefault((kind, tuple(numbers)), {})[unit.detector] = dataset
-    for (kind, numbers), datasets in sorted(same.items(), key=lambda each: (each[0][1], str(each[0][0]))):
-        begins = [time[0] for number in numbers if (time := times[number]) is not None] or [0]
+    for (kind, chosen), datasets in sorted(same.items(), key=lambda each: (each[0][1], str(each[0][0]))):
+        begins = [time[0] for number in chosen if (time := times[number]) is not None] or [0]
         detectors = tuple(sorted(datasets))
         yield Finding(
             dataset_type,
             units[0].physical_filter,
             kind.state,
             detectors,
-            tuple(ids[number] for number in numbers) if ids else (),
+            tuple(ids[number] for number in chosen) if ids else (),
             (begins[0], begins[-1]),
             kind.collection,
             kind.run,

@@ -92,7 +92,7 @@ def read_policy(text: str) -> Policy:
         raise PolicyError("it is not a mapping: write lines such as 'bias: 30'")
     if problems := list(_problems(data)):
         raise PolicyError("; ".join(problems))
-    ages = DEFAULT_AGES | {name: data[name] for name in PRODUCTS if name in data}
+    ages = {**DEFAULT_AGES, **{name: data[name] for name in PRODUCTS if name in data}}
     policy = Policy(ages, float(data.get(_AHEAD, Policy.ahead)), frozenset(data.get(_IGNORE, ())))
     too_short = [
         f"{name}: {age:g}: is not more than ahead, {policy.ahead:g}, so that it would always be due: write "
