@@ -410,12 +410,17 @@ def test_a_curve_needs_pairs_of_flats() -> None:
 
 def test_flats_that_cannot_be_set_are_named_and_the_others_proposed() -> None:
     exposures = [taken(0.1), taken(0.2, physical_filter="unknown"), taken(0.3, physical_filter="unknown~x")]
+    exposures += [
+        taken(0.4 + i / 100, physical_filter=name)
+        for i, name in enumerate(["a b~c", "3~empty", "x~", "$a~b", "x" * 101 + "~b", "None~b"])
+    ]
     due = judged_of(stock({}), exposures, only("flat"))
     (proposal,), remarks = proposed(due, stock({}))
     assert proposal.closes == (f"flat {RED}",)
     texts = [remark.text for remark in remarks]
+    assert sum(text.startswith("No configuration can set") for text in texts) == 8
     assert [text for text in texts if text.startswith("No configuration can set unknown:")]
-    assert [text for text in texts if "set unknown~x: its name does not say what is in filter and" in text]
+    assert [text for text in texts if "set unknown~x: this does not name what is in filter and" in text]
     none, remarks = proposed([each for each in due if each.physical_filter == "unknown"], stock({}))
     assert none == () and len(remarks) == 1
 
@@ -534,6 +539,34 @@ def test_the_text_fits_a_terminal_and_can_be_copied() -> None:
         shlex.join(shlex.split(text[text.index("butler collection-chain") :].replace("\\\n", "")))
         == remark.command
     )
+
+
+def test_many_results_are_folded() -> None:
+    # Given exposures of twenty nights, each with a bias of its own.
+    nightly = [valid(night, night + 1, f"u/ocps/{night}/run") for night in range(-20, 9)]
+    calibrations = stock({"bias": {DAILY: nightly}})
+    exposures = [taken(-0.5 - night) for night in range(20)]
+    lines = due_text(report(calibrations, exposures, only("bias", "dark"))).splitlines()
+    assert len(lines) < 40
+    assert "  17 other results, found: 17 exposures; --html and --json show them" in lines
+    assert sum("FOUND: 1 exposure" in line for line in lines) == 3
+
+
+@pytest.mark.parametrize(
+    "physical_filter",
+    [
+        "empty~empty",
+        "BG40_65mm_1~holo4_003",
+        "OG550_65mm_1~blue300lpmm_qn1",
+        "SDSSr_65mm~quadnotch1",
+    ],
+)
+def test_every_filter_that_is_mounted_can_be_written(physical_filter: str) -> None:
+    exposures = [taken(0.1, physical_filter=physical_filter)]
+    due = judged_of(stock({}), exposures, only("flat"))
+    (proposal,), _ = proposed(due, stock({}))
+    config = configuration(proposal)
+    assert f"{config.filter}~{config.grating}" == physical_filter.replace("empty", "empty_1")
 
 
 def test_if_nothing_is_due_the_text_says_so() -> None:

@@ -88,10 +88,12 @@ def due(
     searched = tuple(filter(None, map(str.strip, (collections or instrument.calib_collection).split(","))))
     if not searched:
         fail(f"--collections {collections!r}: names no collection", ExitCode.INVALID)
+    repo = repo or instrument.repo
+    if Path(repo).is_dir():
+        # The script that is proposed runs elsewhere.
+        repo = str(Path(repo).absolute())
     try:
-        report = _look(
-            repo or instrument.repo, instrument, chosen, searched, policy, journals or journal_folder()
-        )
+        report = _look(repo, instrument, chosen, searched, policy, journals or journal_folder())
     except WrongQueryError as error:
         fail(str(error), ExitCode.INVALID)
     except ObservatoryError as error:

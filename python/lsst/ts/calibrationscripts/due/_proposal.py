@@ -8,7 +8,9 @@ __all__ = ["Proposal", "Remark", "Setting", "propose"]
 
 import datetime
 import itertools
+import re
 import shlex
+import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +25,7 @@ from ._search import Stock
 
 _EPOCH = datetime.datetime(1970, 1, 1)
 _NOON = DAY // 2
+_NAME = re.compile(r"[\w.+-]{1,100}", re.ASCII)
 
 _MODES = {
     frozenset({"bias"}): "BIAS",
@@ -149,7 +152,7 @@ def propose(
     names = dict.fromkeys(each.physical_filter for each in due if each.physical_filter is not None)
     filters = [name for name in names if _wheels(setting.instrument, name) is not None]
     remarks = [
-        Remark(f"No configuration can set {name}: its name does not say what is in {wheels}.")
+        Remark(f"No configuration can set {name}: this does not name what is in {wheels}.")
         for name in names
         if name not in filters
     ]
@@ -190,12 +193,17 @@ def _date(time: int) -> str:
     return (_EPOCH + datetime.timedelta(seconds=time // 10**9)).isoformat()
 
 
+def _is_name(text: str) -> bool:
+    """Return whether a configuration can name this; digits are a slot."""
+    return bool(_NAME.fullmatch(text)) and not text.isdecimal() and text.lower() not in ("none", "unknown")
+
+
 def _wheels(instrument: Instrument, physical_filter: str) -> dict[str, str] | None:
     """Return what is in each wheel for a filter; `None` if it is not known."""
     if not instrument.wheels:
         return {}
     names = physical_filter.split("~")
-    if len(names) != len(instrument.wheels) or not all(names) or "unknown" in names:
+    if len(names) != len(instrument.wheels) or not all(map(_is_name, names)):
         return None
     # The Butler leaves the number of an empty slot out.
     known = [name for example in instrument.flat_examples or () for name in example]
@@ -318,7 +326,14 @@ def _inputs(
 
 
 def _yaml(values: dict[str, Any], closes: Sequence[str]) -> str:
-    lines = [f"# Closes: {', '.join(closes)}."]
+    lines = textwrap.wrap(
+        f"Closes: {', '.join(closes)}.",
+        _WIDTH,
+        initial_indent="# ",
+        subsequent_indent="#   ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
     if "n_flat" in values or any("n_flat" in each for each in values.get("flat_sets", ())):
         lines.append("# The brightest pair of flats should be close to saturation.")
     for key, value in values.items():

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 __all__ = ["conclusion", "due_json", "due_text", "exposures_text", "heading"]
 
+import itertools
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -16,6 +17,9 @@ from ._findings import State
 from ._report import DueReport, Judged
 
 _WIDTH = 80
+
+_MAX_SHOWN = 4
+"""Results for one type and filter that are shown in full."""
 
 
 def due_text(report: DueReport) -> str:
@@ -59,12 +63,9 @@ def exposures_text(exposures: Sequence[int]) -> str:
 
 def _lines(report: DueReport) -> Iterator[str]:
     yield from _wrapped(f"{heading(report)}.", 0)
-    last = ""
-    for judged in report.judged:
-        if judged.finding.name != last:
-            last = judged.finding.name
-            yield last
-        yield from _of(judged)
+    for name, same in itertools.groupby(report.judged, key=lambda judged: judged.finding.name):
+        yield name
+        yield from _of_name(list(same))
     yield from _wrapped(f"{conclusion(report)}.", 0)
     for number, proposal in enumerate(report.proposals, 1):
         which = f" {number} of {len(report.proposals)}" if len(report.proposals) > 1 else ""
@@ -78,10 +79,31 @@ def _lines(report: DueReport) -> Iterator[str]:
         yield from _continued(remark.command)
 
 
+def _of_name(results: Sequence[Judged]) -> Iterator[str]:
+    """Yield what is said of one type and filter; the newest is shown."""
+    good = [judged for judged in results if not judged.due]
+    due = [judged for judged in results if judged.due]
+    for same, what in ((good, "found"), (due, "due")):
+        hidden = same[: -_MAX_SHOWN + 1] if len(same) > _MAX_SHOWN else []
+        if hidden:
+            exposures = {one for judged in hidden for one in judged.finding.exposures}
+            ages = [judged.age for judged in hidden if judged.age is not None]
+            oldest = f", up to {max(ages):.1f} days old" if ages else ""
+            yield from _wrapped(
+                f"{len(hidden)} other results, {what}: {len(exposures)} exposures{oldest}; --html and --json "
+                "show them",
+                2,
+                "! " if same is due else "  ",
+            )
+        for judged in same[len(hidden) :]:
+            yield from _of(judged)
+
+
 def _of(judged: Judged) -> Iterator[str]:
     finding = judged.finding
     mark = "! " if judged.due else "  "
-    detectors = f"detector {named_detectors(finding.detectors)}"
+    plural = "" if len(finding.detectors) == 1 else "s"
+    detectors = f"detector{plural} {named_detectors(finding.detectors)}"
     when = "from now on" if finding.is_outlook else exposures_text(finding.exposures)
     yield from _wrapped(f"{finding.state}: {when}, {detectors}", 2, mark)
     if judged.due:
