@@ -42,7 +42,7 @@ faults: $(READY)
 sequences: $(READY)
 	CALIBSCRIPTS_SEQUENCES=300 $(BIN)/pytest -n auto -k whatever_is_certified tests/test_proof_sequences.py
 	CALIBSCRIPTS_HISTORIES=1000 $(BIN)/pytest -k every_look_up tests/observatory/test_decertifying.py
-	CALIBSCRIPTS_LOOKUPS=1000 $(BIN)/pytest -k every_look_up tests/observatory/test_due.py
+	CALIBSCRIPTS_LOOKUPS=1000 $(BIN)/pytest -k every_look_up tests/observatory/test_due_repository.py
 
 coverage: $(READY)
 	$(BIN)/pytest --cov --cov-report=term --cov-report=html

@@ -10,7 +10,7 @@ import json
 import os
 import random
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +133,14 @@ def refs_of(butler: Butler, dataset_type: str, run: str, instrument: str = "LATI
     return [ref for ref in refs if ref.dataId["instrument"] == instrument]
 
 
+Refs = Mapping[tuple[str, str, str], list[DatasetRef]]
+"""All datasets, by type, RUN collection and instrument."""
+
+
+def all_refs(butler: Butler) -> Refs:
+    return {key: refs_of(butler, *key) for key in itertools.product(TYPES, RUNS, ("LATISS", "Other"))}
+
+
 class History:
     """Random certifications into several collections of a chain.
 
@@ -140,12 +148,15 @@ class History:
     ----------
     butler : `lsst.daf.butler.Butler`
         The repository.
+    refs : `~collections.abc.Mapping`
+        Its datasets.
     number : `int`
         Which history.
     """
 
-    def __init__(self, butler: Butler, number: int) -> None:
+    def __init__(self, butler: Butler, refs: Refs, number: int) -> None:
         self._butler = butler
+        self._refs = refs
         self.chance = random.Random(number)  # noqa: S311 - the same ones each time
         name = f"h/{number}"
         self.calibrations = [f"{name}/{i}" for i in range(3)]
@@ -167,7 +178,7 @@ class History:
 
     def _tagged(self, name: str) -> str:
         self._butler.collections.register(name, CollectionType.TAGGED)
-        refs = refs_of(self._butler, "dark", RUNS[1])
+        refs = self._refs["dark", RUNS[1], "LATISS"]
         self._butler.registry.associate(name, self.chance.sample(refs, 2))
         return name
 
@@ -195,7 +206,7 @@ class History:
     ) -> None:
         days = range(begin, end)
         instrument = "Other" if self.chance.random() < 0.1 else "LATISS"
-        refs = refs_of(self._butler, dataset_type, self.chance.choice(RUNS), instrument)
+        refs = self._refs[dataset_type, self.chance.choice(RUNS), instrument]
         n_lost = self.chance.choice([0, 0, 1])
         refs = [
             ref
@@ -226,13 +237,14 @@ def by_brute_force(
 @pytest.mark.timeout(7200)
 async def test_every_look_up_is_that_of_the_butler(butler: Butler, repo: Path) -> None:
     records = butler.query_dimension_records("exposure", limit=None)
+    refs = all_refs(butler)
     counts = {"found": 0, "nothing": 0, "ambiguous": 0}
     for number in range(N_HISTORIES):
         # Given calibrations that were certified at random.
-        history = History(butler, number)
+        history = History(butler, refs, number)
         dataset_type = list(TYPES)[number % len(TYPES)]
         history.happen(dataset_type)
-        some = {int(each.id): each for each in history.chance.sample(records, 5)}
+        some = {int(each.id): each for each in history.chance.sample(records, 4)}
         # When they are looked up in memory, for all exposures.
         policy = Policy(ignored=frozenset(TYPES) - {dataset_type})
         exposures, stock = await read_due(
