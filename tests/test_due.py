@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What is due, from plain records.
 
-That look-ups are those of the Butler is for observatory/test_due_repository.py to show.
+That look-ups are those of the Butler is shown on a repository, in
+observatory/test_due_repository.py.
 """
 
 from __future__ import annotations
