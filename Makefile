@@ -43,6 +43,7 @@ faults: $(READY)
 sequences: $(READY)
 	CALIBSCRIPTS_SEQUENCES=300 $(BIN)/pytest -n auto -k whatever_is_certified tests/test_proof_sequences.py
 	CALIBSCRIPTS_HISTORIES=1000 $(BIN)/pytest -k every_look_up tests/observatory/test_decertifying.py
+	CALIBSCRIPTS_LOOKUPS=1000 $(BIN)/pytest -k every_look_up tests/observatory/test_due_repository.py
 
 coverage: $(READY)
 	$(BIN)/pytest --cov --cov-report=term --cov-report=html
@@ -89,7 +90,8 @@ help:
 	@echo 'make test       all tests;  make fast: without the slow ones'
 	@echo 'make faults     every fault of the simulated observatory on whole runs: how many are survived'
 	@echo '                with LOAD=8 beside 8 processes that keep the machine busy, with WORKERS=2 two at a time'
-	@echo 'make sequences  2,400 random sequences of runs and 1,000 of certifications that are undone, on a real Butler'
+	@echo 'make sequences  2,400 random sequences of runs, 1,000 of certifications that are undone and 1,000 that are looked up,
+	@echo '                on a real Butler'
 	@echo 'make coverage   all tests, and which lines they ran, in htmlcov'
 	@echo 'make lint       ruff and the import contracts;  make types: mypy;  make check: both, and all tests'
 	@echo 'make schema     the schema documents anew, from schema/base.yaml'

@@ -47,6 +47,7 @@ OF_FILES = {
     "verdict": ["FILE", "--type", "BIAS"],
     "report": ["FILE", "-o", "OUT"],
     "desk": ["--tokens", "FILE"],
+    "due": ["--policy", "FILE"],
 }
 """Commands that read a file which a person has written or saved."""
 
@@ -56,6 +57,7 @@ OF_FOLDERS = {
     "decide": ["--journals", "FILE"],
     "desk": ["--journals", "FILE"],
     "decertify": [RUN_ID, "--dry-run", "--journals", "FILE"],
+    "remake": [RUN_ID, "--without", "2026112300003", "--journals", "FILE"],
     "trend": ["--journals", "FILE", "-o", "OUT"],
 }
 

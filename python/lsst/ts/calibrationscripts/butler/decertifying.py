@@ -24,8 +24,9 @@ from ..decertification import (
     make_standing,
 )
 from ..outcomes import Certification
-from ._certifying import associations, change, products, source_run, validity
+from ._certifying import change, products, source_run, validity
 from ._collections import exists
+from ._holding import held, unit_of
 from ._visiting import OpenRepository, visit
 
 if TYPE_CHECKING:
@@ -185,36 +186,21 @@ def _refs(butler: Butler, undo: Undo) -> list[DatasetRef]:
     return refs
 
 
-def _unit(ref: DatasetRef) -> Unit:
-    physical_filter = ref.dataId.get("physical_filter")
-    return Unit(int(ref.dataId["detector"]), None if physical_filter is None else str(physical_filter))
-
-
 def _standing(butler: Butler, undo: Undo, refs: Sequence[DatasetRef]) -> Standing:
     certification = undo.certification
     if not exists(butler, certification.collection):
         return Standing(gone=True)
-    datasets = {_unit(ref): str(ref.id) for ref in refs}
-    held = _held(butler, certification.dataset_type, [certification.collection], refs)
+    datasets = {unit_of(ref): str(ref.id) for ref in refs}
+    found = _held(butler, certification.dataset_type, [certification.collection], refs)
     begin, end = validity(certification).nsec
-    return make_standing(undo, datasets, held[certification.collection], begin, end)
+    return make_standing(undo, datasets, found[certification.collection], begin, end)
 
 
 def _held(
     butler: Butler, dataset_type: str, collections: Collection[str], refs: Sequence[DatasetRef]
 ) -> dict[str, dict[Unit, list[Valid]]]:
     """Return what collections have for the units of some datasets."""
-    from lsst.daf.butler import Timespan
-
-    always = Timespan(None, None)
-    data_ids = {ref.dataId for ref in refs}
-    held: dict[str, dict[Unit, list[Valid]]] = {name: {} for name in collections}
-    for each in associations(butler, dataset_type, collections, calibrations_only=False):
-        if each.ref.dataId in data_ids:
-            begin, end = (each.timespan or always).nsec
-            valid = Valid(begin, end, each.ref.run, str(each.ref.id))
-            held[each.collection].setdefault(_unit(each.ref), []).append(valid)
-    return held
+    return held(butler, dataset_type, collections, {ref.dataId for ref in refs}.__contains__)
 
 
 def _reach(butler: Butler, undo: Undo) -> Reach:
@@ -222,14 +208,14 @@ def _reach(butler: Butler, undo: Undo) -> Reach:
     span = validity(certification).nsec
     refs = _refs(butler, undo)
     standing = _standing(butler, undo, refs)
-    datasets = {_unit(ref): str(ref.id) for ref in refs}
+    datasets = {unit_of(ref): str(ref.id) for ref in refs}
     detectors = tuple(sorted({unit.detector for unit in datasets}))
     if standing.gone or standing.problem:
         return Reach(undo, standing, span, detectors)
     collection = certification.collection
     chains = dict(_searched_through(butler, collection))
     members = {name for searched in chains.values() for name in searched}
-    held = _held(butler, certification.dataset_type, members, refs)
+    found = _held(butler, certification.dataset_type, members, refs)
     exposures = list(_exposures(butler, certification, refs))
     filters = {unit.physical_filter for unit in datasets}
     return Reach(
@@ -238,7 +224,7 @@ def _reach(butler: Butler, undo: Undo) -> Reach:
         span,
         detectors,
         Exposures.of(each for each in exposures if not filters.isdisjoint({None, each.physical_filter})),
-        make_routes(collection, chains, held, datasets, span, exposures),
+        make_routes(collection, chains, found, datasets, span, exposures),
     )
 
 

@@ -8,7 +8,7 @@ __all__ = ["ExitCode", "main"]
 
 import click
 
-from . import configuration, deciding, doctor, judging, pages, remaking, runs, serving
+from . import configuration, deciding, doctor, due, judging, pages, remaking, runs, serving
 from ._common import ExitCode
 from ._help import Commands, describe
 from ._installation import print_version
@@ -32,6 +32,7 @@ for _command in (
     configuration.plan,
     configuration.schema,
     doctor.doctor,
+    due.due,
     judging.verdict,
     runs.run,
     runs.simulate,

@@ -65,6 +65,26 @@ _HELP = {
             _INCOMPLETE: "something is to be fixed",
         },
     ),
+    "due": _Help(
+        [
+            "calibscripts due --nights 3",
+            "calibscripts due --from 2026-11-20 --to 2026-11-23 --html due.html",
+            "calibscripts due --where \"exposure.observation_type = 'science'\" --json -",
+        ],
+        {
+            _OK: "nothing is due",
+            _FAILED: "the repository cannot be read, or a file not be written",
+            _INVALID: _UNUSABLE,
+            _INCOMPLETE: "something is due",
+        },
+    ),
+    "remake": _Help(
+        [
+            "calibscripts remake 20261123T053300-100001 --without 2026112300003 \\",
+            '    --reason "light in the dome"',
+        ],
+        {**_ENDINGS, _INVALID: "it is refused, and nothing is changed"},
+    ),
     "verdict": _Help(
         [
             "calibscripts verdict verifyBiasStats.yaml --type BIAS",

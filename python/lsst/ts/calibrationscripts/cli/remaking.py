@@ -21,16 +21,10 @@ from .runs import json_option, run_text, simulate_text
 if TYPE_CHECKING:
     from ..record import RunRecord
 
-_EXAMPLE = """\b
-For example:
-    calibscripts remake 20261123T053300-100001 \\
-        --without 2026112300003 2026112300007 --reason "light in the dome"
-"""
-
 _EXPOSURE_ID = re.compile(r"[0-9]{13}", re.ASCII)
 
 
-@click.command(epilog=_EXAMPLE)
+@click.command()
 @click.argument("run_id", metavar="RUN")
 @click.option("--without", "first", multiple=True, metavar="ID...", help="Exposure ids to leave out.")
 @click.argument("more", metavar="", nargs=-1)

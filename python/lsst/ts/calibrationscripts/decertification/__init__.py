@@ -16,13 +16,15 @@ __all__ = [
     "Unit",
     "Valid",
     "choose",
+    "iso",
     "make_routes",
     "make_standing",
+    "named_detectors",
     "reach_json",
     "reach_text",
 ]
 
 from ._choice import RefusedError, Undo, choose
 from ._reach import Exposure, Exposures, Instead, Reach, Route, make_routes
-from ._standing import Standing, Unit, Valid, make_standing
+from ._standing import Standing, Unit, Valid, iso, make_standing, named_detectors
 from ._text import reach_json, reach_text

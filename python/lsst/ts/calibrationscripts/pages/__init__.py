@@ -4,9 +4,19 @@
 
 from __future__ import annotations
 
-__all__ = ["Picture", "curve_plot", "gain_plot", "quantity_pictures", "run_page", "templates", "trend_page"]
+__all__ = [
+    "Picture",
+    "curve_plot",
+    "due_page",
+    "gain_plot",
+    "quantity_pictures",
+    "run_page",
+    "templates",
+    "trend_page",
+]
 
 from ._curve_plot import curve_plot
+from ._due import due_page
 from ._figure import Picture
 from ._plots import gain_plot
 from ._render import templates

@@ -1,0 +1,345 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The smallest configurations that close a gap."""
+
+from __future__ import annotations
+
+__all__ = ["Proposal", "Remark", "Setting", "propose"]
+
+import datetime
+import itertools
+import re
+import shlex
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from ..decertification import Unit
+from ..instruments import Instrument, same_filter
+from ._findings import DAY, Finding, State
+from ._policy import Policy
+from ._search import Stock
+
+_EPOCH = datetime.datetime(1970, 1, 1)
+_NOON = DAY // 2
+_NAME = re.compile(r"[\w.+-]{1,100}", re.ASCII)
+
+_MODES = {
+    frozenset({"bias"}): "BIAS",
+    frozenset({"dark"}): "DARK",
+    frozenset({"flat"}): "FLAT",
+    frozenset({"bias", "dark"}): "BIAS_DARK",
+}
+_ALL = "BIAS_DARK_FLAT"
+_FROM_ALL_FRAMES = {"defects", "ptc"}
+
+_MAX_SETS = 12
+"""Sets of flats that a configuration may have."""
+
+_USUAL_AGE = 30.0
+"""For how long something is valid that may become as old as it likes
+(days)."""
+
+_RAMP = [5, 5, 10, 10, 15, 15, 20, 20, 25, 25, 30, 30, 35, 35]
+"""Exposure times of flats for a photon transfer curve (s)."""
+
+_WIDTH = 78
+
+_LONG_JOB = 7200
+"""Time limit of the jobs that make such a curve (s)."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A configuration that can be queued."""
+
+    text: str
+    """YAML."""
+
+    closes: tuple[str, ...]
+    """What is not due any more once it has ended well."""
+
+    collection: str
+    """CALIBRATION collection that it certifies into."""
+
+
+@dataclass(frozen=True)
+class Remark:
+    """What a configuration cannot do."""
+
+    text: str
+
+    command: str = ""
+    """For a shell, that does it; "" if none does."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is asked, of which repository."""
+
+    instrument: Instrument
+    repo: str
+    searched: tuple[str, ...]
+    """Collections as they were given."""
+
+    policy: Policy
+
+    @property
+    def daily(self) -> str:
+        """Beginning of the names that are certified into by custom."""
+        return f"{self.instrument.calib_collection}/daily"
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What is to be made, for when and for which detectors."""
+
+    types: frozenset[str]
+    filters: tuple[str, ...]
+    detectors: tuple[int, ...]
+    mode: str
+    begin: int
+    end: int
+    """(ns)"""
+
+    @property
+    def generates(self) -> bool:
+        """Whether bias, dark or flat is to be made."""
+        return not self.types <= _FROM_ALL_FRAMES
+
+    @property
+    def made(self) -> frozenset[str]:
+        """All dataset types that are certified."""
+        frames = {name.lower() for name in self.mode.split("_")} if self.generates else set()
+        return frozenset(frames) | (self.types & _FROM_ALL_FRAMES)
+
+
+def propose(
+    due: Sequence[Finding], setting: Setting, stock: Stock, now: int
+) -> tuple[tuple[Proposal, ...], tuple[Remark, ...]]:
+    """Return configurations that close a gap.
+
+    Parameters
+    ----------
+    due : `~collections.abc.Sequence` [`Finding`]
+        What is due.
+    setting : `Setting`
+        What was asked.
+    stock : `Stock`
+        What was searched.
+    now : `int`
+        From when on it must be there (TAI, as a Unix timestamp, ns).
+
+    Returns
+    -------
+    proposals : `tuple` [`Proposal`, ...]
+        To be queued in this order; more than one if a configuration cannot
+        have all filters.
+    remarks : `tuple` [`Remark`, ...]
+        What a configuration cannot do.
+    """
+    # No validity range holds an exposure without a time.
+    due = [each for each in due if each.state is not State.UNTIMED]
+    if not due:
+        return (), ()
+    if setting.instrument.schema is None:
+        without = f"There is no script for {setting.instrument.name} yet: no configuration is proposed."
+        return (), (Remark(without),)
+    wheels = " and ".join(setting.instrument.wheels)
+    names = dict.fromkeys(each.physical_filter for each in due if each.physical_filter is not None)
+    filters = [name for name in names if _wheels(setting.instrument, name) is not None]
+    remarks = [
+        Remark(f"No configuration can set {name}: this does not name what is in {wheels}.")
+        for name in names
+        if name not in filters
+    ]
+    settable = [each for each in due if each.physical_filter is None or each.physical_filter in filters]
+    if not settable:
+        return (), tuple(remarks)
+    wanted = _wanted(settable, tuple(filters), setting.policy, now)
+    collection = _searched_collection(settable, wanted, setting.daily, stock)
+    is_searched = collection is not None
+    if collection is None:
+        collection = _new_collection(setting.daily, stock, now)
+        remarks.append(_not_searched(collection, setting, stock))
+    return tuple(_proposals(wanted, collection, setting, is_searched)), tuple(remarks)
+
+
+def _wanted(due: Sequence[Finding], filters: tuple[str, ...], policy: Policy, now: int) -> _Wanted:
+    types = frozenset(each.dataset_type for each in due)
+    mode = _ALL if types & _FROM_ALL_FRAMES else _MODES.get(types, _ALL)
+    detectors = tuple(sorted({detector for each in due for detector in each.detectors}))
+    begins = [each.time[0] for each in due if each.time[0] and not each.is_outlook]
+    ages = [age for name in types if (age := policy.ages[name]) is not None]
+    end = now + round(min(ages, default=_USUAL_AGE) * DAY)
+    return _Wanted(
+        types,
+        filters,
+        detectors,
+        mode,
+        _noon_before(min([*begins, now])),
+        _noon_before(end) + DAY,
+    )
+
+
+def _noon_before(time: int) -> int:
+    return (time - _NOON) // DAY * DAY + _NOON
+
+
+def _date(time: int) -> str:
+    return (_EPOCH + datetime.timedelta(seconds=time // 10**9)).isoformat()
+
+
+def _is_name(text: str) -> bool:
+    """Return whether a configuration can name this; digits are a slot."""
+    return bool(_NAME.fullmatch(text)) and not text.isdecimal() and text.lower() not in ("none", "unknown")
+
+
+def _wheels(instrument: Instrument, physical_filter: str) -> dict[str, str] | None:
+    """Return what is in each wheel for a filter; `None` if it is not known."""
+    if not instrument.wheels:
+        return {}
+    names = physical_filter.split("~")
+    if len(names) != len(instrument.wheels) or not all(map(_is_name, names)):
+        return None
+    # The Butler leaves the number of an empty slot out.
+    known = [name for example in instrument.flat_examples or () for name in example]
+    return {
+        wheel: next((each for each in known if name == "empty" and same_filter(each, name)), name)
+        for wheel, name in zip(instrument.wheels, names, strict=True)
+    }
+
+
+def _searched_collection(due: Sequence[Finding], wanted: _Wanted, daily: str, stock: Stock) -> str | None:
+    """Return what can be certified into and is searched, if there is any."""
+    # What is found now must not be found before what is new.
+    found = [each.collection for each in due if each.state in (State.FOUND, State.AMBIGUOUS)]
+    before = min(map(stock.collections.index, found), default=len(stock.collections))
+    for name in stock.collections[:before]:
+        customary = name == daily or name.startswith(f"{daily}/")
+        if customary and name not in stock.timeless and not _conflicts(name, wanted, stock):
+            return name
+    return None
+
+
+def _new_collection(daily: str, stock: Stock, now: int) -> str:
+    date = f"{_EPOCH + datetime.timedelta(seconds=_noon_before(now) // 10**9):%Y%b%d}".upper()
+    names = (f"{daily}/calib.{date}.{number}" for number in itertools.count(1))
+    return next(name for name in names if name not in stock.taken)
+
+
+def _conflicts(collection: str, wanted: _Wanted, stock: Stock) -> bool:
+    """Return whether something is certified for that time already."""
+    for dataset_type in wanted.made:
+        held = stock.held.get(dataset_type, {}).get(collection, {})
+        units = [unit for unit in held if unit.detector in wanted.detectors]
+        # Without a filter due, flats are taken through whatever is set.
+        if dataset_type in stock.filtered and wanted.filters:
+            units = [unit for unit in units if _is_any(unit, wanted.filters)]
+        if any(valid.overlaps(wanted.begin, wanted.end) for unit in units for valid in held[unit]):
+            return True
+    return False
+
+
+def _is_any(unit: Unit, filters: Sequence[str]) -> bool:
+    return any(same_filter(unit.physical_filter or "", name) for name in filters)
+
+
+def _not_searched(collection: str, setting: Setting, stock: Stock) -> Remark:
+    text = f"{collection} is new, and nothing searches it yet. Once it is certified into, "
+    if stock.chain is None:
+        return Remark(f"{text}give --collections {','.join((collection, *setting.searched))}")
+    command = ("butler", "collection-chain", "--mode", "prepend", setting.repo, stock.chain, collection)
+    return Remark(f"{text}put it first in the chain:", shlex.join(command))
+
+
+def _proposals(wanted: _Wanted, collection: str, setting: Setting, is_searched: bool) -> Iterator[Proposal]:
+    """Yield a configuration, and others for filters that do not fit in."""
+    chunks = [wanted.filters[i : i + _MAX_SETS] for i in range(0, max(1, len(wanted.filters)), _MAX_SETS)]
+    for number, filters in enumerate(chunks):
+        first = number == 0
+        mode = wanted.mode if first else "FLAT"
+        types = wanted.types if first else frozenset({"flat"})
+        inputs = setting.searched
+        if not first and not is_searched and wanted.types & {"bias", "dark"}:
+            inputs = (collection, *inputs)
+        values = dict(_values(wanted, mode, types, filters, setting))
+        values |= dict(_inputs(mode, types, inputs, setting))
+        values["calib_collection"] = collection
+        values["certify_calib_begin_date"] = _date(wanted.begin)
+        values["certify_calib_end_date"] = _date(wanted.end)
+        values["reason"] = "calibrations_due"
+        closes = tuple(
+            name
+            for dataset_type in sorted(types)
+            for name in (
+                [f"flat {each}" for each in filters] if dataset_type == "flat" and filters else [dataset_type]
+            )
+        )
+        yield Proposal(_yaml(values, closes), closes, collection)
+
+
+def _values(
+    wanted: _Wanted, mode: str, types: frozenset[str], filters: Sequence[str], setting: Setting
+) -> Iterator[tuple[str, Any]]:
+    """Yield what is taken, and what is made of it."""
+    yield "script_mode", mode
+    if wanted.generates:
+        yield "generate_calibrations", True
+    if wanted.detectors != tuple(sorted(detector.id for detector in setting.instrument.detectors)):
+        yield "detectors", list(wanted.detectors)
+    ramp: dict[str, Any] = {"n_flat": len(_RAMP), "exp_times_flat": _RAMP} if "ptc" in types else {}
+    if len(filters) > 1:
+        sets = [dict(_wheels(setting.instrument, each) or {}) for each in filters]
+        sets[0] |= ramp
+        yield "flat_sets", sets
+    else:
+        yield from ((_wheels(setting.instrument, filters[0]) or {}) if filters else {}).items()
+        yield from ramp.items()
+    if "defects" in types:
+        yield "do_defects", True
+    if "ptc" in types:
+        yield "do_ptc", True
+        yield "job_timeout", _LONG_JOB
+
+
+def _inputs(
+    mode: str, types: frozenset[str], searched: Sequence[str], setting: Setting
+) -> Iterator[tuple[str, str]]:
+    """Yield where jobs look, if that is not where they look by default."""
+    if setting.repo != setting.instrument.repo:
+        yield "repo", setting.repo
+    if tuple(searched) == (setting.instrument.calib_collection,):
+        return
+    names = [name.lower() for name in mode.split("_")]
+    for name in names:
+        yield f"input_collections_{name}", ",".join(searched)
+        yield f"input_collections_verify_{name}", ",".join(searched)
+    if "defects" in types:
+        yield "input_collections_defects", ",".join(searched)
+    if "flat" in names:
+        # Gains are measured on flats in any case.
+        yield "input_collections_ptc", ",".join(searched)
+
+
+def _yaml(values: dict[str, Any], closes: Sequence[str]) -> str:
+    lines = textwrap.wrap(
+        f"Closes: {', '.join(closes)}.",
+        _WIDTH,
+        initial_indent="# ",
+        subsequent_indent="#   ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    if "n_flat" in values or any("n_flat" in each for each in values.get("flat_sets", ())):
+        lines.append("# The brightest pair of flats should be close to saturation.")
+    for key, value in values.items():
+        # A mapping of scalars only would be one line.
+        style = None if isinstance(value, list) else False
+        lines.append(
+            yaml.safe_dump({key: value}, sort_keys=False, default_flow_style=style, width=_WIDTH).rstrip()
+        )
+    return "\n".join(lines) + "\n"
