@@ -9,7 +9,7 @@ __all__ = ["Decision", "DecisionKind", "Frame", "JobRecord", "RunRecord"]
 import datetime
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .outcomes import Certification, Outcome, RunState, StageResult
@@ -46,6 +46,10 @@ class JobRecord:
 
     request: JobRequest
     """What it was asked for, as a whole."""
+
+    submitted: float | None = field(default=None, compare=False)
+    """When it was: TAI, as a Unix timestamp (s); `None` if that was not noted
+    yet."""
 
 
 class DecisionKind(enum.StrEnum):

@@ -65,6 +65,8 @@ def write_report(
         Whatever fails is among its problems, and keeps nothing else from
         being written: the run itself has ended.
     """
+    if report.pending:
+        return _write_pending(report, folder)
     first = _write(report, Evidence(notes=("Statistics and images have not been read yet.",)), folder)
     attempt = _Attempt()
     evidence = attempt.make("statistics and images are not shown", lambda: gather(report, repo))
@@ -74,6 +76,14 @@ def write_report(
         evidence = Evidence(notes=(f"{attempt.problems[0]}.",))
     written = _write(report, evidence, folder)
     return written._replace(problems=(*attempt.problems, *written.problems))
+
+
+def _write_pending(report: RunReport, folder: Path) -> WrittenReport:
+    """Write what is known before jobs have ended; the next script waits."""
+    attempt = _Attempt()
+    evidence = Evidence(notes=("Statistics and images are read when the results are collected.",))
+    page, json = _write_files(RunDocument(report, evidence), folder, attempt)
+    return WrittenReport(page, json, (), tuple(attempt.problems))
 
 
 def _write(report: RunReport, evidence: Evidence, folder: Path) -> WrittenReport:

@@ -12,6 +12,7 @@ from ._fields import parse_date
 from ._findings import Findings
 from ._frames import Frames
 from ._parameters import SERIES_PARAMETERS
+from ._release import check_release
 from ._values import ParsedConfig
 
 MAX_TOTAL_TIME = 86_400.0
@@ -36,6 +37,8 @@ def check_together(parsed: ParsedConfig, frames: Frames, findings: Findings) -> 
         _check_dates(parsed, findings)
     if findings.usable("flat_counts_min", "flat_counts_max"):
         _check_flat_counts(parsed, findings)
+    if parsed.is_complete:
+        check_release(parsed, findings)
     if findings.usable("spoilt_frames", "retakes"):
         _check_retakes(parsed, findings)
     if findings.usable("script_mode", "exposures") and parsed.is_complete:

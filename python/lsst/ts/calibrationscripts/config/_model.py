@@ -73,6 +73,7 @@ class CalibrationConfig:
     exposures: Mapping[str, tuple[int, ...]] | None
     resume: str | None
     detectors: tuple[int, ...]
+    release: bool = False
     do_verify: bool
     generate_calibrations: bool
     do_defects: bool

@@ -15,6 +15,7 @@ from ..thresholds import detectors_to_fail
 from ._camera import count_amplifiers, threshold_limit
 from ._frames import Frames
 from ._parameters import CAMERA_PARAMETERS, PRODUCT_PARAMETERS
+from ._release import release_notices
 from ._secrets import is_masked
 from ._values import ParsedConfig
 
@@ -41,6 +42,7 @@ def notices(parsed: ParsedConfig, frames: Frames) -> Iterator[str]:
         yield from _pairs(parsed, frames)
         yield from _processing(parsed, frames)
         yield from _certification(parsed)
+        yield from release_notices(parsed)
     else:
         yield (
             f"resume: the configuration of run {parsed.values['resume']} is not read here; what is shown "

@@ -23,6 +23,7 @@ _JOB_TIME_PER_EXPOSURE = 5.4
 the summit."""
 
 _CERTIFICATION_TIME = 5.0
+_SUBMISSION_TIME = 2.0
 
 _INGEST_TIME = 5.0
 """From the end of readout to the frame being in the Butler (s)."""
@@ -240,5 +241,8 @@ class _Planner:
         )
 
     def _job_duration(self, used: tuple[Series, ...]) -> float:
+        if self._config.release and self._config.resume is None:
+            # The script does not wait for the job's end.
+            return _INGEST_TIME + _SUBMISSION_TIME
         n = sum(series.n for series in used)
         return _INGEST_TIME + _JOB_OVERHEAD + _JOB_TIME_PER_EXPOSURE * n

@@ -17,9 +17,11 @@ from ..plan import PlannedExposure, Stage
 from ..ports import ExposureRecord, IngestReport, LightError, ObservatoryError
 from ..products import StageId, StageKind, Subject
 from ..record import Frame
+from ..spoilt import SeriesJudgement
 from ._context import Context
 from ._frames import EarlierFrames, Frames
 from ._inspector import Inspector
+from ._release import releases
 from ._remaining import time_to_expose
 
 _LOG_INTERVAL = 5.0
@@ -54,6 +56,7 @@ class Exposer:
         self._world = context.world
         self._recorder = context.recorder
         self._earlier = EarlierFrames(context)
+        self._releases = releases(context.config, context.plan, context.recorder.record)
         self._unlogged: list[tuple[PlannedExposure, int]] = []
         self._logged_at = 0.0
         self.frames = {series.subject: Frames() for series in self.series}
@@ -70,6 +73,12 @@ class Exposer:
 
         self.physical_filters: dict[Subject, str] = {}
         """What each series of flats is taken through, once checked."""
+
+    @property
+    def judgements(self) -> tuple[SeriesJudgement, ...]:
+        """What is known of each series that was judged, in their order."""
+        judged = self.inspector.judgements
+        return tuple(judged[series.subject] for series in self.series if series.subject in judged)
 
     async def check(self) -> tuple[str, ...]:
         """Return what prevents it from getting the frames, if anything."""
@@ -327,7 +336,8 @@ class Exposer:
         if problems := _ingest_problems(report, discarded):
             return problems
         faults = await self._check_records(series)
-        await self.inspector.inspect(series, frames, faults)
+        if not self._releases:
+            await self.inspector.inspect(series, frames, faults)
         return tuple(
             f"exposure {exposure_id} {fault}"
             for exposure_id, fault in faults.items()

@@ -178,7 +178,7 @@ class Procedure:
             comparisons=tuple(self._comparer.done),
             gains=tuple(self._processing.gains),
             defects=tuple(self._processing.defects),
-            judgements=tuple(self._exposer.inspector.judgements.values()),
+            judgements=self._exposer.judgements,
             timeline=self._timeline.spans,
             repeats=self._recorder.record.repeats,
             decisions=self._recorder.record.decisions,
@@ -317,14 +317,8 @@ class Procedure:
             self._end(StageResult(stage.id, Outcome.SKIPPED, cause))
             return
         self._note_start(stage)
-        match stage.kind:
-            case StageKind.VERIFY:
-                result = await self._processing.verify(stage)
-            case StageKind.CERTIFY:
-                result = await self._certify(stage)
-            case _:
-                result = await self._processing.generate(stage)
-        self._end(result)
+        work = self._certify if stage.kind is StageKind.CERTIFY else self._processing.carry_out
+        self._end(await work(stage))
 
     async def _cause_to_skip(self, stage: Stage) -> str | None:
         """Wait for what a stage needs; return why it cannot run, if so."""
@@ -399,7 +393,7 @@ class Procedure:
         for stage in self._plan.stages:
             ended = self._ended.get(stage.id)
             if ended is not None and not ended.done():
-                result = self._processing.result(stage, Outcome.ABORTED, reason)
+                result = self._processing.unfinished(stage, reason)
                 ended.set_result(result)
                 self._recorder.result(result)
 

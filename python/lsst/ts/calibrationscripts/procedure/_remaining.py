@@ -67,7 +67,7 @@ def jobs_left(plan: RunPlan, record: RunRecord) -> frozenset[StageId]:
         if stage.job is None:
             continue
         job, result = record.job_of(stage.id), record.result_of(stage.id)
-        ended = job is not None and result is not None and result.outcome in _DONE
+        ended = job is not None and result is not None and result.outcome in (*_DONE, Outcome.PENDING)
         if not (ended and job and stage.job.may_be(job.request) and left.isdisjoint(stage.job.inputs_from)):
             left.add(stage.id)
     return frozenset(left)

@@ -103,6 +103,8 @@ def _outcome(report: RunReport, subject: Subject, stages: Stages) -> ProductOutc
         return ProductOutcome(subject.name, "waits", text, Kind.GOOD)
     if aborted := first(Outcome.ABORTED):
         return ProductOutcome(subject.name, "stopped", f"{aborted.name}: {aborted.reason}", Kind.NOT_DONE)
+    if pending := first(Outcome.PENDING):
+        return ProductOutcome(subject.name, "pending", pending.reason, Kind.NOT_DONE)
     if skipped := first(Outcome.SKIPPED):
         return ProductOutcome(subject.name, "not made", skipped.reason, Kind.NOT_DONE)
     if StageKind.VERIFY in stages and verdict:
@@ -202,7 +204,18 @@ def conclusion(report: RunReport) -> str:
     if report.complete:
         return f"Everything that was asked for passed{spoilt}"
     bad = Counter(result.outcome for result in report.stages if not result.outcome.good)
+    if set(bad) == {Outcome.PENDING}:
+        n = len(report.pending)
+        return f"Everything is taken, and {n} job(s) are submitted; their results are still to come{spoilt}"
     return "Not everything passed: " + ", ".join(f"{n} {outcome}" for outcome, n in bad.items()) + spoilt
+
+
+def how_to_finish(report: RunReport) -> str:
+    """Return how the results of jobs are collected that are to come."""
+    return (
+        f"Collect the results with 'calibscripts finish {report.run_id}', which waits for the jobs, or with "
+        f"the configuration 'resume: {report.run_id}' in the script queue."
+    )
 
 
 def never_begun(report: RunReport) -> bool:
@@ -241,13 +254,22 @@ def _steps(report: RunReport) -> Iterator[str]:
         if not report.waiting:
             yield "Nothing to do." + ("" if report.certifications else " Nothing was to be certified.")
         return
+    if report.pending:
+        yield how_to_finish(report)
     for result in report.stages:
         if result.outcome is Outcome.FAILED:
             yield f"{result.name} failed: " + (
                 f"read its log, {result.log}." if result.log else "see why above."
             )
     decided = {decision.subject for decision in report.decisions}
-    undecided = [one for one in report.stages if not one.outcome.good and one.stage.subject not in decided]
+    settled = (Outcome.PENDING,)
+    undecided = [
+        one
+        for one in report.stages
+        if not one.outcome.good and one.outcome not in settled and one.stage.subject not in decided
+    ]
+    if report.pending and report.state is RunState.DONE and not undecided:
+        return
     if report.state is RunState.DONE and not undecided:
         yield "Nothing to do: what is held was decided by a person."
         return

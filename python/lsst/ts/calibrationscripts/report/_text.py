@@ -17,7 +17,7 @@ from ..config import PRODUCT_PARAMETERS
 from ..outcomes import AmplifierDefects, AmplifierGain, DetectorDefects, Gain, by_amplifier
 from ..verification import FailedTest, FailureLevel, UnitResult, Verdict, dataset_name
 from ._model import RunReport
-from ._plain import RUN_AGAIN, conclusion, never_begun, without_list
+from ._plain import RUN_AGAIN, conclusion, how_to_finish, never_begun, without_list
 from ._spoilt import spoilt_text
 
 _WIDTH = 100
@@ -339,6 +339,8 @@ def summary_text(report: RunReport) -> str:
     lines += [f"Done again: {text}" for text in report.repeats]
     if never_begun(report):
         lines.append(RUN_AGAIN)
+    elif report.pending:
+        lines.append(f"{how_to_finish(report)} Journal: {report.journal}")
     elif report.run_id and not report.complete:
         lines.append(f"To resume it, configure 'resume: {report.run_id}'. Journal: {report.journal}")
     return "\n".join(lines)
