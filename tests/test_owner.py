@@ -442,11 +442,11 @@ def test_files_beside_the_journals_are_named_and_skipped(tmp_path: Path) -> None
 
 
 def test_a_result_that_cannot_be_written_does_not_change_the_exit_code(tmp_path: Path) -> None:
-    from lsst.ts.calibrationscripts.cli import runs
+    from lsst.ts.calibrationscripts.cli._outcome import exit_with, write_json
 
-    runs._write_json(tmp_path / "none" / "run.json", a_report())
+    write_json(tmp_path / "none" / "run.json", a_report())
     with pytest.raises(SystemExit) as end:
-        runs._exit(a_report())
+        exit_with(a_report())
     assert end.value.code == 0
 
 
@@ -456,7 +456,8 @@ def test_a_result_that_cannot_be_written_does_not_change_the_exit_code(tmp_path:
 def test_the_exit_code_is_that_of_the_scripts_state(
     state: str, code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lsst.ts.calibrationscripts.cli import _script, runs
+    from lsst.ts.calibrationscripts.cli import _script
+    from lsst.ts.calibrationscripts.cli._outcome import exit_with
     from lsst.ts.calibrationscripts.cli._program import run_program
 
     # Given a script whose report says DONE, and which ends as it does
@@ -475,7 +476,7 @@ def test_the_exit_code_is_that_of_the_scripts_state(
     # Then the shell gets what the queue does.
     assert report.state == state
     with pytest.raises(SystemExit) as end:
-        runs._exit(report)
+        exit_with(report)
     assert end.value.code == code
 
 

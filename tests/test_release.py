@@ -101,7 +101,9 @@ def test_the_session_ends_once_its_jobs_are_submitted() -> None:
 def test_the_end_says_what_collects_the_results() -> None:
     report = session(Later())
     text = summary_text(report)
-    assert text.startswith("Everything is taken, and 4 job(s) are submitted; their results are still to come.")
+    assert text.startswith(
+        "Everything is taken, and 4 job(s) are submitted; their results are still to come."
+    )
     assert "calibscripts finish run" in text and "'resume: run'" in text
     assert [step for step in next_steps(report) if "calibscripts finish run" in step]
     assert "Nothing to do" not in " ".join(next_steps(report))
@@ -185,7 +187,9 @@ def test_a_job_that_the_service_lost_is_submitted_again_and_waited_for() -> None
     assert f"verify BIAS: the OCPS lost job {bias}; submitted again" in report.repeats
 
 
-@pytest.mark.parametrize("last", ["start verifyBias", "writing the journal", "DARK 2/4, 5 s", "FLAT 3/3, 5 s"])
+@pytest.mark.parametrize(
+    "last", ["start verifyBias", "writing the journal", "DARK 2/4, 5 s", "FLAT 3/3, 5 s"]
+)
 def test_a_session_that_was_killed_is_completed_without_doing_anything_twice(last: str) -> None:
     world = Later()
 

@@ -8,7 +8,7 @@ __all__ = ["ExitCode", "main"]
 
 import click
 
-from . import configuration, deciding, doctor, judging, pages, runs, serving
+from . import configuration, deciding, doctor, finishing, judging, pages, runs, serving
 from ._common import ExitCode
 from ._installation import print_version
 
@@ -34,6 +34,7 @@ for _command in (
     judging.verdict,
     runs.run,
     runs.simulate,
+    finishing.finish,
     serving.serve,
     deciding.decide,
     deciding.desk,

@@ -79,7 +79,7 @@ async def run_simulated(
         text = yaml.safe_dump((yaml.safe_load(text) or {}) | here)
         first = datetime.time(FIRST_EXPOSURE_HOUR, tzinfo=datetime.UTC)
         frames_begin = datetime.datetime.combine(observatory.day_obs, first)
-        return await run_on_sal(
+        report = await run_on_sal(
             text,
             config,
             instrument,
@@ -88,6 +88,11 @@ async def run_simulated(
             find_generation,
             observatory.pipelines_environment,
         )
+        if left := [result.job_id for result in report.pending]:
+            # The OCPS is part of this program, and its jobs end with it.
+            click.echo(f"The script has ended. The simulated OCPS still has {len(left)} job(s).", err=True)
+            await observatory.ocps.wait_for_jobs(left)
+        return report
 
 
 def observing_day(config: CalibrationConfig) -> datetime.date | None:

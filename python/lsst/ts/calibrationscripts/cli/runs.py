@@ -7,16 +7,13 @@ from __future__ import annotations
 __all__ = ["run", "simulate"]
 
 import functools
-import json
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..instruments import Instrument
-from ..outcomes import RunState
 from ._common import (
     FILE,
     REQUIRED_FILE,
@@ -30,6 +27,7 @@ from ._common import (
     workdir_option,
 )
 from ._installation import simulation_hint
+from ._outcome import exit_with, write_json
 
 if TYPE_CHECKING:
     from ..config import CalibrationConfig
@@ -60,8 +58,8 @@ def run(file: Path, instrument: Instrument, json_file: Path | None) -> None:
     except sal.SalNotInstalledError as error:
         fail(str(error), ExitCode.SCRIPT_FAILED)
     report = run_program(run_on_sal(text, config, instrument))
-    _write_json(json_file, report)
-    _exit(report)
+    write_json(json_file, report)
+    exit_with(report)
 
 
 def _require_simulation() -> None:
@@ -176,8 +174,8 @@ def simulate(
     except WorkFolderError as error:
         fail(str(error), ExitCode.INVALID)
     _show_repository(report, workdir / "repo", instrument)
-    _write_json(json_file, report)
-    _exit(report)
+    write_json(json_file, report)
+    exit_with(report)
 
 
 def _generation_of(workdir: Path) -> tuple[str, str]:
@@ -246,22 +244,3 @@ def _show_repository(report: RunReport, repo: Path, instrument: Instrument) -> N
     show(f"Repository: {repo}")
     if hint := access_hint(report, repo, instrument):
         show(hint)
-
-
-def _write_json(file: Path | None, report: RunReport) -> None:
-    if file is None:
-        return
-    from ..codec import to_json
-
-    try:
-        file.write_text(json.dumps(to_json(report), indent=2) + "\n", encoding="utf-8")
-    except OSError as error:
-        # The exit code is that of the run, which has ended.
-        show(f"--json {file}: cannot be written: {error}", error=True)
-
-
-def _exit(report: RunReport) -> NoReturn:
-    """Exit with the code of a run's end."""
-    if report.state is not RunState.DONE:
-        sys.exit(ExitCode.SCRIPT_FAILED)
-    sys.exit(ExitCode.SUCCESS if report.complete else ExitCode.INCOMPLETE)

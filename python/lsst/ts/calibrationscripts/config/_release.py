@@ -32,7 +32,7 @@ def check_release(parsed: ParsedConfig, findings: Findings) -> None:
             findings.report(
                 "release",
                 True,
-                f"{key} makes calibrations, one job after another, and certifies them: the script has to wait",
+                f"{key} makes calibrations, job after job, and certifies them: the script has to wait",
                 f"write release: False, or {key}: False",
             )
     if findings.usable("do_verify") and not values["do_verify"]:

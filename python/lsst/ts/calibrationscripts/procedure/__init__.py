@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-__all__ = ["Procedure", "remaining"]
+__all__ = ["Procedure", "is_left_running", "remaining"]
 
 from ._procedure import Procedure
+from ._release import is_left_running
 from ._remaining import remaining

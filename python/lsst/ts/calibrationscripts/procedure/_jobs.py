@@ -102,14 +102,14 @@ class JobRunner:
                 await self._abort_if_running(stage)
                 raise
             else:
-                self._raise_if_released(stage, job_id)
+                self._raise_if_released(stage)
                 await self._check_product(job_id, wanted)
                 return job_id
         raise AssertionError("unreachable")
 
-    def _raise_if_released(self, stage: Stage, job_id: str) -> None:
+    def _raise_if_released(self, stage: Stage) -> None:
         if stage.id in self.released:
-            raise ReleasedError(f"job {job_id} is submitted; its result is collected later")
+            raise ReleasedError("submitted; its result is collected later")
 
     async def _check_product(self, job_id: str, wanted: Wanted) -> None:
         """Raise if a job that ended well has not made what it should."""
@@ -178,7 +178,7 @@ class JobRunner:
         A job that the service has lost is to be submitted again.
         """
         if self._releases:
-            self._raise_if_released(stage, job.job_id)
+            self._raise_if_released(stage)
         self._operator.info(f"{stage.name}: waiting for job {job.job_id}, submitted earlier.")
         try:
             await self._collector.wait(job, wanted)
