@@ -70,6 +70,7 @@ class CalibrationConfig:
     filter: str | int | None = None
     grating: str | int | None = None
     flat_sets: tuple[FlatSet, ...] | None = None
+    keep_order: bool = False
     exposures: Mapping[str, tuple[int, ...]] | None
     resume: str | None
     detectors: tuple[int, ...]

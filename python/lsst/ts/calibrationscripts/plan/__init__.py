@@ -12,6 +12,8 @@ __all__ = [
     "Prerequisite",
     "RunPlan",
     "Stage",
+    "count_moves",
+    "least_moves",
     "make_plan",
     "observing_day_of",
     "prerequisites",
@@ -22,3 +24,4 @@ from ._planner import make_plan
 from ._prerequisites import Prerequisite, prerequisites
 from ._records import JobPlan, JobRequest, PlannedExposure, RunPlan, Stage
 from ._validity import TAI_MINUS_UTC, observing_day_of, validity_notices
+from ._wheels import count_moves, least_moves

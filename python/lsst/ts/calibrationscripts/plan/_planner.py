@@ -14,6 +14,7 @@ from ..config import CalibrationConfig, Series
 from ..instruments import ImageType, Instrument
 from ..pipelines import GENERATIONS, pipeline_uri
 from ..products import Product, StageId, StageKind, Subject
+from ._order import in_order, order_notices
 from ._records import JobPlan, PlannedExposure, RunPlan, Stage
 from ._validity import validity_notices
 
@@ -52,9 +53,14 @@ def make_plan(
     stages = planner.stages()
     exposing = sum(stage.duration for stage in stages if stage.kind is StageKind.EXPOSE)
     return RunPlan(
-        exposures=tuple(exposure for series in config.series for exposure in _exposures(series)),
+        exposures=tuple(exposure for series in in_order(config) for exposure in _exposures(series)),
         stages=stages,
-        notices=(*config.notices, *planner.notices(), *validity_notices(config, begin, exposing)),
+        notices=(
+            *config.notices,
+            *order_notices(config),
+            *planner.notices(),
+            *validity_notices(config, begin, exposing),
+        ),
     )
 
 
@@ -120,7 +126,7 @@ class _Planner:
     def _stages(self) -> Iterator[Stage]:
         config = self._config
         previous: tuple[StageId, ...] = ()
-        for series in config.series:
+        for series in in_order(config):
             yield self._exposing(series, previous)
             previous = (_expose(series),)
         # What is applied comes first, and so does what it is built on itself.

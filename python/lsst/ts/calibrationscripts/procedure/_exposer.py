@@ -49,9 +49,10 @@ class Exposer:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._config = context.config
-        exposed = {stage.subject for stage in context.plan.stages_of(StageKind.EXPOSE)}
-        self.series = tuple(series for series in context.config.series if series.subject in exposed)
-        """What the plan has frames of."""
+        by_subject = {series.subject: series for series in context.config.series}
+        exposed = [stage.subject for stage in context.plan.stages_of(StageKind.EXPOSE)]
+        self.series = tuple(by_subject[subject] for subject in exposed)
+        """What the plan has frames of, in the order in which it is taken."""
 
         self._world = context.world
         self._recorder = context.recorder

@@ -57,7 +57,7 @@ def itinerary(
     lines = [f"{len(plan.exposures)} exposures, {_clock(plan.duration)} (h:mm:ss) in all"]
     lines += _table(
         ("series", "frames", "discarded", "exposure times", "exposed", "filter, grating"),
-        [_series_row(series, plan) for series in config.series if plan.exposures_of(series.subject)],
+        [_series_row(series, plan) for series in _as_taken(config, plan)],
         width,
     )
     lines.append("Stages, each below the last one that it waits for, and when it can start (h:mm:ss):")
@@ -70,6 +70,13 @@ def itinerary(
     lines += _certified(config, plan)
     lines += [f"Note: {notice}" for notice in plan.notices]
     return "\n".join(lines)
+
+
+def _as_taken(config: CalibrationConfig, plan: RunPlan) -> list[Series]:
+    """Return the series that have frames, in the order of these."""
+    order = list(dict.fromkeys(exposure.series for exposure in plan.exposures))
+    of_plan = [series for series in config.series if series.subject in order]
+    return sorted(of_plan, key=lambda series: order.index(series.subject))
 
 
 def _clock(seconds: float) -> str:
