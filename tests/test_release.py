@@ -235,9 +235,8 @@ def test_a_stop_while_frames_are_taken_leaves_submitted_jobs_running() -> None:
     async def work() -> RunReport:
         procedure = world.procedure(RELEASED)
         task = asyncio.create_task(procedure.run())
-        while len(world.requests) < 1:
-            await asyncio.sleep(1)
-        await asyncio.sleep(1)
+        # The biases are taken, and their job is submitted.
+        await asyncio.sleep(15)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         return procedure.report

@@ -5,7 +5,11 @@
 from __future__ import annotations
 
 __all__ = [
+    "DARK_COUNTS",
+    "LONGEST_SOUGHT",
+    "N_TRIALS",
     "PRODUCT_PARAMETERS",
+    "SHORTEST_SOUGHT",
     "CalibrationConfig",
     "ConfigurationError",
     "FlatSet",
@@ -26,6 +30,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..instruments import Instrument
+from ._counts import DARK_COUNTS, LONGEST_SOUGHT, N_TRIALS, SHORTEST_SOUGHT
 from ._fields import parse_date
 from ._model import CalibrationConfig, ProductConfig
 from ._parameters import PRODUCT_PARAMETERS, parameters_owner

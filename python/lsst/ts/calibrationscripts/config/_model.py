@@ -63,6 +63,7 @@ class CalibrationConfig:
     n_discard_flat: int
     exp_times_flat: tuple[float, ...]
     wait_between_exposures: float
+    flat_counts: tuple[float, float] | None = None
     flat_counts_min: float | None
     flat_counts_max: float | None
     spoilt_frames: str

@@ -14,6 +14,7 @@ from ..products import Product
 from ..thresholds import detectors_to_fail
 from ._camera import count_amplifiers, threshold_limit
 from ._frames import Frames
+from ._light import level_notices
 from ._parameters import CAMERA_PARAMETERS, PRODUCT_PARAMETERS
 from ._release import release_notices
 from ._secrets import is_masked
@@ -43,6 +44,7 @@ def notices(parsed: ParsedConfig, frames: Frames) -> Iterator[str]:
         yield from _processing(parsed, frames)
         yield from _certification(parsed)
         yield from release_notices(parsed)
+        yield from level_notices(parsed, frames)
     else:
         yield (
             f"resume: the configuration of run {parsed.values['resume']} is not read here; what is shown "

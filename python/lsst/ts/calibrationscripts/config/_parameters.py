@@ -54,6 +54,7 @@ CAMERA_PARAMETERS = (
     *_SERIES_NAMES,
     "keep_order",
     "wait_between_exposures",
+    "flat_counts",
     "flat_counts_min",
     "flat_counts_max",
     "retakes",

@@ -286,12 +286,12 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
         group_id : `str`
         """
         base = f"{self.obs_id}_{self.salinfo.index}" if self.obs_id else str(self.group_id)
-        planned = self._configured.plan.exposures
-        if exposure in planned:
-            return f"{base}#{planned.index(exposure) + 1}"
+        places = [(planned.series, planned.number) for planned in self._configured.plan.exposures]
+        if (exposure.series, exposure.number) in places:
+            return f"{base}#{places.index((exposure.series, exposure.number)) + 1}"
         # It replaces a spoilt one: such frames follow the series.
-        last = self._configured.plan.exposures_of(exposure.series)[-1]
-        return f"{base}#{planned.index(last) + 1}.{exposure.number - last.number}"
+        last = self._configured.plan.exposures_of(exposure.series)[-1].number
+        return f"{base}#{places.index((exposure.series, last)) + 1}.{exposure.number - last}"
 
     async def run(self) -> None:
         """Run the procedure."""

@@ -10,7 +10,7 @@ import datetime
 from collections.abc import Iterator
 from dataclasses import replace
 
-from ..config import CalibrationConfig, Series
+from ..config import N_TRIALS, CalibrationConfig, Series
 from ..instruments import ImageType, Instrument
 from ..pipelines import GENERATIONS, pipeline_uri
 from ..products import Product, StageId, StageKind, Subject
@@ -53,7 +53,7 @@ def make_plan(
     stages = planner.stages()
     exposing = sum(stage.duration for stage in stages if stage.kind is StageKind.EXPOSE)
     return RunPlan(
-        exposures=tuple(exposure for series in in_order(config) for exposure in _exposures(series)),
+        exposures=tuple(exposure for series in in_order(config) for exposure in _exposures(config, series)),
         stages=stages,
         notices=(
             *config.notices,
@@ -64,11 +64,21 @@ def make_plan(
     )
 
 
-def _exposures(series: Series) -> Iterator[PlannedExposure]:
+def _exposures(config: CalibrationConfig, series: Series) -> Iterator[PlannedExposure]:
+    for k in range(1, _n_trials(config, series) + 1):
+        number = k - N_TRIALS
+        yield PlannedExposure(
+            series.image_type, series.subject, series.exp_times[0], True, number, N_TRIALS, trial=k
+        )
     for i, exp_time in enumerate(series.exp_times):
         yield PlannedExposure(
             series.image_type, series.subject, exp_time, i < series.n_discard, i + 1, series.n_frames
         )
+
+
+def _n_trials(config: CalibrationConfig, series: Series) -> int:
+    is_sought = config.flat_counts is not None and series.image_type is ImageType.FLAT
+    return N_TRIALS if is_sought and series.exp_times else 0
 
 
 def _expose(series: Series) -> StageId:
@@ -156,11 +166,11 @@ class _Planner:
 
     def _exposing(self, series: Series, previous: tuple[StageId, ...]) -> Stage:
         overhead = self._instrument.readout_time + self._config.wait_between_exposures
-        return Stage(
-            _expose(series),
-            after=previous,
-            duration=sum(series.exp_times) + len(series.exp_times) * overhead,
-        )
+        duration = sum(series.exp_times) + len(series.exp_times) * overhead
+        if n_trials := _n_trials(self._config, series):
+            # Each is looked at before what follows.
+            duration += n_trials * (series.exp_times[0] + overhead + _INGEST_TIME)
+        return Stage(_expose(series), after=previous, duration=duration)
 
     def _product(
         self, subject: Subject, used: tuple[Series, ...], *, generate: bool = True

@@ -266,7 +266,7 @@ class Procedure:
         else:
             frames = self._exposer.frames[stage.subject]
             left_out = f", {len(frames.excluded)} left out as spoilt" if frames.excluded else ""
-            self._end(StageResult(stage.id, Outcome.PASSED, f"{len(frames.taken)} frames{left_out}"))
+            self._end(StageResult(stage.id, Outcome.PASSED, f"{frames.text}{left_out}"))
 
     def _note_start(self, stage: Stage) -> None:
         self._timeline.begin(stage.id)
@@ -365,7 +365,7 @@ class Procedure:
         )
 
     async def _wait_for_processing(self) -> None:
-        pending: set[asyncio.Task[Any]] = {*self._tasks.values(), *self._exposer.tasks}
+        pending: set[asyncio.Task[Any]] = {*self._tasks.values(), *self._exposer.light.tasks}
         while pending:
             done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -379,7 +379,7 @@ class Procedure:
         # A certification under way is waited for: it cannot be undone in the
         # middle, and the report has to say how it ended.
         self._certifier.stop()
-        for look in self._exposer.tasks:
+        for look in self._exposer.light.tasks:
             look.cancel()
         certifying = {
             task
@@ -389,7 +389,7 @@ class Procedure:
         for task in set(self._tasks.values()) - certifying:
             task.cancel()
         await asyncio.gather(_let_end(certifying, deadline), self._runner.abandon(deadline))
-        await asyncio.gather(*self._tasks.values(), *self._exposer.tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks.values(), *self._exposer.light.tasks, return_exceptions=True)
         for stage in self._plan.stages:
             ended = self._ended.get(stage.id)
             if ended is not None and not ended.done():

@@ -35,7 +35,15 @@ def remaining(plan: RunPlan, record: RunRecord) -> RunPlan:
         as a frame whose id was not recorded, counts as not done.
     """
     taken = {(frame.series, frame.number) for frame in record.frames if frame.exposure is not None}
-    left = tuple(exposure for exposure in plan.exposures if (exposure.series, exposure.number) not in taken)
+    begun = {frame.series for frame in record.frames if frame.number > 0}
+    begun |= {sought.series for sought in record.sought}
+    left = tuple(
+        exposure
+        for exposure in plan.exposures
+        if (exposure.series, exposure.number) not in taken
+        # Trial flats come before all others, or never.
+        and not (exposure.trial and exposure.series in begun)
+    )
 
     def rest(stage: Stage) -> Stage:
         if stage.kind is StageKind.EXPOSE:
