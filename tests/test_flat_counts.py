@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lsst.ts.calibrationscripts.codec import read_document, read_record, to_json
 from lsst.ts.calibrationscripts.config import ConfigurationError, parse
+from lsst.ts.calibrationscripts.files.journal import load_record
 from lsst.ts.calibrationscripts.instruments import LATISS, ImageType
 from lsst.ts.calibrationscripts.light import GiveUp, Take, Trial, Try, next_step
 from lsst.ts.calibrationscripts.outcomes import Outcome
@@ -167,6 +169,31 @@ def test_trial_flats_are_recorded_as_discarded() -> None:
     assert not any(set(trials) & set(request.exposures) for request in world.requests.values())
 
 
+@pytest.mark.parametrize(
+    ("text", "changed", "why"),
+    [
+        ("", "", None),
+        ('"number": -1', '"number": -2', "-2 is less than -1"),
+        ('"exp_time": 7.07', '"exp_time": 1e9', "is not an exposure time to find"),
+    ],
+)
+def test_a_journal_with_trial_flats_is_read_unless_it_cannot_be(
+    text: str, changed: str, why: str | None, tmp_path: Path
+) -> None:
+    world = Lamp()
+    run(world, FLATS % 2)
+    journal = json.loads(world.journal)
+    for i, frame in enumerate(journal["frames"]):
+        frame["group_id"] = f"g{i}"
+    journal |= {"jobs": [], "stages": []}
+    (tmp_path / "run.journal.json").write_text(json.dumps(journal).replace(text, changed))
+    if why is None:
+        assert len(load_record(tmp_path, "run").sought) == 1
+        return
+    with pytest.raises(LookupError, match=why):
+        load_record(tmp_path, "run")
+
+
 def test_the_wheels_are_set_up_once_for_trial_flats_and_set() -> None:
     world = Lamp()
     run(world, FLATS % 2)
@@ -200,8 +227,8 @@ def test_a_lamp_that_is_off_costs_one_trial_flat() -> None:
     failed = report.stages[0]
     assert failed.outcome is Outcome.FAILED and failed.error_type == "light"
     assert failed.reason == (
-        "FLAT: trial flat, exposure 2026112300001, has 10 counts in 5 s: there is no light, or hardly any. Is "
-        "the lamp on, the dome screen in place, the filter the right one? No flat of the set is taken"
+        "FLAT: trial flat, exposure 2026112300001, has 10 counts in 5 s: there is no light, or hardly any. "
+        "Is the lamp on, the dome screen in place, the filter the right one? No flat of the set is taken"
     )
     assert report.discarded[ImageType.FLAT] == (2026112300001,)
 

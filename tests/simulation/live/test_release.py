@@ -156,8 +156,7 @@ async def test_a_resume_in_the_queue_waits_for_the_job_and_gives_the_verdict(run
 async def test_one_finisher_at_a_time_and_one_that_is_interrupted_loses_nothing(runs: Runs) -> None:
     report = await runs.released()
     (job,) = runs.jobs(report)
-    # Given one who waits for the job, which is held up
-    job.process and job.process.pid  # noqa: B018
+    # Given one who waits for the job
     first = asyncio.create_task(finish(runs.folder, report.run_id, Log()))
     while not first.done() and load_record(runs.folder, report.run_id).state != "RUNNING":  # noqa: ASYNC110
         await asyncio.sleep(0.05)

@@ -79,7 +79,8 @@ class JobsAtWork(NoJobs):
         log = Path(self.log_path(job_id))
         while True:
             try:
-                cause = await asyncio.wait_for(in_thread(lambda: ended_by(log)), _LOOK_TIMEOUT)
+                async with asyncio.timeout(_LOOK_TIMEOUT):
+                    cause = await in_thread(lambda: ended_by(log))
             except (OSError, TimeoutError):
                 # It is on another host, or not there yet.
                 cause = None

@@ -58,8 +58,8 @@ def order_notices(config: CalibrationConfig) -> Iterator[str]:
     before, after = (count_moves(_settings(flats)) for flats in (written, taken))
     yield (
         f"The sets of flats are taken in the order that moves the wheels least, {after:g} moves of the "
-        f"wheels instead of {before:g}: {', '.join(series.name for series in taken)}. With keep_order: True they "
-        "are taken as they are written."
+        f"wheels instead of {before:g}: {', '.join(series.name for series in taken)}. With keep_order: True "
+        "they are taken as they are written."
     )
 
 
