@@ -110,6 +110,14 @@ def test_a_search_that_cannot_succeed_ends_with_its_cause(
     assert len(trials) == n_trials
 
 
+def test_a_level_that_does_not_follow_the_exposure_time_is_not_trusted() -> None:
+    # Given stray light that is there whatever the shutter does
+    trials = [Trial(1, 5.0, 1_801.0), Trial(2, 96.2, 1_851.0)]
+    step = next_step(5.0, WANTED, SATURATED, trials)
+    assert isinstance(step, GiveUp)
+    assert "has 1,851 counts in 96.2 s, and exposure 1 1,801 in 5 s: the level does not follow" in step.cause
+
+
 class Lamp(World):
     """A world whose flats have a level by their exposure time."""
 
@@ -306,6 +314,12 @@ def test_the_plan_has_the_trial_flats_in_its_number_and_its_duration() -> None:
     # Two exposures of 5 s with their readout and ingest.
     assert with_trials.duration - without.duration == pytest.approx(2 * (5 + LATISS.readout_time + 5))
     assert any("up to 2 trial flats" in notice and "0.1 to 120 s" in notice for notice in with_trials.notices)
+
+
+def test_the_plan_proposes_nothing_that_is_refused_beside_it() -> None:
+    plan = make_plan(parse("{script_mode: FLAT, n_flat: 6, flat_counts: [20000, 40000]}", LATISS), LATISS)
+    assert any("gains come from 1 flat pair(s)" in notice for notice in plan.notices)
+    assert not any("pairs: 10" in notice for notice in plan.notices)
 
 
 def test_trial_flats_that_were_not_needed_are_not_left_to_take() -> None:

@@ -4,16 +4,37 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 import yaml
+from leaks import no_tasks_left
 from lsst.daf.butler import Butler
-from lsst.ts.calibrationscripts.instruments import ImageType
+from lsst.ts.calibrationscripts.instruments import LATISS, ImageType
 from lsst.ts.calibrationscripts.observatory.make_latiss_calibrations import MakeLatissCalibrations
 from lsst.ts.calibrationscripts.observatory.queue import run_script
-from lsst.ts.calibrationscripts.simulation.observatory import SimulatedObservatory
+from lsst.ts.calibrationscripts.simulation.observatory import SimulatedObservatory, SimulationSettings
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def observatory(
+    module_topics: None, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[SimulatedObservatory]:
+    """Start one whose frames are large enough to have a level."""
+    async with (
+        no_tasks_left(),
+        SimulatedObservatory(
+            tmp_path_factory.mktemp("observatory"),
+            instrument=LATISS,
+            settings=SimulationSettings(scale=16),
+            time_scale=0.005,
+        ) as observatory,
+    ):
+        yield observatory
+
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow, pytest.mark.timeout(600)]
 

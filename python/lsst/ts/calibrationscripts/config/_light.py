@@ -40,12 +40,13 @@ def check_level(parsed: ParsedConfig, frames: Frames, findings: Findings) -> Non
 
 
 def _check_sought(parsed: ParsedConfig, frames: Frames, findings: Findings) -> None:
-    key, wanted = "flat_counts", list(parsed.values["flat_counts"])
+    key, wanted = "flat_counts", parsed.values["flat_counts"]
+    written = parsed.given.get(key, list(wanted))
     clipped = parsed.instrument.saturated_counts
     if wanted[1] >= clipped:
         findings.report(
             key,
-            wanted,
+            written,
             f"ends where flats of {parsed.instrument.name} saturate, {clipped:g} counts",
             f"write less, for example [{parsed.instrument.usable_counts[0]:g}, 40000]",
         )
@@ -65,7 +66,7 @@ def _check_sought(parsed: ParsedConfig, frames: Frames, findings: Findings) -> N
         if len(times) > 1:
             findings.report(
                 key,
-                wanted,
+                written,
                 f"seeks one exposure time for all flats of a set, but {place} has {len(times)}{which}: a "
                 "ramp, or pairs, keep the times that are written",
                 f"write one number for exp_times_flat, or leave {key} out",
@@ -73,7 +74,7 @@ def _check_sought(parsed: ParsedConfig, frames: Frames, findings: Findings) -> N
         elif times[0] > LONGEST_SOUGHT:
             findings.report(
                 key,
-                wanted,
+                written,
                 f"takes flats of {LONGEST_SOUGHT:g} s at most, but {place} begins with {times[0]:g} s{which}",
                 f"write an exp_times_flat to begin with of {LONGEST_SOUGHT:g} or less, or leave {key} out",
             )

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 
 from ..config import DARK_COUNTS, LONGEST_SOUGHT, N_TRIALS, SHORTEST_SOUGHT
 
+_MOST_UNLIKE = 2.0
+"""Factor to the expected level from which the light is not understood."""
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -83,6 +86,12 @@ def next_step(
     target = math.sqrt(low * high)
     if is_saturated or is_dark:
         return _after_no_measure(last, wanted, saturated_counts, len(trials))
+    if (earlier := _unlike(trials, saturated_counts)) is not None:
+        return GiveUp(
+            f"{_found(last)}, and exposure {earlier.exposure} {earlier.counts:,.0f} in "
+            f"{earlier.exp_time:g} s: the level does not follow the exposure time. Is the lamp steady, is it "
+            "the lamp's light?"
+        )
     exp_time = _possible(last.exp_time * target / last.counts)
     if not low <= last.counts * exp_time / last.exp_time <= high:
         ideal = last.exp_time * target / last.counts
@@ -90,7 +99,7 @@ def next_step(
         return GiveUp(
             f"{_found(last)}: {target:,.0f} would need {float(f'{ideal:.3g}'):g} s, and flats are taken with "
             f"{SHORTEST_SOUGHT:g} to {LONGEST_SOUGHT:g} s. {why}: look at the lamp, the dome screen and the "
-            "filter"
+            "filter."
         )
     if len(trials) < N_TRIALS:
         return Try(exp_time)
@@ -120,6 +129,17 @@ def _after_no_measure(
         f"{_found(last)}: there is no light, or hardly any. Is the lamp on, the dome screen in place, the "
         "filter the right one?"
     )
+
+
+def _unlike(trials: Sequence[Trial], saturated_counts: float) -> Trial | None:
+    """Return an earlier flat by which the last one has another level."""
+    last = trials[-1]
+    for trial in trials[:-1]:
+        expected = trial.counts * last.exp_time / trial.exp_time
+        is_measure = DARK_COUNTS < trial.counts < saturated_counts
+        if is_measure and not 1 / _MOST_UNLIKE < last.counts / expected < _MOST_UNLIKE:
+            return trial
+    return None
 
 
 def _possible(exp_time: float) -> float:

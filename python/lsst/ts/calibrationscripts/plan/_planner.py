@@ -116,11 +116,14 @@ class _Planner:
             n_pairs = len(self._rule.pairs(series.kept_exp_times))
             if n_pairs and 2 * n_pairs < series.n:
                 exp_time = min(series.kept_exp_times)
+                ten = (
+                    f" For ten pairs write exp_times_flat: {{pairs: 10, exp_time: {exp_time:g}}}, whose "
+                    "times differ by 10 ms from pair to pair."
+                )
                 yield (
                     f"{series.name}: gains come from {n_pairs} flat pair(s), {2 * n_pairs} of the {series.n} "
-                    f"flats: a pair is {self._rule.value}, and further flats of that time are not used. For "
-                    f"ten pairs write exp_times_flat: {{pairs: 10, exp_time: {exp_time:g}}}, "
-                    "whose times differ by 10 ms from pair to pair."
+                    f"flats: a pair is {self._rule.value}, and further flats of that time are not used."
+                    + ("" if self._config.flat_counts else ten)
                 )
 
     def stages(self) -> tuple[Stage, ...]:

@@ -84,7 +84,7 @@ def _clock(seconds: float) -> str:
 
 
 def _series_row(series: Series, plan: RunPlan) -> tuple[str, ...]:
-    frames = plan.exposures_of(series.subject)
+    frames, n_trials = plan.exposures_of(series.subject), len(plan.trials_of(series.subject))
     times = ", ".join(
         f"{len(list(same))} x {exp_time:g} s"
         for exp_time, same in itertools.groupby(frame.exp_time for frame in frames)
@@ -93,7 +93,7 @@ def _series_row(series: Series, plan: RunPlan) -> tuple[str, ...]:
     given = ", ".join("as it is" if wheel is None else str(wheel) for wheel in wheels)
     return (
         series.name,
-        str(len(frames)),
+        f"{len(frames)} + {n_trials} trials" if n_trials else str(len(frames)),
         str(sum(frame.discard for frame in frames)),
         times,
         f"{sum(frame.exp_time for frame in frames):g} s",
