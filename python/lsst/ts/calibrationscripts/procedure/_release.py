@@ -34,7 +34,7 @@ def is_left_running(record: RunRecord, stage: StageId) -> bool:
     ----------
     record : `RunRecord`
         What that session has noted. If its process was killed, its jobs run
-        all the same.
+        on.
     stage : `StageId`
         Which stage.
 
