@@ -108,6 +108,7 @@ def test_names_are_beside_what_identifies() -> None:
             "n_processes": 4,
             "products": [],
         },
+        "submitted": None,
     }
     # A name that says something else changes nothing
     data["jobs"][1]["name"] = "verify DARK"

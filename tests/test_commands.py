@@ -57,6 +57,7 @@ OF_FOLDERS = {
     "decide": ["--journals", "FILE"],
     "desk": ["--journals", "FILE"],
     "decertify": [RUN_ID, "--dry-run", "--journals", "FILE"],
+    "finish": [RUN_ID, "--journals", "FILE"],
     "remake": [RUN_ID, "--without", "2026112300003", "--journals", "FILE"],
     "trend": ["--journals", "FILE", "-o", "OUT"],
 }

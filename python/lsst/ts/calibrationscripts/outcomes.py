@@ -46,6 +46,10 @@ class Outcome(enum.StrEnum):
     WAITING = "WAITING"
     """It passed, and is certified once a person accepts it."""
 
+    PENDING = "PENDING"
+    """Its job was submitted and is left to itself: its end is collected
+    later."""
+
     HELD = "HELD"
     """Verification failed, or a person rejected it: nothing is certified."""
 

@@ -4,12 +4,12 @@
 
 from __future__ import annotations
 
-__all__ = ["Decision", "DecisionKind", "Frame", "JobRecord", "RunRecord"]
+__all__ = ["Decision", "DecisionKind", "Frame", "JobRecord", "RunRecord", "SoughtTime"]
 
 import datetime
 import enum
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .outcomes import Certification, Outcome, RunState, StageResult
@@ -25,7 +25,7 @@ class Frame:
     series: Subject
 
     number: int
-    """Place in its series, from 1."""
+    """Place in its series, from 1; a trial flat has 0 or less."""
 
     group_id: str
     """Its own group id, by which the Butler identifies it."""
@@ -46,6 +46,22 @@ class JobRecord:
 
     request: JobRequest
     """What it was asked for, as a whole."""
+
+    submitted: float | None = field(default=None, compare=False)
+    """When it was: TAI, as a Unix timestamp (s); `None` if that was not noted
+    yet."""
+
+
+@dataclass(frozen=True)
+class SoughtTime:
+    """The exposure time that was found for a set of flats."""
+
+    series: Subject
+    exp_time: float
+    """Exposure time of each flat of the set (s)."""
+
+    confirmed: bool
+    """Whether a trial flat of this time had the level that is wanted."""
 
 
 class DecisionKind(enum.StrEnum):
@@ -146,6 +162,9 @@ class RunRecord:
     """Names of the products that a message was sent about; "run" if one was
     about the run as a whole."""
 
+    sought: tuple[SoughtTime, ...] = ()
+    """The exposure time that was found for sets of flats."""
+
     resumed: int = 0
     """How often the run was resumed."""
 
@@ -190,6 +209,10 @@ class RunRecord:
         """Return how many products wait for a person."""
         return sum(map(self.waits, self.stages))
 
+    def sought_of(self, series: Subject) -> SoughtTime | None:
+        """Return the exposure time that was found for flats, if it was."""
+        return next((sought for sought in self.sought if sought.series == series), None)
+
     def is_refused(self, subject: Subject) -> bool:
         """Return whether a person has decided against a product."""
         decision = self.decision_on(subject)
@@ -226,6 +249,11 @@ class RunRecord:
         """Note which frames of a series are spoilt."""
         others = tuple(other for other in self.judgements if other.series != judgement.series)
         return replace(self, judgements=(*others, judgement))
+
+    def with_sought(self, sought: SoughtTime) -> RunRecord:
+        """Note the exposure time that was found for a set of flats."""
+        others = tuple(other for other in self.sought if other.series != sought.series)
+        return replace(self, sought=(*others, sought))
 
     def with_result(self, result: StageResult) -> RunRecord:
         """Note how a stage ended."""

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-__all__ = ["WrittenReport", "rewrite_report", "write_report"]
+__all__ = ["WrittenReport", "rewrite_report", "warm_up", "write_report"]
 
 import threading
 from collections.abc import Callable
@@ -18,8 +18,10 @@ from .codec import write_document
 from .files.atomic import replace_file
 from .files.private import make_folder, one_line
 from .files.runs import load_document, load_runs
+from .outcomes import RunState
 from .pages import run_page
-from .report import Evidence, RunDocument, RunReport
+from .products import Product, StageId, StageKind, Subject
+from .report import Evidence, RunDocument, RunReport, Span
 
 T = TypeVar("T")
 
@@ -37,6 +39,15 @@ class WrittenReport(NamedTuple):
 
     problems: tuple[str, ...] = ()
     """What could not be read or written, and why."""
+
+
+def warm_up() -> None:
+    """Load what a page needs, so that the first one is written quickly.
+
+    That takes seconds, for which the next script would wait.
+    """
+    some = Span(StageId(StageKind.EXPOSE, Subject(Product.BIAS)), 0.0, 1.0)
+    run_page(RunDocument(RunReport(RunState.RUNNING, timeline=(some,))))
 
 
 def write_report(
@@ -65,6 +76,8 @@ def write_report(
         Whatever fails is among its problems, and keeps nothing else from
         being written: the run itself has ended.
     """
+    if report.pending:
+        return _write_pending(report, folder)
     first = _write(report, Evidence(notes=("Statistics and images have not been read yet.",)), folder)
     attempt = _Attempt()
     evidence = attempt.make(
@@ -76,6 +89,14 @@ def write_report(
         evidence = Evidence(notes=(f"{attempt.problems[-1]}.",))
     written = _write(report, evidence, folder)
     return written._replace(problems=(*attempt.problems, *written.problems))
+
+
+def _write_pending(report: RunReport, folder: Path) -> WrittenReport:
+    """Write what is known before jobs have ended; the next script waits."""
+    attempt = _Attempt()
+    evidence = Evidence(notes=("Statistics and images are read when the results are collected.",))
+    page, json = _write_files(RunDocument(report, evidence), folder, attempt)
+    return WrittenReport(page, json, (), tuple(attempt.problems))
 
 
 def _write(report: RunReport, evidence: Evidence, folder: Path) -> WrittenReport:

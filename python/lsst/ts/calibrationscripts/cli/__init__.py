@@ -8,7 +8,7 @@ __all__ = ["ExitCode", "main"]
 
 import click
 
-from . import configuration, deciding, doctor, due, judging, pages, remaking, runs, serving
+from . import configuration, deciding, doctor, due, finishing, judging, pages, remaking, runs, serving
 from ._common import ExitCode
 from ._help import Commands, describe
 from ._installation import print_version
@@ -37,6 +37,7 @@ for _command in (
     runs.run,
     runs.simulate,
     remaking.remake,
+    finishing.finish,
     serving.serve,
     deciding.decide,
     deciding.desk,

@@ -78,6 +78,15 @@ _HELP = {
             _INCOMPLETE: "something is due",
         },
     ),
+    "finish": _Help(
+        ["calibscripts finish 20261126T053300-100001"],
+        {
+            _OK: "everything passed",
+            _FAILED: "it was interrupted, or 'fail_on' names an outcome",
+            _INVALID: "there is nothing to collect, or another process has the run",
+            _INCOMPLETE: "something was held or failed",
+        },
+    ),
     "remake": _Help(
         [
             "calibscripts remake 20261123T053300-100001 --without 2026112300003 \\",

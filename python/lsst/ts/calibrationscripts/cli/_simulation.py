@@ -81,7 +81,7 @@ async def run_simulated(
         text = yaml.safe_dump((yaml.safe_load(text) or {}) | here)
         first = datetime.time(FIRST_EXPOSURE_HOUR, tzinfo=datetime.UTC)
         frames_begin = datetime.datetime.combine(observatory.day_obs, first)
-        return await run_on_sal(
+        report = await run_on_sal(
             text,
             config,
             instrument,
@@ -92,6 +92,11 @@ async def run_simulated(
             as_simulated(observatory.focal_plane, observatory.time_scale),
             lambda run_id: resume_command(observatory.workdir, run_id),
         )
+        if left := [result.job_id for result in report.pending]:
+            # The OCPS is part of this program, and its jobs end with it.
+            click.echo(f"The script has ended. The simulated OCPS still has {len(left)} job(s).", err=True)
+            await observatory.ocps.wait_for_jobs(left)
+        return report
 
 
 def resume_command(workdir: Path, run_id: str) -> tuple[str, ...]:

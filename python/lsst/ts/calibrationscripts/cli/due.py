@@ -114,8 +114,8 @@ def _look(
 ) -> DueReport:
     from ..butler.due import made_at, read_due
     from ..decertification import iso
-    from ..deciding import tai_now
     from ..due import DueReport, Setting, State, find, judge, newest, propose
+    from ..offline import tai_now
     from ._origins import origins_in
 
     setting = Setting(instrument, repo, searched, policy)

@@ -18,7 +18,7 @@ from ..outcomes import Outcome, RunState, StageResult
 from ..pipelines import StatisticsKey
 from ..products import Product, StageId, StageKind, Subject
 from ..proof import Proof
-from ..record import Decision, DecisionKind, Frame, JobRecord
+from ..record import Decision, DecisionKind, Frame, JobRecord, SoughtTime
 from ..report import Place, RunReport, Span, Statistics, Thumbnail
 from ..spoilt import MarkKind, SeriesJudgement
 from ..thresholds import Thresholds
@@ -91,6 +91,7 @@ def make_converter() -> Converter:
     _register_about(converter, Comparison, "subject")
     _register_about(converter, Frame, "series")
     _register_about(converter, SeriesJudgement, "series")
+    _register_about(converter, SoughtTime, "series")
     _register_about(converter, Statistics, "subject")
     _register_about(converter, Thumbnail, "subject")
     _register_verdict(converter)

@@ -5,8 +5,12 @@
 from __future__ import annotations
 
 __all__ = [
+    "DARK_COUNTS",
+    "LONGEST_SOUGHT",
+    "N_TRIALS",
     "PRODUCT_PARAMETERS",
     "SERIES_PARAMETERS",
+    "SHORTEST_SOUGHT",
     "CalibrationConfig",
     "ConfigurationError",
     "FlatSet",
@@ -30,6 +34,7 @@ from typing import Any
 
 from ..instruments import Instrument
 from ._camera import count_amplifiers, never_fails
+from ._counts import DARK_COUNTS, LONGEST_SOUGHT, N_TRIALS, SHORTEST_SOUGHT
 from ._dates import parse_date
 from ._model import CalibrationConfig, ProductConfig
 from ._parameters import PRODUCT_PARAMETERS, SERIES_PARAMETERS, parameters_owner

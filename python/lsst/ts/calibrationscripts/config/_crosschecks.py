@@ -11,7 +11,9 @@ from ..pipelines import GENERATIONS
 from ._dates import parse_date
 from ._findings import Findings
 from ._frames import Frames
+from ._light import check_level
 from ._parameters import SERIES_PARAMETERS
+from ._release import check_release
 from ._values import ParsedConfig
 
 MAX_TOTAL_TIME = 86_400.0
@@ -36,8 +38,9 @@ def check_together(parsed: ParsedConfig, frames: Frames, findings: Findings) -> 
     """
     if findings.usable(*_DATES) and (parsed.is_complete or parsed.given.keys() >= set(_DATES)):
         _check_dates(parsed, findings)
-    if findings.usable("flat_counts_min", "flat_counts_max"):
-        _check_flat_counts(parsed, findings)
+    check_level(parsed, frames, findings)
+    if parsed.is_complete:
+        check_release(parsed, findings)
     if findings.usable("spoilt_frames", "retakes"):
         _check_retakes(parsed, findings)
     if findings.usable("script_mode", "exposures") and parsed.is_complete:
@@ -58,14 +61,6 @@ def _check_dates(parsed: ParsedConfig, findings: Findings) -> None:
             end,
             f"is not after certify_calib_begin_date, {begin}",
             "write a later end or an earlier beginning",
-        )
-
-
-def _check_flat_counts(parsed: ParsedConfig, findings: Findings) -> None:
-    low, high = parsed.values["flat_counts_min"], parsed.values["flat_counts_max"]
-    if low is not None and high is not None and low >= high:
-        findings.report(
-            "flat_counts_max", high, f"is not above flat_counts_min, {low:g}", "write a larger number"
         )
 
 

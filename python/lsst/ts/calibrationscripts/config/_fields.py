@@ -17,6 +17,7 @@ from typing import Any
 from ..instruments import ImageType, Instrument
 from ..pairs import times_of_pairs
 from ._addresses import parse_notify, parse_publish
+from ._counts import parse_flat_counts
 from ._dates import begin_date, end_date
 from ._options import parse_options
 from ._parameters import PRODUCT_PARAMETERS, WHEEL_PARAMETERS
@@ -264,6 +265,7 @@ _PARSERS: dict[str, Callable[[Any], object]] = {
     "test_case": _test_case,
     "pipeline_generation": _generation,
     "exp_times_flat": _times,
+    "flat_counts": parse_flat_counts,
     "filter": _element("filter"),
     "grating": _element("grating"),
     "exposures": _exposures,

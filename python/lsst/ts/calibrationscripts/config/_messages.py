@@ -43,6 +43,7 @@ _EXAMPLES = {
     "exp_times_flat.pairs": "10",
     "exp_times_flat.exp_time": "5",
     "exposures": "{BIAS: [2022092900004, 2022092900005]}",
+    "flat_counts": "[20000, 40000]",
     "exposures.BIAS": "[2022092900004, 2022092900005]",
     "exposures.DARK": "[2022092900026, 2022092900027]",
     "exposures.FLAT": "[2022092900049, 2022092900050]",
@@ -139,7 +140,8 @@ def explain(key: str, default: object, error: ValidationError, instrument: Instr
         case "maximum":
             return "is too large", f"write {limit}{unit} or less"
         case "minItems" | "minLength" | "minProperties":
-            return "is empty", f"write for example {example(key, default, instrument)}"
+            what = f"has {len(value)} value" if value else "is empty"
+            return what, f"write for example {example(key, default, instrument)}"
         case "maxItems":
             return f"has {len(value)} values", f"write {limit} or fewer"
         case "maxLength":

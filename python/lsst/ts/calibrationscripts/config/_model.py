@@ -63,6 +63,7 @@ class CalibrationConfig:
     n_discard_flat: int
     exp_times_flat: tuple[float, ...]
     wait_between_exposures: float
+    flat_counts: tuple[float, float] | None = None
     flat_counts_min: float | None
     flat_counts_max: float | None
     spoilt_frames: str
@@ -70,12 +71,14 @@ class CalibrationConfig:
     filter: str | int | None = None
     grating: str | int | None = None
     flat_sets: tuple[FlatSet, ...] | None = None
+    keep_order: bool = False
     exposures: Mapping[str, tuple[int, ...]] | None
     resume: str | None
     without: tuple[int, ...]
     without_reason: str | None
     without_by: str | None
     detectors: tuple[int, ...]
+    release: bool = False
     do_verify: bool
     generate_calibrations: bool
     do_defects: bool

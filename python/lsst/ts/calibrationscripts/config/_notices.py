@@ -13,7 +13,9 @@ from ..pipelines import GENERATIONS
 from ..products import Product
 from ._camera import never_fails
 from ._frames import Frames
+from ._light import level_notices
 from ._parameters import CAMERA_PARAMETERS, PRODUCT_PARAMETERS
+from ._release import release_notices
 from ._secrets import is_masked
 from ._values import ParsedConfig
 from ._without import notice_of_without
@@ -43,6 +45,8 @@ def notices(parsed: ParsedConfig, frames: Frames) -> Iterator[str]:
         yield from _pairs(parsed, frames)
         yield from _processing(parsed, frames)
         yield from _certification(parsed)
+        yield from release_notices(parsed)
+        yield from level_notices(parsed, frames)
     else:
         yield (
             f"resume: the configuration of run {parsed.values['resume']} is not read here; what is shown "

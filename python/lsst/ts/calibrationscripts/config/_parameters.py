@@ -52,7 +52,9 @@ _SERIES_NAMES = (
 
 CAMERA_PARAMETERS = (
     *_SERIES_NAMES,
+    "keep_order",
     "wait_between_exposures",
+    "flat_counts",
     "flat_counts_min",
     "flat_counts_max",
     "retakes",

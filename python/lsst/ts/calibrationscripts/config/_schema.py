@@ -104,7 +104,7 @@ def _without_wheels(properties: dict[str, Any], wheels: tuple[str, ...]) -> dict
     """Return the properties that a camera has if these are its wheels."""
     lacking = {wheel for wheel in WHEEL_PARAMETERS if wheel not in wheels}
     if not wheels:
-        lacking.add("flat_sets")
+        lacking |= {"flat_sets", "keep_order"}
     return {key: entry for key, entry in properties.items() if key not in lacking}
 
 

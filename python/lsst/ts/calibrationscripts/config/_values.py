@@ -19,9 +19,9 @@ from ..instruments import Instrument
 from ._fields import parse_field
 from ._findings import Findings
 from ._messages import example, explain
-from ._parameters import FRAME_PARAMETERS
+from ._parameters import FRAME_PARAMETERS, WHEEL_PARAMETERS
 from ._problems import Unusable
-from ._schema import shared_schema
+from ._schema import parameter_names, shared_schema
 
 if TYPE_CHECKING:
     from jsonschema import Draft7Validator, ValidationError
@@ -142,7 +142,9 @@ def _known(
                 place, None, "is not a parameter and its value", f"write {name}: {rest[0]}".rstrip()
             )
             continue
-        near = difflib.get_close_matches(str(key).lower(), properties, n=1)
+        # What another camera has is not another parameter misspelt.
+        is_of_wheels = key in parameter_names(WHEEL_PARAMETERS)
+        near = [] if is_of_wheels else difflib.get_close_matches(str(key).lower(), properties, n=1)
         findings.report(place, None, "unknown", f"did you mean {near[0]}?" if near else "leave it out")
         if near and near[0] not in known:
             known[near[0]] = value

@@ -20,7 +20,6 @@ __all__ = [
     "decertify",
     "decide",
     "reach_of",
-    "tai_now",
     "waiting_in",
     "waiting_of",
 ]
@@ -28,5 +27,4 @@ __all__ = [
 from ._acts import Decided, decide
 from ._choice import Choice, DecisionError
 from ._decertify import Decertified, decertify, reach_of
-from ._opening import tai_now
 from ._waiting import WaitingProduct, count_waiting, waiting_in, waiting_of

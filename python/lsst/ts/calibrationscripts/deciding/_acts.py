@@ -15,6 +15,7 @@ from ..butler.publishing import Copy
 from ..files.journal import FileJournal
 from ..files.lock import Lock
 from ..files.runs import load_document
+from ..offline import tai_now
 from ..outcomes import Outcome, StageResult
 from ..ports import ObservatoryError
 from ..products import StageId, StageKind, Subject
@@ -23,7 +24,7 @@ from ..record import Decision, DecisionKind, RunRecord
 from ..report import RunReport
 from ..reporting import rewrite_report
 from ._choice import Choice, DecisionError
-from ._opening import locked, record_of, tai_now
+from ._opening import locked, record_of
 from ._publishing import publish_again
 from ._replay import Replay
 from ._waiting import seen_of, waiting_of

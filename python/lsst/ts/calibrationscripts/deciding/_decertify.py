@@ -17,12 +17,13 @@ from ..decertification import Reach, RefusedError, choose
 from ..files.journal import FileJournal
 from ..files.lock import Lock
 from ..files.runs import load_document
+from ..offline import tai_now
 from ..ports import ObservatoryError
 from ..record import Decision, RunRecord
 from ..report import RunDocument, RunReport
 from ..reporting import rewrite_report
 from ._choice import Choice, DecisionError
-from ._opening import locked, record_of, tai_now
+from ._opening import locked, record_of
 from ._publishing import publish_again
 
 

@@ -4,16 +4,14 @@
 
 from __future__ import annotations
 
-__all__ = ["locked", "record_of", "tai_now"]
+__all__ = ["locked", "record_of"]
 
 import contextlib
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from ..files.journal import load_record, lock_earlier_run
 from ..files.lock import Lock
-from ..plan import TAI_MINUS_UTC
 from ..record import RunRecord
 from ._choice import Choice, DecisionError
 
@@ -76,8 +74,3 @@ def record_of(folder: Path, run_id: str) -> RunRecord:
         return load_record(folder, run_id)
     except LookupError as error:
         raise DecisionError(f"{run_id}: {error}.") from error
-
-
-def tai_now() -> float:
-    """Return the time: TAI, as a Unix timestamp (s)."""
-    return time.time() + TAI_MINUS_UTC.total_seconds()

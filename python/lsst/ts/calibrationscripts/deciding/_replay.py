@@ -17,7 +17,8 @@ import yaml
 from ..butler.repository import ButlerRepository
 from ..config import CalibrationConfig, ConfigurationError, parse
 from ..files.journal import earlier_run
-from ..instruments import INSTRUMENTS, Instrument
+from ..instruments import Instrument
+from ..offline import ForgetfulJournal, NoCamera, NoIngest, NoJobs, Warnings, instrument_of
 from ..plan import make_plan
 from ..ports import ObservatoryError, World
 from ..procedure import Procedure
@@ -25,7 +26,6 @@ from ..products import StageId, StageKind, Subject
 from ..proof import Proof
 from ..record import RunRecord
 from ._choice import Choice, DecisionError
-from ._offline import ForgetfulJournal, NoCamera, NoIngest, NoJobs, Warnings
 
 _ASK = "ask"
 
@@ -162,8 +162,9 @@ class Replay:
 
 def _instrument_of(record: RunRecord) -> Instrument:
     """Return whose run it is."""
-    names = {job.request.instrument for job in record.jobs}
-    for instrument in INSTRUMENTS.values():
-        if names == {instrument.name}:
-            return instrument
-    raise DecisionError(f"{record.run_id}: it has run no jobs of a known camera, so that nothing is proven.")
+    instrument = instrument_of(record)
+    if instrument is None:
+        raise DecisionError(
+            f"{record.run_id}: it has run no jobs of a known camera, so that nothing is proven."
+        )
+    return instrument

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable
 from itertools import chain
 
+from ..config import LONGEST_SOUGHT, N_TRIALS, SHORTEST_SOUGHT
 from ..outcomes import Certification, StageResult
 from ..record import RunRecord
 from ..report import RunDocument
@@ -63,12 +64,16 @@ def check_record(record: RunRecord, run_id: str) -> None:
     _check_exposures(frame.exposure for frame in record.frames if frame.exposure is not None)
     for i, frame in enumerate(record.frames):
         _check_name(f"frames[{i}].group_id", frame.group_id)
-        if frame.number < 1:
-            raise ValueError(f"frames[{i}].number: {frame.number} is less than 1")
+        # Trial flats come before the first.
+        if frame.number < 1 - N_TRIALS:
+            raise ValueError(f"frames[{i}].number: {frame.number} is less than {1 - N_TRIALS}")
     if len({(frame.series, frame.number) for frame in record.frames}) < len(record.frames):
         raise ValueError("frames: one of them is there twice")
     for i, job in enumerate(record.jobs):
         _check_job_id(f"jobs[{i}].job_id", job.job_id)
+    for i, sought in enumerate(record.sought):
+        if not SHORTEST_SOUGHT <= sought.exp_time <= LONGEST_SOUGHT:
+            raise ValueError(f"sought[{i}].exp_time: {sought.exp_time} is not an exposure time to find")
     _check_results(record.stages, record.certifications)
     _check_marks(record.judgements)
 

@@ -42,7 +42,7 @@ from ..ports import JournalFile, ObservatoryError, Watcher, World
 from ..procedure import Procedure, check_without, remade, remaining
 from ..record import RunRecord
 from ..report import RunReport, itinerary
-from ..reporting import write_report
+from ..reporting import warm_up, write_report
 from ..threads import in_thread
 from .camera import SalCamera
 from .connection import Connection
@@ -68,6 +68,9 @@ _CONFIGURE_TIMEOUT = 55.0
 _REPORT_TIMEOUT = 90.0
 """Longest wait for the run's page: it reads the Butler for up to a minute,
 and an observer's next script waits (s)."""
+
+_PENDING_TIMEOUT = 3.0
+"""Where jobs were left to themselves, so as to end at once (s)."""
 
 _REPORT_TIMEOUTS = {RunState.STOPPED: 2.0}
 """Where an observer is waiting for the end (s).
@@ -328,22 +331,25 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
         group_id : `str`
         """
         base = f"{self.obs_id}_{self.salinfo.index}" if self.obs_id else str(self.group_id)
-        planned = self._configured.plan.exposures
-        if exposure in planned:
-            return f"{base}#{planned.index(exposure) + 1}"
+        places = [(planned.series, planned.number) for planned in self._configured.plan.exposures]
+        if (exposure.series, exposure.number) in places:
+            return f"{base}#{places.index((exposure.series, exposure.number)) + 1}"
         # It replaces a spoilt one: such frames follow the series.
-        last = self._configured.plan.exposures_of(exposure.series)[-1]
-        return f"{base}#{planned.index(last) + 1}.{exposure.number - last.number}"
+        last = self._configured.plan.exposures_of(exposure.series)[-1].number
+        return f"{base}#{places.index((exposure.series, last)) + 1}.{exposure.number - last}"
 
     async def run(self) -> None:
         """Run the procedure."""
         try:
             self._procedure = self._make_procedure()
+            warming = asyncio.create_task(in_thread(warm_up)) if self._configured.config.release else None
             try:
                 await _finish(asyncio.create_task(self._procedure.run()))
             except ObservatoryError as error:
                 raise salobj.ExpectedError(str(error)) from error
             finally:
+                if warming is not None:
+                    warming.cancel()
                 await self._write_report(self._procedure.report)
                 await publish(self, self._configured.config.publish, self._configured.folder)
         finally:
@@ -399,7 +405,7 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
         The run has ended: nothing here changes how.
         """
         repo, folder = self._configured.config.repo, self._configured.folder
-        timeout = _REPORT_TIMEOUTS.get(report.state, _REPORT_TIMEOUT)
+        timeout = _REPORT_TIMEOUTS.get(report.state, _PENDING_TIMEOUT if report.pending else _REPORT_TIMEOUT)
         given_up = threading.Event()
         try:
             written = await asyncio.wait_for(

@@ -268,7 +268,9 @@ def timeline_plot(report: RunReport) -> Picture | None:
     """
     if not report.timeline:
         return None
-    bad = {result.stage for result in report.stages if not result.outcome.good}
+    bad = {result.stage for result in report.stages if not result.outcome.good} - {
+        result.stage for result in report.pending
+    }
     begin = min(span.begin for span in report.timeline)
     rows: dict[str, int] = {}
     stages: list[tuple[int, Span]] = []

@@ -12,7 +12,9 @@ __all__ = [
     "Prerequisite",
     "RunPlan",
     "Stage",
+    "count_moves",
     "disk_needed",
+    "least_moves",
     "make_plan",
     "observing_day_of",
     "prerequisites",
@@ -26,3 +28,4 @@ from ._planner import make_plan
 from ._prerequisites import Prerequisite, prerequisites
 from ._records import JobPlan, JobRequest, PlannedExposure, RunPlan, Stage
 from ._validity import TAI_MINUS_UTC, observing_day_of, validity_notices
+from ._wheels import count_moves, least_moves

@@ -10,12 +10,16 @@ import datetime
 from collections.abc import Iterator
 from dataclasses import replace
 
-from ..config import CalibrationConfig, Series
+from ..config import N_TRIALS, CalibrationConfig, Series
 from ..instruments import ImageType, Instrument
 from ..pipelines import GENERATIONS, pipeline_uri
 from ..products import Product, StageId, StageKind, Subject
+from ._order import in_order, order_notices
 from ._records import JobPlan, PlannedExposure, RunPlan, Stage
 from ._validity import validity_notices
+
+_SUBMISSION_TIME = 2.0
+"""Of a job that is not waited for (s)."""
 
 
 def make_plan(
@@ -39,13 +43,23 @@ def make_plan(
     """
     planner = _Planner(config, instrument)
     stages = planner.stages()
-    exposures = tuple(exposure for series in config.series for exposure in planner.exposures(series))
+    exposures = tuple(exposure for series in in_order(config) for exposure in planner.exposures(series))
     exposing = sum(exposure.duration for exposure in exposures)
     return RunPlan(
         exposures=exposures,
         stages=stages,
-        notices=(*config.notices, *planner.notices(), *validity_notices(config, begin, exposing)),
+        notices=(
+            *config.notices,
+            *order_notices(config),
+            *planner.notices(),
+            *validity_notices(config, begin, exposing),
+        ),
     )
+
+
+def _n_trials(config: CalibrationConfig, series: Series) -> int:
+    is_sought = config.flat_counts is not None and series.image_type is ImageType.FLAT
+    return N_TRIALS if is_sought and series.exp_times else 0
 
 
 def _expose(series: Series) -> StageId:
@@ -85,11 +99,14 @@ class _Planner:
             n_pairs = len(self._rule.pairs(series.kept_exp_times))
             if n_pairs and 2 * n_pairs < series.n:
                 exp_time = min(series.kept_exp_times)
+                ten = (
+                    f" For ten pairs write exp_times_flat: {{pairs: 10, exp_time: {exp_time:g}}}, whose "
+                    "times differ by 10 ms from pair to pair."
+                )
                 yield (
                     f"{series.name}: gains come from {n_pairs} flat pair(s), {2 * n_pairs} of the {series.n} "
-                    f"flats: a pair is {self._rule.value}, and further flats of that time are not used. For "
-                    f"ten pairs write exp_times_flat: {{pairs: 10, exp_time: {exp_time:g}}}, "
-                    "whose times differ by 10 ms from pair to pair."
+                    f"flats: a pair is {self._rule.value}, and further flats of that time are not used."
+                    + ("" if self._config.flat_counts else ten)
                 )
 
     def _notices_of_frames_held_out(self) -> Iterator[str]:
@@ -113,7 +130,7 @@ class _Planner:
     def _stages(self) -> Iterator[Stage]:
         config = self._config
         previous: tuple[StageId, ...] = ()
-        for series in config.series:
+        for series in in_order(config):
             yield self._exposing(series, previous)
             previous = (_expose(series),)
         # What is applied comes first, and so does what it is built on itself.
@@ -144,6 +161,18 @@ class _Planner:
     def exposures(self, series: Series) -> Iterator[PlannedExposure]:
         """Yield the frames of a series."""
         overhead = self._instrument.readout_time + self._config.wait_between_exposures
+        for k in range(1, _n_trials(self._config, series) + 1):
+            exp_time = series.exp_times[0]
+            yield PlannedExposure(
+                series.image_type,
+                series.subject,
+                exp_time,
+                True,
+                k - N_TRIALS,
+                N_TRIALS,
+                exp_time + overhead,
+                trial=k,
+            )
         for i, exp_time in enumerate(series.exp_times):
             yield PlannedExposure(
                 series.image_type,
@@ -156,8 +185,12 @@ class _Planner:
             )
 
     def _exposing(self, series: Series, previous: tuple[StageId, ...]) -> Stage:
-        camera = sum(series.exp_times) + len(series.exp_times) * self._instrument.readout_time
-        waiting = len(series.exp_times) * (self._config.wait_between_exposures + self._pace.frame)
+        n_trials = _n_trials(self._config, series)
+        times = [*series.exp_times[:1] * n_trials, *series.exp_times]
+        camera = sum(times) + len(times) * self._instrument.readout_time
+        waiting = len(times) * (self._config.wait_between_exposures + self._pace.frame)
+        # Each trial is looked at before what follows.
+        waiting += n_trials * self._pace.ingest
         return Stage(_expose(series), after=previous, duration=camera * self._pace.exposing + waiting)
 
     def _product(
@@ -246,5 +279,8 @@ class _Planner:
         )
 
     def _job_duration(self, used: tuple[Series, ...]) -> float:
+        if self._config.release and self._config.resume is None:
+            # The script does not wait for the job's end.
+            return self._pace.ingest + _SUBMISSION_TIME
         n = sum(series.n for series in used)
         return self._pace.ingest + self._pace.job + self._pace.job_per_frame * n

@@ -38,9 +38,15 @@ class PlannedExposure:
     duration: float = field(default=0.0, compare=False)
     """From its beginning to that of the next frame, by their headers (s)."""
 
+    trial: int = 0
+    """Which trial flat it is that finds the exposure time of its series, from
+    1; 0 if it is part of the series. Its number is then 0 or less."""
+
     @property
     def label(self) -> str:
         """What the operator reads while it is taken."""
+        if self.trial:
+            return f"{self.series} trial {self.trial}/{self.series_length}, {self.exp_time:g} s"
         return f"{self.series} {self.number}/{self.series_length}, {self.exp_time:g} s"
 
     def replacement(self, number: int) -> PlannedExposure:
@@ -246,8 +252,12 @@ class RunPlan:
         return max((self.starts[stage.id] + stage.duration for stage in self.stages), default=0.0)
 
     def exposures_of(self, series: Subject) -> tuple[PlannedExposure, ...]:
-        """Return the frames of a series."""
-        return tuple(exposure for exposure in self.exposures if exposure.series == series)
+        """Return the frames of a series, without trial flats."""
+        return tuple(each for each in self.exposures if each.series == series and not each.trial)
+
+    def trials_of(self, series: Subject) -> tuple[PlannedExposure, ...]:
+        """Return the trial flats of a series, not all of which are needed."""
+        return tuple(each for each in self.exposures if each.series == series and each.trial)
 
     def stages_of(self, kind: StageKind) -> tuple[Stage, ...]:
         """Return the stages of a kind."""

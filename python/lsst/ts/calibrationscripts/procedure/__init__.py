@@ -9,6 +9,7 @@ __all__ = [
     "Procedure",
     "Sources",
     "check_without",
+    "is_left_running",
     "look_ahead",
     "refusal_to_replace",
     "remade",
@@ -18,5 +19,6 @@ __all__ = [
 
 from ._looking_ahead import Outlook, Sources, look_ahead
 from ._procedure import Procedure
+from ._release import is_left_running
 from ._remaining import remaining
 from ._remaking import check_without, refusal_to_replace, remade, replaced

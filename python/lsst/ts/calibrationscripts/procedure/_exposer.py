@@ -12,14 +12,16 @@ from dataclasses import replace
 
 from ..config import Series
 from ..instruments import ImageType, same_filter
-from ..light import LightLevel
 from ..plan import PlannedExposure, Stage
-from ..ports import ExposureRecord, IngestReport, LightError, ObservatoryError
+from ..ports import ExposureRecord, IngestReport, ObservatoryError
 from ..products import StageId, StageKind, Subject
 from ..record import Frame
+from ..spoilt import SeriesJudgement
 from ._context import Context
 from ._frames import EarlierFrames, Frames
 from ._inspector import Inspector
+from ._light import Light
+from ._release import releases
 from ._remaining import time_of
 
 _LOG_INTERVAL = 5.0
@@ -47,15 +49,17 @@ class Exposer:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._config = context.config
-        exposed = {stage.subject for stage in context.plan.stages_of(StageKind.EXPOSE)}
-        self.series = tuple(series for series in context.config.series if series.subject in exposed)
-        """What the plan has frames of."""
+        by_subject = {series.subject: series for series in context.config.series}
+        exposed = [stage.subject for stage in context.plan.stages_of(StageKind.EXPOSE)]
+        self.series = tuple(by_subject[subject] for subject in exposed)
+        """What the plan has frames of, in the order in which it is taken."""
 
         self._world = context.world
         self._recorder = context.recorder
         self.earlier = EarlierFrames(context)
         """Those that need not be taken."""
-
+        self._releases = releases(context.config, context.plan, context.recorder.record)
+        self._sought: Series | None = None
         self._unlogged: list[tuple[PlannedExposure, int]] = []
         self._logged_at = 0.0
         self.frames = {series.subject: Frames() for series in self.series}
@@ -64,8 +68,8 @@ class Exposer:
         self.inspector = Inspector(context)
         """Knows which frames are spoilt."""
 
-        self.tasks: set[asyncio.Task[LightLevel | None]] = set()
-        """Looks at the light that nothing waits for."""
+        self.light = Light(context)
+        """Looks at the level of flats."""
 
         self.missing: dict[Subject, tuple[int, ...]] = {}
         """Frames that are wanted and not in the Butler, by series."""
@@ -75,6 +79,12 @@ class Exposer:
 
         self.physical_filters: dict[Subject, str] = {}
         """What each series of flats is taken through, once checked."""
+
+    @property
+    def judgements(self) -> tuple[SeriesJudgement, ...]:
+        """What is known of each series that was judged, in their order."""
+        judged = self.inspector.judgements
+        return tuple(judged[series.subject] for series in self.series if series.subject in judged)
 
     async def check(self) -> tuple[str, ...]:
         """Return what prevents it from getting the frames, if anything."""
@@ -170,8 +180,10 @@ class Exposer:
         series = self._series_of(stage)
         frames = self.frames[series.subject]
         frames.taken.extend(self.earlier.given(series.subject))
-        is_set_up = series.image_type is not ImageType.FLAT
-        for exposure in self._context.plan.exposures_of(series.subject):
+        if cause := await self._seek(series, frames, useless):
+            return cause
+        is_set_up = series.image_type is not ImageType.FLAT or self._sought is series
+        for exposure in self.earlier.planned(series.subject):
             exposure_id = self.earlier.id_of(exposure)
             if exposure_id is None:
                 if cause := useless():
@@ -183,7 +195,7 @@ class Exposer:
                 exposure_id = await self._take(exposure, frames)
                 self._log(exposure, exposure_id)
                 if series.image_type is ImageType.FLAT and exposure.number == 1:
-                    await self._look_at_light(series, exposure_id, exposure.exp_time)
+                    await self.light.look(series, exposure_id, exposure.exp_time)
                 await asyncio.sleep(self._config.wait_between_exposures)
             else:
                 frames.taken.append((exposure_id, exposure))
@@ -240,42 +252,43 @@ class Exposer:
         self._unlogged.clear()
         self._logged_at = now
 
-    async def _look_at_light(self, series: Series, exposure_id: int, exp_time: float) -> None:
-        """Log the level of the first flat, or refuse the set for it."""
-        look = asyncio.create_task(self._light_level(series, exposure_id, exp_time))
-        if self._config.flat_counts_min is None and self._config.flat_counts_max is None:
-            self.tasks.add(look)
-            look.add_done_callback(self.tasks.discard)
-            return
-        try:
-            level = await look
-        finally:
-            look.cancel()
-        if level is not None and not level.acceptable:
-            raise LightError(f"{level.text} The rest of the set is not taken")
+    async def _seek(self, series: Series, frames: Frames, useless: Callable[[], str | None]) -> str | None:
+        """Find the exposure time of a set of flats, if that is wanted.
 
-    async def _light_level(self, series: Series, exposure_id: int, exp_time: float) -> LightLevel | None:
-        operator = self._world.operator
-        await self._world.ingest.wait([exposure_id])
-        try:
-            counts = await self._world.repository.raw_level(exposure_id)
-        except ObservatoryError as error:
-            operator.warning(f"{series.name}: the level of the first flat is not known: {error}")
+        Returns
+        -------
+        cause : `str` or `None`
+            Why nothing can use the set any more, if that is so.
+        """
+        wanted, record = self._config.flat_counts, self._recorder.record
+        trials = self._context.plan.trials_of(series.subject)
+        known = record.sought_of(series.subject)
+        is_begun = len(self.earlier.left(series)) < len(self.earlier.planned(series.subject))
+        if wanted is None or not trials or known or is_begun:
+            # Frames of a set that has begun have the time that it began with.
+            found = [(self.earlier.id_of(planned), planned) for planned in trials]
+            frames.trials.extend((i, planned) for i, planned in found if i is not None)
+            frames.sought = None if known is None else known.exp_time
             return None
-        level = LightLevel(
-            series.name,
-            exposure_id,
-            exp_time,
-            counts,
-            usable_range=self._context.instrument.usable_counts,
-            saturated_counts=self._context.instrument.saturated_counts,
-            minimum=self._config.flat_counts_min,
-            maximum=self._config.flat_counts_max,
-            exp_times=series.exp_times,
-        )
-        if level.acceptable:
-            (operator.info if level.usable else operator.warning)(level.text)
-        return level
+        if cause := useless():
+            return cause
+        await self._world.camera.set_up(series)
+        self._sought = series
+
+        async def take(place: int, exp_time: float) -> int:
+            planned = replace(trials[place - 1], exp_time=exp_time)
+            exposure_id = self.earlier.id_of(planned)
+            if exposure_id is not None:
+                frames.trials.append((exposure_id, planned))
+                self._world.ingest.expect(exposure_id)
+                return exposure_id
+            await self._world.operator.checkpoint(planned.label)
+            exposure_id = await self._take(planned, frames)
+            await asyncio.sleep(self._config.wait_between_exposures)
+            return exposure_id
+
+        frames.sought = (await self.light.seek(series, wanted, take)).exp_time
+        return None
 
     async def _take(self, exposure: PlannedExposure, frames: Frames, *, replaces: int | None = None) -> int:
         frame = Frame(exposure.series, exposure.number, self._world.group_id(exposure), replaces=replaces)
@@ -299,7 +312,7 @@ class Exposer:
 
     def _keep(self, exposure: PlannedExposure, frame: Frame, exposure_id: int, frames: Frames) -> None:
         self._context.timeline.end(_stage_of(exposure), exposure.label)
-        frames.taken.append((exposure_id, exposure))
+        (frames.trials if exposure.trial else frames.taken).append((exposure_id, exposure))
         self._world.ingest.expect(exposure_id)
         self._recorder.frame(replace(frame, exposure=exposure_id))
 
@@ -345,7 +358,8 @@ class Exposer:
         if problems := _ingest_problems(report, discarded):
             return problems
         faults = await self._check_records(series)
-        await self.inspector.inspect(series, frames, faults)
+        if not self._releases:
+            await self.inspector.inspect(series, frames, faults)
         return tuple(
             f"exposure {exposure_id} {fault}"
             for exposure_id, fault in faults.items()

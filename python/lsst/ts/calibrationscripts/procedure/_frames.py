@@ -7,7 +7,7 @@ from __future__ import annotations
 __all__ = ["EarlierFrames", "Frames"]
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..config import Series
 from ..instruments import ImageType
@@ -23,18 +23,31 @@ class Frames:
 
     taken: list[tuple[int, PlannedExposure]] = field(default_factory=list)
 
+    trials: list[tuple[int, PlannedExposure]] = field(default_factory=list)
+    """Trial flats, which are no part of it."""
+
+    sought: float | None = None
+    """Exposure time that was found by them (s)."""
+
     excluded: tuple[int, ...] = ()
     """Those that are spoilt, and are not to be processed for that."""
 
     @property
     def ids(self) -> tuple[int, ...]:
-        """All of them."""
-        return tuple(exposure_id for exposure_id, _ in self.taken)
+        """All of them, trial flats included."""
+        return tuple(exposure_id for exposure_id, _ in (*self.trials, *self.taken))
 
     @property
     def discarded(self) -> tuple[int, ...]:
         """Those that are not to be processed."""
-        return tuple(exposure_id for exposure_id, planned in self.taken if planned.discard)
+        return tuple(i for i, planned in (*self.trials, *self.taken) if planned.discard)
+
+    @property
+    def text(self) -> str:
+        """How many there are and, if it was found, their exposure time."""
+        if self.sought is None:
+            return f"{len(self.taken)} frames"
+        return f"{len(self.taken)} frames of {self.sought:g} s, found by {len(self.trials)} trial flat(s)"
 
     @property
     def wanted(self) -> tuple[tuple[int, PlannedExposure], ...]:
@@ -130,7 +143,7 @@ class EarlierFrames:
 
     def replacements(self, series: Subject) -> list[tuple[int, PlannedExposure]]:
         """Return the frames that an earlier run took for spoilt ones."""
-        planned = {exposure.number: exposure for exposure in self._context.plan.exposures_of(series)}
+        planned = {exposure.number: exposure for exposure in self.planned(series)}
         return [
             (self._resumed[series, frame.number], planned[frame.replaces].replacement(frame.number))
             for frame in self._context.recorder.record.frames
@@ -138,6 +151,14 @@ class EarlierFrames:
             and frame.replaces in planned
             and (series, frame.number) in self._resumed
         ]
+
+    def planned(self, series: Subject) -> tuple[PlannedExposure, ...]:
+        """Return the frames of a series, with the time that was found."""
+        planned = self._context.plan.exposures_of(series)
+        sought = self._context.recorder.record.sought_of(series)
+        if sought is None:
+            return planned
+        return tuple(replace(exposure, exp_time=sought.exp_time) for exposure in planned)
 
     def group_of(self, exposure_id: int) -> str | None:
         """Return the group id of a frame that an earlier run has taken."""

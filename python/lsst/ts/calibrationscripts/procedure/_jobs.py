@@ -11,10 +11,11 @@ import itertools
 
 from ..outcomes import Outcome
 from ..plan import JobRequest, Stage
-from ..ports import JobLostError, JobRefusedError, ObservatoryError, Wanted
+from ..ports import JobLostError, JobRefusedError, JobTimeoutError, ObservatoryError, Wanted
 from ..products import StageId
 from ..record import JobRecord
 from ._context import Context
+from ._release import Collector, ReleasedError, is_left_running, releases
 
 _READY_TIMEOUT = 60.0
 """How long a retry waits for the job service to be ready again (s)."""
@@ -38,7 +39,13 @@ class JobRunner:
         self._running: set[str] = set()
         self._submissions: set[asyncio.Task[str]] = set()
         self._earlier = context.recorder.record
-        self.records: dict[StageId, JobRecord] = {}
+        self._clock = context.world.clock
+        self._collector = Collector(context)
+        self._releases = releases(context.config, context.plan, self._earlier)
+        self.released = {job.stage for job in self._earlier.jobs if is_left_running(self._earlier, job.stage)}
+        """Stages whose job is left to itself, until they end otherwise."""
+
+        self.records = {job.stage: job for job in self._earlier.jobs if job.stage in self.released}
         """The job of each stage that has one in this run."""
 
         self.log_tails: dict[StageId, tuple[str, ...]] = {}
@@ -75,9 +82,13 @@ class JobRunner:
         ObservatoryError
             If it failed, did not make all of it, or was refused or lost too
             often.
+        ReleasedError
+            If it is submitted, and the run does not wait for its end.
         """
         if await self._adopt(stage, request, wanted):
             return self.records[stage.id].job_id
+        self.released.discard(stage.id)
+        self.records.pop(stage.id, None)
         for attempt in itertools.count():
             try:
                 job_id = await self._run_once(stage, request)
@@ -94,9 +105,14 @@ class JobRunner:
                 await self._abort_if_running(stage)
                 raise
             else:
+                self._raise_if_released(stage)
                 await self._check_product(job_id, wanted)
                 return job_id
         raise AssertionError("unreachable")
+
+    def _raise_if_released(self, stage: Stage) -> None:
+        if stage.id in self.released:
+            raise ReleasedError("submitted; its result is collected later")
 
     async def _check_product(self, job_id: str, wanted: Wanted) -> None:
         """Raise if a job that ended well has not made what it should."""
@@ -129,7 +145,8 @@ class JobRunner:
         job, result = self._earlier.job_of(stage.id), self._earlier.result_of(stage.id)
         if job is None:
             return False
-        may_run = result is None
+        left = is_left_running(self._earlier, stage.id)
+        may_run = result is None or left
         if job.request != request:
             if may_run:
                 await self._abort(job.job_id)
@@ -137,9 +154,12 @@ class JobRunner:
                 f"{stage.name}: job {job.job_id} was asked for something else; submitted again"
             )
             return False
-        if result is not None and result.outcome not in (Outcome.PASSED, Outcome.HELD, Outcome.ABORTED):
+        usable = (Outcome.PASSED, Outcome.HELD, Outcome.ABORTED, Outcome.PENDING)
+        if result is not None and result.outcome not in usable:
             return False
         missing = await self._missing(job.job_id, wanted)
+        if missing and left:
+            return await self._collect(stage, job, wanted)
         if not missing:
             if result is None or result.outcome is Outcome.ABORTED:
                 self._operator.info(
@@ -155,6 +175,24 @@ class JobRunner:
         self._recorder.repeat(f"{stage.name}: job {job.job_id} {why}; submitted again")
         return False
 
+    async def _collect(self, stage: Stage, job: JobRecord, wanted: Wanted) -> bool:
+        """Wait for a job that was left to itself; return whether it is known.
+
+        A job that the service has lost is to be submitted again.
+        """
+        if self._releases:
+            self._raise_if_released(stage)
+        self._operator.info(f"{stage.name}: waiting for job {job.job_id}, submitted earlier.")
+        try:
+            await self._collector.wait(job, wanted)
+        except JobLostError as error:
+            self._recorder.repeat(f"{stage.name}: {error}; submitted again")
+            return False
+        except JobTimeoutError:
+            await self._abort(job.job_id)
+            raise
+        return True
+
     async def _missing(self, job_id: str, wanted: Wanted) -> tuple[str, ...]:
         return await self._repository.missing(wanted, self._jobs.run_collection(job_id))
 
@@ -169,10 +207,14 @@ class JobRunner:
             raise
         self._running.add(job_id)
         self._submissions.discard(submission)
-        self.records[stage.id] = job = JobRecord(stage.id, job_id, request)
+        self.records[stage.id] = job = JobRecord(stage.id, job_id, request, self._clock())
         self._recorder.job(job)
         await self._recorder.flush()
         self._operator.info(f"{stage.name}: job {job_id}, log {self._jobs.log_path(job_id)}")
+        if self._releases:
+            self._running.discard(job_id)
+            self.released.add(stage.id)
+            return job_id
         result = await self._jobs.result(job_id)
         self._running.discard(job_id)
         if result.exit_code != 0:

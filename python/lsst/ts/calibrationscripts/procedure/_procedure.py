@@ -182,7 +182,7 @@ class Procedure:
             comparisons=tuple(self._comparer.done),
             gains=tuple(self._processing.gains),
             defects=tuple(self._processing.defects),
-            judgements=tuple(self._exposer.inspector.judgements.values()),
+            judgements=self._exposer.judgements,
             timeline=self._timeline.spans,
             repeats=self._recorder.record.repeats,
             decisions=(self._recorder.record if self._begun else self._found).decisions,
@@ -256,7 +256,7 @@ class Procedure:
         else:
             frames = self._exposer.frames[stage.subject]
             left_out = f", {len(frames.excluded)} left out as spoilt" if frames.excluded else ""
-            self._end(StageResult(stage.id, Outcome.PASSED, f"{len(frames.taken)} frames{left_out}"))
+            self._end(StageResult(stage.id, Outcome.PASSED, f"{frames.text}{left_out}"))
 
     def _note_start(self, stage: Stage) -> None:
         self._timeline.begin(stage.id)
@@ -307,14 +307,8 @@ class Procedure:
             self._end(StageResult(stage.id, Outcome.SKIPPED, cause))
             return
         self._note_start(stage)
-        match stage.kind:
-            case StageKind.VERIFY:
-                result = await self._processing.verify(stage)
-            case StageKind.CERTIFY:
-                result = await self._certify(stage)
-            case _:
-                result = await self._processing.generate(stage)
-        self._end(result)
+        work = self._certify if stage.kind is StageKind.CERTIFY else self._processing.carry_out
+        self._end(await work(stage))
 
     async def _cause_to_skip(self, stage: Stage) -> str | None:
         """Wait for what a stage needs; return why it cannot run, if so."""
@@ -360,7 +354,7 @@ class Procedure:
         )
 
     async def _wait_for_processing(self) -> None:
-        pending: set[asyncio.Task[Any]] = {*self._tasks.values(), *self._exposer.tasks}
+        pending: set[asyncio.Task[Any]] = {*self._tasks.values(), *self._exposer.light.tasks}
         while pending:
             done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -374,7 +368,7 @@ class Procedure:
         # A certification under way is waited for: it cannot be undone in the
         # middle, and the report has to say how it ended.
         self._certifier.stop()
-        for look in self._exposer.tasks:
+        for look in self._exposer.light.tasks:
             look.cancel()
         certifying = {
             task
@@ -384,11 +378,11 @@ class Procedure:
         for task in set(self._tasks.values()) - certifying:
             task.cancel()
         await asyncio.gather(_let_end(certifying, deadline), self._runner.abandon(deadline))
-        await asyncio.gather(*self._tasks.values(), *self._exposer.tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks.values(), *self._exposer.light.tasks, return_exceptions=True)
         for stage in self._plan.stages:
             ended = self._ended.get(stage.id)
             if ended is not None and not ended.done():
-                result = self._processing.result(stage, Outcome.ABORTED, reason)
+                result = self._processing.unfinished(stage, reason)
                 ended.set_result(result)
                 self._recorder.result(result)
 

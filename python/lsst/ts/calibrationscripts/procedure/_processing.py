@@ -14,13 +14,14 @@ from ..outcomes import Certification, DetectorDefects, Gain, Outcome, StageResul
 from ..pipelines import StatisticsKey, Verifier
 from ..plan import JobPlan, Stage
 from ..ports import ExposureRecord, ObservatoryError, Wanted
-from ..products import Product, StageId, Subject
+from ..products import Product, StageId, StageKind, Subject
 from ..proof import FrameRecord, ProductRecord, Proof, prove
 from ..report import defects_found, defects_text, gains_text, held_reason, verdict_text
 from ..verification import ExposureDetail, Verdict, hidden_exposures, judge
 from ._context import Context
 from ._exposer import Exposer
 from ._jobs import JobRunner
+from ._release import ReleasedError
 
 
 class Processing:
@@ -64,6 +65,37 @@ class Processing:
             jobs.log_path(job_id),
             log_tail=self._runner.log_tails.get(stage.id, ()) if outcome is Outcome.FAILED else (),
         )
+
+    def unfinished(self, stage: Stage, reason: str) -> StageResult:
+        """Return the result of a stage that the end of the run cuts off."""
+        if stage.id in self._runner.released:
+            return self.result(stage, Outcome.PENDING, f"its result is collected later; {reason}")
+        return self.result(stage, Outcome.ABORTED, reason)
+
+    async def carry_out(self, stage: Stage) -> StageResult:
+        """Have a stage's job run, and return what has come of it.
+
+        Parameters
+        ----------
+        stage : `Stage`
+            One that makes, measures or verifies something.
+
+        Returns
+        -------
+        result : `StageResult`
+            Its outcome is PENDING if the run does not wait for the job.
+
+        Raises
+        ------
+        ObservatoryError
+            If its job fails, or has not used every frame.
+        StatisticsError
+            If the statistics cannot be judged.
+        """
+        try:
+            return await (self.verify if stage.kind is StageKind.VERIFY else self.generate)(stage)
+        except ReleasedError as released:
+            return self.result(stage, Outcome.PENDING, str(released))
 
     async def generate(self, stage: Stage) -> StageResult:
         """Make a product, or measure gains.

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..outcomes import Certification, RunState, StageResult
 from ..ports import Journal, ObservatoryError, Operator
-from ..record import Frame, JobRecord, RunRecord
+from ..record import Frame, JobRecord, RunRecord, SoughtTime
 from ..spoilt import SeriesJudgement
 
 
@@ -45,6 +45,10 @@ class Recorder:
     def judgement(self, judgement: SeriesJudgement) -> None:
         """Note which frames of a series are spoilt."""
         self._write(self.record.with_judgement(judgement))
+
+    def sought(self, sought: SoughtTime) -> None:
+        """Note the exposure time that was found for a set of flats."""
+        self._write(self.record.with_sought(sought))
 
     def job(self, job: JobRecord) -> None:
         """Note a stage's job; how the stage ended is no longer known."""

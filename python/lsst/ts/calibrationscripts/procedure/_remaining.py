@@ -40,7 +40,15 @@ def remaining(plan: RunPlan, record: RunRecord, anew: Collection[StageId] = ()) 
         as a frame whose id was not recorded, counts as not done.
     """
     taken = {(frame.series, frame.number) for frame in record.frames if frame.exposure is not None}
-    left = tuple(exposure for exposure in plan.exposures if (exposure.series, exposure.number) not in taken)
+    begun = {frame.series for frame in record.frames if frame.number > 0}
+    begun |= {sought.series for sought in record.sought}
+    left = tuple(
+        exposure
+        for exposure in plan.exposures
+        if (exposure.series, exposure.number) not in taken
+        # Trial flats come before all others, or never.
+        and not (exposure.trial and exposure.series in begun)
+    )
 
     def rest(stage: Stage) -> Stage:
         if stage.kind is StageKind.EXPOSE:
@@ -78,7 +86,7 @@ def jobs_left(plan: RunPlan, config: CalibrationConfig, record: RunRecord) -> fr
         if stage.job is None:
             continue
         job, result = record.job_of(stage.id), record.result_of(stage.id)
-        ended = job is not None and result is not None and result.outcome in _DONE
+        ended = job is not None and result is not None and result.outcome in (*_DONE, Outcome.PENDING)
         if not (ended and job and stage.job.may_be(job.request) and left.isdisjoint(stage.job.inputs_from)):
             left.add(stage.id)
     return frozenset(left)

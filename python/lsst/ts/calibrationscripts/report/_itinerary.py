@@ -57,7 +57,7 @@ def itinerary(
     lines = [f"{len(plan.exposures)} exposures, {_clock(plan.duration)} (h:mm:ss) in all"]
     lines += _table(
         ("series", "frames", "discarded", "exposure times", "exposed", "filter, grating"),
-        [_series_row(series, plan) for series in config.series if plan.exposures_of(series.subject)],
+        [_series_row(series, plan) for series in _as_taken(config, plan)],
         width,
     )
     lines.append("Stages, each below the last that it waits for, and its start (h:mm:ss):")
@@ -72,17 +72,24 @@ def itinerary(
     return fold("\n".join(lines), width)
 
 
+def _as_taken(config: CalibrationConfig, plan: RunPlan) -> list[Series]:
+    """Return the series that have frames, in the order of these."""
+    order = list(dict.fromkeys(exposure.series for exposure in plan.exposures))
+    of_plan = [series for series in config.series if series.subject in order]
+    return sorted(of_plan, key=lambda series: order.index(series.subject))
+
+
 def _clock(seconds: float) -> str:
     return str(datetime.timedelta(seconds=round(seconds)))
 
 
 def _series_row(series: Series, plan: RunPlan) -> tuple[str, ...]:
-    frames = plan.exposures_of(series.subject)
+    frames, n_trials = plan.exposures_of(series.subject), len(plan.trials_of(series.subject))
     wheels = [series.filter, series.grating]
     given = ", ".join("as it is" if wheel is None else str(wheel) for wheel in wheels)
     return (
         series.name,
-        str(len(frames)),
+        f"{len(frames)} + {n_trials} trials" if n_trials else str(len(frames)),
         str(sum(frame.discard for frame in frames)),
         ", ".join(folded_times([frame.exp_time for frame in frames])),
         f"{sum(frame.exp_time for frame in frames):g} s",

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..comparison import Comparison
 from ..instruments import ImageType
-from ..outcomes import Certification, DetectorDefects, Gain, RunState, StageResult
+from ..outcomes import Certification, DetectorDefects, Gain, Outcome, RunState, StageResult
 from ..products import StageId, Subject
 from ..proof import Proof
 from ..record import Decision
@@ -96,6 +96,11 @@ class RunReport:
 
     config: Mapping[str, Any] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
+
+    @property
+    def pending(self) -> tuple[StageResult, ...]:
+        """Stages whose jobs are left to themselves."""
+        return tuple(result for result in self.stages if result.outcome is Outcome.PENDING)
 
     @property
     def complete(self) -> bool:

@@ -104,6 +104,8 @@ def _outcome(report: RunReport, subject: Subject, stages: Stages) -> ProductOutc
         # The cause of the whole run is said once, for all of them.
         why = "" if aborted.reason == report.reason else f": {aborted.reason}"
         return ProductOutcome(subject.name, "stopped", f"{aborted.name}{why}", Kind.NOT_DONE)
+    if pending := first(Outcome.PENDING):
+        return ProductOutcome(subject.name, "pending", pending.reason, Kind.NOT_DONE)
     if skipped := first(Outcome.SKIPPED):
         return ProductOutcome(subject.name, "not made", skipped.reason, Kind.NOT_DONE)
     if StageKind.VERIFY in stages and verdict:
@@ -203,6 +205,9 @@ def conclusion(report: RunReport) -> str:
     if report.complete:
         return f"{_all_done(report)}{spoilt}"
     bad = Counter(result.outcome for result in report.stages if not result.outcome.good)
+    if set(bad) == {Outcome.PENDING}:
+        n = len(report.pending)
+        return f"Everything is taken, and {n} job(s) are submitted; their results are still to come{spoilt}"
     return "Not everything passed: " + ", ".join(f"{n} {outcome}" for outcome, n in bad.items()) + spoilt
 
 

@@ -109,11 +109,19 @@ def _steps(report: RunReport) -> Iterator[str]:
     if again := _run_again(report):
         yield again
         return
+    if report.pending:
+        yield _how_to_finish(report)
     for result in report.stages:
         if result.outcome is Outcome.FAILED:
             yield _after_missing(report, result) if result.missing else _after_failed(report, result)
     decided = {decision.subject for decision in report.decisions if not decision.superseded}
-    undecided = [one for one in report.stages if not one.outcome.good and one.stage.subject not in decided]
+    undecided = [
+        one
+        for one in report.stages
+        if not one.outcome.good and one.outcome is not Outcome.PENDING and one.stage.subject not in decided
+    ]
+    if report.pending and report.state is RunState.DONE and not undecided:
+        return
     if report.state is RunState.DONE and not undecided:
         yield "Nothing to do: what is held was decided by a person."
         return
@@ -124,6 +132,14 @@ def _steps(report: RunReport) -> Iterator[str]:
         yield _how_to_resume(report)
     elif report.run_id:
         yield "It has no journal, so it cannot be resumed: process its frames with 'exposures' in a new run."
+
+
+def _how_to_finish(report: RunReport) -> str:
+    """Return how the results of jobs are collected that are to come."""
+    return (
+        f"Collect the results with 'calibscripts finish {report.run_id}', which waits for the jobs, or with "
+        f"the configuration 'resume: {report.run_id}' in the script queue."
+    )
 
 
 def _run_again(report: RunReport) -> str:

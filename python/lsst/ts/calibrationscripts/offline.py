@@ -4,17 +4,30 @@
 
 from __future__ import annotations
 
-__all__ = ["ForgetfulJournal", "NoCamera", "NoIngest", "NoJobs", "Warnings"]
+__all__ = ["ForgetfulJournal", "NoCamera", "NoIngest", "NoJobs", "Warnings", "instrument_of", "tai_now"]
 
+import time
 from collections.abc import Collection
 
-from ..config import Series
-from ..ocps_names import OcpsNames
-from ..plan import JobRequest, PlannedExposure
-from ..ports import CameraError, IngestReport, JobRefusedError, JobResult, ObservatoryError
-from ..record import RunRecord
+from .config import Series
+from .instruments import INSTRUMENTS, Instrument
+from .ocps_names import OcpsNames
+from .plan import TAI_MINUS_UTC, JobRequest, PlannedExposure
+from .ports import CameraError, IngestReport, JobRefusedError, JobResult, ObservatoryError
+from .record import RunRecord
 
-_RESUME_FIRST = "A decision takes no frames and runs no jobs: resume the run first"
+_RESUME_FIRST = "This takes no frames and runs no jobs: resume the run first"
+
+
+def tai_now() -> float:
+    """Return the time: TAI, as a Unix timestamp (s)."""
+    return time.time() + TAI_MINUS_UTC.total_seconds()
+
+
+def instrument_of(record: RunRecord) -> Instrument | None:
+    """Return whose run it is, by its jobs; `None` if it has none."""
+    names = {job.request.instrument for job in record.jobs}
+    return next((each for each in INSTRUMENTS.values() if names == {each.name}), None)
 
 
 class NoCamera:

@@ -4,14 +4,12 @@
 
 from __future__ import annotations
 
-__all__ = ["DARK_COUNTS", "LightLevel"]
+__all__ = ["LightLevel"]
 
 import math
 from dataclasses import dataclass
 
-DARK_COUNTS = 100.0
-"""Up to this level (ADU above bias) structure of the bias can be what is
-measured, and no light."""
+from ..config import DARK_COUNTS
 
 _TOO_BRIGHT = "Is the lamp too bright, stray light in the dome, the filter the right one?"
 _FIRST_SHORTER = "Take a flat of a much shorter exposure time first."
