@@ -100,6 +100,9 @@ class Gain:
     reference: float | None = None
     """Gain in the ``ptc`` of the input collections (e-/ADU), if any."""
 
+    part: str = ""
+    """Filter and grating, where a run has several sets of flats."""
+
 
 @dataclass(frozen=True)
 class AmplifierGain:

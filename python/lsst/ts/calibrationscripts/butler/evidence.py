@@ -20,6 +20,7 @@ from ..report import Evidence, Place, RunReport, Statistics, Thumbnail
 from ..verification import FailureLevel, dataset_name
 from ._collections import run_of
 from ._header import Header, finite, read_header
+from ._pictures import with_pictures
 from ._thumbnail import make_thumbnail
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 _TIME_LIMIT = 60.0
 """What cannot be read in this time is left out (s)."""
+
+_PICTURES_TIME_LIMIT = 15.0
+"""Of curves, maps of defects and the geometry of detectors, after it (s)."""
 
 _STATISTICS_SHARE = 0.6
 """The statistics' part of that time."""
@@ -66,7 +70,8 @@ def gather(report: RunReport, repo: str, time_limit: float = _TIME_LIMIT) -> Evi
         from lsst.daf.butler import Butler
 
         with Butler.from_config(repo) as butler:
-            return _Reader(butler, report, notes, time_limit).evidence()
+            evidence = _Reader(butler, report, notes, time_limit).evidence()
+            return with_pictures(butler, report, evidence, _PICTURES_TIME_LIMIT)
 
     return _attempt(read, f"the repository {repo}", notes) or Evidence(notes=tuple(notes))
 

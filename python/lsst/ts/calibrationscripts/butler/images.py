@@ -17,6 +17,7 @@ from ..pipelines import pipelines_of
 from ..products import Product, StageKind, Subject
 from ..report import CurvePoints, RunReport
 from ._collections import datasets, in_use, run_of
+from ._curves import points_of
 from ._thumbnail import as_png, shrink, stretch
 
 if TYPE_CHECKING:
@@ -243,16 +244,7 @@ def read_curve(report: RunReport, subject: Subject, detector: int) -> tuple[Curv
     collection = _stage(report, StageKind.GENERATE, subject).collection or ""
     with Butler.from_config(str(report.config["repo"])) as butler:
         curve = butler.get(_of_detector(butler, dataset_type, run_of(butler, collection), detector))
-    return tuple(
-        CurvePoints(
-            amplifier,
-            tuple(map(float, curve.rawMeans[amplifier])),
-            tuple(map(float, curve.rawVars[amplifier])),
-            tuple(map(bool, curve.expIdMask[amplifier])),
-            float(gain),
-        )
-        for amplifier, gain in curve.gain.items()
-    )
+    return tuple(points_of(curve, amplifier) for amplifier in curve.gain)
 
 
 def _stage(report: RunReport, kind: StageKind, subject: Subject) -> StageResult:

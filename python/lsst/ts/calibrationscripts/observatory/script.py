@@ -47,6 +47,7 @@ from .ocps import OcpsJobs
 from .oods import OodsIngest
 from .publishing import publish
 from .sal import ScriptState, salobj
+from .versions import versions
 from .watch import ComponentWatch
 
 _REPORT_TIMEOUT = 90.0
@@ -337,7 +338,14 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
             pipelines=PipelineFiles(self.environment),
             notifier=self._notifier,
         )
-        return Procedure(config, run.plan, instrument, world, run.record)
+        procedure = Procedure(config, run.plan, instrument, world, run.record)
+        procedure.report = replace(
+            procedure.report,
+            instrument=instrument.name,
+            resumed=run.record.resumed,
+            versions=versions(self.environment, config.pipeline_generation),
+        )
+        return procedure
 
     def _frame_time(self) -> float:
         """Return when a frame begins now: TAI, as a Unix timestamp (s)."""

@@ -331,7 +331,12 @@ class Processing:
         inputs = [each for each in stage.job.inputs if each not in own]
         reference = await repository.reference_gains(inputs, pairs[0][0]) if pairs else {}
         gains = tuple(
-            replace(gain, reference=reference.get((gain.detector, gain.amplifier))) for gain in measured
+            replace(
+                gain,
+                reference=reference.get((gain.detector, gain.amplifier)),
+                part=stage.job.series[0].part,
+            )
+            for gain in measured
         )
         self.gains.extend(gains)
         self._world.operator.info(gains_text(gains, stage.job.series[0].name))

@@ -7,7 +7,9 @@ from __future__ import annotations
 __all__ = [
     "ROW_WIDTH",
     "SCATTER_TOLERANCE",
+    "Area",
     "CurvePoints",
+    "DetectorCurves",
     "Evidence",
     "Kind",
     "Limits",
@@ -33,7 +35,18 @@ __all__ = [
     "verdict_text",
 ]
 
-from ._evidence import SCATTER_TOLERANCE, CurvePoints, Evidence, Limits, Panel, Place, Statistics, Thumbnail
+from ._evidence import (
+    SCATTER_TOLERANCE,
+    Area,
+    CurvePoints,
+    DetectorCurves,
+    Evidence,
+    Limits,
+    Panel,
+    Place,
+    Statistics,
+    Thumbnail,
+)
 from ._itinerary import ROW_WIDTH, itinerary
 from ._model import RunDocument, RunReport, Span
 from ._plain import Kind, ProductOutcome, conclusion, held_reason, next_steps, products

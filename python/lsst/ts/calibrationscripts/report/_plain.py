@@ -9,7 +9,7 @@ __all__ = ["Kind", "ProductOutcome", "conclusion", "held_reason", "next_steps", 
 import enum
 import statistics
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..outcomes import Outcome, RunState, StageResult
@@ -108,7 +108,7 @@ def _outcome(report: RunReport, subject: Subject, stages: Stages) -> ProductOutc
     if StageKind.VERIFY in stages and verdict:
         return ProductOutcome(subject.name, "passed", _blemishes(verdict) or _all_passed(verdict), Kind.GOOD)
     if subject.product in (Product.GAIN, Product.PTC):
-        return ProductOutcome(subject.name, "measured", _gains(report) or _last_reason(stages), Kind.GOOD)
+        return ProductOutcome(subject.name, "measured", _gains(report, subject) or _last_reason(stages), Kind.GOOD)
     return ProductOutcome(subject.name, "done", _last_reason(stages), Kind.GOOD)
 
 
@@ -116,11 +116,13 @@ def _last_reason(stages: Stages) -> str:
     return next((result.reason for result in reversed(list(stages.values())) if result.reason), "")
 
 
-def _gains(report: RunReport) -> str:
-    gains = [gain.gain for gain in report.gains if gain.gain is not None]
+def _gains(report: RunReport, subject: Subject) -> str:
+    # Each filter has its own; a curve of all of them has no part.
+    mine = [gain for gain in report.gains if not subject.part or gain.part == subject.part]
+    gains = [gain.gain for gain in mine if gain.gain is not None]
     if not gains:
         return ""
-    n_pairs = len({gain.exposures for gain in report.gains})
+    n_pairs = len({gain.exposures for gain in mine})
     return f"median gain {statistics.median(gains):.3f} e-/ADU from {n_pairs} pair(s)"
 
 
@@ -210,23 +212,25 @@ def never_begun(report: RunReport) -> bool:
     return report.state is not RunState.DONE and not report.stages and not report.journal
 
 
-def next_steps(report: RunReport) -> tuple[str, ...]:
+def next_steps(report: RunReport, warnings: Sequence[str] = ()) -> tuple[str, ...]:
     """Return what the observer should do now.
 
     Parameters
     ----------
     report : `RunReport`
         The run.
+    warnings : `~collections.abc.Sequence` [`str`], optional
+        What is unlike earlier runs.
 
     Returns
     -------
     steps : `tuple` [`str`, ...]
         Sentences, the most urgent first.
     """
-    return tuple(_steps(report))
+    return tuple(_steps(report, warnings))
 
 
-def _steps(report: RunReport) -> Iterator[str]:
+def _steps(report: RunReport, warnings: Sequence[str]) -> Iterator[str]:
     if report.waiting:
         named = ", ".join(proof.subject.name for proof in report.waiting)
         yield f"Look at {named}, then accept or reject: calibscripts decide {report.run_id}."
@@ -238,7 +242,12 @@ def _steps(report: RunReport) -> Iterator[str]:
     if report.complete and used:
         return
     if report.complete:
-        if not report.waiting:
+        if warnings:
+            yield (
+                f"Look at the {len(warnings)} warning(s) below: something is unlike earlier runs. Inform the "
+                "calibration experts if it comes again; it has decided nothing."
+            )
+        elif not report.waiting:
             yield "Nothing to do." + ("" if report.certifications else " Nothing was to be certified.")
         return
     for result in report.stages:
