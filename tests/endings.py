@@ -45,6 +45,7 @@ from lsst.ts.calibrationscripts.report import (
     Span,
     Statistics,
     Thumbnail,
+    held_reason,
 )
 from lsst.ts.calibrationscripts.spoilt import Mark, MarkKind, SeriesJudgement
 from lsst.ts.calibrationscripts.verification import judge
@@ -86,7 +87,9 @@ def ended(name: str, outcome: Outcome = Outcome.PASSED, reason: str = "", number
 
 
 def config(text: str = "") -> dict[str, object]:
-    written = "repo: /repo/LATISS\npipeline_generation: current\nprogram: BLOCK-295\nreason: daily_calibrations\n"
+    written = (
+        "repo: /repo/LATISS\npipeline_generation: current\nprogram: BLOCK-295\nreason: daily_calibrations\n"
+    )
     return parse(written + text, LATISS).to_dict()
 
 
@@ -235,7 +238,10 @@ def defects() -> DetectorDefects:
         0,
         "9b1d",
         312,
-        tuple(AmplifierDefects(name, 1_000_000, 880 + 20 * i, gained=2 * i, lost=3) for i, name in enumerate(AMPLIFIERS)),
+        tuple(
+            AmplifierDefects(name, 1_000_000, 880 + 20 * i, gained=2 * i, lost=3)
+            for i, name in enumerate(AMPLIFIERS)
+        ),
         PreviousDefects("4c1a", "LATISS/calib/defects/20220101", 298),
     )
 
@@ -297,7 +303,9 @@ def warned() -> RunDocument:
     """The same, but something is unlike earlier runs."""
     return dataclasses.replace(
         passed(),
-        trend=("Read noise of detector 0 C07 is 6.90 ADU; in 12 earlier runs it was 6.60 +- 0.05 ADU (6 sigma).",),
+        trend=(
+            "Read noise of detector 0 C07 is 6.90 ADU; in 12 earlier runs it was 6.60 +- 0.05 ADU (6 sigma).",
+        ),
     )
 
 
@@ -305,16 +313,22 @@ def held() -> RunDocument:
     """Three biases of which all fail, so that no dark can be made."""
     exposures = ids(2, 3)
     noisy = AMPLIFIERS[:9]
-    found = {i: {"FAILURES": failed_tests("NOISE", noisy) + failed_tests("MEAN", AMPLIFIERS[:2])} for i in exposures}
+    found = {
+        i: {"FAILURES": failed_tests("NOISE", noisy) + failed_tests("MEAN", AMPLIFIERS[:2])}
+        for i in exposures
+    }
     verdict = judge({**found, exposures[0]: {"FAILURES": failed_tests("NOISE")}}, BIAS, n_detectors=1)
-    why = "3 of 3 exposures fail (NOISE: 3); at most 2 may fail"
+    why = held_reason(verdict)
     because = f"verify BIAS ended HELD: {why}"
     stages = (
         ended("expose BIAS", reason="4 frames"),
         ended("expose DARK", reason="4 frames"),
         ended("generate BIAS", number=10),
         ended("verify BIAS", Outcome.HELD, why, number=11),
-        *(ended(name, Outcome.SKIPPED, because) for name in ("certify BIAS", "generate DARK", "verify DARK", "certify DARK")),
+        *(
+            ended(name, Outcome.SKIPPED, because)
+            for name in ("certify BIAS", "generate DARK", "verify DARK", "certify DARK")
+        ),
     )
     report = dataclasses.replace(
         passed().report,
@@ -391,16 +405,27 @@ def ptc_and_defects() -> RunDocument:
     """Flats for a photon transfer curve, and defects."""
     before = passed().report
     about = subject("DEFECTS"), subject("PTC")
-    made = [*zip(before.certifications, before.proofs, strict=True), *(certified(one, 14 + i) for i, one in enumerate(about))]
+    made = [
+        *zip(before.certifications, before.proofs, strict=True),
+        *(certified(one, 14 + i) for i, one in enumerate(about)),
+    ]
     stages = (
         *before.stages[:2],
         ended("expose FLAT", reason="14 frames"),
         *before.stages[2:],
-        ended("generate DEFECTS", reason="312 boxes, 0.10% of the pixels (16480); 240 gained, 48 lost", number=14),
-        dataclasses.replace(ended("certify DEFECTS", Outcome.CERTIFIED), collection="LATISS/calib/daily/calib.2026NOV23.1"),
+        ended(
+            "generate DEFECTS",
+            reason="312 boxes, 0.10% of the pixels (16480); 240 gained, 48 lost",
+            number=14,
+        ),
+        dataclasses.replace(
+            ended("certify DEFECTS", Outcome.CERTIFIED), collection="LATISS/calib/daily/calib.2026NOV23.1"
+        ),
         ended("generate PTC", number=15),
         ended("verify PTC", number=16),
-        dataclasses.replace(ended("certify PTC", Outcome.CERTIFIED), collection="LATISS/calib/daily/calib.2026NOV23.1"),
+        dataclasses.replace(
+            ended("certify PTC", Outcome.CERTIFIED), collection="LATISS/calib/daily/calib.2026NOV23.1"
+        ),
     )
     report = dataclasses.replace(
         before,
@@ -430,14 +455,21 @@ def four_filters() -> RunDocument:
         exposures = ids(1 + 10 * i, 10)
         bad = i == 2
         found = {
-            each: {"FAILURES": failed_tests("NOISE", AMPLIFIERS[: 9 + i])} if bad and each % 3 else {"SUCCESS": True}
+            each: {"FAILURES": failed_tests("NOISE", AMPLIFIERS[: 9 + i])}
+            if bad and each % 3
+            else {"SUCCESS": True}
             for each in exposures
         }
         verdicts[flat] = judge(found, flat, n_detectors=1)
         why = "7 of 10 exposures fail NOISE; at most 5 may fail"
         stages += [
             ended(f"expose FLAT {part}", reason="10 frames"),
-            ended(f"verify FLAT {part}", Outcome.HELD if bad else Outcome.PASSED, why if bad else "0 of 10 exposures failed", number=20 + i),
+            ended(
+                f"verify FLAT {part}",
+                Outcome.HELD if bad else Outcome.PASSED,
+                why if bad else "0 of 10 exposures failed",
+                number=20 + i,
+            ),
             ended(f"measure GAIN {part}", number=30 + i),
         ]
         gains += gains_of(1 + 10 * i, part, centre=1.2 + 0.02 * i)
@@ -466,7 +498,9 @@ def resumed() -> RunDocument:
     """A run that was stopped in the darks, and resumed next morning."""
     document = passed()
     stages = document.report.stages
-    first = timeline((*stages[:1], *stages[2:5], dataclasses.replace(stages[1], outcome=Outcome.ABORTED)), frames=20)
+    first = timeline(
+        (*stages[:1], *stages[2:5], dataclasses.replace(stages[1], outcome=Outcome.ABORTED)), frames=20
+    )
     second = timeline((stages[1], *stages[5:]), BEGIN + 47_000, frames=12)
     third = timeline(stages[6:], BEGIN + 61_000)
     report = dataclasses.replace(document.report, resumed=2, timeline=(*first, *second, *third))
@@ -476,7 +510,9 @@ def resumed() -> RunDocument:
 def stopped() -> RunDocument:
     """A run that was stopped before its first frame."""
     reason = "stopped by the operator"
-    stages = tuple(ended(name, Outcome.ABORTED, reason) for name in ("expose BIAS", "generate BIAS", "verify BIAS"))
+    stages = tuple(
+        ended(name, Outcome.ABORTED, reason) for name in ("expose BIAS", "generate BIAS", "verify BIAS")
+    )
     report = dataclasses.replace(
         passed().report,
         state=RunState.STOPPED,
@@ -504,7 +540,6 @@ ENDINGS = {
     "stopped": stopped,
 }
 """By name, what makes each."""
-
 
 
 def main(folder: Path) -> None:

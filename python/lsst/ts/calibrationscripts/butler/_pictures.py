@@ -173,9 +173,7 @@ class _Reader:
                 ),
             )
 
-    def _geometry(
-        self, names: set[str]
-    ) -> Iterator[tuple[str, list[tuple[str, tuple[int, int, int, int]]]]]:
+    def _geometry(self, names: set[str]) -> Iterator[tuple[str, list[tuple[str, tuple[int, int, int, int]]]]]:
         """Yield the boxes of detectors' amplifiers, from the first frame."""
         exposure = next((ids[0] for ids in self._report.exposures.values() if ids), None)
         instrument = INSTRUMENTS.get(self._report.instrument)

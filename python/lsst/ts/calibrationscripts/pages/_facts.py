@@ -151,7 +151,7 @@ def _nights(report: RunReport) -> list[str]:
     if not days and (begun := re.match(r"(\d{8}T\d{6})", report.run_id)):
         # A day lasts from noon to noon.
         try:
-            noon = datetime.datetime.strptime(begun[1], "%Y%m%dT%H%M%S") - datetime.timedelta(hours=12)  # noqa: DTZ007
+            noon = datetime.datetime.strptime(begun[1], "%Y%m%dT%H%M%S") - datetime.timedelta(hours=12)
         except ValueError:
             return []
         return [f"{noon:%Y-%m-%d}"]
@@ -174,10 +174,17 @@ def configuration(report: RunReport) -> tuple[list[tuple[str, str]], list[tuple[
     properties = load_schema(INSTRUMENTS.get(report.instrument, LATISS)).get("properties", {})
     changed, rest = [], []
     for key, value in report.config.items():
-        default = properties.get(key, {}).get("default")
-        same = value == default or (not value and not default and value is not False)
+        same = _is_default(value, properties.get(key, {}).get("default"))
         (rest if same else changed).append((key, _written(value)))
     return changed, rest
+
+
+def _is_default(value: object, default: object) -> bool:
+    """Return whether a value is the default, also if it was filled in."""
+    if isinstance(value, list) and not isinstance(default, list):
+        # The exposure time of each frame, where the default is that of all.
+        return all(each == default for each in value)
+    return value == default or (value is not False and not value and not default)
 
 
 def _written(value: object) -> str:

@@ -24,6 +24,9 @@ _MAX_ROWS = 48
 
 _MAX_LABELS = 48
 
+_MAX_FLAT_LABELS = 5
+"""Labels of exposures, and their letters, that have room side by side."""
+
 _MAX_HOVERS = 1500
 """Marks whose values are shown one by one when one points at them."""
 
@@ -128,7 +131,8 @@ def _draw_map(
             axis.set_title(f"{test}: {sum(map(sum, grid))} failed")
             axis.set_xlabel(f"exposure{head}" if verdict.of_exposures else "")
             axis.tick_params(length=0)
-            _thin(axis.xaxis, [i + 0.5 for i in range(n_columns)], labels)
+            upright = n_columns > _MAX_FLAT_LABELS or max(map(len, labels)) > _MAX_FLAT_LABELS
+            _thin(axis.xaxis, [i + 0.5 for i in range(n_columns)], labels, rotation=90 if upright else 0)
             for label in axis.get_xticklabels():
                 if label.get_text().startswith("\u2717"):
                     label.set(color=VERMILION, fontweight="bold")
@@ -206,7 +210,9 @@ def panel_plot(panel: Panel, subject: str, places: Sequence[Place], failed: Sequ
         if len(good[0]) + len(bad[0]) <= _MAX_HOVERS:
             for label, (xs, ys) in (("", good), (", failed", bad)):
                 hovers += [
-                    Hover(axis, x, y, x, y, f"{places[round(x)].amplifier}: {y:.4g}{_unit(panel)}{label}", 3.0)
+                    Hover(
+                        axis, x, y, x, y, f"{places[round(x)].amplifier}: {y:.4g}{_unit(panel)}{label}", 3.0
+                    )
                     for x, y in zip(xs, ys, strict=True)
                 ]
         return finish(figure, caption, raster=raster, hovers=hovers)
@@ -216,9 +222,7 @@ def _unit(panel: Panel) -> str:
     return f" {panel.unit}" if panel.unit else ""
 
 
-def _columns(
-    axis: Axes, panel: Panel, places: Sequence[Place], failed: Sequence[set[Place]]
-) -> list[Hover]:
+def _columns(axis: Axes, panel: Panel, places: Sequence[Place], failed: Sequence[set[Place]]) -> list[Hover]:
     """Return what is said of each amplifier, or each detector if many."""
     low, high = axis.get_ylim()
     several = len(places) > _MAX_LABELS

@@ -90,7 +90,11 @@ def timeline_plot(report: RunReport) -> Picture | None:
             unit, scale = ("minutes", 60.0) if length > 180 else ("seconds", 1.0)
             axis.set_xlim(0, max(length / scale, 1e-3) * 1.01)
             begin = _time(part[0].begin)
-            axis.set_xlabel(f"{unit} since {begin:%H:%M:%S} TAI" if len(parts) == 1 else f"{unit} since\n{begin:%m-%d %H:%M:%S}")
+            axis.set_xlabel(
+                f"{unit} since {begin:%H:%M:%S} TAI"
+                if len(parts) == 1
+                else f"{unit} since\n{begin:%m-%d %H:%M:%S}"
+            )
             if len(parts) > 1:
                 axis.set_title(f"session {i + 1}", loc="left", fontsize=9)
             hovers += _draw(axis, part, rows, scale, bad)
@@ -99,12 +103,18 @@ def timeline_plot(report: RunReport) -> Picture | None:
         return finish(figure, caption, hovers=hovers[:_MAX_HOVERS])
 
 
-def _draw(axis: Axes, part: Sequence[Span], rows: dict[str, int], scale: float, bad: set[object]) -> list[Hover]:
+def _draw(
+    axis: Axes, part: Sequence[Span], rows: dict[str, int], scale: float, bad: set[object]
+) -> list[Hover]:
     """Draw a session; return what is said of its bars."""
     begin = part[0].begin
     hovers = []
     for span in part:
-        row, left, width = rows[span.stage.name], (span.begin - begin) / scale, (span.end - span.begin) / scale
+        row, left, width = (
+            rows[span.stage.name],
+            (span.begin - begin) / scale,
+            (span.end - span.begin) / scale,
+        )
         if span.frame:
             axis.barh(row, width, left=left, height=0.35, color=INK)
         else:

@@ -32,9 +32,7 @@ class Recorder:
         When things began and ended, which is noted with the rest.
     """
 
-    def __init__(
-        self, record: RunRecord, journal: Journal, operator: Operator, timeline: Timeline
-    ) -> None:
+    def __init__(self, record: RunRecord, journal: Journal, operator: Operator, timeline: Timeline) -> None:
         self.record = record
         self._journal = journal
         self._operator = operator

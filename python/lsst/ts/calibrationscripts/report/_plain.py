@@ -108,7 +108,9 @@ def _outcome(report: RunReport, subject: Subject, stages: Stages) -> ProductOutc
     if StageKind.VERIFY in stages and verdict:
         return ProductOutcome(subject.name, "passed", _blemishes(verdict) or _all_passed(verdict), Kind.GOOD)
     if subject.product in (Product.GAIN, Product.PTC):
-        return ProductOutcome(subject.name, "measured", _gains(report, subject) or _last_reason(stages), Kind.GOOD)
+        return ProductOutcome(
+            subject.name, "measured", _gains(report, subject) or _last_reason(stages), Kind.GOOD
+        )
     return ProductOutcome(subject.name, "done", _last_reason(stages), Kind.GOOD)
 
 
