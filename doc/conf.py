@@ -10,7 +10,7 @@ _HERE = Path(__file__).parent
 sys.path.insert(0, str(_HERE / "_ext"))
 
 project = "ts_calibrationscripts"
-copyright = "2026 Rubin Observatory"  # noqa: A001 - Sphinx calls it that
+copyright = "2026 Rubin Observatory"
 
 extensions = [
     "sphinx.ext.autodoc",
@@ -45,6 +45,8 @@ html_theme_options = {
     "navbar_end": ["theme-switcher", "search-button"],
     "show_prev_next": True,
     "navigation_with_keys": False,
+    # Its buttons to unfold the navigation have no names.
+    "collapse_navigation": True,
     "show_toc_level": 2,
     "footer_start": ["copyright"],
     "footer_end": [],

@@ -375,8 +375,8 @@ def failed_script() -> RunDocument:
 def failed_job() -> RunDocument:
     """The job that makes the bias fails."""
     why = (
-        "job 0000000000000000000000000000000a ended with exit code 1: RuntimeError: Input and output dimensions "
-        "do not match"
+        "job 0000000000000000000000000000000a ended with exit code 1: RuntimeError: Input and output "
+        "dimensions do not match"
     )
     because = f"generate BIAS ended FAILED: {why}"
     stages = (

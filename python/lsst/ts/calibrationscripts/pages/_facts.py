@@ -172,7 +172,8 @@ def configuration(report: RunReport) -> tuple[list[tuple[str, str]], list[tuple[
         Keys and values, as one would write them.
     """
     properties = load_schema(INSTRUMENTS.get(report.instrument, LATISS)).get("properties", {})
-    changed, rest = [], []
+    changed: list[tuple[str, str]] = []
+    rest: list[tuple[str, str]] = []
     for key, value in report.config.items():
         same = _is_default(value, properties.get(key, {}).get("default"))
         (rest if same else changed).append((key, _written(value)))

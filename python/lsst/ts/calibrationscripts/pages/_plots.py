@@ -235,7 +235,8 @@ def _columns(axis: Axes, panel: Panel, places: Sequence[Place], failed: Sequence
         if not values:
             continue
         n_failed = sum(places[i] in marked for marked in failed for i in indices)
-        text = f"{name}: median {statistics.median(values):.4g}, {min(values):.4g} to {max(values):.4g}{_unit(panel)}"
+        text = f"{name}: median {statistics.median(values):.4g}"
+        text += f", {min(values):.4g} to {max(values):.4g}{_unit(panel)}"
         if not several:
             text += _limits(panel.limits[indices[0]])
         text += f"; {n_failed} failed" if n_failed else ""

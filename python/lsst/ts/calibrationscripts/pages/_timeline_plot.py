@@ -10,7 +10,7 @@ import datetime
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ..products import StageKind
+from ..products import StageId, StageKind
 from ..report import RunReport, Span
 from ._figure import BLUE, INK, VERMILION, Hover, Picture, drawing, finish
 
@@ -104,7 +104,7 @@ def timeline_plot(report: RunReport) -> Picture | None:
 
 
 def _draw(
-    axis: Axes, part: Sequence[Span], rows: dict[str, int], scale: float, bad: set[object]
+    axis: Axes, part: Sequence[Span], rows: dict[str, int], scale: float, bad: set[StageId]
 ) -> list[Hover]:
     """Draw a session; return what is said of its bars."""
     begin = part[0].begin
