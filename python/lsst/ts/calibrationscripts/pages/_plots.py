@@ -86,7 +86,7 @@ def failure_map(verdict: Verdict, places: Sequence[Place]) -> Picture | None:
         "detector: the number of amplifiers." if by_detector else "amplifier: coloured cells failed."
     )
     if verdict.failed_ids and verdict.of_exposures:
-        caption += " Exposures with a cross failed."
+        caption += " A cross marks exposures that failed."
     if left_out:
         caption += f" {left_out} detectors with fewer failures are left out."
     return _draw_map(verdict, rows, counts, caption)

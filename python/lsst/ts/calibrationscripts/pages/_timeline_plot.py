@@ -127,7 +127,7 @@ def _draw(
                 color="none" if failed else BLUE,
                 edgecolor=VERMILION if failed else BLUE,
                 hatch="////" if failed else None,
-                alpha=0.35 if span.stage.kind is StageKind.EXPOSE else 1.0,
+                alpha=0.35 if span.stage.kind is StageKind.EXPOSE and not failed else 1.0,
             )
         half = 0.18 if span.frame else 0.35
         hovers.append(Hover(axis, left, row - half, left + width, row + half, _words(span), margin=1.0))
