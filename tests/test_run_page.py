@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib.resources
 import re
@@ -201,9 +202,9 @@ def test_versions_are_those_that_eups_has_set_up() -> None:
 # In a browser
 
 
-@pytest.fixture(scope="module")
-def page() -> Iterator[Any]:
-    """Return a page of Chromium."""
+@contextlib.contextmanager
+def browsing() -> Iterator[Any]:
+    """Open a page of Chromium."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -238,24 +239,24 @@ def narrow_cells(page: Any) -> list[str]:
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (Debian's package chromium)")
 @pytest.mark.parametrize("name", ENDINGS)
 def test_every_ending_can_be_read_wide_narrow_dark_and_printed(
-    documents: dict[str, str], page: Any, tmp_path: Path, name: str
+    documents: dict[str, str], tmp_path: Path, name: str
 ) -> None:
-    axe = importlib.resources.files("axe_playwright_python").joinpath("axe.min.js")
     file = tmp_path / f"{name}.html"
     file.write_text(documents[name], encoding="utf-8")
-    # Given a wide screen
-    page.set_viewport_size({"width": 1280, "height": 900})
-    page.emulate_media(media="screen", color_scheme="light")
-    page.goto(file.as_uri())
-    page.evaluate(axe.read_text(encoding="utf-8"))
-    # Then nothing keeps anybody from reading it
-    assert seen_wrong_by_axe(page) == [] and narrow_cells(page) == []
-    # and so it is on a phone at night, where it does not move sideways
-    page.set_viewport_size({"width": MOBILE, "height": 900})
-    page.emulate_media(color_scheme="dark")
-    assert seen_wrong_by_axe(page) == [] and narrow_cells(page) == []
-    assert page.evaluate("document.documentElement.scrollWidth") <= MOBILE
-    # and on paper what is folded is there, and links are not
-    page.emulate_media(media="print", color_scheme="light")
-    assert page.evaluate("document.querySelector('details dd').checkVisibility()")
-    assert not page.evaluate("document.querySelector('nav').checkVisibility()")
+    axe = importlib.resources.files("axe_playwright_python").joinpath("axe.min.js")
+    with browsing() as page:
+        # Given a wide screen
+        page.set_viewport_size({"width": 1280, "height": 900})
+        page.goto(file.as_uri())
+        page.evaluate(axe.read_text(encoding="utf-8"))
+        # Then nothing keeps anybody from reading it
+        assert seen_wrong_by_axe(page) == [] and narrow_cells(page) == []
+        # and so it is on a phone at night, where it does not move sideways
+        page.set_viewport_size({"width": MOBILE, "height": 900})
+        page.emulate_media(color_scheme="dark")
+        assert seen_wrong_by_axe(page) == [] and narrow_cells(page) == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= MOBILE
+        # and on paper what is folded is there, and links are not
+        page.emulate_media(media="print", color_scheme="light")
+        assert page.evaluate("document.querySelector('details dd').checkVisibility()")
+        assert not page.evaluate("document.querySelector('nav').checkVisibility()")
