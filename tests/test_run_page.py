@@ -226,9 +226,14 @@ def seen_wrong_by_axe(page: Any) -> list[str]:
 
 def narrow_cells(page: Any) -> list[str]:
     """Return cells with words whose column has room for few letters."""
+    # Titles of columns that stand before each cell are hidden, not narrow.
     script = """narrowest => [...document.querySelectorAll("td, th, dt, dd, .card span, li")]
-        .filter(e => e.innerText && e.innerText.trim().length > 6 && e.offsetParent !== null)
-        .filter(e => e.clientWidth < narrowest || e.clientHeight > 14 * 24 && e.clientWidth < 3 * narrowest)
+        .filter(e => e.innerText && e.innerText.trim().length > 6 && e.checkVisibility())
+        .filter(e => getComputedStyle(e.closest("thead") || e).position !== "absolute")
+        .filter(e => {
+            const {width, height} = e.getBoundingClientRect();
+            return width < narrowest || height > 340 && width < 3 * narrowest;
+        })
         .map(e => e.outerHTML.slice(0, 200))"""
     found: list[str] = page.evaluate(script, NARROWEST)
     return found
