@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import resource
+import shutil
 import statistics
 import subprocess
 import sys
@@ -25,14 +26,19 @@ from lsst.ts.calibrationscripts import get_scripts_dir
 from lsst.ts.calibrationscripts.codec import to_json
 from lsst.ts.calibrationscripts.files.index import RunIndex
 from lsst.ts.calibrationscripts.files.journal import load_record, runs_in
-from lsst.ts.calibrationscripts.outcomes import RunState
+from lsst.ts.calibrationscripts.instruments import INSTRUMENTS
+from lsst.ts.calibrationscripts.outcomes import Gain, RunState
+from lsst.ts.calibrationscripts.pages import run_page
 from lsst.ts.calibrationscripts.products import Product, Subject
 from lsst.ts.calibrationscripts.record import Frame, RunRecord
+from lsst.ts.calibrationscripts.report import Evidence, Place, RunDocument, RunReport, Statistics
 from lsst.ts.calibrationscripts.simulation.runner import PipetaskRunner
 from lsst.ts.calibrationscripts.simulation.tasks.statistics import clipped_stack_mean
+from lsst.ts.calibrationscripts.verification import judge
 
 N_TIMES = 5
 N_RUNS = 10_000
+N_FRAMES = 20
 
 
 def measure(one: Callable[[], object], other: Callable[[], object]) -> tuple[float, float]:
@@ -144,8 +150,83 @@ def blocks() -> None:
     print(f"    (time of the processor, whatever else it does: {spent:.2f} s)")
 
 
+def page() -> None:
+    """Measure the page of a run of all 189 detectors of LSSTCam."""
+    camera = INSTRUMENTS["LSSTCam"]
+    places = tuple(Place(d.id, d.name, amplifier) for d in camera.detectors for amplifier in d.amplifiers)
+    exposures = tuple(2025010100001 + i for i in range(N_FRAMES))
+    chance = np.random.default_rng(1)
+
+    def rows(centre: float) -> tuple[tuple[float, ...], ...]:
+        return tuple(tuple(chance.normal(centre, 0.1, len(places)).round(4).tolist()) for _ in exposures)
+
+    subjects = [Subject(product) for product in (Product.BIAS, Product.DARK, Product.FLAT)]
+    found = [f"{place.name} {place.amplifier} NOISE" for place in places[::7]]
+    document = RunDocument(
+        RunReport(
+            RunState.DONE,
+            run_id="20250101T000000-1",
+            verdicts={
+                each: judge({i: {"FAILURES": found} for i in exposures}, each, n_detectors=189)
+                for each in subjects
+            },
+            gains=tuple(
+                Gain((exposures[0], exposures[1]), 5.0, place.detector, place.amplifier, 1.5, 7.0, 1.5)
+                for place in places
+            ),
+        ),
+        Evidence(
+            tuple(
+                Statistics(
+                    each,
+                    "ADU",
+                    exposures,
+                    places,
+                    {"MEAN": rows(0.0), "NOISE": rows(5.4)},
+                    nominal_noise=tuple(5.4 for _ in places),
+                )
+                for each in subjects
+            )
+        ),
+    )
+    begin = time.perf_counter()
+    html = run_page(document)
+    took, n = time.perf_counter() - begin, len(camera.detectors)
+    size = len(html.encode())
+    print(
+        f"page of {n} detectors, 3 products of {N_FRAMES} frames: {took:.1f} s, {size / 1e6:.1f} MB; "
+        f"{1000 * took / n:.0f} ms and {size / n / 1000:.1f} kB a detector"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "page.html"
+        file.write_text(html, encoding="utf-8")
+        if (shown := rendered(file)) is not None:
+            print(f"    shown by Chromium in {shown:.1f} s, {1000 * shown / n:.0f} ms a detector")
+
+
+def rendered(file: Path) -> float | None:
+    """Return how long Chromium takes to show a page (s), if it is there."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        return None
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--headless", "--no-sandbox"])
+        view = browser.new_page()
+        view.set_default_timeout(240_000)
+        view.goto("about:blank")
+        begin = time.perf_counter()
+        view.goto(file.as_uri())
+        view.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        took = time.perf_counter() - begin
+        browser.close()
+    return took
+
+
 if __name__ == "__main__":
     blocks()
+    page()
     listing()
     schema()
     combination()

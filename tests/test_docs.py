@@ -7,8 +7,10 @@ That it builds without a warning is for ``make docs`` to see.
 
 from __future__ import annotations
 
+import ast
 import datetime
 import importlib.util
+import json
 import re
 import sys
 import xml.etree.ElementTree as ET
@@ -18,11 +20,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lsst.ts.calibrationscripts.cli import ExitCode
-from lsst.ts.calibrationscripts.codec import forecast_json, plan_json, to_json
+from endings import ENDINGS
+from lsst.ts.calibrationscripts import cli
+from lsst.ts.calibrationscripts.cli import ExitCode, main
+from lsst.ts.calibrationscripts.codec import forecast_json, plan_json, to_json, write_document
 from lsst.ts.calibrationscripts.config import load_schema, parse
 from lsst.ts.calibrationscripts.forecast import Forecast, forecast_text, make_forecast
-from lsst.ts.calibrationscripts.instruments import LATISS
+from lsst.ts.calibrationscripts.instruments import LATISS, ImageType
 from lsst.ts.calibrationscripts.outcomes import (
     Certification,
     DetectorDefects,
@@ -47,6 +51,7 @@ from named import BIAS, stage
 from test_proof import PROOF
 
 DOC = Path(__file__).parents[1] / "doc"
+COMMANDS = Path(cli.__file__).parent
 PAGES = sorted(DOC.glob("**/*.rst"), key=str)
 PAGES = [page for page in PAGES if not {"_build", "api", "news"} & set(page.relative_to(DOC).parts)]
 EXAMPLES = sorted((DOC / "observers" / "examples").glob("*.yaml"))
@@ -203,6 +208,75 @@ def test_every_field_of_a_run_is_documented() -> None:
 def test_every_exit_code_is_documented() -> None:
     text = (DOC / "reference" / "commands.rst").read_text()
     assert {int(code) for code in re.findall(r"^   \* - (\d+)$", text, re.MULTILINE)} == set(ExitCode)
+
+
+def test_every_exit_code_of_every_command_is_documented() -> None:
+    text = (DOC / "reference" / "commands.rst").read_text().partition(".. _exit-codes-of-commands:")[2]
+    text = text.partition("The executables of the script queue")[0]
+    documented = {
+        name: {int(code) for code in re.findall(r"^    (\d): ", lines, re.MULTILINE)}
+        for name, lines in re.findall(r"^``(\w+)``\n((?:    .*\n)+)", text, re.MULTILINE)
+    }
+    assert documented == {
+        name: exit_codes(command.callback.__module__.rpartition(".")[2], command.callback.__name__)
+        # That of click, for an option that does not exist, is 2.
+        | {ExitCode.SUCCESS, ExitCode.INVALID}
+        for name, command in main.commands.items()
+    }
+
+
+def exit_codes(module: str, name: str, seen: set[tuple[str, str]] | None = None) -> set[int]:
+    """Return the exit codes in a function of the commands, at any depth."""
+    seen = set() if seen is None else seen
+    tree = ast.parse((COMMANDS / f"{module}.py").read_text())
+    defined = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    imported = {
+        alias.name: node.module
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.level == 1 and node.module
+        for alias in node.names
+    }
+    found: set[int] = set()
+    if (module, name) in seen or name not in defined:
+        return found
+    seen.add((module, name))
+    for node in ast.walk(defined[name]):
+        if (
+            isinstance(node, ast.Attribute)
+            and isinstance(node.value, ast.Name)
+            and node.value.id == "ExitCode"
+        ):
+            found.add(ExitCode[node.attr])
+        elif isinstance(node, ast.Name):
+            where = imported.get(node.id, module)
+            if (COMMANDS / f"{where}.py").is_file():
+                found |= exit_codes(where, node.id, seen)
+    return found
+
+
+OWN_KEYS = {"config", "verdicts", "versions", "values", "counts", "options"}
+"""What has keys that are no fields: options, filters, tests, names."""
+
+
+def fields_of(data: object, parent: str = "") -> set[str]:
+    """Return every field in a JSON, at whatever depth."""
+    if isinstance(data, list):
+        return {field for each in data for field in fields_of(each, parent)}
+    if not isinstance(data, dict):
+        return set()
+    by_image_type = bool(data) and set(data) <= set(ImageType)
+    own = set() if parent in OWN_KEYS or by_image_type else set(data)
+    # The configuration has a reference of its own.
+    rest = {} if parent == "config" else data
+    return own | {field for key, value in rest.items() for field in fields_of(value, key if own else "")}
+
+
+def test_every_field_that_runs_write_is_documented_at_every_depth() -> None:
+    written = {field for make in ENDINGS.values() for field in fields_of(json.loads(write_document(make())))}
+    written |= fields_of(to_json(PROOF)) | fields_of(to_json(RunRecord("1", {})))
+    documented = set(re.findall(r"``(\w+)``", (DOC / "reference" / "json.rst").read_text()))
+    assert {"areas", "variances", "gained", "request"} <= written
+    assert written - documented == set()
 
 
 def test_every_outcome_is_explained_to_observers() -> None:

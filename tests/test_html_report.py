@@ -276,8 +276,14 @@ def found_defects(n_detectors: int = 1, *, compared: bool = True) -> tuple[Detec
 
 
 def section(document: str, anchor: str) -> str:
-    _, _, rest = document.partition(f'<section id="{anchor}">')
+    _, _, rest = document.partition(f'<section id="{anchor}" ')
+    _, _, rest = rest.partition(">")
     return re.sub(r"<[^>]*>", " ", rest.partition("</section>")[0])
+
+
+def cells(document: str) -> str:
+    """Return a page whose cells of tables have no attributes."""
+    return re.sub(r"<(t[dh]) [^>]*>", r"<\1>", document)
 
 
 def test_defects_are_shown_with_what_they_were_compared_with() -> None:
@@ -324,7 +330,7 @@ def test_a_certification_of_defects_shows_what_it_is_based_on() -> None:
     )
     document = page_of(held_run(certifications=(certification,), proofs=(proof,)), Evidence())
     found = "300 boxes, 0.10% of the pixels (16000); 320 gained, 48 lost"
-    assert f"<td>against LATISS/calib/defects/20220101: {found}</td>" in document
+    assert f"<td>against LATISS/calib/defects/20220101: {found}</td>" in cells(document)
 
 
 def test_jobs_logs_collections_thresholds_and_configuration_are_there() -> None:
@@ -339,8 +345,8 @@ def test_jobs_logs_collections_thresholds_and_configuration_are_there() -> None:
         str(FIRST + 2),
     ):
         assert text in document
-    row = r"<td>exposures that fail</td><td class=\"number\">3</td><td class=\"number\">3 of 3</td>"
-    assert re.search(row, document)
+    row = r"<td>exposures that fail</td>\s*<td>3</td>\s*<td>3 of 3</td>"
+    assert re.search(row, cells(document))
 
 
 # How it is made

@@ -136,6 +136,9 @@ class Gain:
     physical_filter: str = ""
     """What the flats were taken through; "" if that is not known."""
 
+    part: str = ""
+    """Filter and grating, where a run has several sets of flats."""
+
 
 @dataclass(frozen=True)
 class AmplifierGain:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Decision", "DecisionKind", "Frame", "JobRecord", "RunRecord", "SoughtTime"]
+__all__ = ["Decision", "DecisionKind", "Frame", "JobRecord", "RunRecord", "SoughtTime", "Span"]
 
 import datetime
 import enum
@@ -62,6 +62,30 @@ class SoughtTime:
 
     confirmed: bool
     """Whether a trial flat of this time had the level that is wanted."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """A stage, or a frame of it, in time."""
+
+    stage: StageId
+
+    begin: float
+    """TAI, as a Unix timestamp (s)."""
+
+    end: float
+    """TAI, as a Unix timestamp (s)."""
+
+    frame: str = ""
+    """Label of the frame; "" for the stage as a whole."""
+
+    outcome: Outcome | None = None
+    """How the stage ended; `None` for a frame, or if it is not known."""
+
+    @property
+    def name(self) -> str:
+        """What people read."""
+        return self.frame or self.stage.name
 
 
 class DecisionKind(enum.StrEnum):
@@ -167,6 +191,9 @@ class RunRecord:
 
     resumed: int = 0
     """How often the run was resumed."""
+
+    timeline: tuple[Span, ...] = ()
+    """Frames and stages that have ended, of all its sessions."""
 
     def decision_on(self, subject: Subject) -> Decision | None:
         """Return the newest decision on the product as it is, if any."""

@@ -22,6 +22,7 @@ from ..verification import FailureLevel, dataset_name
 from ._collections import run_of
 from ._header import Header, finite, read_header
 from ._pairs import old_of, replaced_by
+from ._pictures import with_pictures
 from ._thumbnail import THUMBNAIL_WIDTH, make_thumbnail, shrink
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 _TIME_LIMIT = 60.0
 """What cannot be read in this time is left out (s)."""
+
+_PICTURES_TIME_LIMIT = 15.0
+"""Of curves, maps of defects and the geometry of detectors, after it (s)."""
 
 _STATISTICS_SHARE = 0.6
 """The statistics' part of that time."""
@@ -73,7 +77,8 @@ def gather(
         from lsst.daf.butler import Butler
 
         with Butler.from_config(repo) as butler:
-            return _Reader(butler, report, notes, time_limit).evidence()
+            evidence = _Reader(butler, report, notes, time_limit).evidence()
+            return with_pictures(butler, report, evidence, _PICTURES_TIME_LIMIT)
 
     return notes.attempt(read, f"the repository {repo}") or Evidence(notes=tuple(notes))
 

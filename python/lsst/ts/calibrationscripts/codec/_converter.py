@@ -6,6 +6,7 @@ from __future__ import annotations
 
 __all__ = ["make_converter", "parts"]
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -18,8 +19,8 @@ from ..outcomes import Outcome, RunState, StageResult
 from ..pipelines import StatisticsKey
 from ..products import Product, StageId, StageKind, Subject
 from ..proof import Proof
-from ..record import Decision, DecisionKind, Frame, JobRecord, SoughtTime
-from ..report import Place, RunReport, Span, Statistics, Thumbnail
+from ..record import Decision, DecisionKind, Frame, JobRecord, SoughtTime, Span
+from ..report import Area, CurvePoints, Place, RunReport, Statistics, Thumbnail
 from ..spoilt import MarkKind, SeriesJudgement
 from ..thresholds import Thresholds
 from ..verification import FailedTest, FailureLevel, UnitResult, Verdict
@@ -84,6 +85,9 @@ def make_converter() -> Converter:
     converter.register_structure_hook(
         Place, lambda data, _: Place(*converter.structure(data, tuple[int, str, str]))
     )
+    converter.register_structure_hook(
+        Area, lambda data, _: Area(*converter.structure(data, tuple[str, float, float, float, float]))
+    )
     converter.register_unstructure_hook(FailedTest, str)
     converter.register_structure_hook(FailedTest, lambda text, _: FailedTest.parse(str(text)))
     for cls in (StageResult, JobRecord, Span):
@@ -94,6 +98,8 @@ def make_converter() -> Converter:
     _register_about(converter, SoughtTime, "series")
     _register_about(converter, Statistics, "subject")
     _register_about(converter, Thumbnail, "subject")
+    _register(converter, CurvePoints)
+    _without_nan(converter, CurvePoints)
     _register_verdict(converter)
     # What is part of a record is registered before it.
     _register_about(converter, Decision, "subject")
@@ -186,6 +192,29 @@ def _register_about(converter: Converter, cls: type[Any], attribute: str) -> Non
         read=lambda data: {attribute: _take_parts(data)},
         **{attribute: override(omit=True)},
     )
+
+
+def _without_nan(converter: Converter, cls: type[Any]) -> None:
+    """Write what is not a number as null, which JSON knows, and read it."""
+    unstructure = converter.get_unstructure_hook(cls)
+    structure = converter.get_structure_hook(cls)
+
+    def write(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: write(each) for key, each in value.items()}
+        if isinstance(value, list):
+            return [write(each) for each in value]
+        return None if isinstance(value, float) and not math.isfinite(value) else value
+
+    def read(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: read(each) for key, each in value.items()}
+        if isinstance(value, list):
+            return [read(each) for each in value]
+        return math.nan if value is None else value
+
+    converter.register_unstructure_hook(cls, lambda record: write(unstructure(record)))
+    converter.register_structure_hook(cls, lambda data, _: structure(read(data), cls))
 
 
 def _register_verdict(converter: Converter) -> None:

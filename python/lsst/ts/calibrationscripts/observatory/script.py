@@ -57,6 +57,7 @@ from .oods import OodsIngest
 from .operator import ScriptOperator
 from .publishing import publish
 from .sal import ScriptState, salobj
+from .versions import versions
 from .watch import ComponentWatch
 
 REPORT_WRITTEN = "Report: "
@@ -391,7 +392,14 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
             known_marks=MarksOfRuns(run.folder, run.record.run_id).find,
             resume_command=self.resume_command(run.record.run_id),
         )
-        return Procedure(config, run.plan, instrument, world, run.record)
+        procedure = Procedure(config, run.plan, instrument, world, run.record)
+        procedure.report = replace(
+            procedure.report,
+            instrument=instrument.name,
+            resumed=run.record.resumed,
+            versions=versions(self.environment, config.pipeline_generation),
+        )
+        return procedure
 
     def _frame_time(self) -> float:
         """Return when a frame begins now: TAI, as a Unix timestamp (s)."""

@@ -7,19 +7,20 @@ Matplotlib is imported when a figure is drawn, not before.
 
 from __future__ import annotations
 
-__all__ = ["BLUE", "INK", "MAX_VECTORS", "ORANGE", "VERMILION", "Picture", "drawing", "finish"]
+__all__ = ["BLUE", "INK", "MAX_VECTORS", "ORANGE", "VERMILION", "Hover", "Picture", "drawing", "finish"]
 
 import base64
 import io
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 BLUE, VERMILION, ORANGE = "#0072b2", "#d55e00", "#e69f00"
@@ -50,6 +51,22 @@ class Picture:
     """Width that it should not be shrunk below (CSS pixel)."""
 
 
+class Hover(NamedTuple):
+    """A rectangle of a figure, and what is shown when one points at it."""
+
+    axes: Axes
+    left: float
+    lower: float
+    right: float
+    upper: float
+    """Its edges, in the coordinates of the axes."""
+
+    text: str
+
+    margin: float = 0.0
+    """By how much it is larger than that (point)."""
+
+
 @contextmanager
 def drawing(width: float, height: float) -> Iterator[Figure]:
     """Make a figure in the page's style; sizes in inches."""
@@ -77,7 +94,7 @@ def drawing(width: float, height: float) -> Iterator[Figure]:
         yield Figure(figsize=(width, height), layout="constrained")
 
 
-def finish(figure: Figure, caption: str, *, raster: bool = False) -> Picture:
+def finish(figure: Figure, caption: str, *, raster: bool = False, hovers: Sequence[Hover] = ()) -> Picture:
     """Turn a figure into markup, with its caption for screen readers."""
     stream = io.BytesIO()
     width = round(figure.get_figwidth() * 72)
@@ -85,7 +102,14 @@ def finish(figure: Figure, caption: str, *, raster: bool = False) -> Picture:
         # On white in dark mode too: its ink cannot follow the page's.
         figure.savefig(stream, format="png", dpi=_DPI, facecolor="white")
         data = base64.b64encode(stream.getvalue()).decode("ascii")
-        markup = f'<img src="data:image/png;base64,{data}" alt="{escape(caption)}">'
+        source = f"data:image/png;base64,{data}"
+        if not hovers:
+            return Picture(f'<img src="{source}" alt="{escape(caption)}">', caption, width)
+        height = figure.get_figheight() * 72
+        markup = (
+            f'<svg role="img" aria-label="{escape(caption)}" viewBox="0 0 {width} {height:g}">'
+            f'<image href="{source}" width="{width}" height="{height:g}"/>{_targets(figure, hovers)}</svg>'
+        )
         return Picture(markup, caption, width)
     figure.savefig(stream, format="svg", metadata={"Date": None})
     svg = stream.getvalue().decode("utf-8")
@@ -94,4 +118,17 @@ def finish(figure: Figure, caption: str, *, raster: bool = False) -> Picture:
     svg = re.sub(r' xmlns(:\w+)?="[^"]*"', "", svg)
     svg = svg.replace(INK, "currentColor").replace(BLUE, "var(--mark)")
     svg = svg.replace("<svg ", f'<svg role="img" aria-label="{escape(caption)}" ', 1)
+    svg = svg.rstrip().removesuffix("</svg>") + _targets(figure, hovers) + "</svg>"
     return Picture(svg, caption, width)
+
+
+def _targets(figure: Figure, hovers: Sequence[Hover]) -> str:
+    """Return invisible rectangles that show texts; the figure is drawn."""
+    scale, height = 72 / figure.dpi, figure.get_figheight() * 72
+    parts = []
+    for axes, left, lower, right, upper, text, margin in hovers:
+        (x0, y0), (x1, y1) = axes.transData.transform([(left, lower), (right, upper)]) * scale
+        x, y = min(x0, x1) - margin, height - max(y0, y1) - margin
+        size = f'width="{abs(x1 - x0) + 2 * margin:.1f}" height="{abs(y1 - y0) + 2 * margin:.1f}"'
+        parts.append(f'<rect x="{x:.1f}" y="{y:.1f}" {size}><title>{escape(text)}</title></rect>')
+    return f'<g fill="none" pointer-events="all">{"".join(parts)}</g>' if parts else ""

@@ -4,19 +4,17 @@
 
 from __future__ import annotations
 
-__all__ = ["failure_map", "gain_plot", "panel_plot", "timeline_plot"]
+__all__ = ["failure_map", "gain_plot", "panel_plot"]
 
-import datetime
 import statistics
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..outcomes import Gain
-from ..products import StageKind
-from ..report import Panel, Place, RunReport, Span
+from ..outcomes import AmplifierGain, Gain, by_amplifier
+from ..report import Limits, Panel, Place
 from ..verification import Verdict
-from ._figure import BLUE, INK, MAX_VECTORS, ORANGE, VERMILION, Picture, drawing, finish
+from ._figure import BLUE, INK, MAX_VECTORS, ORANGE, VERMILION, Hover, Picture, drawing, finish
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,6 +26,11 @@ _MAX_LABELS = 48
 
 _HIGHEST_GAIN = 2.0
 """Largest gain that is drawn to scale, in units of the median."""
+_MAX_FLAT_LABELS = 5
+"""Labels of exposures, and their letters, that have room side by side."""
+
+_MAX_HOVERS = 1500
+"""Marks whose values are shown one by one when one points at them."""
 
 
 def _short(exposures: Sequence[int]) -> tuple[list[str], str]:
@@ -84,6 +87,8 @@ def failure_map(verdict: Verdict, places: Sequence[Place]) -> Picture | None:
     caption = f"Tests that failed in {verdict.name}, by exposure and " + (
         "detector: the number of amplifiers." if by_detector else "amplifier: coloured cells failed."
     )
+    if verdict.failed_ids and verdict.of_exposures:
+        caption += " A cross marks exposures that failed."
     if left_out:
         caption += f" {left_out} detectors with fewer failures are left out."
     return _draw_map(verdict, rows, counts, caption)
@@ -96,8 +101,10 @@ def _draw_map(
 
     n_columns = len(verdict.results)
     labels, head = ["all"], ""
+    failed = [result.exposure in verdict.failed_ids for result in verdict.results]
     if verdict.of_exposures:
         labels, head = _short([result.exposure for result in verdict.results if result.exposure is not None])
+        labels = [f"\u2717 {label}" if bad else label for label, bad in zip(labels, failed, strict=True)]
     several = len({detector for detector, _ in rows}) > 1
     names = [
         " ".join(filter(None, (detector if several or not amplifier else "", amplifier))) or "exposure"
@@ -109,6 +116,7 @@ def _draw_map(
     if highest == 1:
         colours = LinearSegmentedColormap.from_list("failed", ["#f2f2f2", VERMILION])
     vectors = len(rows) * n_columns * len(counts) <= MAX_VECTORS
+    hovers: list[Hover] = []
     with drawing(width, 0.9 + 0.15 * len(rows)) as figure:
         axes = figure.subplots(1, len(counts), sharey=True, squeeze=False)[0]
         for axis, (test, grid) in zip(axes, counts.items(), strict=True):
@@ -125,11 +133,28 @@ def _draw_map(
             axis.set_title(f"{test}: {sum(map(sum, grid))} failed")
             axis.set_xlabel(f"exposure{head}" if verdict.of_exposures else "")
             axis.tick_params(length=0)
-            _thin(axis.xaxis, [i + 0.5 for i in range(n_columns)], labels)
+            upright = n_columns > _MAX_FLAT_LABELS or max(map(len, labels)) > _MAX_FLAT_LABELS
+            _thin(axis.xaxis, [i + 0.5 for i in range(n_columns)], labels, rotation=90 if upright else 0)
+            for label in axis.get_xticklabels():
+                if label.get_text().startswith("\u2717"):
+                    label.set(color=VERMILION, fontweight="bold")
+            hovers += _cells(axis, test, grid, names, verdict)
         axes[0].set_yticks([i + 0.5 for i in range(len(rows))], names, fontsize=8)
         if highest > 1:
             figure.colorbar(mesh, ax=list(axes), label="amplifiers that failed")
-        return finish(figure, caption, raster=not vectors)
+        return finish(figure, caption, raster=not vectors, hovers=hovers[:_MAX_HOVERS])
+
+
+def _cells(
+    axis: Axes, test: str, grid: list[list[int]], names: Sequence[str], verdict: Verdict
+) -> Iterator[Hover]:
+    """Yield what is said of the cells that failed."""
+    for row, (name, counts) in enumerate(zip(names, grid, strict=True)):
+        for column, (count, result) in enumerate(zip(counts, verdict.results, strict=True)):
+            if count:
+                where = "" if result.exposure is None else f", exposure {result.exposure}"
+                what = f"{count} amplifiers fail {test}" if count > 1 else f"{test} failed"
+                yield Hover(axis, column, row, column + 1, row + 1, f"{name}{where}: {what}")
 
 
 def panel_plot(panel: Panel, subject: str, places: Sequence[Place], failed: Sequence[set[Place]]) -> Picture:
@@ -183,7 +208,49 @@ def panel_plot(panel: Panel, subject: str, places: Sequence[Place], failed: Sequ
             )
         _label_amplifiers(axis, places)
         axis.set_ylabel(f"{panel.title}{unit}" if len(panel.title) < 20 else "relative noise")
-        return finish(figure, caption, raster=raster)
+        hovers = _columns(axis, panel, places, failed)
+        if len(good[0]) + len(bad[0]) <= _MAX_HOVERS:
+            for label, (xs, ys) in (("", good), (", failed", bad)):
+                hovers += [
+                    Hover(
+                        axis, x, y, x, y, f"{places[round(x)].amplifier}: {y:.4g}{_unit(panel)}{label}", 3.0
+                    )
+                    for x, y in zip(xs, ys, strict=True)
+                ]
+        return finish(figure, caption, raster=raster, hovers=hovers)
+
+
+def _unit(panel: Panel) -> str:
+    return f" {panel.unit}" if panel.unit else ""
+
+
+def _columns(axis: Axes, panel: Panel, places: Sequence[Place], failed: Sequence[set[Place]]) -> list[Hover]:
+    """Return what is said of each amplifier, or each detector if many."""
+    low, high = axis.get_ylim()
+    several = len(places) > _MAX_LABELS
+    groups: dict[str, list[int]] = {}
+    for i, place in enumerate(places):
+        groups.setdefault(place.name if several else f"{place.name} {place.amplifier}", []).append(i)
+    hovers = []
+    for name, indices in groups.items():
+        values = [value for row in panel.rows for i in indices if (value := row[i]) is not None]
+        if not values:
+            continue
+        n_failed = sum(places[i] in marked for marked in failed for i in indices)
+        text = f"{name}: median {statistics.median(values):.4g}"
+        text += f", {min(values):.4g} to {max(values):.4g}{_unit(panel)}"
+        if not several:
+            text += _limits(panel.limits[indices[0]])
+        text += f"; {n_failed} failed" if n_failed else ""
+        hovers.append(Hover(axis, indices[0] - 0.5, low, indices[-1] + 0.5, high, text))
+    return hovers
+
+
+def _limits(limits: Limits) -> str:
+    low, high = limits
+    if low is None:
+        return "" if high is None else f"; at most {high:.4g}"
+    return f"; at least {low:.4g}" if high is None else f"; limits {low:.4g} to {high:.4g}"
 
 
 def _label_amplifiers(axis: Axes, places: Sequence[Place]) -> None:
@@ -200,13 +267,15 @@ def _label_amplifiers(axis: Axes, places: Sequence[Place]) -> None:
     _thin(axis.xaxis, firsts, detectors)
 
 
-def gain_plot(gains: Sequence[Gain]) -> Picture | None:
+def gain_plot(gains: Sequence[Gain], part: str = "") -> Picture | None:
     """Draw the gains of all pairs, and the reference.
 
     Parameters
     ----------
     gains : `~collections.abc.Sequence` [`Gain`]
         The gains.
+    part : `str`, optional
+        Filter and grating of their flats, for the caption.
 
     Returns
     -------
@@ -222,7 +291,8 @@ def gain_plot(gains: Sequence[Gain]) -> Picture | None:
     place_of = [Place(detector, f"detector {detector}", amplifier) for detector, amplifier in keys]
     references = {(g.detector, g.amplifier): g.reference for g, _ in measured if g.reference is not None}
     raster = len(measured) > MAX_VECTORS
-    caption = f"Gain (e-/ADU) by amplifier; a mark a pair of flats, {len(pairs)} in all."
+    of = f" of flats through {part}" if part else ""
+    caption = f"Gain (e-/ADU) by amplifier{of}; a mark a pair of flats, {len(pairs)} in all."
     if references:
         caption += " Bars are the reference ptc."
     # A saturated pair has any gain, and would make all others look alike.
@@ -250,66 +320,16 @@ def gain_plot(gains: Sequence[Gain]) -> Picture | None:
         )
         _label_amplifiers(axis, place_of)
         axis.set_ylabel("gain (e-/ADU)")
-        return finish(figure, caption, raster=raster)
+        low, high = axis.get_ylim()
+        hovers = [
+            Hover(axis, x - 0.5, low, x + 0.5, high, _of_gain(each))
+            for each in by_amplifier(gains)
+            if (x := index.get((each.detector, each.amplifier))) is not None
+        ]
+        return finish(figure, caption, raster=raster, hovers=hovers[:_MAX_HOVERS])
 
 
-def timeline_plot(report: RunReport) -> Picture | None:
-    """Draw when frames were taken and stages ran.
-
-    Parameters
-    ----------
-    report : `RunReport`
-        The run.
-
-    Returns
-    -------
-    picture : `Picture` or `None`
-        `None` if nothing is known to have ended.
-    """
-    if not report.timeline:
-        return None
-    bad = {result.stage for result in report.stages if not result.outcome.good} - {
-        result.stage for result in report.pending
-    }
-    begin = min(span.begin for span in report.timeline)
-    rows: dict[str, int] = {}
-    stages: list[tuple[int, Span]] = []
-    frames: list[tuple[int, Span]] = []
-    for span in report.timeline:
-        row = rows.setdefault(span.stage.name, len(rows))
-        (frames if span.frame else stages).append((row, span))
-    longest = max(span.end for span in report.timeline) - begin
-    unit, scale = ("minutes", 60.0) if longest > 180 else ("seconds", 1.0)
-    start = datetime.datetime.fromtimestamp(begin, datetime.UTC)
-    caption = (
-        f"When frames were taken and stages ran, from {start:%Y-%m-%d %H:%M:%S} TAI on. Hatched stages did "
-        "not end well; thin bars are frames."
-    )
-    with drawing(8.6, 0.8 + 0.24 * len(rows)) as figure:
-        axis = figure.subplots()
-        for row, span in stages:
-            failed = span.stage in bad
-            axis.barh(
-                row,
-                (span.end - span.begin) / scale,
-                left=(span.begin - begin) / scale,
-                height=0.7,
-                color="none" if failed else BLUE,
-                edgecolor=VERMILION if failed else BLUE,
-                hatch="////" if failed else None,
-                alpha=0.35 if span.stage.kind is StageKind.EXPOSE else 1.0,
-            )
-        axis.barh(
-            [row for row, _ in frames],
-            [(span.end - span.begin) / scale for _, span in frames],
-            left=[(span.begin - begin) / scale for _, span in frames],
-            height=0.35,
-            color=INK,
-        )
-        axis.set_yticks(range(len(rows)), list(rows))
-        axis.invert_yaxis()
-        axis.set_xlim(0, max(longest / scale, 1e-3) * 1.01)
-        axis.set_xlabel(f"{unit} since {start:%H:%M:%S} TAI")
-        axis.grid(axis="x", color=INK, alpha=0.12, linewidth=0.6)
-        axis.set_axisbelow(True)
-        return finish(figure, caption)
+def _of_gain(gain: AmplifierGain) -> str:
+    text = f"detector {gain.detector} {gain.amplifier}: {gain.mean:.3f} e-/ADU"
+    text += "" if gain.spread is None else f", spread {gain.spread:.3f}"
+    return text if gain.difference is None else f"{text}; {gain.difference:+z.1%} to the reference"

@@ -6,17 +6,16 @@ from __future__ import annotations
 
 __all__ = ["run_page"]
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..outcomes import DetectorDefects, Gain, RunState, by_amplifier
+from ..products import Product
 from ..proof import Proof
 from ..report import (
     SCATTER_TOLERANCE,
     Evidence,
-    Kind,
     Panel,
     Place,
     RunDocument,
@@ -30,12 +29,13 @@ from ..report import (
 )
 from ..spoilt import SeriesJudgement
 from ..verification import Verdict
+from ._curve_plot import curve_plot
+from ._facts import banner, cards, configuration, exposure_rows, facts
 from ._figure import Picture
-from ._plots import failure_map, gain_plot, panel_plot, timeline_plot
+from ._image import image_picture
+from ._plots import failure_map, gain_plot, panel_plot
 from ._render import render
-
-_MARKS = {Kind.GOOD: "\u2713", Kind.HELD: "\u2717", Kind.FAILED: "\u2717", Kind.NOT_DONE: "\u2013"}
-"""What distinguishes the kinds without colour."""
+from ._timeline_plot import timeline_plot
 
 _MAX_ROWS = 64
 
@@ -45,6 +45,7 @@ _SECTIONS = {
     "spoilt": "Spoilt frames",
     "statistics": "Noise and mean",
     "gains": "Gains",
+    "curves": "Photon transfer curves",
     "defects": "Defects",
     "comparisons": "Compared with those in use",
     "images": "Images",
@@ -74,65 +75,61 @@ def run_page(document: RunDocument) -> str:
     html : `str`
         A page that refers to no other file.
     """
-    report, evidence = document.report, document.evidence or Evidence()
-    maps = [
-        (verdict, failure_map(verdict, measured.places if (measured := evidence.of(subject)) else ()))
-        for subject, verdict in report.verdicts.items()
-    ]
-    panels = [(each, list(_panels(each, report.verdicts.get(each.subject)))) for each in evidence.statistics]
-    gain_picture = gain_plot(report.gains)
-    gain_rows = sorted(_gain_rows(report.gains), key=lambda row: row.order)
+    report = document.report
+    parts = _parts(document)
     defect_rows = sorted(_defect_rows(report.defects), key=lambda row: row.order)
-    timeline = timeline_plot(report)
-    remarks = [
-        *(f"Done again: {text}" for text in report.repeats),
-        *report.notices,
-        *evidence.notes,
-    ]
-    spoilt = list(_spoilt(report))
-    shown = {
-        "failures": maps,
-        "spoilt": spoilt,
-        "statistics": panels,
-        "gains": gain_picture,
-        "defects": report.defects,
-        "comparisons": report.comparisons,
-        "images": evidence.thumbnails,
-        "timeline": timeline,
-        "thresholds": report.verdicts,
-        "stages": report.stages,
-        "decisions": report.decisions,
-        "exposures": report.exposures,
-        "remarks": remarks,
-    }
     return render(
         "report.html.j2",
         report=report,
         title=_title(report),
-        conclusion=conclusion(report),
-        products=products(report),
-        marks=_MARKS,
-        steps=next_steps(report),
+        banner=banner(report),
+        facts=facts(report),
+        cards=cards(report),
+        steps=next_steps(report, document.trend),
         trend=document.trend,
-        sections=[(anchor, name) for anchor, name in _SECTIONS.items() if shown.get(anchor, True)],
-        maps=maps,
-        spoilt=spoilt,
-        panels=panels,
+        sections=[(anchor, name) for anchor, name in _SECTIONS.items() if parts.get(anchor, True)],
+        parts=parts,
         scatter_tolerance=SCATTER_TOLERANCE,
-        gain_picture=gain_picture,
-        gain_rows=gain_rows[:_MAX_ROWS],
-        n_gains_left_out=max(0, len(gain_rows) - _MAX_ROWS),
-        defects=[(each, defects_found((each,))) for each in report.defects],
         defect_rows=defect_rows[:_MAX_ROWS],
         n_defects_left_out=max(0, len(defect_rows) - _MAX_ROWS),
         certified=list(zip(report.certifications, map(_proven, report.proofs), strict=False))
         or [(certification, "") for certification in report.certifications],
-        thumbnails=evidence.thumbnails,
-        timeline=timeline,
-        thresholds=[row for verdict in report.verdicts.values() for row in _threshold_rows(verdict)],
-        remarks=remarks,
-        configuration=[(key, _written(value)) for key, value in report.config.items()],
+        configuration=configuration(report),
     )
+
+
+def _parts(document: RunDocument) -> dict[str, Any]:
+    """Return what each section shows; what is empty has none."""
+    report, evidence = document.report, document.evidence or Evidence()
+    images = [
+        (image, image_picture(image, report.verdicts.get(image.subject))) for image in evidence.thumbnails
+    ]
+    return {
+        "failures": [
+            (verdict, failure_map(verdict, measured.places if (measured := evidence.of(subject)) else ()))
+            for subject, verdict in report.verdicts.items()
+        ],
+        "spoilt": list(_spoilt(report)),
+        "statistics": [
+            (each, list(_panels(each, report.verdicts.get(each.subject)))) for each in evidence.statistics
+        ],
+        "gains": list(_gains_by_part(report.gains)),
+        "curves": [(each.detector, curve_plot(each.curves)) for each in evidence.curves],
+        "defects": [(each, defects_found((each,))) for each in report.defects],
+        "defect_maps": [each for each in images if each[0].subject.product is Product.DEFECTS],
+        "comparisons": report.comparisons,
+        "images": [each for each in images if each[0].subject.product is not Product.DEFECTS],
+        "timeline": timeline_plot(report),
+        "thresholds": [row for verdict in report.verdicts.values() for row in _threshold_rows(verdict)],
+        "stages": report.stages,
+        "decisions": report.decisions,
+        "exposures": exposure_rows(report),
+        "remarks": [
+            *(f"Done again: {text}" for text in report.repeats),
+            *report.notices,
+            *evidence.notes,
+        ],
+    }
 
 
 def _spoilt(report: RunReport) -> Iterator[tuple[str, SeriesJudgement]]:
@@ -165,6 +162,24 @@ def _panels(measured: Statistics, verdict: Verdict | None) -> Iterator[Picture]:
     for panel in measured.panels():
         marked = [failed(panel, exposure) for exposure in measured.exposures]
         yield panel_plot(panel, measured.subject.name, measured.places, marked)
+
+
+class _Gains(NamedTuple):
+    """The gains from the flats of a filter."""
+
+    part: str
+    picture: Picture | None
+    rows: list[_GainRow]
+    n_left_out: int
+
+
+def _gains_by_part(gains: Sequence[Gain]) -> Iterator[_Gains]:
+    for part in dict.fromkeys(gain.part for gain in gains):
+        mine = [gain for gain in gains if gain.part == part]
+        rows = sorted(_gain_rows(mine), key=lambda row: row.order)
+        picture = gain_plot(mine, part)
+        if picture:
+            yield _Gains(part, picture, rows[:_MAX_ROWS], max(0, len(rows) - _MAX_ROWS))
 
 
 class _GainRow(NamedTuple):
@@ -282,8 +297,3 @@ def _proven(proof: Proof) -> str:
         return f"as a whole, {job}: passed"
     frames = f"{len(own.results)} frames" + (f", {n} of them held out," if (n := len(proof.held_out)) else "")
     return f"{frames} against {proof.reference}, {job}: {len(own.failed)} failed"
-
-
-def _written(value: object) -> str:
-    """Return a value of the configuration as one would write it."""
-    return json.dumps(value, ensure_ascii=False) if not isinstance(value, str) else value

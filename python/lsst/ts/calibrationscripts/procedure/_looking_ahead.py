@@ -138,8 +138,9 @@ def _context(
         frame_clock=sources.frame_clock,
         pipelines=sources.pipelines,
     )
-    recorder = Recorder(record, journal, operator)
-    return Context(config, plan, instrument, world, recorder, Timeline(sources.frame_clock))
+    timeline = Timeline(sources.frame_clock)
+    recorder = Recorder(record, journal, operator, timeline)
+    return Context(config, plan, instrument, world, recorder, timeline)
 
 
 @dataclass(frozen=True)

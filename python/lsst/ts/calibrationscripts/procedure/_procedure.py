@@ -79,11 +79,12 @@ class Procedure:
         self._config = config
         self._plan = plan
         self._world = world
-        self._timeline = Timeline(world.clock)
+        self._timeline = Timeline(world.clock, record.timeline)
         self._found = record
         # What was decided on a product says nothing of another.
         anew = {stage.subject for stage in remade(plan, config, record)}
-        self._recorder = Recorder(record.with_superseded(anew), world.journal, world.operator)
+        known = record.with_superseded(anew)
+        self._recorder = Recorder(known, world.journal, world.operator, self._timeline)
         self._context = context = Context(config, plan, instrument, world, self._recorder, self._timeline)
         self._exposer = Exposer(context)
         self._runner = JobRunner(context)
@@ -281,8 +282,8 @@ class Procedure:
     def _end(self, result: StageResult) -> None:
         stage = next(stage for stage in self._plan.stages if stage.id == result.stage)
         self._ended[result.stage].set_result(result)
+        self._timeline.end(result.stage, outcome=result.outcome)
         self._recorder.result(result)
-        self._timeline.end(result.stage)
         if self._world.watcher:
             self._world.watcher.ended(stage, result.outcome)
         self._notifications.ended(result, self._comparer.done)

@@ -384,6 +384,7 @@ class Processing:
                 gain,
                 reference=reference.get((gain.detector, gain.amplifier)),
                 physical_filter=filters.get(gain.exposures[0], ""),
+                part=stage.job.series[0].part,
             )
             for gain in measured
         )

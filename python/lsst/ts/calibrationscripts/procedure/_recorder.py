@@ -14,6 +14,7 @@ from ..outcomes import Certification, RunState, StageResult
 from ..ports import Journal, ObservatoryError, Operator
 from ..record import Frame, JobRecord, RunRecord, SoughtTime
 from ..spoilt import SeriesJudgement
+from ._timeline import Timeline
 
 
 class Recorder:
@@ -27,12 +28,15 @@ class Recorder:
         Where it is kept.
     operator : `Operator`
         Who gets a message, once, if it cannot be written.
+    timeline : `Timeline`
+        When things began and ended, which is noted with the rest.
     """
 
-    def __init__(self, record: RunRecord, journal: Journal, operator: Operator) -> None:
+    def __init__(self, record: RunRecord, journal: Journal, operator: Operator, timeline: Timeline) -> None:
         self.record = record
         self._journal = journal
         self._operator = operator
+        self._timeline = timeline
         self._failed = False
         self._noted = False
         self.exists = bool(record.resumed)
@@ -88,7 +92,7 @@ class Recorder:
             self._report(error)
 
     def _write(self, record: RunRecord) -> None:
-        self.record = record
+        self.record = record = replace(record, timeline=self._timeline.spans)
         try:
             self._journal.write(record)
             self._noted = True

@@ -6,10 +6,11 @@ from __future__ import annotations
 
 __all__ = ["Timeline"]
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
+from ..outcomes import Outcome
 from ..products import StageId
-from ..report import Span
+from ..record import Span
 
 
 class Timeline:
@@ -19,10 +20,13 @@ class Timeline:
     ----------
     clock : callable
         Returns the time: TAI, as a Unix timestamp (s).
+    earlier : `~collections.abc.Iterable` [`Span`], optional
+        What happened in earlier sessions of the run.
     """
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], earlier: Iterable[Span] = ()) -> None:
         self._clock = clock
+        self._earlier = tuple(earlier)
         self._begun: dict[tuple[StageId, str], float] = {}
         self._ended: dict[tuple[StageId, str], Span] = {}
 
@@ -30,12 +34,13 @@ class Timeline:
         """Note that a stage, or a frame of it, begins."""
         self._begun[stage, frame] = self._clock()
 
-    def end(self, stage: StageId, frame: str = "") -> None:
+    def end(self, stage: StageId, frame: str = "", outcome: Outcome | None = None) -> None:
         """Note that it ends; what never began is not noted."""
         if (stage, frame) in self._begun:
-            self._ended[stage, frame] = Span(stage, self._begun[stage, frame], self._clock(), frame)
+            self._ended[stage, frame] = Span(stage, self._begun[stage, frame], self._clock(), frame, outcome)
 
     @property
     def spans(self) -> tuple[Span, ...]:
         """What has ended, in the order in which it began."""
-        return tuple(sorted(self._ended.values(), key=lambda span: (span.begin, span.name)))
+        spans = (*self._earlier, *self._ended.values())
+        return tuple(sorted(spans, key=lambda span: (span.begin, span.name)))

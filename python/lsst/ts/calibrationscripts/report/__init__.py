@@ -8,7 +8,9 @@ __all__ = [
     "NOT_BEGUN",
     "SCATTER_TOLERANCE",
     "WIDTH",
+    "Area",
     "CurvePoints",
+    "DetectorCurves",
     "Evidence",
     "Kind",
     "Limits",
@@ -42,7 +44,9 @@ __all__ = [
 
 from ._evidence import (
     SCATTER_TOLERANCE,
+    Area,
     CurvePoints,
+    DetectorCurves,
     Evidence,
     Limits,
     Panel,

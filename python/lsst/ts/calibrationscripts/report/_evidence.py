@@ -7,7 +7,9 @@ from __future__ import annotations
 __all__ = [
     "NOISE_TOLERANCE",
     "SCATTER_TOLERANCE",
+    "Area",
     "CurvePoints",
+    "DetectorCurves",
     "Evidence",
     "Limits",
     "Panel",
@@ -226,6 +228,30 @@ class Replaced:
 
 
 @dataclass(frozen=True)
+class DetectorCurves:
+    """Photon transfer curves of a detector."""
+
+    detector: str
+    """The detector's name."""
+
+    curves: tuple[CurvePoints, ...]
+    """By amplifier."""
+
+
+class Area(NamedTuple):
+    """Where an amplifier is in a picture.
+
+    Fractions of the width and the height, from the upper left corner.
+    """
+
+    amplifier: str
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True)
 class Thumbnail:
     """A combined image, made small."""
 
@@ -254,6 +280,9 @@ class Thumbnail:
     replaced: Replaced | None = None
     """What would be used without it; `None` if nothing, or not known."""
 
+    areas: tuple[Area, ...] = ()
+    """Where its amplifiers are, if that is known."""
+
 
 @dataclass(frozen=True)
 class Evidence:
@@ -263,6 +292,8 @@ class Evidence:
     thumbnails: tuple[Thumbnail, ...] = ()
     notes: tuple[str, ...] = ()
     """What is missing, and why."""
+
+    curves: tuple[DetectorCurves, ...] = ()
 
     def of(self, subject: Subject) -> Statistics | None:
         """Return the statistics of what was verified, if there are any."""

@@ -13,33 +13,12 @@ from typing import Any
 from ..comparison import Comparison
 from ..instruments import ImageType
 from ..outcomes import Certification, DetectorDefects, Gain, Outcome, RunState, StageResult
-from ..products import StageId, Subject
+from ..products import Subject
 from ..proof import Proof
-from ..record import Decision
+from ..record import Decision, Span
 from ..spoilt import SeriesJudgement
 from ..verification import Verdict
 from ._evidence import Evidence
-
-
-@dataclass(frozen=True)
-class Span:
-    """A stage, or a frame of it, in time."""
-
-    stage: StageId
-
-    begin: float
-    """TAI, as a Unix timestamp (s)."""
-
-    end: float
-    """TAI, as a Unix timestamp (s)."""
-
-    frame: str = ""
-    """Label of the frame; "" for the stage as a whole."""
-
-    @property
-    def name(self) -> str:
-        """What people read."""
-        return self.frame or self.stage.name
 
 
 @dataclass(frozen=True)
@@ -60,6 +39,15 @@ class RunReport:
 
     resume_command: str = ""
     """Command of a shell that resumes it; "" if a configuration does."""
+
+    instrument: str = ""
+    """Name of the instrument, if it is known."""
+
+    resumed: int = 0
+    """How often it was resumed."""
+
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Versions of what it was made with, by name, as far as known."""
 
     exposures: Mapping[ImageType, tuple[int, ...]] = field(default_factory=dict)
     """Ids of all frames taken."""
@@ -89,7 +77,7 @@ class RunReport:
     """Which frames are spoilt, for each series that was judged."""
 
     timeline: tuple[Span, ...] = ()
-    """Frames and stages, in the order in which they began."""
+    """Frames and stages of all sessions, in the order in which they began."""
 
     repeats: tuple[str, ...] = ()
     """What was done again, and why."""

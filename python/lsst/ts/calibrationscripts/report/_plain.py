@@ -111,7 +111,9 @@ def _outcome(report: RunReport, subject: Subject, stages: Stages) -> ProductOutc
     if StageKind.VERIFY in stages and verdict:
         return ProductOutcome(subject.name, "passed", _blemishes(verdict) or _all_passed(verdict), Kind.GOOD)
     if subject.product in (Product.GAIN, Product.PTC):
-        return ProductOutcome(subject.name, "measured", _gains(report) or _last_reason(stages), Kind.GOOD)
+        return ProductOutcome(
+            subject.name, "measured", _gains(report, subject) or _last_reason(stages), Kind.GOOD
+        )
     return ProductOutcome(subject.name, "done", _last_reason(stages), Kind.GOOD)
 
 
@@ -119,11 +121,13 @@ def _last_reason(stages: Stages) -> str:
     return next((result.reason for result in reversed(list(stages.values())) if result.reason), "")
 
 
-def _gains(report: RunReport) -> str:
-    gains = [gain.gain for gain in report.gains if gain.gain is not None]
+def _gains(report: RunReport, subject: Subject) -> str:
+    # Each filter has its own; a curve of all of them has no part.
+    mine = [gain for gain in report.gains if not subject.part or gain.part == subject.part]
+    gains = [gain.gain for gain in mine if gain.gain is not None]
     if not gains:
         return ""
-    n_pairs = len({gain.exposures for gain in report.gains})
+    n_pairs = len({gain.exposures for gain in mine})
     return f"median gain {statistics.median(gains):.3f} e-/ADU from {n_pairs} pair(s)"
 
 

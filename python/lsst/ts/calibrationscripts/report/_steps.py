@@ -25,20 +25,22 @@ NOT_BEGUN = "Nothing was begun. Correct it and run again."
 _NO_FRAME = "No frame was taken. Correct it and run again."
 
 
-def next_steps(report: RunReport) -> tuple[str, ...]:
+def next_steps(report: RunReport, warnings: Sequence[str] = ()) -> tuple[str, ...]:
     """Return what the observer should do now.
 
     Parameters
     ----------
     report : `RunReport`
         The run.
+    warnings : `~collections.abc.Sequence` [`str`], optional
+        What is unlike earlier runs.
 
     Returns
     -------
     steps : `tuple` [`str`, ...]
         Sentences, the most urgent first.
     """
-    return tuple(_steps(report))
+    return tuple(_steps(report, warnings))
 
 
 def resumable(report: RunReport) -> bool:
@@ -88,7 +90,7 @@ def decide_command(run_id: str, journal: str) -> str:
     return f"calibscripts decide {run_id}{folder}"
 
 
-def _steps(report: RunReport) -> Iterator[str]:
+def _steps(report: RunReport, warnings: Sequence[str]) -> Iterator[str]:
     if report.waiting:
         named = ", ".join(proof.subject.name for proof in report.waiting)
         yield f"Look at {named}, then accept or reject: {decide_command(report.run_id, report.journal)}"
@@ -103,7 +105,12 @@ def _steps(report: RunReport) -> Iterator[str]:
     if report.complete and used:
         return
     if report.complete:
-        if not report.waiting:
+        if warnings:
+            yield (
+                f"Look at the {len(warnings)} warning(s) below: something is unlike earlier runs. Inform the "
+                "calibration experts if it comes again; it has decided nothing."
+            )
+        elif not report.waiting:
             yield "Nothing to do." + ("" if report.certifications else " Nothing was to be certified.")
         return
     if again := _run_again(report):

@@ -1,0 +1,253 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Curves, maps of defects, and where amplifiers are in pictures."""
+
+from __future__ import annotations
+
+__all__ = ["with_pictures"]
+
+import base64
+import io
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ..instruments import INSTRUMENTS
+from ..outcomes import DetectorDefects
+from ..pipelines import pipelines_of
+from ..products import Product, StageKind, Subject
+from ..report import Area, DetectorCurves, Evidence, RunReport, Thumbnail
+from ._collections import run_of
+from ._curves import points_of
+from ._header import read_detector
+from .images import masks_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    from lsst.daf.butler import Butler, DatasetRef
+
+T = TypeVar("T")
+
+_MAX_DETECTORS = 8
+"""Detectors of which curves and defects are shown."""
+
+_WIDTH = 384
+"""Largest width of a map of defects (pixel)."""
+
+_GOOD, _KEPT, _GAINED, _LOST = (238, 238, 238), (90, 90, 90), (213, 94, 0), (0, 114, 178)
+"""Colours of pixels: no defects, those that were and are, new and gone."""
+
+
+def with_pictures(butler: Butler, report: RunReport, evidence: Evidence, time_limit: float) -> Evidence:
+    """Add what a page shows beside statistics and combined images.
+
+    Parameters
+    ----------
+    butler : `lsst.daf.butler.Butler`
+        The repository.
+    report : `RunReport`
+        The run.
+    evidence : `Evidence`
+        What has been read.
+    time_limit : `float`
+        What cannot be read in this time is left out (s).
+
+    Returns
+    -------
+    evidence : `Evidence`
+        With photon transfer curves, maps of defects, and where amplifiers
+        are in the pictures. Its notes say what could not be read, and why.
+    """
+    reader = _Reader(butler, report, time.monotonic() + time_limit)
+    thumbnails = [*evidence.thumbnails, *reader.attempt(reader.defect_maps, "defects")]
+    curves = reader.attempt(reader.curves, "photon transfer curves")
+    names = {thumbnail.detector for thumbnail in thumbnails}
+    areas = dict(reader.attempt(lambda: reader.areas(names), "where amplifiers are"))
+    return replace(
+        evidence,
+        thumbnails=tuple(replace(each, areas=areas.get(each.detector, ())) for each in thumbnails),
+        curves=tuple(curves),
+        notes=(*evidence.notes, *reader.notes),
+    )
+
+
+class _Reader:
+    """Reads them of one run.
+
+    Parameters
+    ----------
+    butler : `lsst.daf.butler.Butler`
+        The repository.
+    report : `RunReport`
+        The run.
+    end : `float`
+        When to stop (monotonic clock, s).
+    """
+
+    def __init__(self, butler: Butler, report: RunReport, end: float) -> None:
+        self._butler = butler
+        self._report = report
+        self._end = end
+        self.notes: list[str] = []
+
+    def attempt(self, read: Callable[[], Iterator[T]], what: str) -> list[T]:
+        """Read things; note why if one fails, which ends it."""
+        found: list[T] = []
+        try:
+            found.extend(read())
+        except Exception as error:  # noqa: BLE001 - Butlers raise errors of many families; none may spoil a report
+            text = str(error).partition("\n")[0].rstrip(".")
+            self.notes.append(f"Not shown: {what} could not be read: {type(error).__name__}: {text}.")
+        return found
+
+    def _some(self, items: list[T], what: str) -> Iterator[T]:
+        """Yield as many as are shown, and note how many are not."""
+        for i, item in enumerate(items):
+            if i == _MAX_DETECTORS or time.monotonic() > self._end:
+                self.notes.append(f"{what} of {i} of {len(items)} detectors are shown.")
+                return
+            yield item
+
+    def curves(self) -> Iterator[DetectorCurves]:
+        """Read photon transfer curves, by detector."""
+        for result in self._report.stages:
+            subject = result.stage.subject
+            is_curve = result.stage.kind is StageKind.GENERATE and subject.product is Product.PTC
+            if not (is_curve and result.collection):
+                continue
+            dataset_type = pipelines_of(self._report.config).generators[Product.PTC].dataset_type
+            refs = self._datasets(dataset_type, run_of(self._butler, result.collection))
+            for ref in self._some(refs, "Photon transfer curves"):
+                curve = self._butler.get(ref)
+                yield DetectorCurves(
+                    _name(ref), tuple(points_of(curve, amplifier) for amplifier in curve.gain)
+                )
+
+    def defect_maps(self) -> Iterator[Thumbnail]:
+        """Draw defects, and what has changed of them."""
+        # Those that changed most come first.
+        found = sorted(self._report.defects, key=lambda one: -(one.gained + one.lost))
+        for one in self._some(found, "Maps of defects"):
+            new = self._dataset(one.dataset)
+            if new is not None:
+                yield self._defect_map(one, new)
+
+    def _defect_map(self, one: DetectorDefects, new: DatasetRef) -> Thumbnail:
+        old = self._dataset(one.previous.dataset) if one.previous else None
+        of_new, of_old = masks_of([None if ref is None else self._butler.get(ref) for ref in (new, old)])
+        assert of_new is not None, "the new ones exist"
+        size = self._size(_name(new))
+        is_new = _blocks(of_new, size)
+        was = is_new if of_old is None else _blocks(of_old, size)
+        return _draw(is_new, was, _name(new), new)
+
+    def _size(self, detector: str) -> tuple[int, int] | None:
+        """Return height and width of a detector, if they are known."""
+        for name, amplifiers in self._geometry({detector}):
+            boxes = [box for _, box in amplifiers]
+            if name == detector and boxes:
+                return max(y + height for _, y, _, height in boxes), max(
+                    x + width for x, _, width, _ in boxes
+                )
+        return None
+
+    def areas(self, names: set[str]) -> Iterator[tuple[str, tuple[Area, ...]]]:
+        """Read where amplifiers are, by the name of their detector."""
+        for name, amplifiers in self._geometry(names):
+            total_width = max((x + width for _, (x, _, width, _) in amplifiers), default=1)
+            total_height = max((y + height for _, (_, y, _, height) in amplifiers), default=1)
+            yield (
+                name,
+                tuple(
+                    # The first row of a CCD frame is at the bottom.
+                    Area(
+                        amplifier,
+                        round(x / total_width, 4),
+                        round(1 - (y + height) / total_height, 4),
+                        round(width / total_width, 4),
+                        round(height / total_height, 4),
+                    )
+                    for amplifier, (x, y, width, height) in amplifiers
+                ),
+            )
+
+    def _geometry(self, names: set[str]) -> Iterator[tuple[str, list[tuple[str, tuple[int, int, int, int]]]]]:
+        """Yield the boxes of detectors' amplifiers, from the first frame."""
+        exposure = next((ids[0] for ids in self._report.exposures.values() if ids), None)
+        instrument = INSTRUMENTS.get(self._report.instrument)
+        if exposure is None or instrument is None or not names:
+            return
+        refs = self._butler.query_datasets(
+            "raw",
+            collections=instrument.raw_collection,
+            where="instrument = instrument_name AND exposure = exposure_id",
+            bind={"instrument_name": instrument.name, "exposure_id": exposure},
+            with_dimension_records=True,
+            explain=False,
+            limit=None,
+        )
+        for ref in refs:
+            if _name(ref) in names:
+                amplifiers = read_detector(self._butler, ref)
+                yield _name(ref), [(each.getName(), _box(each.getBBox())) for each in amplifiers]
+
+    def _dataset(self, dataset: str) -> DatasetRef | None:
+        return self._butler.get_dataset(uuid.UUID(dataset), dimension_records=True)
+
+    def _datasets(self, dataset_type: str, run: str) -> list[DatasetRef]:
+        refs = self._butler.query_datasets(
+            dataset_type,
+            collections=run,
+            find_first=False,
+            with_dimension_records=True,
+            explain=False,
+            limit=None,
+        )
+        return sorted(refs, key=lambda ref: int(ref.dataId["detector"]))
+
+
+def _name(ref: DatasetRef) -> str:
+    return str(ref.dataId.records["detector"].full_name)
+
+
+def _box(box: Any) -> tuple[int, int, int, int]:
+    return box.getBeginX(), box.getBeginY(), box.getWidth(), box.getHeight()
+
+
+def _blocks(mask: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
+    """Return which square blocks of a detector have a defect."""
+    import numpy as np
+
+    height, width = (max(pair) for pair in zip(mask.shape, size or mask.shape, strict=True))
+    factor = max(1, -(-width // _WIDTH))
+    whole = np.zeros((-(-height // factor) * factor, -(-width // factor) * factor), bool)
+    whole[: mask.shape[0], : mask.shape[1]] = mask > 0
+    blocks = whole.reshape(whole.shape[0] // factor, factor, whole.shape[1] // factor, factor)
+    return np.asarray(blocks.any(axis=(1, 3)))
+
+
+def _draw(new: np.ndarray, old: np.ndarray, detector: str, ref: DatasetRef) -> Thumbnail:
+    """Draw which blocks have defects, had some, or both."""
+    import numpy as np
+    from PIL import Image
+
+    colours = np.full((*new.shape, 3), _GOOD, np.uint8)
+    for where, colour in ((new & old, _KEPT), (new & ~old, _GAINED), (old & ~new, _LOST)):
+        colours[where] = colour
+    stream = io.BytesIO()
+    Image.fromarray(colours[::-1]).save(stream, "PNG", optimize=True)
+    height, width = new.shape
+    return Thumbnail(
+        Subject(Product.DEFECTS),
+        ref.datasetType.name,
+        detector,
+        ref.run,
+        reference=False,
+        png=base64.b64encode(stream.getvalue()).decode("ascii"),
+        width=width,
+        height=height,
+        low=0.0,
+        high=1.0,
+    )
