@@ -25,7 +25,7 @@ import pytest_asyncio
 import yaml
 from click.testing import CliRunner, Result
 from leaks import no_tasks_left
-from lsst.daf.butler import Butler, CollectionType
+from lsst.daf.butler import Butler, CollectionType, Timespan
 from lsst.ts.calibrationscripts import reporting
 from lsst.ts.calibrationscripts.cli import main
 from lsst.ts.calibrationscripts.config import parse
@@ -521,6 +521,31 @@ async def test_the_command_says_what_the_run_would_refuse(
     assert result.exit_code == 0, result.output
     text = " ".join(result.stdout.split())
     assert "the run is certain to fail: calib_collection LATISS/raw/all is a RUN collection" in text
+
+
+async def test_flats_of_a_filter_that_is_not_known_yet_are_left_to_the_run(
+    observatory: SimulatedObservatory, tmp_path: Path
+) -> None:
+    # Given a collection that has the flats of other filters for all times
+    collection = "LATISS/calib/of_one_filter"
+    with Butler.from_config(str(observatory.repo), writeable=True) as butler:
+        butler.collections.register(collection, CollectionType.CALIBRATION)
+        refs = butler.query_datasets(
+            "flat", collections="LATISS/calib/reference", limit=None, find_first=False
+        )
+        flats = [ref for ref in refs if ref.dataId["physical_filter"].startswith("SDSSi_65mm~")]
+        assert flats
+        butler.registry.certify(collection, flats, Timespan(None, None))
+    data = {"repo": str(observatory.repo), "script_mode": "FLAT", "generate_calibrations": True}
+    data["calib_collection"] = collection
+    # When the grating stays as it is, only the run knows the physical filter.
+    result = await validate(tmp_path, **data, filter="SDSSr_65mm")
+    assert "has calibrations already" not in result.stdout
+    # With both, it is known to be another, or the same.
+    result = await validate(tmp_path, **data, filter="SDSSr_65mm", grating="empty_1")
+    assert "has calibrations already" not in result.stdout
+    result = await validate(tmp_path, **data, filter="SDSSi_65mm", grating="empty_1")
+    assert "has calibrations already" in " ".join(result.stdout.split())
 
 
 async def test_a_refused_run_can_be_resumed_at_once(

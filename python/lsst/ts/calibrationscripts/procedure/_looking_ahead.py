@@ -112,11 +112,11 @@ async def look_ahead(
             # Not an error before the run: a wheel may yet be turned.
             with contextlib.suppress(CameraError):
                 problems += await exposer.check_filters()
-        problems += (*await checks.of_pipelines(), *await checks.of_repository())
+        problems += (*await checks.of_pipelines(), *await checks.of_repository(ahead=True))
         if not problems:
             missing = await checks.missing()
     except ObservatoryError as error:
-        problems = await checks.of_repository() or (str(error),)
+        problems = await checks.of_repository(ahead=True) or (str(error),)
     return Outlook(tuple(dict.fromkeys(problems)), missing, exposer.earlier.given_exp_times)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 __all__ = ["Preconditions"]
 
 from ..forecast import MissingCalibration
+from ..products import Product
 from ._context import Context
 from ._exposer import Exposer
 from ._prerequisites import missing_prerequisites
@@ -44,13 +45,25 @@ class Preconditions:
             [stage.job for stage in context.plan.stages if stage.job and stage.id in left]
         )
 
-    async def of_repository(self) -> tuple[str, ...]:
-        """Return what in the repository would make jobs fail."""
+    async def of_repository(self, *, ahead: bool = False) -> tuple[str, ...]:
+        """Return what in the repository would make jobs fail.
+
+        Parameters
+        ----------
+        ahead : `bool`, optional
+            Whether the wheels may yet be turned: then nothing is said of
+            certifying flats whose filter is not known.
+        """
         context = self._context
         certifications = [self._processing.certification(stage) for stage in certifying(context)]
         # What this run certifies into need not exist yet.
         own = {certification.collection for certification in certifications}
         inputs = {name for stage in context.plan.stages if stage.job for name in stage.job.inputs} - own
+        if ahead:
+            by_filter = context.pipelines.generators[Product.FLAT].dataset_type
+            certifications = [
+                each for each in certifications if each.dataset_type != by_filter or each.physical_filter
+            ]
         problems = await context.world.repository.check(inputs, certifications)
         if not problems and (products := await standing(context, self._processing)):
             return (refusal_to_replace(context.recorder.record.run_id, products),)
