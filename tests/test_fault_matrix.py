@@ -40,7 +40,7 @@ from lsst.ts.calibrationscripts.butler.repository import ButlerRepository
 from lsst.ts.calibrationscripts.config import parse
 from lsst.ts.calibrationscripts.files.journal import load_record, newest_run
 from lsst.ts.calibrationscripts.instruments import LATISS
-from lsst.ts.calibrationscripts.observatory import script
+from lsst.ts.calibrationscripts.observatory import ending, script
 from lsst.ts.calibrationscripts.observatory.camera import SalCamera
 from lsst.ts.calibrationscripts.observatory.make_latiss_calibrations import MakeLatissCalibrations
 from lsst.ts.calibrationscripts.observatory.ocps import OcpsJobs
@@ -358,7 +358,7 @@ def short_wait_for_a_lock(request: pytest.FixtureRequest, monkeypatch: pytest.Mo
     cell = cell_of(request)
     if cell is not None and cell.fault == "repository-stays-locked":
         monkeypatch.setattr(ButlerRepository, "TIMEOUT", 10.0 * patience())
-        monkeypatch.setattr(script, "_REPORT_TIMEOUT", 5.0)
+        monkeypatch.setattr(ending, "_REPORT_TIMEOUT", 5.0)
 
 
 class Site:

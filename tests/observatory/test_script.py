@@ -31,7 +31,7 @@ from lsst.ts.calibrationscripts.cli import main
 from lsst.ts.calibrationscripts.config import parse
 from lsst.ts.calibrationscripts.files.journal import FileJournal, lock_earlier_run
 from lsst.ts.calibrationscripts.instruments import LATISS
-from lsst.ts.calibrationscripts.observatory import connection, foresight, script
+from lsst.ts.calibrationscripts.observatory import connection, ending, foresight, script
 from lsst.ts.calibrationscripts.observatory.make_latiss_calibrations import MakeLatissCalibrations
 from lsst.ts.calibrationscripts.observatory.queue import (
     FINAL_STATES,
@@ -282,7 +282,7 @@ async def test_a_report_that_is_given_up_writes_nothing_any_more(
         return Evidence(notes=("read late",))
 
     monkeypatch.setattr(reporting, "gather", hang)
-    monkeypatch.setattr(script, "_REPORT_TIMEOUTS", {RunState.STOPPED: 0.5})
+    monkeypatch.setattr(ending, "_REPORT_TIMEOUTS", {RunState.STOPPED: 0.5})
     run = Run(observatory, script_mode="BIAS", journal_dir=str(tmp_path))
     result = await run.to_its_end(pause_checkpoint="BIAS 2/.*", on_paused=QueuedScript.stop)
     assert "The run's report" in texts(result)
@@ -639,7 +639,7 @@ async def test_a_report_that_is_not_written_leaves_the_run_done(
         may_end.wait(TIMEOUT if stopped else 0.0)
         raise RecursionError("the page is too deep")
 
-    monkeypatch.setattr(script, "write_report", write_report)
+    monkeypatch.setattr(ending, "write_report", write_report)
     run = Run(observatory, script_mode="BIAS", n_bias=3, do_verify=False, journal_dir=str(tmp_path))
     async with QueuedScript(run.make_script) as queued, asyncio.TaskGroup() as tasks:
         await queued.configure(run.config)

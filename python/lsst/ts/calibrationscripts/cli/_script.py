@@ -23,8 +23,16 @@ from ..config import CalibrationConfig
 from ..files.journal import FileJournal
 from ..files.lock import Lock
 from ..instruments import Instrument
-from ..observatory.queue import FINAL_STATES, LogMessage, QueueHooks, next_group_id, run_script
-from ..observatory.script import REPORT_WRITTEN, BaseMakeCalibrations
+from ..observatory.ending import REPORT_WRITTEN
+from ..observatory.queue import (
+    FINAL_STATES,
+    LogMessage,
+    QueueHooks,
+    ScriptResult,
+    next_group_id,
+    run_script,
+)
+from ..observatory.script import BaseMakeCalibrations
 from ..observatory.scripts import script_class
 from ..outcomes import RunState
 from ..plan import make_plan
@@ -114,7 +122,17 @@ async def run_on_sal(
             timeout=2 * plan.duration + config.job_timeout * len(plan.stages),
             hooks=QueueHooks(on_message=show),
         )
-    report = scripts[0].report
+    return _ended(result, scripts[0].report, config, page, resume_command)
+
+
+def _ended(
+    result: ScriptResult,
+    report: RunReport | None,
+    config: CalibrationConfig,
+    page: str,
+    resume_command: Callable[[str], tuple[str, ...]],
+) -> RunReport:
+    """Print how a script has ended; return what is known of its run."""
     if report is None or report.state is RunState.UNSTARTED:
         click.echo(f"The script ended {result.state}: {result.reason}", err=True)
         if page:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-__all__ = ["REPORT_WRITTEN", "BaseMakeCalibrations"]
+__all__ = ["BaseMakeCalibrations"]
 
 import abc
 import asyncio
@@ -36,19 +36,18 @@ from ..files.journal import (
 )
 from ..files.lock import Lock
 from ..instruments import Instrument
-from ..outcomes import RunState
 from ..plan import TAI_MINUS_UTC, PlannedExposure, RunPlan, make_plan
 from ..ports import JournalFile, ObservatoryError, Watcher, World
 from ..procedure import Procedure, check_without, remade, remaining
 from ..record import RunRecord
 from ..report import RunReport, itinerary
-from ..reporting import warm_up, write_report
+from ..reporting import warm_up
 from ..threads import in_thread
 from .camera import SalCamera
 from .connection import Connection
 from .control import Control
 from .earlier_marks import MarksOfRuns
-from .errors import explain
+from .ending import finish, write_run_report
 from .foresight import Foresight
 from .journal import BackgroundJournal
 from .notifying import AppriseNotifier, check_addresses
@@ -60,25 +59,9 @@ from .sal import ScriptState, salobj
 from .versions import versions
 from .watch import ComponentWatch
 
-REPORT_WRITTEN = "Report: "
-"""What the message begins with that names the run's page."""
 _CONFIGURE_TIMEOUT = 55.0
 """Longest that the script may take to be configured; the script queue allows
 60 s (s)."""
-
-_REPORT_TIMEOUT = 90.0
-"""Longest wait for the run's page: it reads the Butler for up to a minute,
-and an observer's next script waits (s)."""
-
-_PENDING_TIMEOUT = 3.0
-"""Where jobs were left to themselves, so as to end at once (s)."""
-
-_REPORT_TIMEOUTS = {RunState.STOPPED: 2.0}
-"""Where an observer is waiting for the end (s).
-
-The queue gives a script that it stops 10 s, and 1 s more for each script: for
-the frame under way, for aborts, for this, and for closing the remotes.
-"""
 
 
 @dataclass(frozen=True)
@@ -345,14 +328,15 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
             self._procedure = self._make_procedure()
             warming = asyncio.create_task(in_thread(warm_up)) if self._configured.config.release else None
             try:
-                await _finish(asyncio.create_task(self._procedure.run()))
+                await finish(asyncio.create_task(self._procedure.run()))
             except ObservatoryError as error:
                 raise salobj.ExpectedError(str(error)) from error
             finally:
                 if warming is not None:
                     warming.cancel()
-                await self._write_report(self._procedure.report)
-                await publish(self, self._configured.config.publish, self._configured.folder)
+                config, folder = self._configured.config, self._configured.folder
+                await write_run_report(self._procedure.report, config.repo, folder, self.log)
+                await publish(self, config.publish, folder)
         finally:
             if self._notifier is not None:
                 self._notifier.close()
@@ -406,47 +390,6 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
         if self.frames_begin is None:
             return _now()
         return (self.frames_begin + TAI_MINUS_UTC).timestamp()
-
-    async def _write_report(self, report: RunReport) -> None:
-        """Write the run's page and JSON beside its journal.
-
-        The run has ended: nothing here changes how.
-        """
-        repo, folder = self._configured.config.repo, self._configured.folder
-        timeout = _REPORT_TIMEOUTS.get(report.state, _PENDING_TIMEOUT if report.pending else _REPORT_TIMEOUT)
-        given_up = threading.Event()
-        try:
-            written = await asyncio.wait_for(
-                in_thread(lambda: write_report(report, repo, folder, given_up)), timeout
-            )
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - see above
-            what = "it was stopped" if isinstance(error, asyncio.CancelledError) else explain(error)
-            self.log.warning(f"The run's report in {folder} is not complete: {what}")
-            return
-        finally:
-            # A thread cannot be ended, but it writes nothing any more.
-            given_up.set()
-        for warning in written.warnings:
-            self.log.warning(warning)
-        for problem in written.problems:
-            self.log.warning(f"The run's report: {problem}")
-        self.log.info(f"{REPORT_WRITTEN}{written.page}")
-
-
-async def _finish(work: asyncio.Task[None]) -> None:
-    """Await a task; cancel it once, however often this is cancelled.
-
-    A second stop must not keep the first one from aborting jobs.
-    """
-    try:
-        await asyncio.shield(work)
-    except asyncio.CancelledError:
-        work.cancel()
-        while not work.done():
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.wait({work})
-        await work
-        raise
 
 
 def _now() -> float:

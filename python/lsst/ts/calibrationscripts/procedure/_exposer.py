@@ -11,13 +11,14 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ..config import Series
-from ..instruments import ImageType, same_filter
+from ..instruments import ImageType
 from ..plan import PlannedExposure, Stage
-from ..ports import ExposureRecord, IngestReport, ObservatoryError
+from ..ports import ExposureRecord, ObservatoryError
 from ..products import StageId, StageKind, Subject
 from ..record import Frame
 from ..spoilt import SeriesJudgement
 from ._context import Context
+from ._faults import fault_of, fault_of_identity, ingest_problems
 from ._frames import EarlierFrames, Frames
 from ._inspector import Inspector
 from ._light import Light
@@ -26,9 +27,6 @@ from ._remaining import time_of
 
 _LOG_INTERVAL = 5.0
 """Shortest time between two lines about frames (s)."""
-
-_EXPOSURE_TIME_TOLERANCE = 0.05
-"""Difference to the planned exposure time that a shutter may cause (s)."""
 
 _FRAME_GRACE = 3.0
 """How long a stop waits for a frame under way, so as to learn its id (s)."""
@@ -355,7 +353,7 @@ class Exposer:
         self.missing[series] = tuple(sorted(absent - discarded))
         for lost in sorted(discarded & absent):
             operator.warning(f"Exposure {lost}, which is discarded anyway, was not ingested.")
-        if problems := _ingest_problems(report, discarded):
+        if problems := ingest_problems(report, discarded):
             return problems
         faults = await self._check_records(series)
         if not self._releases:
@@ -381,7 +379,8 @@ class Exposer:
             fault = (
                 "is not in the Butler"
                 if record is None
-                else self._fault(series, planned, record) or self._fault_of_identity(exposure_id, record)
+                else fault_of(planned, record, self.physical_filters.get(series, ""))
+                or fault_of_identity(exposure_id, record, self.earlier.group_of(exposure_id))
             )
             if fault is None:
                 continue
@@ -390,25 +389,6 @@ class Exposer:
             else:
                 faults[exposure_id] = fault
         return faults
-
-    def _fault(self, series: Subject, planned: PlannedExposure, record: ExposureRecord) -> str | None:
-        """Return how a frame differs from what was planned, if it does."""
-        if record.image_type.upper() != planned.image_type:
-            return f"is a {record.image_type.upper()} in the Butler, not a {planned.image_type}"
-        if abs(record.exp_time - planned.exp_time) > _EXPOSURE_TIME_TOLERANCE:
-            return f"has {record.exp_time:g} s in the Butler, not {planned.exp_time:g} s"
-        wanted = self.physical_filters.get(series)
-        if wanted and not same_filter(record.physical_filter, wanted):
-            return f"was taken through {record.physical_filter}, says the Butler, not through {wanted}"
-        return None
-
-    def _fault_of_identity(self, exposure_id: int, record: ExposureRecord) -> str | None:
-        """Return how a frame is not that of the journal, if it is not."""
-        group_id = self.earlier.group_of(exposure_id)
-        # The Butler takes the exposure id where a header has no group.
-        if group_id is None or record.group in (group_id, str(exposure_id)):
-            return None
-        return f"is of group {record.group} in the Butler, not of {group_id} as in the journal"
 
 
 def _listed(ids: list[int]) -> str:
@@ -420,17 +400,3 @@ def _listed(ids: list[int]) -> str:
 
 def _stage_of(exposure: PlannedExposure) -> StageId:
     return StageId(StageKind.EXPOSE, exposure.series)
-
-
-def _ingest_problems(report: IngestReport, discarded: set[int]) -> tuple[str, ...]:
-    problems = [
-        f"the OODS could not ingest exposure {exposure_id}: {description}"
-        for exposure_id, description in report.failures
-        if exposure_id not in discarded
-    ]
-    missing = [exposure_id for exposure_id in report.missing if exposure_id not in discarded]
-    if missing:
-        ids = ", ".join(map(str, missing))
-        remark = f" ({report.remark})" if report.remark else ""
-        problems.append(f"not in the Butler: exposure(s) {ids}{remark}")
-    return tuple(problems)
