@@ -10,6 +10,7 @@ import pytest
 from lsst.ts.calibrationscripts.codec import read_document, read_record, write_document
 from lsst.ts.calibrationscripts.comparison import Better
 from lsst.ts.calibrationscripts.config import ConfigurationError, parse
+from lsst.ts.calibrationscripts.forecast import Facts, Kind, make_forecast
 from lsst.ts.calibrationscripts.instruments import LATISS
 from lsst.ts.calibrationscripts.plan import make_plan
 from lsst.ts.calibrationscripts.ports import Applied, PreconditionError
@@ -140,3 +141,12 @@ def test_a_run_without_such_frames_is_named() -> None:
     world = World(residual=6.0, earlier_runs={EARLIER: read_record(darks.journal)})
     run(world, BIAS % EARLIER)
     assert any(f"run {EARLIER} has verified no BIAS" in text for _, text in world.log)
+
+
+@pytest.mark.parametrize(("hold_out", "kinds"), [(0, set()), (4, {Kind.NOISE})])
+def test_the_forecast_counts_the_frames_that_are_combined(hold_out: int, kinds: set[Kind]) -> None:
+    # Given twelve biases, of which nine are too few where noise may be too low
+    text = f'{BIAS[:-1]}, pipeline_generation: "2022"}}' % hold_out
+    config = parse(text, LATISS)
+    forecast = make_forecast(config, make_plan(config, LATISS), LATISS, Facts())
+    assert {finding.kind for finding in forecast.failures} == kinds

@@ -22,7 +22,7 @@ from ..pipelines import GENERATIONS, noise_left
 from ..plan import RunPlan, Stage, disk_needed, validity_notices
 from ..products import Product, StageId, StageKind, Subject
 from ..thresholds import Thresholds
-from ._noise import noise_level, parts_left
+from ._noise import noise_level, parts_held_out, parts_left
 from ._records import Facts, Finding, Forecast, Kind, Level
 
 _USUAL_FRAMES = 20
@@ -120,7 +120,7 @@ class _Forecaster:
             level,
             Kind.NOISE,
             (stage.id,),
-            self._noise_cause(product, series.n, level),
+            self._noise_cause(product, series.n - self._n_held_out(series), level),
             self._more_frames(series),
             Outcome.HELD,
             () if level is Level.REMARK else self._skipped(stage.id),
@@ -136,15 +136,23 @@ class _Forecaster:
             exactly = product is Product.BIAS and not self._config.of(product).options
             return Level.CERTAIN if exactly else Level.LIKELY
         n_detectors = len(self._instrument.detector_ids(self._config.detectors))
+        n_held_out = self._n_held_out(series)
+        if n_held_out and len(set(times)) > 1:
+            return None
         level = noise_level(
             product,
-            parts_left(times, series.n),
+            parts_left(times, series.n - n_held_out) + parts_held_out(series.n - n_held_out, n_held_out),
             times,
             self._pipelines,
             Thresholds.make(self._config.of(product).threshold, n_detectors, series.n),
             count_amplifiers(self._instrument, self._config.detectors),
         )
         return Level.LIKELY if level is Level.CERTAIN and unknown and series.n > 1 else level
+
+    def _n_held_out(self, series: Series) -> int:
+        """Return how many frames are verified and not combined."""
+        every = self._config.hold_out_every
+        return series.n // every if every else 0
 
     def _noise_cause(self, product: Product, n: int, level: Level) -> str:
         name = product.value.lower()

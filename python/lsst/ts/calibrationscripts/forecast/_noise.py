@@ -8,7 +8,7 @@ is compared with the nominal read noise.
 
 from __future__ import annotations
 
-__all__ = ["noise_level", "parts_left"]
+__all__ = ["noise_level", "parts_held_out", "parts_left"]
 
 from collections.abc import Sequence
 
@@ -59,6 +59,24 @@ def parts_left(exp_times: Sequence[float], n: int) -> tuple[tuple[float, float],
         )
         for time in exp_times
     )
+
+
+def parts_held_out(n: int, n_held_out: int) -> tuple[tuple[float, float], ...]:
+    """Return which part of its noise each frame has that is not combined.
+
+    Parameters
+    ----------
+    n : `int`
+        Frames that are combined.
+    n_held_out : `int`
+        Frames that are not: the noise of the combined one is added to theirs.
+
+    Returns
+    -------
+    parts : `tuple` [`tuple` [`float`, `float`], ...]
+        As of `parts_left`.
+    """
+    return (((1 + 1 / n) ** 0.5,) * 2,) * n_held_out
 
 
 def noise_level(
