@@ -237,6 +237,23 @@ def test_a_frame_whose_header_says_otherwise_is_in_no_job(change: dict[str, Any]
     assert not world.requests and not world.certified
 
 
+def test_a_header_that_is_wrong_does_not_stand_in_the_way_of_other_flats() -> None:
+    # Given two sets of flats, of which the header of a first flat names the
+    # other filter
+    sets = "[{filter: SDSSr_65mm, grating: empty_1}, {filter: SDSSg_65mm, grating: empty_1}]"
+    text = f"{{script_mode: FLAT, n_flat: 3, n_discard_flat: 0, exp_times_flat: 5, flat_sets: {sets}}}"
+    world = World()
+    assert run(world, text).complete
+    wrong = next(i for i, (label, _) in world.exposures.items() if label.startswith("FLAT SDSSg"))
+    changed_record(world, wrong, physical_filter="SDSSr_65mm~empty_1")
+    # When the run is resumed, then the set with the wrong header fails alone
+    report = run(world, text, resume=True)
+    ended = outcomes(report)
+    assert ended["expose FLAT SDSSr_65mm~empty_1"] is Outcome.PASSED
+    assert ended["expose FLAT SDSSg_65mm~empty_1"] is Outcome.FAILED
+    assert any(f"exposure {wrong} was taken through SDSSr_65mm" in one.reason for one in report.stages)
+
+
 def test_frames_that_are_swapped_in_a_journal_are_in_no_job() -> None:
     world = World(on_event=raise_at("taking DARK 4/4, 5 s", ObservatoryError("camera")))
     text = "{script_mode: BIAS_DARK, n_bias: 3, n_dark: 3, exp_times_dark: 5, generate_calibrations: true}"

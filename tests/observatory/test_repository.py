@@ -14,7 +14,9 @@ import dataclasses
 import datetime
 import logging
 import shutil
+import signal
 import sqlite3
+import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -946,6 +948,30 @@ async def test_what_was_given_up_is_not_certified_later(
 
 async def visit_impatiently(*args: Any, timeout: float, writeable: bool = False, **kwargs: Any) -> Any:
     return await visit(*args, timeout=1.0 if writeable else timeout, writeable=writeable, **kwargs)
+
+
+@on_sqlite
+async def test_what_a_killed_writer_has_left_is_undone_before_reading(
+    repository: ButlerRepository, repo: Path
+) -> None:
+    # Given a program that was killed as it wrote, so that the file is half
+    # written and only who may write can undo it
+    writer = """
+import os, signal, sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("PRAGMA cache_size = 1")
+connection.execute("BEGIN IMMEDIATE")
+connection.execute("CREATE TABLE half_written (text)")
+connection.executemany("INSERT INTO half_written VALUES (?)", [("x" * 1000,)] * 1000)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    killed = await asyncio.create_subprocess_exec(sys.executable, "-c", writer, str(repo / "gen3.sqlite3"))
+    assert await killed.wait() == -signal.SIGKILL
+    assert (repo / "gen3.sqlite3-journal").stat().st_size
+    # When the repository is read
+    assert not await repository.exposure_records([1])
+    # Then that is undone
+    assert not (repo / "gen3.sqlite3-journal").exists()
 
 
 @pytest.mark.parametrize("trouble", ["full", "read-only"])

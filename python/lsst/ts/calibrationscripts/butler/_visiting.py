@@ -107,6 +107,14 @@ class OpenRepository:
         butler.registry.refresh()
         return butler
 
+    def roll_back(self) -> None:
+        """Undo what a program on SQLite has half written when it was killed.
+
+        Who only reads cannot, and cannot read before that is done.
+        """
+        with self.butler(writeable=True) as butler:
+            butler.collections.query("*")
+
     def forget(self) -> None:
         """Open it anew for the next visit: it may be another one then."""
         self._opened = None
@@ -151,13 +159,19 @@ async def visit(
         database's).
     """
 
+    def attempt() -> T:
+        with repository.butler(writeable=writeable) as butler:
+            return action(butler)
+
     def run() -> T:
         try:
-            with repository.butler(writeable=writeable) as butler:
-                return action(butler)
-        except Exception:
+            return attempt()
+        except Exception as error:
             repository.forget()
-            raise
+            if writeable or ("sqlite", sqlite3.SQLITE_READONLY_ROLLBACK) not in _extended_codes(error):
+                raise
+        repository.roll_back()
+        return attempt()
 
     def failure(what: str, *remedies: str) -> ObservatoryError:
         sentences = (f"{repository.repo}: could not {purpose}{what}", *remedies, advice)
@@ -221,11 +235,18 @@ def error_codes(error: BaseException) -> set[tuple[str, int | str]]:
         Each as the kind of code ("sqlite", "postgresql" or "system"), and
         the code.
     """
+    # The low byte of SQLite's extended codes is the kind of error.
+    return {
+        (kind, code & 0xFF if kind == "sqlite" and isinstance(code, int) else code)
+        for kind, code in _extended_codes(error)
+    }
+
+
+def _extended_codes(error: BaseException) -> set[tuple[str, int | str]]:
     codes: set[tuple[str, int | str]] = set()
     link: BaseException | None = error
     while link is not None:
-        # The low byte of SQLite's extended codes is the kind of error.
-        codes.add(("sqlite", getattr(link, "sqlite_errorcode", 0) & 0xFF))
+        codes.add(("sqlite", getattr(link, "sqlite_errorcode", 0)))
         codes.add(("postgresql", getattr(link, "pgcode", None) or ""))
         codes.add(("system", getattr(link, "errno", None) or 0))
         link = link.__cause__

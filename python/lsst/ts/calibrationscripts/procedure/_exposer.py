@@ -17,6 +17,7 @@ from ..ports import ExposureRecord, ObservatoryError
 from ..products import StageId, StageKind, Subject
 from ..record import Frame
 from ..spoilt import SeriesJudgement
+from ..wheels import physical_filter
 from ._context import Context
 from ._faults import fault_of, fault_of_identity, ingest_problems
 from ._frames import EarlierFrames, Frames
@@ -118,6 +119,9 @@ class Exposer:
     async def _physical_filter(self, series: Series) -> str:
         if not self.earlier.all_taken(series):
             return await self._world.camera.physical_filter(series)
+        if named := physical_filter(series, self._context.instrument, None):
+            # A header may be wrong, which is for that frame to say.
+            return named
         records = await self._world.repository.exposure_records(self.earlier.ids_of(series.subject)[:1])
         return next((record.physical_filter for record in records.values()), "")
 
