@@ -262,7 +262,7 @@ def test_a_run_that_took_no_frame_is_to_be_run_again_and_not_resumed() -> None:
     assert summary.count("ATCamera went to FAULT") == 1
     assert [product.text for product in products(report)] == ["expose BIAS"]
     assert conclusion(report) == "The script ended FAILED: ATCamera went to FAULT"
-    assert '<p class="lead failed">' in run_page(RunDocument(report))
+    assert '<p class="banner failed">' in run_page(RunDocument(report))
 
 
 def test_a_run_that_took_a_frame_is_to_be_resumed() -> None:

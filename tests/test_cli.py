@@ -29,6 +29,7 @@ from lsst.ts.calibrationscripts.products import Product, StageId, StageKind, Sub
 from lsst.ts.calibrationscripts.proof import FrameRecord, Proof
 from lsst.ts.calibrationscripts.record import JobRecord
 from lsst.ts.calibrationscripts.report import RunReport
+from named import unfolded
 
 
 def calibscripts(*args: object) -> Result:
@@ -71,7 +72,7 @@ def test_all_problems_are_listed_at_once_on_stderr(write: Any) -> None:
 def test_a_file_that_does_not_exist_gives_no_traceback(command: str, tmp_path: Path) -> None:
     result = calibscripts(command, tmp_path / "nothing.yaml")
     assert result.exit_code == 2
-    assert "nothing.yaml: cannot be read" in result.stderr
+    assert "nothing.yaml: cannot be read" in unfolded(result.stderr)
 
 
 def test_the_plan_of_the_daily_default() -> None:

@@ -304,9 +304,9 @@ def test_what_is_undone_is_in_journal_json_page_and_text(repo: Path, tmp_path: P
     assert ended == {"certify BIAS": Outcome.HELD, "certify DARK": Outcome.CERTIFIED}
     assert ended == {result.name: result.outcome for result in report.stages}
     page = (tmp_path / f"{RUN_ID}.html").read_text()
-    _, _, section = page.partition('<section id="decisions">')
+    _, _, section = page.partition('<section id="decisions"')
     assert '<a href="#decisions">' in page
-    for text in ("<td>BIAS</td><td>decertified</td>", decision.who, decision.date, "light &lt;leak&gt;"):
+    for text in (">BIAS<", ">decertified<", decision.who, decision.date, "light &lt;leak&gt;"):
         assert text in section.partition("</section>")[0]
     assert f"Decided: BIAS decertified by {decision.who}: light <leak>" in unfolded(summary_text(report))
 

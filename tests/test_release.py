@@ -17,6 +17,7 @@ from lsst.ts.calibrationscripts.outcomes import Outcome
 from lsst.ts.calibrationscripts.plan import make_plan
 from lsst.ts.calibrationscripts.ports import JobLostError, JobResult, ObservatoryError
 from lsst.ts.calibrationscripts.report import RunReport, next_steps, summary_text
+from named import unfolded
 from test_procedure import outcomes
 from virtual_time import virtually
 from world import Killed, World
@@ -100,7 +101,7 @@ def test_the_session_ends_once_its_jobs_are_submitted() -> None:
 
 def test_the_end_says_what_collects_the_results() -> None:
     report = session(Later())
-    text = summary_text(report)
+    text = unfolded(summary_text(report))
     assert text.startswith(
         "Everything is taken, and 4 job(s) are submitted; their results are still to come."
     )

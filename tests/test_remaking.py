@@ -25,7 +25,7 @@ from lsst.ts.calibrationscripts.procedure import check_without, remade, remainin
 from lsst.ts.calibrationscripts.record import Decision, DecisionKind, RunRecord
 from lsst.ts.calibrationscripts.report import RunDocument, RunReport, itinerary, next_steps, summary_text
 from lsst.ts.calibrationscripts.spoilt import Mark, MarkKind, SeriesJudgement
-from named import BIAS, DARK, stage
+from named import BIAS, DARK, stage, unfolded
 from test_resume import outcomes, raise_at, run
 from test_spoilt_frames import BAD_BIAS, BAD_DARK, LEAK, everything_said, exposures_of, of_level
 from world import Killed, World
@@ -99,7 +99,7 @@ class TestWithout:
         durations = {each.name: each.duration for each in left.stages}
         assert durations["generate DARK"] > 0 and durations["generate BIAS"] == 0 and not left.exposures
         text = itinerary(config, left, LATISS, datetime.datetime.now(datetime.UTC))
-        assert f"without exposure {BAD_DARK}, left out by ann: light in the dome" in text
+        assert f"without exposure {BAD_DARK}, left out by ann: light in the dome" in unfolded(text)
 
     def test_what_builds_on_a_product_is_made_anew_with_it(self) -> None:
         world = World()
@@ -131,7 +131,7 @@ class TestWithout:
         assert (
             "DARK: 2 of 6 frames are spoilt: 1 left out of everything that is made, 1 used; "
             "'spoilt_frames: exclude' leaves such frames out"
-        ) in summary_text(report)
+        ) in unfolded(summary_text(report))
         assert any(f"remake run --without {other}'" in step for step in next_steps(report))
 
     def test_a_run_that_is_resumed_again_keeps_who_said_so_and_when(self) -> None:
@@ -347,7 +347,7 @@ class TestMarksOfEarlierRuns:
             assert "cloud" in text and "first" in text and "SETTLING" in text
         assert (
             f"exposure {BAD_DARK} PERSON: cloud (left out by ann, 2026-11-23 14:00 TAI) (noted by run first)"
-        ) in summary_text(report)
+        ) in unfolded(summary_text(report))
 
     def test_are_left_out_where_spoilt_frames_are(self, world: World) -> None:
         report = run_given(world, spoilt_frames="exclude")
@@ -509,7 +509,9 @@ class TestCommand:
 
     def test_help_has_an_example(self) -> None:
         result = CliRunner().invoke(main, ["remake", "-h"])
-        assert result.exit_code == 0 and "--without 2026112300003 2026112300007 --reason" in result.output
+        assert (
+            result.exit_code == 0 and "remake 20261123T053300-100001 --without 2026112300003" in result.output
+        )
 
     def test_takes_no_frames(self, folder: Path) -> None:
         record = read_record((folder / "run.journal.json").read_text())

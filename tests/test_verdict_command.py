@@ -16,6 +16,7 @@ import yaml
 from click.testing import CliRunner, Result
 from cp_verify_forms import detector_level, exposure_level, run_level
 from lsst.ts.calibrationscripts.cli import _statistics, main
+from named import unfolded
 from test_verification import AMPLIFIERS, failures
 
 FIRST = 2026112500061
@@ -150,7 +151,9 @@ def test_exposure_stats_give_the_list(tmp_path: Path, form: str) -> None:
     paths = [tmp_path / "d"] if form == "folder" else given
     result = verdict(file, *(word for path in paths for word in ("--exposure-stats", path)))
     assert (result.exit_code, result.stderr) == (0, ""), result.output
-    assert "2 exposure(s); these were read from verifyFlatExpStats (exposure level)" in result.stdout
+    assert "2 exposure(s); these were read from verifyFlatExpStats (exposure level)" in unfolded(
+        result.stdout
+    )
     assert "NOISE: 16" in result.stdout
 
 

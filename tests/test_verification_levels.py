@@ -27,7 +27,7 @@ from lsst.ts.calibrationscripts.verification import (
     hidden_exposures,
     judge,
 )
-from named import FLAT
+from named import FLAT, unfolded
 from test_verification import AMPLIFIERS
 
 DETECTOR = "RXX_S00"
@@ -75,7 +75,7 @@ def test_failures_are_read_from_exposure_level(n_bad: int, passes: bool) -> None
     assert verdict.results[0].counts == {"NOISE": 16}
     assert verdict.results[0].level is FailureLevel.EXPOSURE
     assert verdict.results[-1].level is FailureLevel.RUN
-    text = verdict_text(verdict)
+    text = unfolded(verdict_text(verdict))
     assert (
         f"failures of {n_bad} exposure(s); these were read from verifyFlatExpStats (exposure level)" in text
     )
@@ -105,7 +105,7 @@ def test_failures_are_read_from_detector_level_where_exposure_level_has_none() -
         FailureLevel.NONE,
     ]
     assert [result.counts for result in verdict.results] == [{"NOISE": 16}, {"NOISE": 16}, {}]
-    assert "read from verifyFlatDetStats (detector level)" in verdict_text(verdict)
+    assert "read from verifyFlatDetStats (detector level)" in unfolded(verdict_text(verdict))
 
 
 def test_an_exposure_without_any_list_counts_as_failed_in_words() -> None:

@@ -89,8 +89,7 @@ _HELP = {
     ),
     "remake": _Help(
         [
-            "calibscripts remake 20261123T053300-100001 --without 2026112300003 \\",
-            '    --reason "light in the dome"',
+            "calibscripts remake 20261123T053300-100001 --without 2026112300003",
         ],
         {**_ENDINGS, _INVALID: "it is refused, and nothing is changed"},
     ),
