@@ -112,9 +112,17 @@ class _Planner:
     def _notices_of_frames_held_out(self) -> Iterator[str]:
         every = self._config.hold_out_every
         for series in self._config.series if every and self._config.generate_calibrations else ():
+            n = series.n - series.n // every
+            # Their noise and that of the combined one, against NOISE's limit.
+            fails = (1 + 1 / n) ** 0.5 > 1 + self._pipelines.noise_tolerance
             yield (
-                f"{series.name}: made from {series.n - series.n // every} of {series.n} frames; every "
-                f"{every}. is held out, to compare the new one with the one in use."
+                f"{series.name}: made from {n} of {series.n} frames; every {every}. is held out, to compare "
+                "the new one with the one in use."
+                + (
+                    f" What is combined from {n} is so noisy that those held out may fail NOISE: take more."
+                    if fails and series.image_type is not ImageType.FLAT
+                    else ""
+                )
             )
 
     def stages(self) -> tuple[Stage, ...]:
