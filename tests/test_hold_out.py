@@ -83,7 +83,7 @@ def test_the_plan_says_how_many_frames_are_held_out() -> None:
     (notice,) = [
         notice for notice in plan.notices if "made from 9 of 12 frames; every 4. is held out" in notice
     ]
-    # of so few the noise is more than NOISE allows frames that were not combined
+    # of so few the noise is more than frames may have that were not combined
     assert "those held out may fail NOISE: take more" in notice
     of_twenty = make_plan(parse((BIAS % 4).replace("n_bias: 12", "n_bias: 20"), LATISS), LATISS)
     assert not any("may fail NOISE" in notice for notice in of_twenty.notices)
