@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from ._problems import Unusable, shown
 
 _EXAMPLE = "-c cpBiasIsr:doDefect=False"
+_WITH_C = f"write -c before each label:field=value, for example {_EXAMPLE}"
 
 _LABEL = r"[A-Za-z_]\w*"
 _CHARACTERS = r"[\w.,:=+/@%\[\]-]"
@@ -87,7 +88,7 @@ def parse_options(text: str) -> tuple[str, ...]:
     except ValueError:
         raise Unusable("has a quote that does not close", "close the quote") from None
     if words and not words[0].startswith("-"):
-        raise Unusable("does not begin with an option", f"write -c {text}")
+        raise Unusable("does not begin with an option", _WITH_C)
     return tuple(_parse(words))
 
 
@@ -126,7 +127,7 @@ def _check_name(name: str, word: str) -> None:
     if not name.startswith("-"):
         raise Unusable(
             f"{shown(word)} is not an option, nor the value of one",
-            f"write -c before each label:field=value, for example {_EXAMPLE}",
+            _WITH_C,
         )
     allowed = ", ".join([*_VALUES, *sorted(_FLAGS)])
     raise Unusable(
