@@ -459,8 +459,12 @@ def test_a_signal_is_acknowledged_at_once(number: int, capsys: pytest.CaptureFix
         except asyncio.CancelledError:
             told.append(capsys.readouterr().err)
             os.kill(os.getpid(), number)
-            await asyncio.sleep(0.1)
-            told.append(capsys.readouterr().err)
+            said = ""
+            for _ in range(200):
+                await asyncio.sleep(0.05)
+                if said := capsys.readouterr().err:
+                    break
+            told.append(said)
             raise
 
     assert run_until_signal(work()) is None

@@ -482,7 +482,11 @@ def test_a_mode_names_its_series_in_order(mode: str, types: list[str]) -> None:
         ("config_options_bias: '-c a:b=`ls`'", "config_options_bias", "write options only"),
         ("config_options_bias: |\n  -c a:b=c\n  -c d:e=f", "config_options_bias", "write one line"),
         ("config_options_bias: '-c \"a'", "config_options_bias", "close the quote"),
-        ("config_options_bias: isr:doDefect=False", "config_options_bias", "write -c before each label:field=value"),
+        (
+            "config_options_bias: isr:doDefect=False",
+            "config_options_bias",
+            "write -c before each label:field=value",
+        ),
         ("config_options_bias: -j 4", "config_options_bias", "use n_processes"),
         ("config_options_bias: --output-run=x", "config_options_bias", "leave it out"),
         (

@@ -21,8 +21,7 @@ from butler_sequences import BIAS_ALONE, Step, ViolationError, explore, replay
 from butler_world import ButlerWorld, Faults
 from lsst.ts.calibrationscripts.butler import repository
 from lsst.ts.calibrationscripts.outcomes import Outcome
-from lsst.ts.calibrationscripts.procedure import _processing
-from lsst.ts.calibrationscripts.procedure._exposer import Exposer
+from lsst.ts.calibrationscripts.procedure import _exposer, _processing
 from lsst.ts.calibrationscripts.procedure._jobs import JobRunner
 from lsst.ts.calibrationscripts.proof import Proof
 from lsst.ts.calibrationscripts.report import RunReport
@@ -75,7 +74,7 @@ async def _adopt_any(self: Any, stage: Any, request: object, wanted: object) -> 
     return job is not None
 
 
-def _no_fault(self: object, *args: object) -> None:
+def _no_fault(*args: object) -> None:
     return None
 
 
@@ -111,7 +110,7 @@ PROVE = (_processing, "prove", _accept)
             ),
         ),
         ([PROVE, (JobRunner, "_adopt", _adopt_any)], (Step(EXTERNAL), Step(BIAS_ALONE))),
-        ([(Exposer, "_fault", _no_fault)], (Step(BIAS_ALONE, faults=LYING),)),
+        ([(_exposer, "fault_of", _no_fault)], (Step(BIAS_ALONE, faults=LYING),)),
         (
             [PROVE, (_processing, "judge", _pass)],
             (Step(BIAS_ALONE, faults=VERIFIED), Step(BIAS_ALONE, (OF_OTHERS,))),

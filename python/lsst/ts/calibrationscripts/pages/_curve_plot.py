@@ -111,12 +111,13 @@ def _draw(curve: CurvePoints, upper: Axes, lower: Axes) -> None:
     ]
     scale = max((abs(each) for _, each, used in residuals if used), default=0.0)
     scale = max(_MARGIN * scale, _SMALLEST_SCALE)
-    lower.set_ylim(-scale, scale)
+    # Room for marks at the edge: what is not clipped spoils the layout.
+    lower.set_ylim(-1.1 * scale, 1.1 * scale)
     for wanted, marker, colour in ((True, "o", BLUE), (False, "x", VERMILION)):
         mine = [(mean, variance) for mean, variance, _, used in points if used is wanted]
         upper.plot(*_columns(mine), marker, color=colour, markersize=3.5)
         below = [(mean, min(max(each, -scale), scale)) for mean, each, used in residuals if used is wanted]
-        lower.plot(*_columns(below), marker, color=colour, markersize=3, clip_on=False)
+        lower.plot(*_columns(below), marker, color=colour, markersize=3)
     if _has_turnoff(curve):
         for axis in (upper, lower):
             axis.axvline(curve.turnoff, color=INK, linewidth=0.8, linestyle=":")
