@@ -346,7 +346,7 @@ def test_forecasts_hold_for_whole_runs(benchmark: ModuleType, tmp_path: Path) ->
     false: list[str] = []
     runs = (
         benchmark.run(data | {"calib_collection": f"LATISS/calib/f{i}"}, tmp_path)
-        for i, data in enumerate(itertools.islice(source, 6))
+        for i, data in enumerate(itertools.islice(source, 3))
     )
     counts = benchmark.count(runs, lambda text: false.append(text) if not text.startswith("likely") else None)
     assert not false
