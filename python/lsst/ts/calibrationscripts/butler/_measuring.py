@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..instruments import Instrument
 from ..spoilt import AmplifierMeasure
+from ._residuals import MAD_TO_SIGMA
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,10 +27,6 @@ hundredth of an ADU, and a frame of LATISS is measured in half a second."""
 _CLIP = 4.0
 """Pixels farther from the median are left out: cosmic rays, hot and dead
 pixels (standard deviations)."""
-
-_TO_SIGMA = 1.4826
-"""Standard deviation of normal values, in units of their median absolute
-deviation."""
 
 
 def raw_level(butler: Butler, instrument: Instrument, exposure: int, detectors: Sequence[int]) -> float:
@@ -199,4 +196,4 @@ def _deviation(distances: np.ndarray) -> np.ndarray:
     import numpy as np
 
     # Of whole numbers, half may be the median itself.
-    return _TO_SIGMA * np.maximum(np.median(distances, axis=1, keepdims=True), 0.5)
+    return MAD_TO_SIGMA * np.maximum(np.median(distances, axis=1, keepdims=True), 0.5)

@@ -16,6 +16,7 @@ from ..config import PRODUCT_PARAMETERS
 from ..products import Subject
 from ..report import Replaced, RunReport
 from ._collections import in_use
+from ._residuals import MAD_TO_SIGMA
 from ._thumbnail import as_png, shrink, stretch
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
 _DIFFERENCE_SIGMA = 5.0
 """Differences are shown up to this many standard deviations."""
-
-_MAD_TO_SIGMA = 1.4826
 
 
 class NoImageError(LookupError):
@@ -60,7 +59,7 @@ class ImagePair:
         sizes = np.abs(self.difference[np.isfinite(self.difference)])
         if not sizes.size:
             return 1.0
-        sigma = _MAD_TO_SIGMA * float(np.median(sizes))
+        sigma = MAD_TO_SIGMA * float(np.median(sizes))
         return _DIFFERENCE_SIGMA * sigma or float(sizes.max()) or 1.0
 
     @cached_property

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-__all__ = ["measure"]
+__all__ = ["MAD_TO_SIGMA", "measure"]
 
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,10 @@ from ..comparison import Residual
 if TYPE_CHECKING:
     import numpy as np
 
-_MAD_TO_SIGMA = 1.4826
+MAD_TO_SIGMA = 1.4826
+"""Standard deviation of normal values, in units of their median absolute
+deviation."""
+
 _FAR = 6.0
 """Pixels that are farther from the median are outliers (sigma)."""
 
@@ -49,7 +52,7 @@ def measure(left: np.ndarray, n_combined: int = 0) -> Residual:
     if not finite.any():
         return Residual(*(float("nan"),) * 4, 1.0)
     median = float(np.median(left[finite]))
-    noise = _MAD_TO_SIGMA * float(np.median(np.abs(left[finite] - median)))
+    noise = MAD_TO_SIGMA * float(np.median(np.abs(left[finite] - median)))
     good = finite & (np.abs(left - median) <= _FAR * noise)
     if not good.any():
         return Residual(*(float("nan"),) * 4, 1.0)
