@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-__all__ = ["datasets", "exists", "found_for", "in_use", "run_of"]
+__all__ = ["datasets", "exists", "found_for", "in_use", "run_of", "with_records"]
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -58,6 +58,39 @@ def datasets(butler: Butler, dataset_type: str, run: str) -> list[DatasetRef]:
         )
     except (MissingCollectionError, MissingDatasetTypeError):
         return []
+
+
+def with_records(butler: Butler, dataset_type: str, run: str) -> list[DatasetRef]:
+    """Return the datasets of a run, with what is known of their dimensions.
+
+    Parameters
+    ----------
+    butler : `lsst.daf.butler.Butler`
+        The repository.
+    dataset_type : `str`
+        Their type.
+    run : `str`
+        The RUN collection.
+
+    Returns
+    -------
+    refs : `list` [`lsst.daf.butler.DatasetRef`]
+
+    Raises
+    ------
+    lsst.daf.butler.MissingCollectionError
+        If the run does not exist.
+    lsst.daf.butler.MissingDatasetTypeError
+        If the type does not.
+    """
+    return butler.query_datasets(
+        dataset_type,
+        collections=run,
+        find_first=False,
+        with_dimension_records=True,
+        explain=False,
+        limit=None,
+    )
 
 
 def in_use(butler: Butler, ref: DatasetRef, time: Timespan, inputs: Sequence[str]) -> DatasetRef | None:

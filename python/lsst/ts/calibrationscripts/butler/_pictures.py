@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..instruments import INSTRUMENTS
@@ -19,9 +20,10 @@ from ..outcomes import DetectorDefects
 from ..pipelines import pipelines_of
 from ..products import Product, StageKind, Subject
 from ..report import Area, DetectorCurves, Evidence, RunReport, Thumbnail
-from ._collections import run_of
+from ._collections import run_of, with_records
 from ._curves import points_of
 from ._header import read_detector
+from ._notes import Notes
 from .images import masks_of
 
 if TYPE_CHECKING:
@@ -36,11 +38,16 @@ _MAX_DETECTORS = 8
 _WIDTH = 384
 """Largest width of a map of defects (pixel)."""
 
+_Box = tuple[int, int, int, int]
+"""First column and row, width and height (pixel)."""
+
 _GOOD, _KEPT, _GAINED, _LOST = (238, 238, 238), (90, 90, 90), (213, 94, 0), (0, 114, 178)
 """Colours of pixels: no defects, those that were and are, new and gone."""
 
 
-def with_pictures(butler: Butler, report: RunReport, evidence: Evidence, time_limit: float) -> Evidence:
+def with_pictures(
+    butler: Butler, report: RunReport, evidence: Evidence, notes: Notes, time_limit: float
+) -> Evidence:
     """Add what a page shows beside statistics and combined images.
 
     Parameters
@@ -51,6 +58,8 @@ def with_pictures(butler: Butler, report: RunReport, evidence: Evidence, time_li
         The run.
     evidence : `Evidence`
         What has been read.
+    notes : `Notes`
+        Gets what is left out; it has what was before.
     time_limit : `float`
         What cannot be read in this time is left out (s).
 
@@ -60,7 +69,7 @@ def with_pictures(butler: Butler, report: RunReport, evidence: Evidence, time_li
         With photon transfer curves, maps of defects, and where amplifiers
         are in the pictures. Its notes say what could not be read, and why.
     """
-    reader = _Reader(butler, report, time.monotonic() + time_limit)
+    reader = _Reader(butler, report, notes, time.monotonic() + time_limit)
     thumbnails = [*evidence.thumbnails, *reader.attempt(reader.defect_maps, "defects")]
     curves = reader.attempt(reader.curves, "photon transfer curves")
     names = {thumbnail.detector for thumbnail in thumbnails}
@@ -69,7 +78,7 @@ def with_pictures(butler: Butler, report: RunReport, evidence: Evidence, time_li
         evidence,
         thumbnails=tuple(replace(each, areas=areas.get(each.detector, ())) for each in thumbnails),
         curves=tuple(curves),
-        notes=(*evidence.notes, *reader.notes),
+        notes=tuple(notes),
     )
 
 
@@ -82,31 +91,30 @@ class _Reader:
         The repository.
     report : `RunReport`
         The run.
+    notes : `Notes`
+        Gets what is left out.
     end : `float`
         When to stop (monotonic clock, s).
     """
 
-    def __init__(self, butler: Butler, report: RunReport, end: float) -> None:
+    def __init__(self, butler: Butler, report: RunReport, notes: Notes, end: float) -> None:
         self._butler = butler
         self._report = report
+        self._notes = notes
         self._end = end
-        self.notes: list[str] = []
+        self._known_boxes: dict[str, list[tuple[str, _Box]]] = {}
 
     def attempt(self, read: Callable[[], Iterator[T]], what: str) -> list[T]:
         """Read things; note why if one fails, which ends it."""
         found: list[T] = []
-        try:
-            found.extend(read())
-        except Exception as error:  # noqa: BLE001 - Butlers raise errors of many families; none may spoil a report
-            text = str(error).partition("\n")[0].rstrip(".")
-            self.notes.append(f"Not shown: {what} could not be read: {type(error).__name__}: {text}.")
+        self._notes.attempt(lambda: found.extend(read()), what)
         return found
 
     def _some(self, items: list[T], what: str) -> Iterator[T]:
         """Yield as many as are shown, and note how many are not."""
         for i, item in enumerate(items):
             if i == _MAX_DETECTORS or time.monotonic() > self._end:
-                self.notes.append(f"{what} of {i} of {len(items)} detectors are shown.")
+                self._notes.append(f"{what} of {i} of {len(items)} detectors are shown.")
                 return
             yield item
 
@@ -118,7 +126,8 @@ class _Reader:
             if not (is_curve and result.collection):
                 continue
             dataset_type = pipelines_of(self._report.config).generators[Product.PTC].dataset_type
-            refs = self._datasets(dataset_type, run_of(self._butler, result.collection))
+            refs = with_records(self._butler, dataset_type, run_of(self._butler, result.collection))
+            refs.sort(key=lambda ref: int(ref.dataId["detector"]))
             for ref in self._some(refs, "Photon transfer curves"):
                 curve = self._butler.get(ref)
                 yield DetectorCurves(
@@ -145,19 +154,15 @@ class _Reader:
 
     def _size(self, detector: str) -> tuple[int, int] | None:
         """Return height and width of a detector, if they are known."""
-        for name, amplifiers in self._geometry({detector}):
-            boxes = [box for _, box in amplifiers]
-            if name == detector and boxes:
-                return max(y + height for _, y, _, height in boxes), max(
-                    x + width for x, _, width, _ in boxes
-                )
-        return None
+        boxes = [box for _, box in self._boxes(detector)]
+        if not boxes:
+            return None
+        return max(y + height for _, y, _, height in boxes), max(x + width for x, _, width, _ in boxes)
 
     def areas(self, names: set[str]) -> Iterator[tuple[str, tuple[Area, ...]]]:
         """Read where amplifiers are, by the name of their detector."""
-        for name, amplifiers in self._geometry(names):
-            total_width = max((x + width for _, (x, _, width, _) in amplifiers), default=1)
-            total_height = max((y + height for _, (_, y, _, height) in amplifiers), default=1)
+        for name in names:
+            total_height, total_width = self._size(name) or (1, 1)
             yield (
                 name,
                 tuple(
@@ -169,16 +174,25 @@ class _Reader:
                         round(width / total_width, 4),
                         round(height / total_height, 4),
                     )
-                    for amplifier, (x, y, width, height) in amplifiers
+                    for amplifier, (x, y, width, height) in self._boxes(name)
                 ),
             )
 
-    def _geometry(self, names: set[str]) -> Iterator[tuple[str, list[tuple[str, tuple[int, int, int, int]]]]]:
-        """Yield the boxes of detectors' amplifiers, from the first frame."""
+    def _boxes(self, detector: str) -> list[tuple[str, _Box]]:
+        """Return the boxes of a detector's amplifiers; none if not known."""
+        if detector not in self._known_boxes:
+            ref = self._raws.get(detector)
+            amplifiers = () if ref is None else read_detector(self._butler, ref)
+            self._known_boxes[detector] = [(each.getName(), _box(each.getBBox())) for each in amplifiers]
+        return self._known_boxes[detector]
+
+    @cached_property
+    def _raws(self) -> dict[str, DatasetRef]:
+        """The first frame of each detector, which has its geometry."""
         exposure = next((ids[0] for ids in self._report.exposures.values() if ids), None)
         instrument = INSTRUMENTS.get(self._report.instrument)
-        if exposure is None or instrument is None or not names:
-            return
+        if exposure is None or instrument is None:
+            return {}
         refs = self._butler.query_datasets(
             "raw",
             collections=instrument.raw_collection,
@@ -188,31 +202,17 @@ class _Reader:
             explain=False,
             limit=None,
         )
-        for ref in refs:
-            if _name(ref) in names:
-                amplifiers = read_detector(self._butler, ref)
-                yield _name(ref), [(each.getName(), _box(each.getBBox())) for each in amplifiers]
+        return {_name(ref): ref for ref in refs}
 
     def _dataset(self, dataset: str) -> DatasetRef | None:
         return self._butler.get_dataset(uuid.UUID(dataset), dimension_records=True)
-
-    def _datasets(self, dataset_type: str, run: str) -> list[DatasetRef]:
-        refs = self._butler.query_datasets(
-            dataset_type,
-            collections=run,
-            find_first=False,
-            with_dimension_records=True,
-            explain=False,
-            limit=None,
-        )
-        return sorted(refs, key=lambda ref: int(ref.dataId["detector"]))
 
 
 def _name(ref: DatasetRef) -> str:
     return str(ref.dataId.records["detector"].full_name)
 
 
-def _box(box: Any) -> tuple[int, int, int, int]:
+def _box(box: Any) -> _Box:
     return box.getBeginX(), box.getBeginY(), box.getWidth(), box.getHeight()
 
 

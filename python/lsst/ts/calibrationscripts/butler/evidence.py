@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from ..comparison import Better
 from ..config import PRODUCT_PARAMETERS
@@ -19,8 +19,9 @@ from ..pipelines import pipelines_of
 from ..products import Product, StageKind, Subject
 from ..report import Evidence, Place, Replaced, RunReport, Statistics, Thumbnail
 from ..verification import FailureLevel, dataset_name
-from ._collections import run_of
+from ._collections import run_of, with_records
 from ._header import Header, finite, read_header
+from ._notes import Notes
 from ._pairs import old_of, replaced_by
 from ._pictures import with_pictures
 from ._thumbnail import THUMBNAIL_WIDTH, make_thumbnail, shrink
@@ -44,7 +45,6 @@ _MAX_THUMBNAILS = 8
 _IMAGES = (Product.BIAS, Product.DARK, Product.FLAT)
 _STATISTICS = ("MEAN", "NOISE", "CR_NOISE")
 
-T = TypeVar("T")
 
 _Measured = dict[int, dict[tuple[int, str], dict[str, Any]]]
 """By exposure, by detector and its name: what cp_verify stored."""
@@ -71,41 +71,16 @@ def gather(
     evidence : `Evidence`
         All that could be read; its notes say what could not, and why.
     """
-    notes = _Notes(warn)
+    notes = Notes(warn)
 
     def read() -> Evidence:
         from lsst.daf.butler import Butler
 
         with Butler.from_config(repo) as butler:
             evidence = _Reader(butler, report, notes, time_limit).evidence()
-            return with_pictures(butler, report, evidence, _PICTURES_TIME_LIMIT)
+            return with_pictures(butler, report, evidence, notes, _PICTURES_TIME_LIMIT)
 
     return notes.attempt(read, f"the repository {repo}") or Evidence(notes=tuple(notes))
-
-
-class _Notes(list[str]):
-    """What is left out of the evidence, and why.
-
-    Parameters
-    ----------
-    warn : `~collections.abc.Callable` or `None`
-        Takes what has failed.
-    """
-
-    def __init__(self, warn: Callable[[str], None] | None) -> None:
-        super().__init__()
-        self._warn = warn
-
-    def attempt(self, read: Callable[[], T], what: str) -> T | None:
-        """Read something; note why if that fails."""
-        try:
-            return read()
-        except Exception as error:  # noqa: BLE001 - Butlers raise errors of many families; none may spoil a report
-            text = str(error).partition("\n")[0].rstrip(".")
-            self.append(f"Not shown: {what} could not be read: {type(error).__name__}: {text}.")
-            if self._warn is not None:
-                self._warn(self[-1])
-            return None
 
 
 class _Reader:
@@ -117,13 +92,13 @@ class _Reader:
         The repository.
     report : `RunReport`
         The run.
-    notes : `_Notes`
+    notes : `Notes`
         Gets what is left out.
     time_limit : `float`
         When to stop (s).
     """
 
-    def __init__(self, butler: Butler, report: RunReport, notes: _Notes, time_limit: float) -> None:
+    def __init__(self, butler: Butler, report: RunReport, notes: Notes, time_limit: float) -> None:
         self._butler = butler
         self._report = report
         self._notes = notes
@@ -166,23 +141,13 @@ class _Reader:
             if result.stage.kind is kind and result.collection and subject.product in _IMAGES:
                 yield subject, result
 
-    def _datasets(self, dataset_type: str, run: str) -> list[DatasetRef]:
-        return self._butler.query_datasets(
-            dataset_type,
-            collections=run,
-            find_first=False,
-            with_dimension_records=True,
-            explain=False,
-            limit=None,
-        )
-
     def _statistics(self, subject: Subject, stage: StageResult, share: float) -> Statistics | None:
         """Read the statistics of what a stage verified."""
         verifier = self._pipelines.verifiers[subject.product]
         assert stage.collection is not None, "only such stages are looked at"
         run = run_of(self._butler, stage.collection)
         by_exposure: dict[int, list[DatasetRef]] = {}
-        for ref in self._datasets(dataset_name(subject, FailureLevel.DETECTOR), run):
+        for ref in with_records(self._butler, dataset_name(subject, FailureLevel.DETECTOR), run):
             by_exposure.setdefault(int(ref.dataId["exposure"]), []).append(ref)
         if by_exposure:
             self._verified[subject] = [ref.dataId for ref in min(by_exposure.items())[1]]
@@ -190,7 +155,7 @@ class _Reader:
         if not measured:
             return None
         headers = {}
-        for ref in self._datasets(verifier.per_exposure or "", run):
+        for ref in with_records(self._butler, verifier.per_exposure or "", run):
             detector = int(ref.dataId["detector"])
             if detector not in headers and not self._late(share):
                 headers[detector] = read_header(self._butler, ref)
@@ -292,7 +257,7 @@ class _Reader:
         """Make the combined images of a subject small."""
         dataset_type = self._pipelines.generators[subject.product].dataset_type
         if generated is not None and generated.collection is not None:
-            refs = self._datasets(dataset_type, run_of(self._butler, generated.collection))
+            refs = with_records(self._butler, dataset_type, run_of(self._butler, generated.collection))
         else:
             refs = list(self._references(dataset_type, subject))
         named = self._worst_first(subject, refs)
