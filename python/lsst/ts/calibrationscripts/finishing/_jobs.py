@@ -81,8 +81,8 @@ class JobsAtWork(NoJobs):
             try:
                 async with asyncio.timeout(_LOOK_TIMEOUT):
                     cause = await in_thread(lambda: ended_by(log))
-            except (OSError, TimeoutError):
-                # It is on another host, or not there yet.
+            except (OSError, TimeoutError, ValueError):
+                # It is on another host, or not there yet, or not a file.
                 cause = None
             if cause is not None:
                 raise ObservatoryError(f"job {job_id} failed, says its log: {cause}")

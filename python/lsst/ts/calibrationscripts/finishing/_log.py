@@ -10,8 +10,7 @@ import re
 import time
 from pathlib import Path
 
-_TAIL = 4096
-"""What is read of the end of a log (byte)."""
+from ..files.tail import last_lines
 
 _QUIET = 120.0
 """How long nothing must have been added to a log that ends with an exception
@@ -43,12 +42,11 @@ def ended_by(log: Path) -> str | None:
     ------
     OSError
         If it cannot be read.
+    ValueError
+        If it is not a regular file.
     """
-    with log.open("rb") as file:
-        file.seek(0, 2)
-        file.seek(max(file.tell() - _TAIL, 0))
-        lines = file.read().decode(errors="replace").splitlines()
-    last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    lines = last_lines(log)
+    last = lines[-1].strip() if lines else ""
     by_service = _SERVICE.fullmatch(last)
     quiet = time.time() - log.stat().st_mtime > _QUIET
     if by_service or (quiet and _EXCEPTION.fullmatch(last)):
