@@ -493,4 +493,4 @@ def test_what_is_left_of_a_run_scales_with_its_pace() -> None:
     config = parse("{script_mode: DARK, n_dark: 3, exp_times_dark: 10, do_verify: false}", LATISS)
     plan = make_plan(config, slow)
     assert plan.duration == pytest.approx(4 * 12 * 0.5)
-    assert remaining(plan, RunRecord("1", {})).duration == pytest.approx(plan.duration)
+    assert remaining(plan, config, RunRecord("1", {})).duration == pytest.approx(plan.duration)

@@ -326,7 +326,8 @@ def test_trial_flats_that_were_not_needed_are_not_left_to_take() -> None:
     world = Lamp()
     run(world, FLATS % 7)
     assert len(world.taken) == 4
-    left = remaining(make_plan(parse(FLATS % 7, LATISS), LATISS), read_record(world.journal))
+    config = parse(FLATS % 7, LATISS)
+    left = remaining(make_plan(config, LATISS), config, read_record(world.journal))
     assert not left.exposures
 
 

@@ -15,10 +15,13 @@ from lsst.ts.calibrationscripts.procedure import remaining
 from lsst.ts.calibrationscripts.record import Frame, RunRecord
 from named import BIAS, DARK, stage
 
+CONFIG = parse(
+    "{script_mode: BIAS_DARK, n_bias: 4, n_dark: 3, exp_times_dark: [5, 10, 30], n_discard_dark: 0}", LATISS
+)
+
 
 def plan() -> RunPlan:
-    text = "{script_mode: BIAS_DARK, n_bias: 4, n_dark: 3, exp_times_dark: [5, 10, 30], n_discard_dark: 0}"
-    return make_plan(parse(text, LATISS), LATISS)
+    return make_plan(CONFIG, LATISS)
 
 
 def with_frames(n_bias: int, n_dark: int = 0, *, known: bool = True) -> RunRecord:
@@ -35,13 +38,13 @@ def duration_of(plan: RunPlan, name: str) -> float:
 
 
 def test_all_is_left_of_a_run_that_has_not_begun() -> None:
-    assert remaining(plan(), RunRecord("run", {})) == plan()
+    assert remaining(plan(), CONFIG, RunRecord("run", {})) == plan()
 
 
 def test_frames_that_exist_are_not_announced_again() -> None:
     whole = plan()
     n_bias = len(whole.exposures_of(BIAS))
-    left = remaining(whole, with_frames(n_bias, 2))
+    left = remaining(whole, CONFIG, with_frames(n_bias, 2))
     assert [exposure.label for exposure in left.exposures] == ["DARK 3/3, 30 s"]
     # The time of a frame is its exposure, and what comes with each.
     assert duration_of(left, "expose BIAS") == 0.0
@@ -51,7 +54,7 @@ def test_frames_that_exist_are_not_announced_again() -> None:
 
 
 def test_a_frame_whose_id_is_not_known_may_have_to_be_taken_again() -> None:
-    assert remaining(plan(), with_frames(2, known=False)) == plan()
+    assert remaining(plan(), CONFIG, with_frames(2, known=False)) == plan()
 
 
 @pytest.mark.parametrize(
@@ -62,7 +65,7 @@ def test_jobs_whose_stage_ended_well_are_not_announced_again(outcome: Outcome, i
     whole = plan()
     record = with_frames(len(whole.exposures_of(BIAS)), 3)
     record = record.with_result(StageResult(stage("verify BIAS"), outcome))
-    left = remaining(whole, record)
+    left = remaining(whole, CONFIG, record)
     assert duration_of(left, "verify BIAS") == (0.0 if is_done else duration_of(whole, "verify BIAS"))
     assert duration_of(left, "verify DARK") == duration_of(whole, "verify DARK")
 
@@ -71,5 +74,5 @@ def test_nothing_is_left_of_a_run_that_ended() -> None:
     whole = plan()
     record = with_frames(len(whole.exposures_of(BIAS)), 3)
     record = replace(record, stages=tuple(StageResult(each.id, Outcome.PASSED) for each in whole.stages))
-    left = remaining(whole, record)
+    left = remaining(whole, CONFIG, record)
     assert (left.exposures, left.duration) == ((), 0.0)

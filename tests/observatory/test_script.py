@@ -185,7 +185,8 @@ async def test_a_resumed_run_announces_what_is_left(
     for number in range(1, 5):
         record = record.with_frame(Frame(BIAS, number, f"group#{number}", 2022092900000 + number))
     FileJournal(tmp_path, record.run_id).write(record)
-    plan = make_plan(parse(text, LATISS), LATISS)
+    config = parse(text, LATISS)
+    plan = make_plan(config, LATISS)
     # When the script is configured to resume it
     run = Run(observatory)
     run.config = yaml.safe_dump({"resume": record.run_id, "journal_dir": str(tmp_path)})
@@ -194,7 +195,7 @@ async def test_a_resumed_run_announces_what_is_left(
         result = queued.result()
         # Then the queue and the log count the other six
         assert result.metadata.nimages == 6
-        assert result.duration == pytest.approx(remaining(plan, record).duration)
+        assert result.duration == pytest.approx(remaining(plan, config, record).duration)
         assert result.duration < plan.duration
         async with asyncio.timeout(TIMEOUT):
             while "What is left of run" not in texts(queued.result(), logging.INFO):  # noqa: ASYNC110

@@ -128,7 +128,7 @@ def _check(text: str, instrument: Instrument, record: RunRecord) -> None:
     config = parse_config(text, instrument, earlier)
     plan = make_plan(config, instrument)
     run_id = record.run_id
-    if left := remaining(plan, record).exposures:
+    if left := remaining(plan, config, record).exposures:
         fail(
             f"{run_id}: {len(left)} of its frames are still to be taken, and remake takes none. Resume it "
             f"first: 'resume: {run_id}'. With 'without' beside that, frames are left out too.",

@@ -20,7 +20,7 @@ from ..instruments import Instrument
 from ..ocps_names import OcpsNames
 from ..plan import TAI_MINUS_UTC, RunPlan
 from ..ports import PreconditionError
-from ..procedure import Outlook, Sources, look_ahead, remade, remaining
+from ..procedure import Outlook, Sources, look_ahead, remaining
 from ..record import RunRecord
 from ..threads import in_thread
 from .control import Control
@@ -114,7 +114,7 @@ class Foresight:
         begin = datetime.datetime.fromtimestamp(frame_clock(), datetime.UTC) - TAI_MINUS_UTC
         facts = Facts(
             begin=begin,
-            left=remaining(self._plan, self._record, remade(self._plan, self._config, self._record)),
+            left=remaining(self._plan, self._config, self._record),
             missing=outlook.missing,
             exp_times=outlook.exp_times,
             free_space=free_space,

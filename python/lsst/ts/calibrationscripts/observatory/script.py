@@ -38,7 +38,7 @@ from ..files.lock import Lock
 from ..instruments import Instrument
 from ..plan import TAI_MINUS_UTC, PlannedExposure, RunPlan, make_plan
 from ..ports import JournalFile, ObservatoryError, Watcher, World
-from ..procedure import Procedure, check_without, remade, remaining
+from ..procedure import Procedure, check_without, remaining
 from ..record import RunRecord
 from ..report import RunReport, itinerary
 from ..reporting import warm_up
@@ -243,7 +243,7 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
         instrument = self.planned_as or self.instrument
         plan = make_plan(request.config, instrument, self.frames_begin or now)
         run_id = request.record.run_id
-        left = remaining(plan, request.record, remade(plan, request.config, request.record))
+        left = remaining(plan, request.config, request.record)
         text = itinerary(request.config, left, instrument, now)
         if not left.exposures and not left.duration:
             text = f"Nothing is left of run {run_id}: its results are read again."
@@ -292,7 +292,7 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
         """Set what the script queue shows: duration, images, filters."""
         config = self._configured.config
         plan, record = self._configured.plan, self._configured.record
-        left = remaining(plan, record, remade(plan, config, record))
+        left = remaining(plan, config, record)
         metadata.duration = left.duration
         metadata.nimages = len(left.exposures)
         metadata.instrument = self.instrument.name

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 __all__ = ["jobs_left", "remaining", "time_of"]
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 
 from ..config import CalibrationConfig
@@ -20,17 +20,17 @@ _DONE = (Outcome.PASSED, Outcome.CERTIFIED, Outcome.HELD)
 """Outcomes of stages whose work is not done again."""
 
 
-def remaining(plan: RunPlan, record: RunRecord, anew: Collection[StageId] = ()) -> RunPlan:
+def remaining(plan: RunPlan, config: CalibrationConfig, record: RunRecord) -> RunPlan:
     """Return what is left of a plan.
 
     Parameters
     ----------
     plan : `RunPlan`
         The whole run.
+    config : `CalibrationConfig`
+        That of the run: other frames may be left out than before.
     record : `RunRecord`
         What has been done of it.
-    anew : collection of `StageId`, optional
-        What is done anew though it was done; see `remade`.
 
     Returns
     -------
@@ -39,6 +39,7 @@ def remaining(plan: RunPlan, record: RunRecord, anew: Collection[StageId] = ()) 
         the time that is still needed. What may be found in the Butler, such
         as a frame whose id was not recorded, counts as not done.
     """
+    anew = remade(plan, config, record)
     taken = {(frame.series, frame.number) for frame in record.frames if frame.exposure is not None}
     begun = {frame.series for frame in record.frames if frame.number > 0}
     begun |= {sought.series for sought in record.sought}
