@@ -90,7 +90,7 @@ def test_the_one_script_that_cannot_run_is_found_with_its_place_and_remedy() -> 
         f"{file} scripts[2]: 1 problem in the configuration of maintel/make_latiss_calibrations.py:"
     )
     assert "n_dark: 100: but exp_times_dark has 1 values; write n_dark: 1, or a list of 100" in problem
-    # A line of YAML that nobody has seen is not named
+    # A line of the YAML, which is not in the file, is not named
     assert "(line" not in problem
     # And all else is judged nevertheless
     assert f"{file} scripts[1]: valid" in result.stdout

@@ -28,7 +28,7 @@ JOBS = {"verify BIAS", "verify DARK", "verify FLAT", "measure GAIN"}
 
 
 class Later(World):
-    """A world whose jobs run on when nobody waits for them."""
+    """A world whose jobs run on when the run has ended."""
 
     stop_listening: bool = False
 
@@ -37,7 +37,7 @@ class Later(World):
         self.lost: set[str] = set()
 
     def end_jobs(self, *job_ids: str) -> None:
-        """Let jobs make their products, without a word of it."""
+        """Let jobs make their products, and report nothing."""
         for job_id in job_ids or tuple(self.running):
             self.running.discard(job_id)
             self.complete.add(job_id)
