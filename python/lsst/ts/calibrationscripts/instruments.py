@@ -174,11 +174,6 @@ class Instrument:
         """Name and index of the OCPS that runs its pipelines."""
         return f"OCPS:{self.ocps_index}"
 
-    @property
-    def most_amplifiers(self) -> int:
-        """Amplifiers of the detector that has most."""
-        return max(len(detector.amplifiers) for detector in self.detectors)
-
     def detector_ids(self, selected: tuple[int, ...] = ()) -> tuple[int, ...]:
         """Return the ids to process.
 
