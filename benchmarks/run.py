@@ -90,7 +90,9 @@ async def jobs() -> None:
                 await job.wait(timeout=60)
                 forked.append(time.perf_counter() - begin)
                 begin = time.perf_counter()
-                await asyncio.to_thread(python, "-m", "lsst.ctrl.mpexec.cli.pipetask", *argv)
+                await asyncio.to_thread(
+                    python, "-c", "from lsst.ctrl.mpexec.cli.pipetask import main; main()", *argv
+                )
                 plain.append(time.perf_counter() - begin)
     tell(
         "a job of the forking runner against a pipetask process",

@@ -5,17 +5,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from .products import Box
 
-__all__ = ["Amplifier", "Detector", "Exposure", "Image"]
+__all__ = ["Amplifier", "Detector", "Exposure", "Image", "Keywords"]
 
 
 @dataclass(frozen=True)
@@ -251,7 +251,13 @@ class Image:
         return self.array
 
 
-@dataclass
+class Keywords(Protocol):
+    """What a header must do: a `dict`, or a header of astropy."""
+
+    def items(self) -> Iterable[tuple[str, Any]]:
+        """Return names and values."""
+
+
 class Exposure:
     """An image with its header: a small stand-in for the LSST class.
 
@@ -260,16 +266,22 @@ class Exposure:
     image : `Image` or `numpy.ndarray`
         Raw images are int32 ADU; all others float32, where NaN marks a
         pixel that is not to be used.
-    metadata : `dict`
+    keywords : `Keywords`, optional
         FITS keywords, at most eight characters each, and their values.
     """
 
-    image: Image
-    metadata: dict[str, Any] = field(default_factory=dict)
-
-    def __init__(self, image: Image | np.ndarray, metadata: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, image: Image | np.ndarray, keywords: Keywords | None = None) -> None:
         self.image = image if isinstance(image, Image) else Image(image)
-        self.metadata = dict(metadata or {})
+        self._keywords: Keywords = {} if keywords is None else keywords
+
+    @cached_property
+    def metadata(self) -> dict[str, Any]:
+        """FITS keywords and their values.
+
+        They are read once they are asked for: that takes longer than to read
+        some rows of the image.
+        """
+        return {key: value for key, value in self._keywords.items() if key not in _STRUCTURE}
 
     @property
     def detector(self) -> Detector:
@@ -329,8 +341,11 @@ class Exposure:
         with fits.open(path, memmap=False, lazy_load_hdus=True) as hdus:
             hdu = hdus[0]
             pixels = hdu.data if rows is None else hdu.section[rows[0] : rows[1]]
-            metadata = {key: value for key, value in hdu.header.items() if key not in _STRUCTURE}
-        return cls(pixels.astype(pixels.dtype.newbyteorder("="), copy=False), metadata)
+            header = hdu.header
+        if not pixels.dtype.isnative:
+            # In place: a copy of a raw image has 73 MB.
+            pixels = pixels.byteswap(inplace=True).view(pixels.dtype.newbyteorder("="))
+        return cls(pixels, header)
 
 
 # What FITS needs to describe the array; astropy writes it for each file.

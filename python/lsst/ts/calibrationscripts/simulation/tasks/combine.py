@@ -54,8 +54,8 @@ class CombineTask(PipelineTask):
         Parameters
         ----------
         inputExps : `list` [`lsst.daf.butler.DeferredDatasetHandle`]
-            The images. At most as many of their rows are in memory as two
-            images have, or as fit into 32 MiB.
+            The images. At most as many of their rows are in memory as fit
+            into 32 MiB.
 
         Returns
         -------

@@ -146,5 +146,5 @@ class IsrTask(PipelineTask):
             row, column = amplifier.index
             metadata[f"OSLV{amplifier.name}"] = float(levels[row, 0, column, 0])
             metadata[f"OSNS{amplifier.name}"] = float(noises[row, 0, column, 0])
-        metadata["ISRMEAN"] = float(np.nanmean(array, dtype=np.float64))
+        metadata["ISRMEAN"] = float(np.mean(array, dtype=np.float64, where=~np.isnan(array)))
         return Struct(outputExposure=Exposure(array, metadata))

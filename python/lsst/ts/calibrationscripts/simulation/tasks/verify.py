@@ -16,7 +16,7 @@ from lsst.pipe.base import PipelineTask, PipelineTaskConnections, Struct
 
 from ..exposure import Amplifier, Detector, Exposure
 from .base import FRAME, TaskConfig, frame, outcome
-from .statistics import clipped_mean_and_stdev, reject_cosmic_rays
+from .statistics import clipped_mean_and_stdev, finite, reject_cosmic_rays
 
 __all__ = [
     "VerifyConfig",
@@ -171,14 +171,16 @@ class VerifyReadNoiseTask(VerifyTask):
 
     def measure(self, pixels: np.ndarray) -> dict[str, float]:
         """Measure mean, clipped noise, and noise without cosmic rays."""
-        _, noise = clipped_mean_and_stdev(pixels, self.config.numSigmaClip, self.config.clipMaxIter)
+        values = finite(pixels)
+        level, noise = clipped_mean_and_stdev(values, self.config.numSigmaClip, self.config.clipMaxIter)
         if np.isnan(noise):
             return {"MEAN": noise, "NOISE": noise, "CR_NOISE": noise}
-        cleaned = reject_cosmic_rays(pixels, noise)
+        cleaned = reject_cosmic_rays(pixels, level, noise)
+        kept = values if cleaned is pixels else finite(cleaned)
         return {
-            "MEAN": float(np.nanmean(pixels, dtype=np.float64)),
+            "MEAN": float(values.mean(dtype=np.float64)),
             "NOISE": noise,
-            "CR_NOISE": float(np.nanstd(cleaned, dtype=np.float64)),
+            "CR_NOISE": float(kept.std(dtype=np.float64)),
         }
 
     def judge(self, measured: dict[str, float], amplifier: Amplifier) -> dict[str, bool]:
