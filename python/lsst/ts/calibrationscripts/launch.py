@@ -26,8 +26,11 @@ def main(instrument: Instrument) -> None:
 
     def find_script() -> Any:
         from .observatory.scripts import script_class
+        from .report_process import write_in_process
 
-        return script_class(instrument)
+        script = script_class(instrument)
+        script.write_report = staticmethod(write_in_process)
+        return script
 
     purpose = f"Take and process calibrations of {instrument.name}."
     _launch(purpose, lambda: schema_text(instrument), find_script)

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-__all__ = ["WrittenReport", "rewrite_report", "warm_up", "write_report"]
+__all__ = ["UNREAD", "WrittenReport", "rewrite_report", "warm_up", "write_report"]
 
 import threading
 from collections.abc import Callable
@@ -24,6 +24,9 @@ from .products import Product, StageId, StageKind, Subject
 from .report import Evidence, RunDocument, RunReport, Span
 
 T = TypeVar("T")
+
+UNREAD = "Statistics and images have not been read yet."
+"""Note of evidence that is still to be read."""
 
 _MAX_NAMED = 4
 
@@ -78,7 +81,7 @@ def write_report(
     """
     if report.pending:
         return _write_pending(report, folder)
-    first = _write(report, Evidence(notes=("Statistics and images have not been read yet.",)), folder)
+    first = _write(report, Evidence(notes=(UNREAD,)), folder)
     attempt = _Attempt()
     evidence = attempt.make(
         "statistics and images are not shown", lambda: gather(report, repo, warn=attempt.problems.append)

@@ -4,17 +4,18 @@
 
 from __future__ import annotations
 
-__all__ = ["REPORT_WRITTEN", "finish", "write_run_report"]
+__all__ = ["REPORT_WRITTEN", "ReportWriter", "finish", "write_in_thread", "write_run_report"]
 
 import asyncio
 import contextlib
 import logging
 import threading
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from ..outcomes import RunState
 from ..report import RunReport
-from ..reporting import write_report
+from ..reporting import WrittenReport, write_report
 from ..threads import in_thread
 from .errors import explain
 
@@ -57,7 +58,38 @@ async def finish(work: asyncio.Task[None]) -> None:
         raise
 
 
-async def write_run_report(report: RunReport, repo: str, folder: Path, log: logging.Logger) -> None:
+ReportWriter = Callable[[RunReport, str, Path], Awaitable[WrittenReport]]
+"""Writes the report of a run: of which run, from which repository, into which
+folder. When it is cancelled, it writes nothing any more."""
+
+
+async def write_in_thread(report: RunReport, repo: str, folder: Path) -> WrittenReport:
+    """Write the report of a run in a thread of this process.
+
+    Parameters
+    ----------
+    report : `RunReport`
+        The run.
+    repo : `str`
+        URI or label of the repository.
+    folder : `pathlib.Path`
+        Folder of the journal.
+
+    Returns
+    -------
+    written : `WrittenReport`
+    """
+    given_up = threading.Event()
+    try:
+        return await in_thread(lambda: write_report(report, repo, folder, given_up))
+    finally:
+        # A thread cannot be ended, but it writes nothing any more.
+        given_up.set()
+
+
+async def write_run_report(
+    report: RunReport, repo: str, folder: Path, log: logging.Logger, write: ReportWriter
+) -> None:
     """Write a run's page and JSON beside its journal.
 
     The run has ended: nothing here changes how.
@@ -72,20 +104,19 @@ async def write_run_report(report: RunReport, repo: str, folder: Path, log: logg
         Folder of the journal.
     log : `logging.Logger`
         Takes where the page is, and what it lacks.
+    write : `ReportWriter`
+        What writes it.
     """
+    if report.pending:
+        # Loaded before, so that the script ends at once.
+        write = write_in_thread
     timeout = _REPORT_TIMEOUTS.get(report.state, _PENDING_TIMEOUT if report.pending else _REPORT_TIMEOUT)
-    given_up = threading.Event()
     try:
-        written = await asyncio.wait_for(
-            in_thread(lambda: write_report(report, repo, folder, given_up)), timeout
-        )
+        written = await asyncio.wait_for(write(report, repo, folder), timeout)
     except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - see above
         what = "it was stopped" if isinstance(error, asyncio.CancelledError) else explain(error)
         log.warning(f"The run's report in {folder} is not complete: {what}")
         return
-    finally:
-        # A thread cannot be ended, but it writes nothing any more.
-        given_up.set()
     for warning in written.warnings:
         log.warning(warning)
     for problem in written.problems:

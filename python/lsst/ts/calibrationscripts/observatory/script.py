@@ -47,7 +47,7 @@ from .camera import SalCamera
 from .connection import Connection
 from .control import Control
 from .earlier_marks import MarksOfRuns
-from .ending import finish, write_run_report
+from .ending import ReportWriter, finish, write_in_thread, write_run_report
 from .foresight import Foresight
 from .journal import BackgroundJournal
 from .notifying import AppriseNotifier, check_addresses
@@ -131,6 +131,9 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
     resume_command: Callable[[str], str] = staticmethod(lambda run_id: "")
     """Returns the command of a shell that resumes a run, by its id; "" if a
     configuration does."""
+
+    write_report: ReportWriter = staticmethod(write_in_thread)
+    """Writes the report of the run."""
 
     planned_as: Instrument | None = None
     """The instrument, with what a frame or job of it takes; `None` for the
@@ -335,7 +338,9 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
                 if warming is not None:
                     warming.cancel()
                 config, folder = self._configured.config, self._configured.folder
-                await write_run_report(self._procedure.report, config.repo, folder, self.log)
+                await write_run_report(
+                    self._procedure.report, config.repo, folder, self.log, self.write_report
+                )
                 await publish(self, config.publish, folder)
         finally:
             if self._notifier is not None:
