@@ -55,7 +55,7 @@ async def test_a_report_that_is_given_up_ends_its_process(tmp_path: Path) -> Non
     writing = asyncio.create_task(write_in_process(a_report(), str(repo), tmp_path / "runs"))
     # when the first page is there, and the report is given up,
     async with asyncio.timeout(TIMEOUT):
-        while not (tmp_path / "runs" / f"{RUN_ID}.html").exists():
+        while not (tmp_path / "runs" / f"{RUN_ID}.html").exists():  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     writing.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -71,7 +71,7 @@ async def test_a_process_that_fails_is_named(tmp_path: Path, monkeypatch: pytest
     # Given an installation that lacks the module
     monkeypatch.setattr(report_process, "__name__", "lsst.ts.calibrationscripts.gone")
     # when the report is written, then it fails with what the process wrote
-    with pytest.raises(RuntimeError, match="writes it ended with code 1: .* No module named .*gone"):
+    with pytest.raises(RuntimeError, match=r"writes it ended with code 1: .* No module named .*gone"):
         await write_in_process(a_report(), str(tmp_path / "gone"), tmp_path)
     # and the JSON exists nevertheless.
     assert load_document(tmp_path, RUN_ID) is not None
