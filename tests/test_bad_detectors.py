@@ -84,10 +84,10 @@ def test_exposures_of_different_tests_are_added_up() -> None:
 
 def test_a_test_of_the_exposure_as_a_whole_is_laid_at_no_detectors_door() -> None:
     # Given flats, whose tests of amplifiers are read from their own statistics
-    entries = {name: {"SUCCESS": True} for name in NINE}
-    entries |= {"R22_S11": {"SUCCESS": False, "FAILURES": ["C00 NOISE"]}, "SUCCESS": False}  # type: ignore[dict-item]
+    entries: dict[str, object] = {name: {"SUCCESS": True} for name in NINE}
+    entries |= {"R22_S11": {"SUCCESS": False, "FAILURES": ["C00 NOISE"]}, "SUCCESS": False}
     verdict = judge(
-        dict.fromkeys(EXPOSURES, {"SUCCESS": False, "FAILURES": ["SCATTER"]}),
+        {exposure: {"SUCCESS": False, "FAILURES": ["SCATTER"]} for exposure in EXPOSURES},
         FLAT,
         n_detectors=9,
         threshold=1,

@@ -32,6 +32,7 @@ from lsst.ts.calibrationscripts.ports import (
     IngestReport,
     JobResult,
     Lookup,
+    Missing,
     ObservatoryError,
     Wanted,
 )
@@ -383,9 +384,9 @@ class _Repository:
     async def exposure_records(self, ids: Sequence[int]) -> Mapping[int, ExposureRecord]:
         return {i: self._world.exposures[i][1] for i in ids if i in self._world.exposures}
 
-    async def missing(self, wanted: Wanted, run_collection: str) -> tuple[str, ...]:
+    async def missing(self, wanted: Wanted, run_collection: str) -> tuple[Missing, ...]:
         job_id = run_collection.split("/")[2]
-        return () if job_id in self._world.complete - self._world.fruitless else ("detector 0",)
+        return () if job_id in self._world.complete - self._world.fruitless else (Missing(0),)
 
     async def products(self, dataset_type: str, run_collection: str) -> tuple[ProductRecord, ...]:
         job_id = run_collection.split("/")[2]

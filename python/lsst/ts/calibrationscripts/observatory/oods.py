@@ -13,7 +13,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from ..instruments import Instrument
-from ..ports import CalibrationRepository, IngestReport
+from ..ports import CalibrationRepository, IngestReport, LostRaw
 from .sal import salobj
 from .watch import ComponentWatch
 
@@ -111,12 +111,16 @@ class OodsIngest:
         descriptions = dict(zip(keys, outcomes, strict=True))
         suspects = {key for key, description in descriptions.items() if description != ""}
         lost = suspects - await self._repository.raws({exposure for exposure, _ in suspects})
-        failures = {key[0]: descriptions[key] for key in lost if descriptions[key] is not None}
+        # In the order of their keys, so that each run says the same.
+        failures = {key[0]: descriptions[key] for key in sorted(lost) if descriptions[key] is not None}
         return IngestReport(
             missing=tuple(sorted({exposure for exposure, _ in lost} - set(failures))),
             failures=tuple(sorted((exposure, str(text)) for exposure, text in failures.items())),
             late=tuple(sorted({exposure for exposure, _ in suspects} - {exposure for exposure, _ in lost})),
             remark=self._remark(exposures, trouble) if None in outcomes else "",
+            lost=tuple(LostRaw(*key, descriptions[key] or "") for key in sorted(lost))
+            if len(self._detectors) > 1
+            else (),
         )
 
     def _remark(self, exposures: Collection[int], trouble: str) -> str:

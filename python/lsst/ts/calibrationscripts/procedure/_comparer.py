@@ -135,7 +135,7 @@ class Comparer:
         runs: list[str] = []
         residuals: list[AmplifierResiduals] = []
         # One by one: each visit to the repository has a time limit.
-        for detector in self._context.detectors:
+        for detector in proof.detectors:
             applied = Applied(
                 proof.subject.product,
                 proof.certification.dataset_type,

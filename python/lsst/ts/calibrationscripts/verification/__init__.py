@@ -20,10 +20,11 @@ __all__ = [
     "dataset_name",
     "hidden_exposures",
     "judge",
+    "without_result",
 ]
 
 from ._details import ExposureDetail
-from ._judge import hidden_exposures, judge
+from ._judge import hidden_exposures, judge, without_result
 from ._records import (
     FailedTest,
     FailingDetector,

@@ -142,7 +142,11 @@ class FailingDetector:
         """What fails it, without a full stop."""
         found = [
             each.test
-            + (f" on {each.n_amplifiers} amplifier{'s' * (each.n_amplifiers > 1)}" if each.n_amplifiers else "")
+            + (
+                f" on {each.n_amplifiers} amplifier{'s' * (each.n_amplifiers > 1)}"
+                if each.n_amplifiers
+                else ""
+            )
             + self._in(each.n_exposures)
             for each in self.tests
         ]
