@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from ..config import CalibrationConfig
 from ..instruments import Instrument
-from ..outcomes import BadDetector, Cause, bad_detectors_text, named_detectors
+from ..outcomes import BadDetector, Cause, StageResult, bad_detectors_text, named_detectors
 from ..plan import RunPlan, Stage
 from ..ports import Missing
 from ..products import StageId, StageKind
@@ -46,16 +46,22 @@ class Incomplete:
         self._goes_on = config.incomplete == "certify_rest"
         self._bad: dict[StageId, dict[int, BadDetector]] = {}
         anew = remade(plan, config, record)
-        other_frames = {
+        of_other_frames = {
             series for stage in plan.stages if stage.id in anew and stage.job for series in stage.job.series
         }
+
+        def holds(result: StageResult) -> bool:
+            """Return whether what was found by a stage still holds."""
+            if result.stage.kind is StageKind.EXPOSE:
+                # A frame for which a run has ended may have come since.
+                return result.outcome.good and result.stage.subject not in of_other_frames
+            return result.stage not in anew
+
+        # What failed a judgement is judged again, by what may be other limits.
         self._earlier = {
-            result.stage: result.bad_detectors
+            result.stage: [bad for bad in result.bad_detectors if bad.cause is not Cause.FAILED]
             for result in record.stages
-            if self._goes_on
-            and result.outcome.good
-            and result.stage not in anew
-            and not (result.stage.kind is StageKind.EXPOSE and result.stage.subject in other_frames)
+            if self._goes_on and holds(result)
         }
 
     @property
@@ -124,14 +130,18 @@ class Incomplete:
         found = self._bad.get(stage, {})
         return tuple(found[detector] for detector in sorted(found))
 
-    def leave_out_again(self, stage: Stage) -> None:
-        """Note those that an earlier run has gone on without.
+    def leave_out_again(self, stage: Stage) -> bool:
+        """Note those that an earlier run has found bad; return if there are.
 
         They stay left out, though a frame may have come since: what was made
         and certified without them would be made anew.
         """
-        for bad in self._earlier.get(stage.id, ()):
-            self._bad.setdefault(stage.id, {})[bad.detector] = bad
+        earlier = {bad.detector: bad for bad in self._earlier.get(stage.id, ())}
+        known = {bad.detector for bad in self.before(stage)} | set(earlier)
+        if not earlier or len(known) >= detectors_to_fail(len(self._all)):
+            return False
+        self._bad[stage.id] = earlier
+        return True
 
     def find(self, stage: Stage, cause: Cause, texts: Mapping[int, str]) -> bool:
         """Note bad detectors; return whether the run goes on without them.

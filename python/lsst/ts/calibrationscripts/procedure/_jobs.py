@@ -175,10 +175,10 @@ class JobRunner:
             )
             return False
         usable = (Outcome.PASSED, Outcome.HELD, Outcome.ABORTED, Outcome.PENDING)
-        if result is not None and result.outcome not in usable:
+        rest_only = self._incomplete.leave_out_again(stage)
+        if result is not None and result.outcome not in usable and not rest_only:
             return False
         missing = await self._missing(job.job_id, wanted)
-        self._incomplete.leave_out_again(stage)
         bad = {each.detector for each in self._incomplete.of(stage.id)}
         missing = tuple(each for each in missing if each.detector not in bad)
         if missing and left:
