@@ -11,14 +11,14 @@ import dataclasses
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from lsst.ts.calibrationscripts.codec import from_json, read_record, to_json
 from lsst.ts.calibrationscripts.config import ConfigurationError, parse
 from lsst.ts.calibrationscripts.instruments import LATISS, LSSTCOMCAM
 from lsst.ts.calibrationscripts.outcomes import BadDetector, Cause, Outcome, StageResult, bad_detectors_text
 from lsst.ts.calibrationscripts.proof import NotProvenError, Proof, prove
 from lsst.ts.calibrationscripts.report import RunReport, conclusion, summary_text
-from hypothesis import given
-from hypothesis import strategies as st
 from named import BIAS, DARK, stage
 from test_resume import outcomes, raise_at, run
 from world import World
