@@ -18,7 +18,7 @@ from lsst.ts.calibrationscripts.config import ConfigurationError, parse
 from lsst.ts.calibrationscripts.instruments import LATISS, LSSTCOMCAM
 from lsst.ts.calibrationscripts.outcomes import BadDetector, Cause, Outcome, StageResult, bad_detectors_text
 from lsst.ts.calibrationscripts.proof import NotProvenError, Proof, prove
-from lsst.ts.calibrationscripts.report import RunReport, conclusion, summary_text
+from lsst.ts.calibrationscripts.report import RunReport, conclusion, next_steps, summary_text
 from named import BIAS, DARK, stage
 from test_resume import outcomes, raise_at, run
 from world import World
@@ -92,6 +92,8 @@ def test_a_bad_detector_holds_the_product_and_is_named_with_the_remedy(kind: str
     assert "'incomplete: certify_rest'" in found.reason
     assert not world.certified and not report.complete
     assert outcomes(report)["certify BIAS"] is Outcome.SKIPPED
+    (step, *_) = next_steps(report)
+    assert f"1 of 9 detectors: {NAME}" in step and "{resume: run, incomplete: certify_rest}" in step
     # And the log says so too
     assert any(NAME in text for kind_of_log, text in world.log if kind_of_log in ("error", "warning"))
 
@@ -114,6 +116,10 @@ def test_the_rest_is_certified_down_the_chain_where_the_observer_wants_it(kind: 
     assert bad(result(report, "certify DARK")) == [(BAD, NAME, cause)]
     assert f"without 1 of 9 detectors: {NAME}" in result(report, "certify BIAS").reason
     assert not report.complete
+    assert next_steps(report) == (
+        f"Left out: 1 of 9 detectors: {NAME}. Once the cause is fixed, a run with 'detectors: [{BAD}]' makes "
+        "their calibrations, from these frames if 'exposures' names them.",
+    )
     assert conclusion(report) == (
         f"Everything passed, but not for all detectors: {NAME} is left out (incomplete: certify_rest)"
     )
@@ -151,7 +157,7 @@ def test_a_majority_of_bad_detectors_is_not_the_fault_of_detectors() -> None:
 
 
 def test_a_frame_that_came_for_no_detector_is_lost_as_before() -> None:
-    world = comcam(not_ingested=dict.fromkeys(ALL, {"BIAS 3/4, 0 s"}))
+    world = comcam(not_ingested={each: {"BIAS 3/4, 0 s"} for each in ALL})
     report = run(world, REST)
     found = result(report, "expose BIAS")
     assert found.reason == "not in the Butler: exposure(s) 2026112300003"
@@ -240,7 +246,7 @@ def test_a_run_of_one_detector_says_nothing_of_detectors() -> None:
 def test_one_detector_has_no_rest() -> None:
     with pytest.raises(ConfigurationError, match="'certify_rest': the run is about detector 0 alone"):
         parse("incomplete: certify_rest", LATISS)
-    with pytest.raises(ConfigurationError, match="about detector 4 alone.*leave incomplete out"):
+    with pytest.raises(ConfigurationError, match=r"about detector 4 alone.*leave incomplete out"):
         parse("{incomplete: certify_rest, detectors: [4]}", LSSTCOMCAM)
     assert parse("{incomplete: certify_rest, detectors: [4, 5]}", LSSTCOMCAM).incomplete == "certify_rest"
 

@@ -24,7 +24,7 @@ __all__ = [
 import enum
 import statistics
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .products import StageId
 
@@ -186,6 +186,26 @@ class StageResult:
     bad_detectors: tuple[BadDetector, ...] = ()
     """Detectors that it has found bad; of a certification, all that it leaves
     out. If its outcome is good, the run goes on without them."""
+
+    n_detectors: int = 0
+    """How many detectors the run is about, these among them; 0 if none is
+    bad."""
+
+    def with_bad(self, bad: tuple[BadDetector, ...], n_detectors: int) -> StageResult:
+        """Return it with bad detectors, if there are any.
+
+        Parameters
+        ----------
+        bad : `tuple` [`BadDetector`, ...]
+            What it has found, or leaves out.
+        n_detectors : `int`
+            How many detectors the run is about.
+
+        Returns
+        -------
+        result : `StageResult`
+        """
+        return replace(self, bad_detectors=bad, n_detectors=n_detectors) if bad else self
 
     @classmethod
     def waiting(cls, stage: StageId, remarks: Iterable[str]) -> StageResult:

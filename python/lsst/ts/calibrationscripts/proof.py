@@ -116,6 +116,11 @@ class Proof:
         return tuple(sorted(dataset.detector for dataset in self.datasets))
 
     @property
+    def n_detectors(self) -> int:
+        """How many detectors the run is about."""
+        return len(self.datasets) + len(self.left_out)
+
+    @property
     def dataset_ids(self) -> tuple[str, ...]:
         """UUIDs of the datasets, in order."""
         return tuple(sorted(dataset.id for dataset in self.datasets))
@@ -133,8 +138,7 @@ class Proof:
     @property
     def remark(self) -> str:
         """What is missing of it, and what was not verified; "" if nothing."""
-        n = len(self.datasets) + len(self.left_out)
-        without = f"without {bad_detectors_text(self.left_out, n)}" if self.left_out else ""
+        without = f"without {bad_detectors_text(self.left_out, self.n_detectors)}" if self.left_out else ""
         return "; ".join(filter(None, (without, self._unverified)))
 
     @property

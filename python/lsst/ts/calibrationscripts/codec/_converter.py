@@ -96,7 +96,7 @@ def make_converter() -> Converter:
     converter.register_unstructure_hook(FailedTest, str)
     converter.register_structure_hook(FailedTest, lambda text, _: FailedTest.parse(str(text)))
     _register(converter, BadDetector, write=lambda bad: {"raft": bad.raft}, read=_without_raft)
-    _register_staged(converter, StageResult, bad_detectors=_IF_ANY)
+    _register_staged(converter, StageResult, bad_detectors=_IF_ANY, n_detectors=_IF_ANY)
     for cls in (JobRecord, Span):
         _register_staged(converter, cls)
     _register_about(converter, Comparison, "subject")
@@ -234,16 +234,18 @@ def _register_verdict(converter: Converter) -> None:
     """Register verdicts, which are written with what follows from them."""
 
     def write(verdict: Verdict) -> Json:
+        failing = [{"name": each.name, "text": each.text} for each in verdict.failing_detectors]
         return {
             "name": verdict.name,
             **_subject_parts(verdict.subject),
             "passed": verdict.passed,
             "n_failed_exposures": len(verdict.failed),
             "failed_exposures": list(verdict.failed_ids),
+            **({"failing_detectors": failing} if failing else {}),
         }
 
     def read(data: dict[str, Any]) -> Json:
-        for derived in ("name", "passed", "n_failed_exposures", "failed_exposures"):
+        for derived in ("name", "passed", "n_failed_exposures", "failed_exposures", "failing_detectors"):
             data.pop(derived, None)
         return {"subject": _take_parts(data)}
 

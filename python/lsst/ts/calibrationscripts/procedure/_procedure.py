@@ -254,16 +254,15 @@ class Procedure:
 
     async def _wait_for_ingest(self, stage: Stage) -> None:
         problems = await self._exposer.wait_for_ingest(stage.subject)
-        bad = self._incomplete.of(stage.id)
         if problems:
             missing = self._exposer.missing.get(stage.subject, ())
-            reason = "; ".join(problems)
-            self._end(StageResult(stage.id, Outcome.FAILED, reason, missing=missing, bad_detectors=bad))
+            result = StageResult(stage.id, Outcome.FAILED, "; ".join(problems), missing=missing)
         else:
             frames = self._exposer.frames[stage.subject]
             left_out = f"{len(frames.excluded)} left out as spoilt" if frames.excluded else ""
             reason = ", ".join(filter(None, (frames.text, left_out, self._incomplete.without(stage))))
-            self._end(StageResult(stage.id, Outcome.PASSED, reason, bad_detectors=bad))
+            result = StageResult(stage.id, Outcome.PASSED, reason)
+        self._end(result.with_bad(self._incomplete.of(stage.id), len(self._incomplete.detectors)))
 
     def _note_start(self, stage: Stage) -> None:
         self._timeline.begin(stage.id)
@@ -351,7 +350,7 @@ class Procedure:
             self._waiting.append(proof)
             compared = [one.text for one in self._comparer.done if one.subject == stage.subject]
             waiting = StageResult.waiting(stage.id, (proof.remark, *compared))
-            return replace(waiting, bad_detectors=proof.left_out)
+            return waiting.with_bad(proof.left_out, proof.n_detectors)
         await self._certifier.certify(proof)
         remarks = (proof.remark, decision.text if decision else "")
         return StageResult(
@@ -359,8 +358,7 @@ class Procedure:
             Outcome.CERTIFIED,
             "; ".join(filter(None, remarks)),
             collection=proof.certification.collection,
-            bad_detectors=proof.left_out,
-        )
+        ).with_bad(proof.left_out, proof.n_detectors)
 
     async def _wait_for_processing(self) -> None:
         pending: set[asyncio.Task[Any]] = {*self._tasks.values(), *self._exposer.light.tasks}

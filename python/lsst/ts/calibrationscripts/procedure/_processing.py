@@ -56,9 +56,10 @@ class Processing:
 
     def result(self, stage: Stage, outcome: Outcome, reason: str = "") -> StageResult:
         """Return a result that names the stage's job, if it had one."""
-        job_id, bad = self._runner.id_of(stage.id), self._incomplete.of(stage.id)
+        job_id = self._runner.id_of(stage.id)
+        bad, n_detectors = self._incomplete.of(stage.id), len(self._context.detectors)
         if job_id is None:
-            return StageResult(stage.id, outcome, reason, bad_detectors=bad)
+            return StageResult(stage.id, outcome, reason).with_bad(bad, n_detectors)
         jobs = self._world.jobs
         return StageResult(
             stage.id,
@@ -68,8 +69,7 @@ class Processing:
             jobs.collection(job_id),
             jobs.log_path(job_id),
             log_tail=self._runner.log_tails.get(stage.id, ()) if outcome is Outcome.FAILED else (),
-            bad_detectors=bad,
-        )
+        ).with_bad(bad, n_detectors)
 
     def unfinished(self, stage: Stage, reason: str) -> StageResult:
         """Return the result of a stage that the end of the run cuts off."""
