@@ -47,11 +47,10 @@ def after_bad_detectors(report: RunReport, result: StageResult) -> str:
         Sentences.
     """
     names = [bad.name for bad in result.bad_detectors]
-    named = named_detectors(names, result.n_detectors)
+    named, them = named_detectors(names, result.n_detectors), "it" if len(names) == 1 else "them"
     text = (
-        f"{result.stage.subject}: {named}. See what is wrong with {'it' if len(names) == 1 else 'them'}. To go "
-        f"on with the others, resume with {{resume: {report.run_id}, incomplete: certify_rest}}: none of their "
-        "jobs is run again."
+        f"{result.stage.subject}: {named}. See what is wrong with {them}. To go on with the others, resume "
+        f"with {{resume: {report.run_id}, incomplete: certify_rest}}: none of their jobs is run again."
     )
     bad = {each.detector for each in result.bad_detectors}
     good = [each for each in report.config.get("detectors") or () if each not in bad]
