@@ -17,8 +17,9 @@ from lsst.ts.calibrationscripts.codec import from_json, read_record, to_json
 from lsst.ts.calibrationscripts.config import ConfigurationError, parse
 from lsst.ts.calibrationscripts.instruments import LATISS, LSSTCOMCAM
 from lsst.ts.calibrationscripts.outcomes import BadDetector, Cause, Outcome, StageResult, bad_detectors_text
+from lsst.ts.calibrationscripts.pages import run_page
 from lsst.ts.calibrationscripts.proof import NotProvenError, Proof, prove
-from lsst.ts.calibrationscripts.report import RunReport, conclusion, next_steps, summary_text
+from lsst.ts.calibrationscripts.report import RunDocument, RunReport, conclusion, next_steps, summary_text
 from named import BIAS, DARK, stage
 from test_resume import outcomes, raise_at, run
 from world import World
@@ -118,7 +119,7 @@ def test_the_rest_is_certified_down_the_chain_where_the_observer_wants_it(kind: 
     assert not report.complete
     assert next_steps(report) == (
         f"Left out: 1 of 9 detectors: {NAME}. Once the cause is fixed, a run with 'detectors: [{BAD}]' makes "
-        "their calibrations, from these frames if 'exposures' names them.",
+        "what is missing, from the same frames if 'exposures' names them.",
     )
     assert conclusion(report) == (
         f"Everything passed, but not for all detectors: {NAME} is left out (incomplete: certify_rest)"
@@ -345,3 +346,12 @@ def test_a_detector_that_fails_by_itself_is_not_certified() -> None:
     )
     with pytest.raises(NotProvenError, match=f"BIAS did not pass verification for {NAME}"):
         prove(claim, detectors=ALL, needed=(BIAS,))
+
+
+@pytest.mark.parametrize(("text", "word"), [(HOLD, "held"), (REST, "certified in part")])
+def test_the_page_names_the_bad_detector_and_why(text: str, word: str) -> None:
+    page = run_page(RunDocument(run(comcam(noisy={"BIAS": {BAD}}), text)))
+    assert word in page
+    assert f"1 of 9 detectors: {NAME}: NOISE on 16 amplifiers in 3 of 3 exposures" in page
+    # And nothing is said of the others
+    assert "fewer than fail it" not in page

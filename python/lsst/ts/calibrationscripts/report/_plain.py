@@ -194,12 +194,15 @@ def _blemishes(verdict: Verdict | None) -> str:
     """Return which tests failed without failing the product."""
     if verdict is None or not verdict.with_failures:
         return ""
-    n_tests = sum(len(result.failures) for result in verdict.results)
+    # Those of detectors that are left out are named where that is said.
+    bad = {each.name for each in verdict.failing_detectors}
+    counts = [sum(each.detector not in bad for each in result.failures) for result in verdict.results]
+    n_tests, n_unlisted = sum(counts), len(verdict.unlisted)
     if not verdict.of_exposures:
-        return f"{n_tests} test(s) failed, fewer than fail it"
-    n = len(verdict.with_failures)
+        return f"{n_tests} test(s) failed, fewer than fail it" if n_tests else ""
+    n = sum(count > 0 or result.unlisted for count, result in zip(counts, verdict.results, strict=True))
     found = f"{n_tests} test(s) on {n} of {len(verdict.results)} exposures failed, fewer than fail it"
-    return f"{found}; {len(verdict.unlisted)} failed {without_list(verdict)}" if verdict.unlisted else found
+    return "" if not n else f"{found}; {n_unlisted} failed {without_list(verdict)}" if n_unlisted else found
 
 
 def _all_passed(verdict: Verdict) -> str:

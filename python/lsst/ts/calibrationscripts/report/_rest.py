@@ -77,6 +77,6 @@ def after_rest(report: RunReport) -> str:
     named = named_detectors(tuple(left_out.values()), n_detectors)
     ids = f"'detectors: {sorted(left_out)}'" if len(left_out) <= _MAX_IDS else "'detectors'"
     return (
-        f"Left out: {named}. Once the cause is fixed, a run with {ids} makes their calibrations, from these "
+        f"Left out: {named}. Once the cause is fixed, a run with {ids} makes what is missing, from the same "
         "frames if 'exposures' names them."
     )

@@ -209,6 +209,8 @@ def _threshold_lines(verdict: Verdict) -> Iterator[str]:
         "fail in the majority of detectors and in the majority of exposures: if the final\n"
         "number of failed exposures is greater than or equal to the acceptable maximum."
     )
+    if verdict.failing_detectors:
+        yield "A detector fails by itself if it would fail as the only one of its run."
 
 
 def gains_text(gains: tuple[Gain, ...], series: str = "FLAT") -> str:
