@@ -216,6 +216,38 @@ def test_a_resumed_run_leaves_the_same_detectors_out_and_repeats_nothing(kind: s
     assert not {job for job in set(world.requests) - requests if "Bias" in job}
 
 
+def test_a_run_that_is_resumed_without_the_bad_one_is_about_the_others() -> None:
+    world = comcam(**KINDS["not made"][0])
+    run(world, REST)
+    text = REST.replace("}", f", detectors: {list(OTHERS)}, certify_calib_end_date: '2049-01-01'}}")
+    report = run(world, text, resume=True)
+    assert report.complete and not world.proofs[-1].left_out
+
+
+def test_a_retaken_frame_does_not_lose_the_bad_one() -> None:
+    # Given a spoilt frame, for which another is taken once the series is there
+    world = comcam(**KINDS["a frame lost"][0], spoilt={"BIAS 4/4, 0 s": {"noise": 600.0}})
+    report = run(world, REST.replace("}", ", spoilt_frames: exclude, retakes: 1}"))
+    assert "BIAS 5/5, 0 s" in world.taken
+    assert bad(result(report, "expose BIAS")) == [(BAD, NAME, Cause.NOT_INGESTED)]
+    assert world.proofs[0].detectors == OTHERS
+
+
+def test_a_message_is_sent_of_what_is_certified_in_part() -> None:
+    world = comcam(noisy={"BIAS": {BAD}}, notifies=True)
+    run(world, REST)
+    titles = [title for title, _ in world.messages]
+    assert titles == ["LSSTComCam BIAS: CERTIFIED in part", "LSSTComCam DARK: CERTIFIED in part"]
+    assert all(NAME in text for _, text in world.messages)
+
+
+def test_what_goes_on_without_a_detector_is_a_warning() -> None:
+    world = comcam(**KINDS["a frame lost"][0])
+    run(world, REST)
+    (line,) = (each for each in world.log if each[1].startswith("expose BIAS: PASSED"))
+    assert line[0] == "warning" and NAME in line[1]
+
+
 def test_the_journal_and_the_report_keep_who_is_left_out() -> None:
     world = comcam(noisy={"BIAS": {BAD}})
     report = run(world, REST)

@@ -59,7 +59,11 @@ class Incomplete:
 
         # What failed a judgement is judged again, by what may be other limits.
         self._earlier = {
-            result.stage: [bad for bad in result.bad_detectors if bad.cause is not Cause.FAILED]
+            result.stage: [
+                bad
+                for bad in result.bad_detectors
+                if bad.cause is not Cause.FAILED and bad.detector in self._all
+            ]
             for result in record.stages
             if self._goes_on and holds(result)
         }
@@ -140,7 +144,7 @@ class Incomplete:
         known = {bad.detector for bad in self.before(stage)} | set(earlier)
         if not earlier or len(known) >= detectors_to_fail(len(self._all)):
             return False
-        self._bad[stage.id] = earlier
+        self._bad.setdefault(stage.id, {}).update(earlier)
         return True
 
     def find(self, stage: Stage, cause: Cause, texts: Mapping[int, str]) -> bool:

@@ -300,6 +300,8 @@ class Procedure:
                 self._world.operator.error(text + log_text(result))
             case Outcome.HELD | Outcome.SKIPPED:
                 self._world.operator.warning(text)
+            case _ if result.bad_detectors:
+                self._world.operator.warning(text)
             case _:
                 self._world.operator.info(text)
 
