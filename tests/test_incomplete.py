@@ -8,17 +8,20 @@ In both cases the detector is named with its cause, and counted.
 from __future__ import annotations
 
 import dataclasses
+import json
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from lsst.ts.calibrationscripts.butler._certifying import advice_by_hand
 from lsst.ts.calibrationscripts.codec import from_json, read_record, to_json
 from lsst.ts.calibrationscripts.config import ConfigurationError, parse
 from lsst.ts.calibrationscripts.instruments import LATISS, LSSTCOMCAM
 from lsst.ts.calibrationscripts.outcomes import BadDetector, Cause, Outcome, StageResult, bad_detectors_text
 from lsst.ts.calibrationscripts.pages import run_page
 from lsst.ts.calibrationscripts.proof import NotProvenError, Proof, prove
+from lsst.ts.calibrationscripts.record import Decision, DecisionKind
 from lsst.ts.calibrationscripts.report import RunDocument, RunReport, conclusion, next_steps, summary_text
 from named import BIAS, DARK, stage
 from test_resume import outcomes, raise_at, run
@@ -184,6 +187,39 @@ def test_the_rest_is_certified_together_or_waits_for_a_person() -> None:
     )
 
 
+def test_a_failure_of_the_oods_is_said_with_its_description() -> None:
+    frames = {f"BIAS {i}/4, 0 s" for i in range(1, 5)}
+    world = comcam(not_ingested={BAD: frames, 5: {"BIAS 2/4, 0 s"}}, refused={BAD: "status 1, disk full"})
+    report = run(world, HOLD)
+    assert result(report, "expose BIAS").reason.startswith(
+        f"2 of 9 detectors: {NAME}: the OODS could not ingest exposures 2026112300002, 2026112300003, "
+        "2026112300004: status 1, disk full; R22_S12: not in the Butler: exposure 2026112300002. With"
+    )
+    assert result(report, "expose BIAS").missing == (2026112300002, 2026112300003, 2026112300004)
+
+
+def test_a_detector_without_the_bias_that_darks_need_is_left_out_from_the_start() -> None:
+    # Given a bias of an earlier run that one detector lacks
+    text = "{script_mode: DARK, generate_calibrations: true, n_dark: 3, exp_times_dark: 15, incomplete: %s}"
+    world = comcam(unavailable=frozenset({"bias"}))
+    report = run(world, text % "hold")
+    # Then no frame is taken, and the remedy is said
+    assert not world.taken and "bias: none for detector 0 in" in report.reason
+    assert "or write incomplete: certify_rest to go on with the other detectors" in report.reason
+    # When the rest is wanted
+    report = run(world, text % "certify_rest")
+    # Then the darks are those of the others
+    first = LSSTCOMCAM.detectors[0].name
+    assert bad(result(report, "certify DARK")) == [(0, first, Cause.NO_CALIBRATION)]
+    assert world.proofs[0].detectors == ALL[1:] == world.requests["cpDark"].detectors
+    assert f"without 1 of 9 detectors: {first}: no bias is valid for its frames" in report.stages[0].reason
+
+
+def test_no_command_is_proposed_that_would_certify_the_bad_one() -> None:
+    assert "butler certify-calibrations" in advice_by_hand("/repo", [dataclasses.replace(PROOF, left_out=())])
+    assert advice_by_hand("/repo", [PROOF]).startswith("To certify later, resume the run")
+
+
 # Resumed
 
 
@@ -222,6 +258,42 @@ def test_a_run_that_is_resumed_without_the_bad_one_is_about_the_others() -> None
     text = REST.replace("}", f", detectors: {list(OTHERS)}, certify_calib_end_date: '2049-01-01'}}")
     report = run(world, text, resume=True)
     assert report.complete and not world.proofs[-1].left_out
+
+
+@pytest.mark.parametrize("incomplete", ["hold", "certify_rest"])
+def test_leaving_out_the_frame_that_never_came_gives_the_detector_back(incomplete: str) -> None:
+    # Given a frame that one detector lacks, in a run that certified nothing
+    text = (TEXT % incomplete).replace("n_bias: 3", "n_bias: 4").replace("}", ", certify: ask%s}")
+    world = comcam(not_ingested={BAD: {"BIAS 3/5, 0 s"}})
+    run(world, text % "")
+    # When the frame is left out, of which the others have no need either
+    report = run(world, "{resume: run, without: [2026112300003]}", resume=True)
+    # Then nothing is missing
+    assert report.complete
+    assert [proof.detectors for proof in report.waiting] == [ALL, ALL]
+
+
+def test_what_a_person_accepts_is_certified_for_the_rest() -> None:
+    world = comcam(noisy={"BIAS": {BAD}})
+    text = REST.replace("}", ", certify: ask}")
+    report = run(world, text)
+    accepted = Decision(
+        DecisionKind.ACCEPT,
+        BIAS,
+        "ann",
+        1.0,
+        "good enough",
+        "",
+        report.waiting[0].certification,
+        report.waiting[0].dataset_ids,
+    )
+    world.journal = json.dumps(to_json(read_record(world.journal).with_decision(accepted)))
+    report = run(world, text, resume=True)
+    assert [proof.detectors for proof in world.proofs] == [OTHERS]
+    assert result(report, "certify BIAS").reason == (
+        f"without 1 of 9 detectors: {NAME}: NOISE on 16 amplifiers in 3 of 3 exposures; "
+        "accepted by ann: good enough"
+    )
 
 
 def test_a_retaken_frame_does_not_lose_the_bad_one() -> None:

@@ -131,6 +131,9 @@ class World:
     not_ingested: dict[int, set[str]] = dataclasses.field(default_factory=dict)
     """Labels of the frames that a detector lacks in the Butler."""
 
+    refused: dict[int, str] = dataclasses.field(default_factory=dict)
+    """Why the OODS could not ingest those of a detector."""
+
     not_processed: dict[str, set[int]] = dataclasses.field(default_factory=dict)
     """Detectors for which a job makes nothing."""
 
@@ -263,7 +266,10 @@ class World:
     async def wait(self, exposures: Collection[int]) -> IngestReport:
         there = await self.repository.raws(exposures)
         lost = [
-            LostRaw(i, d) for i in exposures for d in self.instrument.detector_ids() if (i, d) not in there
+            LostRaw(i, d, self.refused.get(d, ""))
+            for i in exposures
+            for d in self.instrument.detector_ids()
+            if (i, d) not in there
         ]
         missing = {*self.ingest.missing, *(raw.exposure for raw in lost)}
         return IngestReport(

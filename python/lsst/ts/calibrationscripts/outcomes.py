@@ -72,6 +72,9 @@ class Outcome(enum.StrEnum):
 class Cause(enum.StrEnum):
     """What is wrong with a detector."""
 
+    NO_CALIBRATION = "no_calibration"
+    """A calibration that it needs from before is missing."""
+
     NOT_INGESTED = "not_ingested"
     """Frames of it are not in the Butler."""
 
