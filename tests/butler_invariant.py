@@ -103,6 +103,8 @@ class _Checker:
         self._config = config
         self._proof = proof
         self._detectors = config.detectors or tuple(DETECTORS)
+        left_out = {bad.detector for bad in proof.left_out}
+        self._certified = tuple(each for each in self._detectors if each not in left_out)
         self._name = proof.certification.dataset_type
         self._request = world.state.requests[proof.generation.job_id]
         self._exposures = sorted(self._request.exposures)
@@ -111,6 +113,8 @@ class _Checker:
         ids = {dataset.id for dataset in self._proof.datasets}
         timespan = _timespan(self._config)
         found = [each for each in now if each.id in ids and each.timespan == timespan]
+        if len(self._certified) < len(self._detectors):
+            yield from self._of_rest(now)
         yield from self._of_datasets(found)
         yield from self._of_frames(found)
         if not self._config.do_verify:
@@ -128,8 +132,17 @@ class _Checker:
                 else self._of_verification("flat", flat.job_id)
             )
 
+    def _of_rest(self, now: Collection[Certified]) -> Iterator[str]:
+        """Yield what is wrong where detectors are left out."""
+        if self._config.incomplete != "certify_rest" or not self._certified:
+            yield f"only {self._certified} of {self._detectors} are certified"
+        run = f"u/ocps/{self._proof.generation.job_id}/run"
+        for each in now:
+            if (each.run, each.name) == (run, self._name) and each.detector not in self._certified:
+                yield f"{each} is certified, and was left out"
+
     def _of_datasets(self, found: Collection[Certified]) -> Iterator[str]:
-        if sorted(each.detector for each in found) != sorted(self._detectors):
+        if sorted(each.detector for each in found) != sorted(self._certified):
             yield f"certified are {[str(each) for each in found]}, not one of each detector"
         for each in found:
             if each.name != self._name:
@@ -159,15 +172,14 @@ class _Checker:
     def _of_verification(self, name: str, job_id: str) -> Iterator[str]:
         """Yield what a verification does not show."""
         request = self._world.state.requests[job_id]
-        if sorted(request.exposures) != self._exposures or set(request.detectors) != set(self._detectors):
+        asked = set(request.detectors)
+        if sorted(request.exposures) != self._exposures or not set(self._certified) <= asked:
             yield f"job {job_id} verified other frames"
         statistics = self._statistics(name, job_id)
         if statistics is None:
             yield f"job {job_id} has not one dataset of statistics of its own"
         elif name == "ptc":
-            passes = statistics["SUCCESS"] is True and all(
-                statistics[DETECTORS[detector]] == {"SUCCESS": True} for detector in self._detectors
-            )
+            passes = all(statistics[DETECTORS[detector]] == {"SUCCESS": True} for detector in self._certified)
             if not passes:
                 yield f"the statistics of job {job_id} fail"
         else:
@@ -196,16 +208,21 @@ class _Checker:
             for key, value in self._config.to_dict().items()
             if key == f"number_verification_tests_threshold_{name}"
         )
-        too_many = threshold * (len(self._detectors) // 2 + 1)
-        failed = [
-            exposure
-            for exposure, entry in entries.items()
-            if entry.get("SUCCESS") is not True and self._fails(job_id, exposure, entry, too_many)
-        ]
-        if len(failed) >= min((len(entries) + 1) // 2 + 1, len(entries)):
-            yield f"the statistics of job {job_id} fail: {failed}"
+        # All that are certified together, and each by itself.
+        for detectors in (self._certified, *([each] for each in self._certified)):
+            names = {DETECTORS[each] for each in detectors}
+            too_many = threshold * (len(names) // 2 + 1)
+            failed = [
+                exposure
+                for exposure, entry in entries.items()
+                if entry.get("SUCCESS") is not True and self._fails(job_id, exposure, entry, too_many, names)
+            ]
+            if len(failed) >= min((len(entries) + 1) // 2 + 1, len(entries)):
+                yield f"the statistics of job {job_id} fail for {names}: {failed}"
 
-    def _fails(self, job_id: str, exposure: int, entry: Mapping[str, Any], too_many: int) -> bool:
+    def _fails(
+        self, job_id: str, exposure: int, entry: Mapping[str, Any], too_many: int, names: Collection[str]
+    ) -> bool:
         failures = list(entry.get("FAILURES", []))
         if not all(" " in failure for failure in failures) or not failures:
             below = [
@@ -221,8 +238,8 @@ class _Checker:
                 for detector in DETECTORS.values()
                 for failure in of_exposure.get(detector, {}).get("FAILURES", [])
             ]
-        counts = Counter(failure.split()[-1] for failure in failures)
-        return not counts or max(counts.values()) >= too_many
+        counts = Counter(failure.split()[-1] for failure in failures if failure.split()[0] in names)
+        return not failures or max(counts.values(), default=0) >= too_many
 
     def _of_reference(self, job_id: str, ids: set[str]) -> Iterator[str]:
         """Yield how the reference differs from what the evidence names."""
@@ -230,5 +247,10 @@ class _Checker:
         source = self._proof.certification.source
         if self._proof.reference != source or request.inputs[0] != source:
             yield f"job {job_id} searched {request.inputs[0]} first, not {source}"
-        if self._world.state.compared_with[job_id] != ids:
+        own = {
+            str(ref.id)
+            for ref in self._world.datasets(self._name, f"u/ocps/{self._proof.generation.job_id}/run")
+            if ref.dataId["detector"] in request.detectors
+        }
+        if not ids <= self._world.state.compared_with[job_id] == own:
             yield f"job {job_id} compared the frames with another {self._name} than is certified"

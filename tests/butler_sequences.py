@@ -69,6 +69,7 @@ _CHANGES = (
     {"config_options_flat": "-c cpFlatIsr:doLinearize=False"},
     {"input_collections_verify_bias": "Duo/calib/reference"},
     {"detectors": [0]},
+    *([{"incomplete": "certify_rest"}] * 4),
     {"n_processes": 2},
 )
 """What the configuration of a resumed run may have changed; about frames it
@@ -77,7 +78,10 @@ may not change anything."""
 BIAS_ALONE = yaml.safe_dump(_BASE | _MODES["BIAS"][0])
 """Two biases, made, verified and certified."""
 
-_JOB_FAULTS = ("refused", "lost", "exit 1", "nothing", "one detector", "dropped", "foreign", "noisy")
+_JOB_FAULTS = (
+    *("refused", "lost", "exit 1", "nothing", "dropped", "foreign", "noisy"),
+    *("one detector", "one detector, exit 1", "dropped of one", "one noisy"),
+)
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,7 @@ from lsst.ts.calibrationscripts.ports import (
     JobRefusedError,
     JobResult,
     Lookup,
+    LostRaw,
     ObservatoryError,
 )
 from lsst.ts.calibrationscripts.procedure import Procedure
@@ -151,6 +152,9 @@ class State:
     bad_references: set[str] = dataclasses.field(default_factory=set)
     """UUIDs of calibrations against which every frame fails."""
 
+    not_ingested: set[tuple[int, int]] = dataclasses.field(default_factory=set)
+    """Place of a frame, from 1, and detector that it never comes for."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Snapshot:
@@ -180,7 +184,8 @@ class Faults:
 
     jobs: Mapping[int, str] = dataclasses.field(default_factory=dict)
     """What happens to a job of the run, counted from 1: "refused", "lost",
-    "exit 1", "nothing", "one detector", "dropped", "foreign" or "noisy"."""
+    "exit 1", "nothing", "one detector", "one detector, exit 1", "dropped",
+    "dropped of one", "foreign", "noisy" or "one noisy"."""
 
 
 @dataclasses.dataclass
@@ -313,6 +318,7 @@ class ButlerWorld:
                 {"instrument": DUO.name, "detector": detector, "exposure": exposure}
                 for exposure in waiting
                 for detector in DETECTORS
+                if (exposure - FIRST_EXPOSURE + 1, detector) not in self.state.not_ingested
             ]
             registry.insertDatasets("raw", data_ids, run=DUO.raw_collection)
 
@@ -517,8 +523,11 @@ class ButlerWorld:
         self.ingest_all()
         if not exposures:
             return IngestReport()
-        present = {ref.dataId["exposure"] for ref in self.datasets("raw", DUO.raw_collection)}
-        return IngestReport(missing=tuple(i for i in exposures if i not in present))
+        refs = self.datasets("raw", DUO.raw_collection)
+        present = {(ref.dataId["exposure"], ref.dataId["detector"]) for ref in refs}
+        lost = [LostRaw(i, each) for i in exposures for each in DETECTORS if (i, each) not in present]
+        missing = dict.fromkeys(raw.exposure for raw in lost)
+        return IngestReport(missing=tuple(missing), lost=tuple(lost))
 
     # Jobs
 
@@ -540,7 +549,7 @@ class ButlerWorld:
         fault = self._fault_of.get(job_id)
         exit_code = 1
         if fault != "exit 1":
-            exit_code = 0 if self._execute(job_id, fault) else 1
+            exit_code = 0 if self._execute(job_id, fault) and fault != "one detector, exit 1" else 1
         if fault == "lost":
             raise JobLostError("the OCPS is gone")
         self.note()
@@ -584,7 +593,8 @@ class ButlerWorld:
         records = self.records(exposures)
         if len(records) < len(exposures) or not exposures:
             return False
-        detectors = request.detectors[:1] if fault == "one detector" else request.detectors
+        lacks_one = fault in ("one detector", "one detector, exit 1")
+        detectors = request.detectors[:1] if lacks_one else request.detectors
         if fault == "nothing":
             return True
         prefix = "verify" if kind.verifies else "cp"
@@ -595,6 +605,7 @@ class ButlerWorld:
                     {"instrument": DUO.name, "detector": detector, "exposure": exposure}
                     for exposure in exposures
                     for detector in detectors
+                    if fault != "dropped of one" or (exposure, detector) != (exposures[0], detectors[-1])
                 ],
                 run=run,
             )
@@ -607,7 +618,7 @@ class ButlerWorld:
                 for exposure in exposures[::2]:
                     self._put_partial(exposure, detector, run)
             ref = self.put_product(PRODUCTS[kind.name], detector, physical_filter, run)
-            if fault == "noisy":
+            if fault == "noisy" or (fault == "one noisy" and detector == detectors[-1]):
                 self.state.bad_references.add(str(ref.id))
         return True
 
@@ -630,12 +641,19 @@ class ButlerWorld:
             return False
         used = frozenset(str(ref.id) for ref in references if ref is not None)
         self.state.compared_with[job_id] = used
-        all_fail = fault == "noisy" or kind.name in self.state.failing or used & self.state.bad_references
+        all_fail = fault == "noisy" or kind.name in self.state.failing
         noisy = {record.id for record in records if all_fail or record.id in self.state.noisy}
+        bad = [
+            DETECTORS[detector]
+            for detector, ref in zip(request.detectors, references, strict=True)
+            if str(ref.id if ref else "") in self.state.bad_references
+        ]
+        bad += [DETECTORS[request.detectors[-1]]] if fault == "one noisy" else []
         if fault == "foreign":
             records = [*records[1:], *self.records(FOREIGN[:1])]
         names = [DETECTORS[detector] for detector in request.detectors]
-        self.put_statistics(kind.name, [record.id for record in records], noisy, run, names, physical_filter)
+        exposures = [record.id for record in records]
+        self.put_statistics(kind.name, exposures, noisy, run, names, physical_filter, bad)
         return True
 
     def put_statistics(
@@ -646,21 +664,27 @@ class ButlerWorld:
         run: str,
         detectors: Collection[str] = tuple(DETECTORS.values()),
         physical_filter: str | None = None,
+        bad: Collection[str] = (),
     ) -> None:
-        """Store what cp_verify would, if these exposures were noisy."""
+        """Store what cp_verify would, if these exposures were noisy.
+
+        Of bad detectors, all are.
+        """
         if name == "Ptc":
             failures = [f"{amplifier} PTC_GAIN" for amplifier in AMPLIFIERS]
-            entry = {"SUCCESS": False, "FAILURES": failures} if noisy else {"SUCCESS": True}
-            statistics: Any = {**dict.fromkeys(detectors, entry), "SUCCESS": not noisy}
+            fails, passes = {"SUCCESS": False, "FAILURES": failures}, {"SUCCESS": True}
+            statistics: Any = {name: fails if noisy or name in bad else passes for name in detectors}
+            statistics["SUCCESS"] = not noisy and not bad
         else:
-            amplifiers = {
-                exposure: {amplifier: ["NOISE"] if exposure in noisy else [] for amplifier in AMPLIFIERS}
-                for exposure in exposures
-            }
+
+            def of_detector(exposure: int, detector: str) -> Any:
+                failed = ["NOISE"] if exposure in noisy or detector in bad else []
+                return detector_level(dict.fromkeys(AMPLIFIERS, failed))
+
             by_exposure = {
                 exposure: exposure_level(
-                    {detector: detector_level(amplifiers[exposure]) for detector in detectors},
-                    scatter_passes=name != "Flat" or exposure not in noisy,
+                    {detector: of_detector(exposure, detector) for detector in detectors},
+                    scatter_passes=name != "Flat" or (exposure not in noisy and not bad),
                 )
                 for exposure in exposures
             }

@@ -8,6 +8,7 @@ That it builds without a warning is for ``make docs`` to see.
 from __future__ import annotations
 
 import ast
+import dataclasses
 import datetime
 import importlib.util
 import json
@@ -28,6 +29,8 @@ from lsst.ts.calibrationscripts.config import load_schema, parse
 from lsst.ts.calibrationscripts.forecast import Forecast, forecast_text, make_forecast
 from lsst.ts.calibrationscripts.instruments import LATISS, ImageType
 from lsst.ts.calibrationscripts.outcomes import (
+    BadDetector,
+    Cause,
     Certification,
     DetectorDefects,
     Gain,
@@ -186,18 +189,22 @@ def test_example_of_a_summary_is_what_the_program_prints() -> None:
 
 
 def test_every_field_of_a_run_is_documented() -> None:
-    result = StageResult(stage("verify BIAS"), Outcome.PASSED)
+    bad = (BadDetector(1, "R22_S01", Cause.FAILED, "NOISE"),)
+    result = StageResult(stage("verify BIAS"), Outcome.PASSED).with_bad(bad, 2)
     certification = Certification("bias", "u/ocps/1", "LATISS/calib/daily", "2026-11-23", "2026-11-24")
     gain = Gain((2026112300002, 2026112300003), 5.0, 0, "C00", 1.1, 4.5)
-    statistics = {2026112300002: {"SUCCESS": True}, "SUCCESS": True}
+    failures = [f"R22_S01 C{i} NOISE" for i in range(8)]
+    statistics = {2026112300002: {"SUCCESS": False, "FAILURES": failures}, "SUCCESS": False}
+    proof = dataclasses.replace(PROOF, left_out=bad, withheld=PROOF.datasets)
     plan = make_plan(parse("", LATISS), LATISS)
     assert documented_fields("The run") == set(to_json(RunReport(RunState.DONE)))
     assert documented_fields("A stage") == set(to_json(result))
     assert documented_fields("A certification") == set(to_json(certification))
     assert documented_fields("A gain") == set(to_json(gain))
     assert documented_fields("Defects of a detector") == set(to_json(DetectorDefects(0, "", 0, ())))
-    assert documented_fields("A proof") == set(to_json(PROOF))
-    assert documented_fields("A verdict") == set(to_json(judge(statistics, BIAS, n_detectors=1)))
+    assert documented_fields("A proof") == set(to_json(proof))
+    assert documented_fields("A bad detector") == set(to_json(result)["bad_detectors"][0])
+    assert documented_fields("A verdict") == set(to_json(judge(statistics, BIAS, n_detectors=2)))
     assert documented_fields("A span of time") == set(to_json(Span(stage("verify BIAS"), 0.0, 1.0)))
     assert documented_fields("The evidence") == set(to_json(Evidence()))
     assert documented_fields("The plan") == set(plan_json(plan))

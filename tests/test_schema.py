@@ -73,6 +73,7 @@ IN_USE_DEFAULTS = {
     "spoilt_frames": "report",
     "retakes": 0,
     "certify_if": "passed",
+    "incomplete": "hold",
     "hold_out": 0,
     "strict": False,
     "number_verification_tests_threshold_bias": 8,

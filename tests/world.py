@@ -16,7 +16,7 @@ from lsst.ts.calibrationscripts import ports
 from lsst.ts.calibrationscripts.codec import read_record, to_json
 from lsst.ts.calibrationscripts.comparison import AmplifierResiduals, Residual
 from lsst.ts.calibrationscripts.config import Series, parse
-from lsst.ts.calibrationscripts.instruments import LATISS
+from lsst.ts.calibrationscripts.instruments import LATISS, Instrument
 from lsst.ts.calibrationscripts.outcomes import (
     AmplifierDefects,
     Certification,
@@ -32,6 +32,8 @@ from lsst.ts.calibrationscripts.ports import (
     IngestReport,
     JobResult,
     Lookup,
+    LostRaw,
+    Missing,
     ObservatoryError,
     Wanted,
 )
@@ -124,6 +126,20 @@ class World:
 
     looked_up: set[Lookup] = dataclasses.field(default_factory=set)
 
+    instrument: Instrument = LATISS
+
+    not_ingested: dict[int, set[str]] = dataclasses.field(default_factory=dict)
+    """Labels of the frames that a detector lacks in the Butler."""
+
+    refused: dict[int, str] = dataclasses.field(default_factory=dict)
+    """Why the OODS could not ingest those of a detector."""
+
+    not_processed: dict[str, set[int]] = dataclasses.field(default_factory=dict)
+    """Detectors for which a job makes nothing."""
+
+    noisy: dict[str, set[int]] = dataclasses.field(default_factory=dict)
+    """By image type, detectors whose amplifiers all fail verification."""
+
     def __post_init__(self) -> None:
         self._ids = itertools.count(2026112300001)
         self.repository = _Repository(self)
@@ -134,7 +150,7 @@ class World:
         self.killed = False
 
     def procedure(self, text: str = "", *, resume: bool = False) -> Procedure:
-        config = parse(text, LATISS, lambda run_id, folder: read_record(self.journal).config)
+        config = parse(text, self.instrument, lambda run_id, folder: read_record(self.journal).config)
         record = RunRecord("run", {})
         if resume and self.journal:
             record = read_record(self.journal)
@@ -154,7 +170,8 @@ class World:
             notifier=self if self.notifies else None,
             known_marks=self.known_marks,
         )
-        return Procedure(config, make_plan(config, LATISS), LATISS, world, record)
+        plan = make_plan(config, self.instrument)
+        return Procedure(config, plan, self.instrument, world, record)
 
     async def earlier_run(self, run_id: str) -> RunRecord:
         if run_id not in self.earlier_runs:
@@ -247,10 +264,19 @@ class World:
         pass
 
     async def wait(self, exposures: Collection[int]) -> IngestReport:
+        there = await self.repository.raws(exposures)
+        lost = [
+            LostRaw(i, d, self.refused.get(d, ""))
+            for i in exposures
+            for d in self.instrument.detector_ids()
+            if (i, d) not in there
+        ]
+        missing = {*self.ingest.missing, *(raw.exposure for raw in lost)}
         return IngestReport(
-            missing=tuple(i for i in self.ingest.missing if i in exposures),
+            missing=tuple(i for i in exposures if i in missing),
             failures=tuple(f for f in self.ingest.failures if f[0] in exposures),
             late=tuple(i for i in self.ingest.late if i in exposures),
+            lost=tuple(lost),
         )
 
     # Jobs, named after their pipeline file.
@@ -271,7 +297,7 @@ class World:
         await asyncio.sleep(self.job_times.get(job_id, 100))
         self.note(f"ending {job_id}")
         self.running.discard(job_id)
-        if self.exit_codes.get(job_id, 0) == 0:
+        if self.exit_codes.get(job_id, 0) == 0 or job_id in self.not_processed:
             self.complete.add(job_id)
         self.note(f"end {job_id}")
         return JobResult(job_id, self.exit_codes.get(job_id, 0))
@@ -348,7 +374,13 @@ class _Repository:
         return {each: (0,) for each in lookups if each.times and each.dataset_type in self._world.unavailable}
 
     async def raws(self, exposures: Collection[int]) -> frozenset[tuple[int, int]]:
-        return frozenset((i, 0) for i in exposures)
+        world = self._world
+        return frozenset(
+            (i, detector)
+            for i in exposures
+            for detector in world.instrument.detector_ids()
+            if not (lacking := world.not_ingested.get(detector)) or world.exposures[i][0] not in lacking
+        )
 
     async def raw_level(self, exposure: int) -> float:
         return self._world.flat_level
@@ -383,20 +415,34 @@ class _Repository:
     async def exposure_records(self, ids: Sequence[int]) -> Mapping[int, ExposureRecord]:
         return {i: self._world.exposures[i][1] for i in ids if i in self._world.exposures}
 
-    async def missing(self, wanted: Wanted, run_collection: str) -> tuple[str, ...]:
+    async def missing(self, wanted: Wanted, run_collection: str) -> tuple[Missing, ...]:
         job_id = run_collection.split("/")[2]
-        return () if job_id in self._world.complete - self._world.fruitless else ("detector 0",)
+        made = self._made(job_id) if job_id in self._world.complete - self._world.fruitless else ()
+        if not wanted.by_detector:
+            return () if made else (Missing(),)
+        return tuple(Missing(each) for each in wanted.detectors or (0,) if each not in made)
+
+    def _made(self, job_id: str) -> tuple[int, ...]:
+        """Return the detectors for which a job has made something."""
+        detectors = self._world.requests[job_id].detectors
+        return tuple(each for each in detectors if each not in self._world.not_processed.get(job_id, set()))
 
     async def products(self, dataset_type: str, run_collection: str) -> tuple[ProductRecord, ...]:
         job_id = run_collection.split("/")[2]
-        return (ProductRecord(f"uuid of {dataset_type} of {job_id}", 0, None, run_collection),)
+        return tuple(
+            ProductRecord(
+                f"uuid of {dataset_type} of {job_id}" + f", {each}" * (each > 0), each, None, run_collection
+            )
+            for each in self._made(job_id)
+        )
 
     async def searched(self, collection: str) -> tuple[str, ...]:
         inputs = self._world.requests[collection.split("/")[2]].inputs
         return tuple(f"{name}/run" if name.startswith("u/ocps/") else name for name in inputs)
 
     async def exposures_with(self, dataset_type: str, collection: str) -> frozenset[tuple[int, int]] | None:
-        return frozenset((i, 0) for i in self._exposures(collection))
+        detectors = self._made(collection.split("/")[2])
+        return frozenset((i, detector) for i in self._exposures(collection) for detector in detectors)
 
     async def reference_gains(
         self, collections: Sequence[str], exposure: int
@@ -426,10 +472,20 @@ class _Repository:
                 "RXX_S00": {"FAILURES": by_detector} if fails else {"SUCCESS": True},
                 "SUCCESS": not fails,
             }
-        entries: dict[Any, Any] = {
-            i: FAILING if fails else {"SUCCESS": True} for i in self._exposures(collection)
+        names = [
+            each.name for each in self._world.instrument.detectors if each.id in self._noisy(name, collection)
+        ]
+        noisy = {
+            "FAILURES": [text.replace("RXX_S00", each) for each in names for text in FAILING["FAILURES"]]
         }
-        return {**entries, "SUCCESS": not fails}
+        entry = FAILING if fails else noisy if names else {"SUCCESS": True}
+        entries: dict[Any, Any] = dict.fromkeys(self._exposures(collection), entry)
+        return {**entries, "SUCCESS": not fails and not names}
+
+    def _noisy(self, name: str, collection: str) -> set[int]:
+        """Return the detectors that a verification finds noisy."""
+        request = self._world.requests[collection.split("/")[2]]
+        return self._world.noisy.get(name, set()) & set(request.detectors)
 
     async def failure_details(
         self, subject: Subject, run_collection: str, exposures: Collection[int]

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from lsst.ts.calibrationscripts.instruments import LATISS, LSSTCOMCAM, Instrument
+from lsst.ts.calibrationscripts.instruments import LATISS, LSSTCAM, LSSTCOMCAM, Instrument
 from lsst.ts.calibrationscripts.observatory.oods import OodsIngest, exposure_id
 from lsst.ts.calibrationscripts.observatory.sal import salobj
 from lsst.ts.calibrationscripts.observatory.watch import ComponentWatch
-from lsst.ts.calibrationscripts.ports import IngestReport, ObservatoryError
+from lsst.ts.calibrationscripts.ports import IngestReport, LostRaw, ObservatoryError
 from virtual_time import virtually
 
 TIMEOUT = 60.0
@@ -170,7 +170,45 @@ async def test_a_frame_is_ingested_once_all_its_detectors_are(remote: Any, oods:
     await oods.publish(second, camera=LSSTCOMCAM.name, raft="R22", sensor="S22")
     await received(remote, second, "S22")
     expect(ingest, FIRST, SECOND)
-    assert await ingest.wait([FIRST, SECOND]) == IngestReport(missing=(SECOND,))
+    # Then the other is not there, though a detector of it is
+    lost = (LostRaw(SECOND, 4),)
+    assert await ingest.wait([FIRST, SECOND]) == IngestReport(missing=(SECOND,), lost=lost)
+
+
+async def test_nothing_is_lost_of_the_events_of_all_detectors(remote: Any, oods: MockOods, raws: Any) -> None:
+    # Given 20 exposures of LSSTCam, an event for each of its detectors
+    ingest = make_ingest(remote, raws, TIMEOUT, LSSTCAM, LSSTCAM.detector_ids())
+    exposures = range(FIRST, FIRST + 20)
+    expect(ingest, *exposures)
+    report = asyncio.create_task(ingest.wait(exposures))
+    bad, bad_exposure = LSSTCAM.detectors[94], FIRST + 6
+    # When they come at once, exposures beside each other, and one has failed
+    for detector in LSSTCAM.detectors:
+        raft, _, sensor = detector.name.partition("_")
+        for exposure in exposures:
+            fields = {"camera": LSSTCAM.name, "raft": raft, "sensor": sensor}
+            if (exposure, detector) == (bad_exposure, bad):
+                fields |= {"raft": "R??", "sensor": f"S{bad.id:02d}", "description": "disk full"}
+                await oods.publish(str(exposure), 1, **fields)
+            else:
+                await oods.publish(obsid(exposure, LSSTCAM.image_prefix), **fields)
+    # Then the wait ends without looking at the clock, and names the failure
+    text = "status 1, disk full"
+    assert await report == IngestReport(
+        failures=((bad_exposure, text),), lost=(LostRaw(bad_exposure, bad.id, text),)
+    )
+
+
+async def test_a_failure_of_a_detector_that_is_not_known_is_a_remark(
+    remote: Any, oods: MockOods, raws: Any
+) -> None:
+    ingest = make_ingest(remote, raws, SHORT, LSSTCOMCAM, (0, 4))
+    expect(ingest, FIRST)
+    fields = {"camera": LSSTCOMCAM.name, "raft": "R??", "sensor": "S??", "description": "no detector"}
+    await oods.publish(str(FIRST), 1, **fields)
+    report = await ingest.wait([FIRST])
+    assert report.missing == (FIRST,) and len(report.lost) == 2
+    assert report.remark == f"ATOODS: exposure {FIRST}, R??_S??: status 1, no detector"
 
 
 async def test_a_failure_is_told_with_its_description(remote: Any, oods: MockOods, raws: Any) -> None:

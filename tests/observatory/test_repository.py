@@ -36,7 +36,7 @@ from lsst.ts.calibrationscripts.butler.repository import ButlerRepository
 from lsst.ts.calibrationscripts.instruments import LATISS
 from lsst.ts.calibrationscripts.outcomes import AmplifierDefects, Certification, Gain, PreviousDefects
 from lsst.ts.calibrationscripts.plan import JobRequest
-from lsst.ts.calibrationscripts.ports import ExposureRecord, Lookup, ObservatoryError, Wanted
+from lsst.ts.calibrationscripts.ports import ExposureRecord, Lookup, Missing, ObservatoryError, Wanted
 from lsst.ts.calibrationscripts.products import Product, StageId, StageKind, Subject
 from lsst.ts.calibrationscripts.proof import Proof
 from lsst.ts.calibrationscripts.record import JobRecord
@@ -550,13 +550,13 @@ async def test_what_a_job_has_not_made_is_named_by_detector_and_exposure(
     assert await repository.missing(Wanted("bias"), run) == ()
     assert await repository.missing(Wanted("flat"), run) == ()
     statistics = Wanted("verifyDarkStats", by_detector=False)
-    assert await repository.missing(statistics, run) == ("the run",)
+    assert await repository.missing(statistics, run) == (Missing(),)
     put(butler, "verifyDarkStats", {"instrument"}, "StructuredDataDict", run, [(OF_RUN, {})])
     assert await repository.missing(statistics, run) == ()
     for absent, where in (("dark", run), ("no_such_type", run), ("bias", "u/ocps/none/run")):
-        assert await repository.missing(Wanted(absent), where) == ("detector 0",)
+        assert await repository.missing(Wanted(absent), where) == (Missing(0),)
     both = ButlerRepository(str(repo), LATISS, (0, 1))
-    assert await both.missing(Wanted("bias"), run) == ("detector 1",)
+    assert await both.missing(Wanted("bias"), run) == (Missing(1),)
 
 
 async def test_a_pair_of_flats_has_its_result_on_either_exposure(
@@ -569,7 +569,7 @@ async def test_a_pair_of_flats_has_its_result_on_either_exposure(
     found = Wanted("pairResult", exposures=((first, second),))
     assert await repository.missing(found, "u/ocps/pair/run") == ()
     lacking = Wanted("pairResult", exposures=((first, second), (first,)))
-    assert await repository.missing(lacking, "u/ocps/pair/run") == (f"exposure {first} of detector 0",)
+    assert await repository.missing(lacking, "u/ocps/pair/run") == (Missing(0, (first,)),)
 
 
 @on_sqlite

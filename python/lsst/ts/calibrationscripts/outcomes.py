@@ -7,6 +7,8 @@ from __future__ import annotations
 __all__ = [
     "AmplifierDefects",
     "AmplifierGain",
+    "BadDetector",
+    "Cause",
     "Certification",
     "DetectorDefects",
     "Gain",
@@ -14,13 +16,15 @@ __all__ = [
     "PreviousDefects",
     "RunState",
     "StageResult",
+    "bad_detectors_text",
     "by_amplifier",
+    "named_detectors",
 ]
 
 import enum
 import statistics
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
 
 from .products import StageId
 
@@ -65,6 +69,99 @@ class Outcome(enum.StrEnum):
         return self in (Outcome.PASSED, Outcome.CERTIFIED, Outcome.WAITING)
 
 
+class Cause(enum.StrEnum):
+    """What is wrong with a detector."""
+
+    NO_CALIBRATION = "no_calibration"
+    """A calibration that it needs from before is missing."""
+
+    NOT_INGESTED = "not_ingested"
+    """Frames of it are not in the Butler."""
+
+    NOT_MADE = "not_made"
+    """A job that others have come through has not made its product."""
+
+    NOT_VERIFIED = "not_verified"
+    """A verification of others has no statistics of it."""
+
+    FAILED = "failed"
+    """By itself, it fails verification or the judgement of the product."""
+
+
+@dataclass(frozen=True)
+class BadDetector:
+    """A detector of several that a product cannot be certified for."""
+
+    detector: int
+    """The detector's id in Butler data ids."""
+
+    name: str
+    """``<raft>_<sensor>``."""
+
+    cause: Cause
+    text: str
+    """What is wrong with it, without a full stop."""
+
+    stage: str = ""
+    """Name of the stage that has found it."""
+
+    @property
+    def raft(self) -> str:
+        """The raft that it is part of."""
+        return self.name.partition("_")[0]
+
+
+_MAX_NAMED = 8
+"""Bad detectors that a text names; JSON has all of them."""
+
+
+def bad_detectors_text(bad: Iterable[BadDetector], n_detectors: int) -> str:
+    """Return in a line which detectors are bad, and why.
+
+    Parameters
+    ----------
+    bad : `~collections.abc.Iterable` [`BadDetector`]
+        At least one.
+    n_detectors : `int`
+        How many detectors the run is about.
+
+    Returns
+    -------
+    text : `str`
+        Such as ``2 of 189 detectors: R22_S11, R22_S12: no bias was made``,
+        without a full stop.
+    """
+    found = list(bad)
+    by_text: dict[str, list[str]] = {}
+    for each in found[:_MAX_NAMED]:
+        by_text.setdefault(each.text, []).append(each.name)
+    parts = [f"{', '.join(names)}: {text}" for text, names in by_text.items()]
+    return _counted(parts, len(found), n_detectors, "; ")
+
+
+def named_detectors(names: Collection[str], n_detectors: int) -> str:
+    """Return names of detectors for a line, such as ``1 of 9 detectors: ...``.
+
+    Parameters
+    ----------
+    names : `~collections.abc.Collection` [`str`]
+        The names.
+    n_detectors : `int`
+        How many detectors the run is about.
+
+    Returns
+    -------
+    text : `str`
+        At most eight names.
+    """
+    return _counted(list(names)[:_MAX_NAMED], len(names), n_detectors, ", ")
+
+
+def _counted(parts: list[str], n: int, n_detectors: int, separator: str) -> str:
+    more = [f"and {n - _MAX_NAMED} more"] if n > _MAX_NAMED else []
+    return f"{n} of {n_detectors} detectors: {separator.join(parts + more)}"
+
+
 @dataclass(frozen=True)
 class StageResult:
     """How a stage ended, why, and where to look."""
@@ -88,6 +185,30 @@ class StageResult:
     remarks: tuple[str, ...] = ()
     """If it waits for a person, what that person should know: what was not
     verified, and how the product compares with the one in use."""
+
+    bad_detectors: tuple[BadDetector, ...] = ()
+    """Detectors that it has found bad; of a certification, all that it leaves
+    out. If its outcome is good, the run goes on without them."""
+
+    n_detectors: int = 0
+    """How many detectors the run is about, these among them; 0 if none is
+    bad."""
+
+    def with_bad(self, bad: tuple[BadDetector, ...], n_detectors: int) -> StageResult:
+        """Return it with bad detectors, if there are any.
+
+        Parameters
+        ----------
+        bad : `tuple` [`BadDetector`, ...]
+            What it has found, or leaves out.
+        n_detectors : `int`
+            How many detectors the run is about.
+
+        Returns
+        -------
+        result : `StageResult`
+        """
+        return replace(self, bad_detectors=bad, n_detectors=n_detectors) if bad else self
 
     @classmethod
     def waiting(cls, stage: StageId, remarks: Iterable[str]) -> StageResult:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 from .instruments import same_filter
 from .judgement import Judgement
-from .outcomes import Certification, DetectorDefects
+from .outcomes import BadDetector, Certification, DetectorDefects, bad_detectors_text
 from .products import Subject
 from .record import Decision, DecisionKind, JobRecord
 from .verification import Verdict
@@ -71,7 +71,8 @@ class Proof:
     certification: Certification
 
     datasets: tuple[ProductRecord, ...]
-    """The very datasets to certify, one for each detector."""
+    """The very datasets to certify, one for each detector that is not left
+    out."""
 
     frames: tuple[FrameRecord, ...]
     """What they were made from."""
@@ -103,6 +104,22 @@ class Proof:
     decision: Decision | None = None
     """Who accepted it; `None` where no person had to."""
 
+    left_out: tuple[BadDetector, ...] = ()
+    """Detectors that it is not certified for, and why."""
+
+    withheld: tuple[ProductRecord, ...] = ()
+    """What the job has made of those nevertheless; not to be certified."""
+
+    @property
+    def detectors(self) -> tuple[int, ...]:
+        """Ids of the detectors that it is certified for, in order."""
+        return tuple(sorted(dataset.detector for dataset in self.datasets))
+
+    @property
+    def n_detectors(self) -> int:
+        """How many detectors the run is about."""
+        return len(self.datasets) + len(self.left_out)
+
     @property
     def dataset_ids(self) -> tuple[str, ...]:
         """UUIDs of the datasets, in order."""
@@ -120,7 +137,12 @@ class Proof:
 
     @property
     def remark(self) -> str:
-        """What was not verified of it; "" if all was."""
+        """What is missing of it, and what was not verified; "" if nothing."""
+        without = f"without {bad_detectors_text(self.left_out, self.n_detectors)}" if self.left_out else ""
+        return "; ".join(filter(None, (without, self._unverified)))
+
+    @property
+    def _unverified(self) -> str:
         if not self.verified:
             return "not verified: do_verify is False"
         if self.judgement is not None:
@@ -199,11 +221,13 @@ def prove(proof: Proof, *, detectors: Sequence[int], needed: Sequence[Subject]) 
     NotProvenError
         If it proves too little; says everything that is missing.
     """
+    certified = sorted(set(detectors) - {bad.detector for bad in proof.left_out})
     faults = [
-        *_faults_of_datasets(proof, detectors),
-        *_faults_of_jobs(proof, detectors),
+        *_faults_of_count(proof, detectors),
+        *_faults_of_datasets(proof, certified),
+        *_faults_of_jobs(proof, detectors, certified),
         *_faults_of_reference(proof),
-        *_faults_of_verdicts(proof, needed),
+        *_faults_of_verdicts(proof, needed, len(certified)),
         *(_faults_of_judgement(proof) if needed and proof.subject.product.is_judged_itself else ()),
     ]
     if faults:
@@ -245,6 +269,24 @@ def accepted(proof: Proof, decision: Decision) -> Proof:
     return replace(proof, decision=decision)
 
 
+def _faults_of_count(proof: Proof, detectors: Sequence[int]) -> list[str]:
+    """Return whether a detector is neither certified nor left out.
+
+    Each is one or the other: the rest is seen by the datasets.
+    """
+    left_out = sorted(bad.detector for bad in proof.left_out)
+    faults = []
+    if len(set(left_out)) < len(left_out) or not set(left_out) <= set(detectors):
+        faults.append(
+            f"detectors {left_out} are left out, which are not different ones of {sorted(detectors)}"
+        )
+    if not set(detectors) - set(left_out):
+        faults.append("no detector is left that it could be certified for")
+    if not {dataset.detector for dataset in proof.withheld} <= set(left_out):
+        faults.append("datasets are withheld of detectors that are not left out")
+    return faults
+
+
 def _faults_of_datasets(proof: Proof, detectors: Sequence[int]) -> list[str]:
     dataset_type, source = proof.certification.dataset_type, proof.certification.source
     faults = []
@@ -261,7 +303,7 @@ def _faults_of_datasets(proof: Proof, detectors: Sequence[int]) -> list[str]:
     return faults
 
 
-def _faults_of_jobs(proof: Proof, detectors: Sequence[int]) -> list[str]:
+def _faults_of_jobs(proof: Proof, detectors: Sequence[int], certified: Sequence[int]) -> list[str]:
     faults = []
     frames = sorted(frame.exposure for frame in proof.frames)
     verified = sorted(proof.verified_exposures)
@@ -275,7 +317,9 @@ def _faults_of_jobs(proof: Proof, detectors: Sequence[int]) -> list[str]:
             continue
         if sorted(job.request.exposures) != expected:
             faults.append(f"job {job.job_id} {what} it with other frames than those of the run")
-        if sorted(job.request.detectors) != sorted(detectors):
+        # Those that are left out may have been bad before the job, or by it.
+        asked = sorted(job.request.detectors)
+        if len(set(asked)) < len(asked) or not set(certified) <= set(asked) <= set(detectors):
             faults.append(f"job {job.job_id} {what} other detectors than those of the run")
     verification = proof.verification
     if verification is not None and verification.request.inputs[:1] != (proof.certification.source,):
@@ -295,7 +339,9 @@ def _faults_of_reference(proof: Proof) -> list[str]:
     if verification is None:
         return []
     faults = []
-    if sorted(verification.request.products) != sorted(dataset.id for dataset in proof.datasets):
+    asked = verification.request.detectors
+    compared = [*proof.datasets, *(each for each in proof.withheld if each.detector in asked)]
+    if sorted(verification.request.products) != sorted(dataset.id for dataset in compared):
         faults.append(
             f"job {verification.job_id} compared the frames with another {proof.certification.dataset_type} "
             f"than {proof.certification.source} has now"
@@ -308,12 +354,20 @@ def _faults_of_reference(proof: Proof) -> list[str]:
     return faults
 
 
-def _faults_of_verdicts(proof: Proof, needed: Sequence[Subject]) -> list[str]:
+def _faults_of_verdicts(proof: Proof, needed: Sequence[Subject], n_detectors: int) -> list[str]:
     verdicts = {verdict.subject: verdict for verdict in proof.verdicts}
     faults = [f"{subject} was not verified" for subject in needed if subject not in verdicts]
     faults += [
         f"{verdict.subject} did not pass verification" for verdict in proof.verdicts if not verdict.passed
     ]
+    for verdict in proof.verdicts:
+        if verdict.n_detectors != n_detectors:
+            faults.append(
+                f"{verdict.subject} was verified for {verdict.n_detectors} detectors, not {n_detectors}"
+            )
+        if verdict.failing_detectors:
+            bad = ", ".join(each.name for each in verdict.failing_detectors)
+            faults.append(f"{verdict.subject} did not pass verification for {bad}")
     known = set(proof.verified_exposures)
     for verdict in proof.verdicts:
         judged = {result.exposure for result in verdict.results}

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 __all__ = [
+    "advice_by_hand",
     "associations",
     "by_hand",
     "certify",
@@ -250,6 +251,26 @@ def by_hand(repo: str, certification: Certification) -> str:
     )
 
 
+def advice_by_hand(repo: str, proofs: Sequence[Proof]) -> str:
+    """Return how what is proven is certified later, without a full stop.
+
+    Parameters
+    ----------
+    repo : `str`
+        URI or label of the repository.
+    proofs : `~collections.abc.Sequence` [`Proof`]
+        What is proven.
+
+    Returns
+    -------
+    advice : `str`
+    """
+    if any(proof.left_out for proof in proofs):
+        # The command takes all that a collection has of a dataset type.
+        return "To certify later, resume the run: by hand, the bad detectors would be certified too"
+    return "To certify later: " + " && ".join(by_hand(repo, proof.certification) for proof in proofs)
+
+
 def source_run(butler: Butler, certification: Certification) -> str | None:
     """Return the run that is certified from, if it exists.
 
@@ -288,6 +309,7 @@ def proven_datasets(butler: Butler, proof: Proof) -> list[DatasetRef]:
     Returns
     -------
     refs : `list` [`lsst.daf.butler.DatasetRef`]
+        Without those of detectors that are left out.
 
     Raises
     ------
@@ -297,12 +319,13 @@ def proven_datasets(butler: Butler, proof: Proof) -> list[DatasetRef]:
     refs = products(butler, proof.certification)
     if not refs:
         raise UnprovenError(f"no {proof.certification.dataset_type} in {proof.certification.source}")
-    if {str(ref.id) for ref in refs} != {dataset.id for dataset in proof.datasets}:
+    if {str(ref.id) for ref in refs} != {dataset.id for dataset in (*proof.datasets, *proof.withheld)}:
         raise UnprovenError(
             f"{proof.certification.source} has other {proof.certification.dataset_type} than those that were "
             "verified"
         )
-    return refs
+    proven = {dataset.id for dataset in proof.datasets}
+    return [ref for ref in refs if str(ref.id) in proven]
 
 
 def uncertified(butler: Butler, certification: Certification, refs: Sequence[DatasetRef]) -> list[DatasetRef]:

@@ -41,7 +41,7 @@ def raw_level(butler: Butler, instrument: Instrument, exposure: int, detectors: 
     exposure : `int`
         Id of the exposure.
     detectors : `~collections.abc.Sequence` [`int`]
-        Ids of the detectors.
+        Ids of the detectors. Those without a frame are left out.
 
     Returns
     -------
@@ -51,7 +51,7 @@ def raw_level(butler: Butler, instrument: Instrument, exposure: int, detectors: 
     import numpy as np
 
     levels = []
-    for detector in detectors:
+    for detector in _present(butler, instrument, exposure, detectors):
         raw = _read(butler, instrument, exposure, detector)
         # A tenth of a raw frame is overscan, which has no light.
         bias, level = np.percentile(raw.image.array, [5, 50])
@@ -80,11 +80,29 @@ def measure_frame(
     """
     return tuple(
         each
-        for detector in detectors
+        for detector in _present(butler, instrument, exposure, detectors)
         for each in measure_raw(
             _read(butler, instrument, exposure, detector), detector, instrument.saturated_counts
         )
     )
+
+
+def _present(
+    butler: Butler, instrument: Instrument, exposure: int, detectors: Sequence[int]
+) -> Sequence[int]:
+    """Return the detectors whose frame is there; all if none is."""
+    if len(detectors) == 1:
+        return detectors
+    refs = butler.query_datasets(
+        "raw",
+        collections=instrument.raw_collection,
+        where="instrument = instrument_name AND exposure = exposure_id",
+        bind={"instrument_name": instrument.name, "exposure_id": exposure},
+        explain=False,
+        limit=None,
+    )
+    there = {ref.dataId["detector"] for ref in refs}
+    return [each for each in detectors if each in there] or detectors
 
 
 def _read(butler: Butler, instrument: Instrument, exposure: int, detector: int) -> Any:

@@ -14,19 +14,19 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ..comparison import AmplifierResiduals
 from ..instruments import Instrument, same_filter
 from ..outcomes import Certification, DetectorDefects, Gain
-from ..ports import Applied, Curves, ExposureRecord, Lookup, ObservatoryError, Wanted
+from ..ports import Applied, Curves, ExposureRecord, Lookup, Missing, ObservatoryError, Wanted
 from ..products import Subject
 from ..proof import ProductRecord, Proof
 from ..spoilt import AmplifierMeasure
 from ..verification import ExposureDetail, FailureLevel, dataset_name
-from ._certifying import by_hand, obstacles, products, proven_datasets, uncertified
+from ._certifying import advice_by_hand, obstacles, proven_datasets, uncertified
 from ._certifying import certify as make_certifications
 from ._collections import datasets, exists
 from ._defects import read_defects
 from ._gains import read_curves, read_gains, read_reference_gains
 from ._looking_up import unavailable
 from ._measuring import measure_frame, raw_level
-from ._visiting import OpenRepository, try_to_write, visit
+from ._visiting import OpenRepository, UnprovenError, try_to_write, visit
 from .comparing import read_residuals
 
 if TYPE_CHECKING:
@@ -208,21 +208,22 @@ class ButlerRepository:
 
         return await self._visit(f"list {dataset_type} in {collection}", look)
 
-    async def missing(self, wanted: Wanted, run_collection: str) -> tuple[str, ...]:
+    async def missing(self, wanted: Wanted, run_collection: str) -> tuple[Missing, ...]:
         """Return what a job has not made."""
+        detectors = wanted.detectors or self._detectors
 
-        def look(butler: Butler) -> tuple[str, ...]:
+        def look(butler: Butler) -> tuple[Missing, ...]:
             made = [ref.dataId for ref in datasets(butler, wanted.dataset_type, run_collection)]
             if not wanted.by_detector:
-                return () if made else ("the run",)
+                return () if made else (Missing(),)
             if not wanted.exposures:
                 found = {data_id["detector"] for data_id in made}
-                return tuple(f"detector {each}" for each in self._detectors if each not in found)
+                return tuple(Missing(each) for each in detectors if each not in found)
             pairs = {(data_id["exposure"], data_id["detector"]) for data_id in made}
             return tuple(
-                f"exposure {' or '.join(map(str, group))} of detector {detector}"
+                Missing(detector, group)
                 for group in wanted.exposures
-                for detector in self._detectors
+                for detector in detectors
                 if not any((exposure, detector) in pairs for exposure in group)
             )
 
@@ -300,7 +301,14 @@ class ButlerRepository:
 
         def read(butler: Butler) -> tuple[Gain, ...]:
             refs = datasets(butler, dataset_type, run_collection)
-            return tuple(read_gains(butler, refs, pairs, self._detectors))
+            made = {(ref.dataId["exposure"], ref.dataId["detector"]) for ref in refs}
+            # A detector that lacks a pair is one that the job has failed for.
+            complete = [
+                each
+                for each in self._detectors
+                if all({(first, each), (second, each)} & made for first, second, _ in pairs)
+            ]
+            return tuple(read_gains(butler, refs, pairs, complete or self._detectors))
 
         return await self._visit(f"read {dataset_type} from {run_collection}", read)
 
@@ -348,10 +356,12 @@ class ButlerRepository:
         certification = proof.certification
 
         def look(butler: Butler) -> bool:
-            refs = products(butler, certification)
-            # Of the same name there may be others meanwhile.
-            proven = {str(ref.id) for ref in refs} == {dataset.id for dataset in proof.datasets}
-            return bool(refs) and proven and not uncertified(butler, certification, refs)
+            try:
+                refs = proven_datasets(butler, proof)
+            except UnprovenError:
+                # Of the same name there may be others meanwhile.
+                return False
+            return not uncertified(butler, certification, refs)
 
         return await self._visit(f"look for {certification.dataset_type} in {certification.collection}", look)
 
@@ -380,12 +390,11 @@ class ButlerRepository:
 
         what = " and ".join(certification.dataset_type for certification in certifications)
         where = " and ".join(dict.fromkeys(certification.collection for certification in certifications))
-        commands = " && ".join(by_hand(self._repo, certification) for certification in certifications)
         try:
             await self._visit(
                 f"certify {what} into {where}",
                 certify,
-                advice=f"To certify later: {commands}",
+                advice=advice_by_hand(self._repo, proofs),
                 writeable=True,
             )
         finally:

@@ -36,7 +36,7 @@ _ENDINGS = {
     _OK: "everything that was asked for passed, or was certified",
     _FAILED: "the script failed or was stopped, or something is not installed",
     _INVALID: "the configuration, a file or an option cannot be used; nothing was run",
-    _INCOMPLETE: "something was held, failed or skipped",
+    _INCOMPLETE: "something was held, failed, skipped or left out",
 }
 
 _HELP = {
@@ -84,7 +84,7 @@ _HELP = {
             _OK: "everything passed",
             _FAILED: "it was interrupted, or 'fail_on' names an outcome",
             _INVALID: "there is nothing to collect, or another process has the run",
-            _INCOMPLETE: "something was held or failed",
+            _INCOMPLETE: "something was held, failed or left out",
         },
     ),
     "remake": _Help(
@@ -180,7 +180,7 @@ _OF_ALL = _Help(
         _OK: "success",
         _FAILED: "a script failed or was stopped, or something is not installed",
         _INVALID: "a configuration, a file or an option cannot be used",
-        _INCOMPLETE: "something was held, failed or skipped",
+        _INCOMPLETE: "something was held, failed, skipped or left out",
     },
 )
 

@@ -83,4 +83,5 @@ def verdict(
             "--exposure-stats.",
             err=True,
         )
-    sys.exit(ExitCode.SUCCESS if judged.passed else ExitCode.INCOMPLETE)
+    passed = judged.passed and not judged.failing_detectors
+    sys.exit(ExitCode.SUCCESS if passed else ExitCode.INCOMPLETE)

@@ -15,7 +15,7 @@ from cattrs.gen import AttributeOverride, make_dict_structure_fn, make_dict_unst
 
 from ..comparison import Better, Comparison, Quantity
 from ..instruments import ImageType
-from ..outcomes import Outcome, RunState, StageResult
+from ..outcomes import BadDetector, Cause, Outcome, RunState, StageResult
 from ..pipelines import StatisticsKey
 from ..products import Product, StageId, StageKind, Subject
 from ..proof import Proof
@@ -35,6 +35,10 @@ _THRESHOLDS = {
     "exposures_to_fail": "failed_exposures",
 }
 """Keys of the thresholds, as the procedure calls them."""
+
+_IF_ANY = override(omit_if_default=True)
+"""How bad detectors are written: where there are any. A run of one detector
+has none."""
 
 
 def parts(stage: StageId) -> Json:
@@ -70,6 +74,7 @@ def make_converter() -> Converter:
     # They are subclasses of str, whose hook they would get.
     for enumeration in (
         Better,
+        Cause,
         DecisionKind,
         FailureLevel,
         ImageType,
@@ -90,7 +95,9 @@ def make_converter() -> Converter:
     )
     converter.register_unstructure_hook(FailedTest, str)
     converter.register_structure_hook(FailedTest, lambda text, _: FailedTest.parse(str(text)))
-    for cls in (StageResult, JobRecord, Span):
+    _register(converter, BadDetector, write=lambda bad: {"raft": bad.raft}, read=_without_raft)
+    _register_staged(converter, StageResult, bad_detectors=_IF_ANY, n_detectors=_IF_ANY)
+    for cls in (JobRecord, Span):
         _register_staged(converter, cls)
     _register_about(converter, Comparison, "subject")
     _register_about(converter, Frame, "series")
@@ -103,7 +110,7 @@ def make_converter() -> Converter:
     _register_verdict(converter)
     # What is part of a record is registered before it.
     _register_about(converter, Decision, "subject")
-    _register_about(converter, Proof, "subject")
+    _register_about(converter, Proof, "subject", left_out=_IF_ANY, withheld=_IF_ANY)
     _register(
         converter,
         RunReport,
@@ -162,7 +169,13 @@ def _to_read(given: AttributeOverride) -> AttributeOverride:
     return override(rename=given.rename, struct_hook=given.struct_hook)
 
 
-def _register_staged(converter: Converter, cls: type[Any]) -> None:
+def _without_raft(data: dict[str, Any]) -> Json:
+    """Remove what the name says too."""
+    data.pop("raft", None)
+    return {}
+
+
+def _register_staged(converter: Converter, cls: type[Any], **overrides: Any) -> None:
     """Register a class with a stage, which is written as its parts."""
 
     def write(record: Any) -> Json:
@@ -175,10 +188,10 @@ def _register_staged(converter: Converter, cls: type[Any]) -> None:
             data["remarks"] = [data.get("reason", "")]
         return {"stage": {"kind": data.pop("kind"), "subject": _take_parts(data)}}
 
-    _register(converter, cls, write=write, read=read, stage=override(omit=True))
+    _register(converter, cls, write=write, read=read, stage=override(omit=True), **overrides)
 
 
-def _register_about(converter: Converter, cls: type[Any], attribute: str) -> None:
+def _register_about(converter: Converter, cls: type[Any], attribute: str, **overrides: Any) -> None:
     """Register a class with a subject, which is written as its parts."""
 
     def write(record: Any) -> Json:
@@ -190,7 +203,7 @@ def _register_about(converter: Converter, cls: type[Any], attribute: str) -> Non
         cls,
         write=write,
         read=lambda data: {attribute: _take_parts(data)},
-        **{attribute: override(omit=True)},
+        **{attribute: override(omit=True), **overrides},
     )
 
 
@@ -221,16 +234,18 @@ def _register_verdict(converter: Converter) -> None:
     """Register verdicts, which are written with what follows from them."""
 
     def write(verdict: Verdict) -> Json:
+        failing = [{"name": each.name, "text": each.text} for each in verdict.failing_detectors]
         return {
             "name": verdict.name,
             **_subject_parts(verdict.subject),
             "passed": verdict.passed,
             "n_failed_exposures": len(verdict.failed),
             "failed_exposures": list(verdict.failed_ids),
+            **({"failing_detectors": failing} if failing else {}),
         }
 
     def read(data: dict[str, Any]) -> Json:
-        for derived in ("name", "passed", "n_failed_exposures", "failed_exposures"):
+        for derived in ("name", "passed", "n_failed_exposures", "failed_exposures", "failing_detectors"):
             data.pop(derived, None)
         return {"subject": _take_parts(data)}
 

@@ -43,6 +43,8 @@ def check_together(parsed: ParsedConfig, frames: Frames, findings: Findings) -> 
         check_release(parsed, findings)
     if findings.usable("spoilt_frames", "retakes"):
         _check_retakes(parsed, findings)
+    if findings.usable("incomplete", "detectors"):
+        _check_rest(parsed, findings)
     if findings.usable("script_mode", "exposures") and parsed.is_complete:
         _check_image_types(parsed, frames, findings)
         if findings.usable("hold_out", "generate_calibrations", "do_verify"):
@@ -71,6 +73,18 @@ def _check_retakes(parsed: ParsedConfig, findings: Findings) -> None:
             parsed.values["retakes"],
             f"spoilt frames are used with spoilt_frames: {parsed.values['spoilt_frames']}",
             "write spoilt_frames: exclude, or leave retakes out",
+        )
+
+
+def _check_rest(parsed: ParsedConfig, findings: Findings) -> None:
+    """Refuse to certify the rest of one detector."""
+    detectors = parsed.instrument.detector_ids(tuple(parsed.values["detectors"]))
+    if parsed.values["incomplete"] == "certify_rest" and len(detectors) == 1:
+        findings.report(
+            "incomplete",
+            "certify_rest",
+            f"the run is about detector {detectors[0]} alone, of which there is no rest",
+            "leave incomplete out",
         )
 
 

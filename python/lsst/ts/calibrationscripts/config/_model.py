@@ -87,6 +87,7 @@ class CalibrationConfig:
     calib_collection: str
     certify: str
     certify_if: str
+    incomplete: str = "hold"
     hold_out: int | str
     strict: bool
     repo: str

@@ -129,9 +129,9 @@ async def _accept(
         decision = decisions[proof.subject]
         text = reason or "; ".join(filter(None, (proof.remark, decision.text)))
         stage = StageId(StageKind.CERTIFY, proof.subject)
-        noted = noted.with_result(
-            StageResult(stage, outcome, text, collection=proof.certification.collection)
-        )
+        collection = proof.certification.collection
+        result = StageResult(stage, outcome, text, collection=collection)
+        noted = noted.with_result(result.with_bad(proof.left_out, proof.n_detectors))
     certifications = dict.fromkeys((*record.certifications, *(proof.certification for proof in agreed)))
     noted = replace(noted, certifications=tuple(certifications))
     warnings = list(replay.warnings)

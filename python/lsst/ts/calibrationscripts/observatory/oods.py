@@ -13,7 +13,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from ..instruments import Instrument
-from ..ports import CalibrationRepository, IngestReport
+from ..ports import CalibrationRepository, IngestReport, LostRaw
 from .sal import salobj
 from .watch import ComponentWatch
 
@@ -61,7 +61,9 @@ class OodsIngest:
     """An `Ingest` that listens to the OODS.
 
     The event of every image is kept, since it can come before the exposure is
-    known to be this run's. Those of other runs are never asked for.
+    known to be this run's. Those of other runs are never asked for. A camera
+    of 189 detectors sends 3,780 for 20 frames: a callback takes each as it is
+    read, where the queue of a topic would hold the last 100.
 
     Parameters
     ----------
@@ -111,12 +113,16 @@ class OodsIngest:
         descriptions = dict(zip(keys, outcomes, strict=True))
         suspects = {key for key, description in descriptions.items() if description != ""}
         lost = suspects - await self._repository.raws({exposure for exposure, _ in suspects})
-        failures = {key[0]: descriptions[key] for key in lost if descriptions[key] is not None}
+        # In the order of their keys, so that each run says the same.
+        failures = {key[0]: descriptions[key] for key in sorted(lost) if descriptions[key] is not None}
         return IngestReport(
             missing=tuple(sorted({exposure for exposure, _ in lost} - set(failures))),
             failures=tuple(sorted((exposure, str(text)) for exposure, text in failures.items())),
             late=tuple(sorted({exposure for exposure, _ in suspects} - {exposure for exposure, _ in lost})),
             remark=self._remark(exposures, trouble) if None in outcomes else "",
+            lost=tuple(LostRaw(*key, descriptions[key] or "") for key in sorted(lost))
+            if len(self._detectors) > 1
+            else (),
         )
 
     def _remark(self, exposures: Collection[int], trouble: str) -> str:
@@ -142,17 +148,22 @@ class OodsIngest:
     async def _on_image(self, data: Any) -> None:
         failed = f"status {data.statusCode}, {data.description or 'no description'}"
         if data.obsid == _OBSID_UNKNOWN:
-            self._remarks.append((asyncio.get_running_loop().time(), f"{self._name}: {failed}"))
+            self._note_remark(failed)
             return
         if data.camera != self._instrument.name:
             return
         exposure = exposure_id(data.obsid, self._instrument.image_prefix)
         detector = self._detector(data.raft, data.sensor)
+        if exposure is not None and detector is None and data.statusCode > 0:
+            self._note_remark(f"exposure {exposure}, {data.raft}_{data.sensor}: {failed}")
         if exposure is None or detector is None:
             return
         arrival = self._arrival((exposure, detector))
         if not arrival.done():
             arrival.set_result(failed if data.statusCode > 0 else "")
+
+    def _note_remark(self, text: str) -> None:
+        self._remarks.append((asyncio.get_running_loop().time(), f"{self._name}: {text}"))
 
     def _detector(self, raft: str, sensor: str) -> int | None:
         """Return the id of the detector that an event is about."""

@@ -105,7 +105,7 @@ def _draw_map(
     if verdict.of_exposures:
         labels, head = _short([result.exposure for result in verdict.results if result.exposure is not None])
         labels = [f"\u2717 {label}" if bad else label for label, bad in zip(labels, failed, strict=True)]
-    several = len({detector for detector, _ in rows}) > 1
+    several = verdict.n_detectors > 1
     names = [
         " ".join(filter(None, (detector if several or not amplifier else "", amplifier))) or "exposure"
         for detector, amplifier in rows

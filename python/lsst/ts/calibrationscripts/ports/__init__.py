@@ -29,6 +29,8 @@ __all__ = [
     "JournalFile",
     "LightError",
     "Lookup",
+    "LostRaw",
+    "Missing",
     "Notifier",
     "ObservatoryError",
     "Operator",
@@ -71,6 +73,8 @@ from ._records import (
     IngestReport,
     JobResult,
     Lookup,
+    LostRaw,
+    Missing,
     Wanted,
 )
 from ._repository import CalibrationRepository

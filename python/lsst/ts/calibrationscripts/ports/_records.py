@@ -12,6 +12,8 @@ __all__ = [
     "IngestReport",
     "JobResult",
     "Lookup",
+    "LostRaw",
+    "Missing",
     "Wanted",
 ]
 
@@ -23,11 +25,21 @@ from ..products import Product
 
 
 @dataclass(frozen=True)
+class LostRaw:
+    """A raw frame of a detector that is not in the Butler."""
+
+    exposure: int
+    detector: int
+    description: str = ""
+    """Why the OODS could not ingest it; "" if it said nothing of it."""
+
+
+@dataclass(frozen=True)
 class IngestReport:
     """What became of frames that should have been ingested."""
 
     missing: tuple[int, ...] = ()
-    """Exposure ids that are not in the Butler."""
+    """Exposure ids that are not in the Butler, or not of all detectors."""
 
     failures: tuple[tuple[int, str], ...] = ()
     """Exposure ids that the OODS could not ingest, with its description."""
@@ -37,6 +49,10 @@ class IngestReport:
 
     remark: str = ""
     """What happened to the OODS meanwhile, if frames were overdue."""
+
+    lost: tuple[LostRaw, ...] = ()
+    """What is not in the Butler of those that are missing or failed, where
+    there are several detectors."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +112,30 @@ class Wanted:
 
     exposures: tuple[tuple[int, ...], ...] = ()
     """Where there is one for some exposures: one of each group has it."""
+
+    detectors: tuple[int, ...] = ()
+    """The detectors that it is made of; empty for all of the run."""
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A dataset that a job has not made."""
+
+    detector: int | None = None
+    """`None` if there is one for the run."""
+
+    exposures: tuple[int, ...] = ()
+    """The exposures of which one should have it, if it is for exposures."""
+
+    def __str__(self) -> str:
+        if self.detector is None:
+            return "the run"
+        of_detector = f"detector {self.detector}"
+        return (
+            f"exposure {' or '.join(map(str, self.exposures))} of {of_detector}"
+            if self.exposures
+            else of_detector
+        )
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from ..products import Subject
 from ..proof import ProductRecord, Proof
 from ..spoilt import AmplifierMeasure
 from ..verification import ExposureDetail
-from ._records import Applied, Curves, ExposureRecord, Lookup, Wanted
+from ._records import Applied, Curves, ExposureRecord, Lookup, Missing, Wanted
 
 
 class CalibrationRepository(Protocol):
@@ -110,8 +110,8 @@ class CalibrationRepository(Protocol):
         this is not known.
         """
 
-    async def missing(self, wanted: Wanted, run_collection: str) -> tuple[str, ...]:
-        """Return what a job has not made, such as ``detector 3``.
+    async def missing(self, wanted: Wanted, run_collection: str) -> tuple[Missing, ...]:
+        """Return what a job has not made.
 
         Called when a job has ended, and before one of an earlier run is used
         again.

@@ -113,7 +113,8 @@ class Comparer:
                 if not curves.reference:
                     return Comparison(subject, Better.FIRST)
                 measured = {(one.detector, one.amplifier): one for one in by_amplifier(gains)}
-                return compare_curves(subject, curves.new, curves.old, measured, reference=curves.reference)
+                new = {place: fit for place, fit in curves.new.items() if place[0] in proof.detectors}
+                return compare_curves(subject, new, curves.old, measured, reference=curves.reference)
             case _:
                 return await self._compare_images(proof, run)
 
@@ -135,7 +136,7 @@ class Comparer:
         runs: list[str] = []
         residuals: list[AmplifierResiduals] = []
         # One by one: each visit to the repository has a time limit.
-        for detector in self._context.detectors:
+        for detector in proof.detectors:
             applied = Applied(
                 proof.subject.product,
                 proof.certification.dataset_type,

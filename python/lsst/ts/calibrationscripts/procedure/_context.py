@@ -13,6 +13,7 @@ from ..instruments import Instrument
 from ..pipelines import GENERATIONS, PipelineSet
 from ..plan import RunPlan
 from ..ports import World
+from ._incomplete import Incomplete
 from ._recorder import Recorder
 from ._timeline import Timeline
 
@@ -27,10 +28,11 @@ class Context:
     world: World
     recorder: Recorder
     timeline: Timeline
+    incomplete: Incomplete
 
     @property
     def detectors(self) -> tuple[int, ...]:
-        """Ids of the detectors that are processed."""
+        """Ids of the detectors that the run is about."""
         return self.instrument.detector_ids(self.config.detectors)
 
     @property

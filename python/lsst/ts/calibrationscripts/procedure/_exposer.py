@@ -21,6 +21,7 @@ from ..wheels import physical_filter
 from ._context import Context
 from ._faults import fault_of, fault_of_identity, ingest_problems
 from ._frames import EarlierFrames, Frames
+from ._ingested import without_bad_detectors
 from ._inspector import Inspector
 from ._light import Light
 from ._release import releases
@@ -341,9 +342,14 @@ class Exposer:
             What is not in it, and why; and what cannot be used.
         """
         frames, operator = self.frames[series], self._world.operator
+        incomplete = self._context.incomplete
+        stage = next(
+            each for each in self._context.plan.stages_of(StageKind.EXPOSE) if each.subject == series
+        )
+        incomplete.leave_out_again(stage)
+        detectors = incomplete.left_of(stage)
         old = [i for i in frames.ids if i in self.earlier.ids]
         there = await self._world.repository.raws(old)
-        detectors = self._context.detectors
         present = {i for i in old if all((i, detector) in there for detector in detectors)}
         for exposure_id in set(old) - present - set(self._config.without):
             self._world.ingest.expect(exposure_id)
@@ -353,11 +359,13 @@ class Exposer:
         for exposure_id in report.late:
             operator.warning(f"Exposure {exposure_id} is in the Butler, but the OODS never reported it.")
         discarded = set(frames.discarded)
+        others, lacking = without_bad_detectors(incomplete, stage, report, discarded)
+        report = report if lacking else others
         absent = {i for i, _ in report.failures} | set(report.missing)
         self.missing[series] = tuple(sorted(absent - discarded))
         for lost in sorted(discarded & absent):
             operator.warning(f"Exposure {lost}, which is discarded anyway, was not ingested.")
-        if problems := ingest_problems(report, discarded):
+        if problems := (*lacking, *ingest_problems(others, discarded)):
             return problems
         faults = await self._check_records(series)
         if not self._releases:

@@ -11,7 +11,15 @@ import itertools
 
 from ..outcomes import Outcome
 from ..plan import JobRequest, Stage
-from ..ports import JobLostError, JobRefusedError, JobTimeoutError, ObservatoryError, Wanted
+from ..ports import (
+    JobLostError,
+    JobRefusedError,
+    JobResult,
+    JobTimeoutError,
+    Missing,
+    ObservatoryError,
+    Wanted,
+)
 from ..products import StageId
 from ..record import JobRecord
 from ._context import Context
@@ -35,6 +43,7 @@ class JobRunner:
         self._repository = context.world.repository
         self._operator = context.world.operator
         self._recorder = context.recorder
+        self._incomplete = context.incomplete
         self._retries = context.config.job_retries
         self._running: set[str] = set()
         self._submissions: set[asyncio.Task[str]] = set()
@@ -91,7 +100,7 @@ class JobRunner:
         self.records.pop(stage.id, None)
         for attempt in itertools.count():
             try:
-                job_id = await self._run_once(stage, request)
+                job_id = await self._run_once(stage, request, wanted)
             except (JobRefusedError, JobLostError) as error:
                 last = attempt >= self._retries
                 if await self._came_to_its_end(stage, wanted, patiently=not last):
@@ -106,7 +115,7 @@ class JobRunner:
                 raise
             else:
                 self._raise_if_released(stage)
-                await self._check_product(job_id, wanted)
+                await self._check_product(stage, job_id, wanted)
                 return job_id
         raise AssertionError("unreachable")
 
@@ -114,13 +123,24 @@ class JobRunner:
         if stage.id in self.released:
             raise ReleasedError("submitted; its result is collected later")
 
-    async def _check_product(self, job_id: str, wanted: Wanted) -> None:
+    async def _check_product(self, stage: Stage, job_id: str, wanted: Wanted) -> None:
         """Raise if a job that ended well has not made what it should."""
-        if missing := await self._missing(job_id, wanted):
+        missing = await self._missing(job_id, wanted)
+        if missing and not self._incomplete.job_ended(stage, missing, job_id, exit_code=0):
             raise ObservatoryError(
                 f"job {job_id} ended with exit code 0, but {self._jobs.run_collection(job_id)} has no "
-                f"{wanted.dataset_type} for {', '.join(missing)}"
+                f"{wanted.dataset_type} for {self._incomplete.lacking(missing)}"
+                f"{self._incomplete.remedy(stage)}"
             )
+
+    async def _check_failed(self, stage: Stage, result: JobResult, wanted: Wanted) -> None:
+        """Raise unless a job failed for some detectors only, left out now."""
+        missing = await self._missing(result.job_id, wanted) if self._incomplete.several else ()
+        if self._incomplete.job_ended(stage, missing, result.job_id, exit_code=result.exit_code):
+            return
+        bad = self._incomplete.of(stage.id)
+        why = f": {self._incomplete.why_not(stage)}" if bad else ""
+        raise ObservatoryError(f"job {result.job_id} ended with exit code {result.exit_code}{why}")
 
     async def _came_to_its_end(self, stage: Stage, wanted: Wanted, *, patiently: bool) -> bool:
         """Return whether a job that was lost has made its product."""
@@ -155,9 +175,12 @@ class JobRunner:
             )
             return False
         usable = (Outcome.PASSED, Outcome.HELD, Outcome.ABORTED, Outcome.PENDING)
-        if result is not None and result.outcome not in usable:
+        rest_only = self._incomplete.leave_out_again(stage)
+        if result is not None and result.outcome not in usable and not rest_only:
             return False
         missing = await self._missing(job.job_id, wanted)
+        bad = {each.detector for each in self._incomplete.of(stage.id)}
+        missing = tuple(each for each in missing if each.detector not in bad)
         if missing and left:
             return await self._collect(stage, job, wanted)
         if not missing:
@@ -171,7 +194,7 @@ class JobRunner:
             await self._abort(job.job_id)
         why = "was interrupted"
         if result is not None and result.outcome is not Outcome.ABORTED:
-            why = f"has lost its {wanted.dataset_type} for {', '.join(missing)}"
+            why = f"has lost its {wanted.dataset_type} for {self._incomplete.lacking(missing)}"
         self._recorder.repeat(f"{stage.name}: job {job.job_id} {why}; submitted again")
         return False
 
@@ -184,7 +207,7 @@ class JobRunner:
             self._raise_if_released(stage)
         self._operator.info(f"{stage.name}: waiting for job {job.job_id}, submitted earlier.")
         try:
-            await self._collector.wait(job, wanted)
+            await self._collector.wait(stage, job, wanted)
         except JobLostError as error:
             self._recorder.repeat(f"{stage.name}: {error}; submitted again")
             return False
@@ -193,10 +216,10 @@ class JobRunner:
             raise
         return True
 
-    async def _missing(self, job_id: str, wanted: Wanted) -> tuple[str, ...]:
+    async def _missing(self, job_id: str, wanted: Wanted) -> tuple[Missing, ...]:
         return await self._repository.missing(wanted, self._jobs.run_collection(job_id))
 
-    async def _run_once(self, stage: Stage, request: JobRequest) -> str:
+    async def _run_once(self, stage: Stage, request: JobRequest, wanted: Wanted) -> str:
         # Its own task: a stop must still learn the id of a job under way.
         submission = asyncio.create_task(self._jobs.submit(request))
         self._submissions.add(submission)
@@ -219,7 +242,7 @@ class JobRunner:
         self._running.discard(job_id)
         if result.exit_code != 0:
             self.log_tails[stage.id] = await self._jobs.log_tail(job_id)
-            raise ObservatoryError(f"job {job_id} ended with exit code {result.exit_code}")
+            await self._check_failed(stage, result, wanted)
         return job_id
 
     async def _abort_if_running(self, stage: Stage) -> None:

@@ -31,6 +31,7 @@ from ..record import RunRecord
 from ..wheels import physical_filter, unknown_settings
 from ._context import Context
 from ._exposer import Exposer
+from ._incomplete import Incomplete
 from ._jobs import JobRunner
 from ._preconditions import Preconditions
 from ._processing import Processing
@@ -140,7 +141,8 @@ def _context(
     )
     timeline = Timeline(sources.frame_clock)
     recorder = Recorder(record, journal, operator, timeline)
-    return Context(config, plan, instrument, world, recorder, timeline)
+    incomplete = Incomplete(config, plan, instrument, record)
+    return Context(config, plan, instrument, world, recorder, timeline, incomplete)
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,8 @@ class Notifications:
             for one in comparisons:
                 if one.subject == subject and one.better is Better.WORSE:
                     self._send(subject.name, f"{result.outcome}, though worse", f"{result.name}: {one.text}")
+            if result.bad_detectors:
+                self._send(subject.name, f"{result.outcome} in part", f"{result.name}: {result.reason}")
         if result.outcome not in _HEARD:
             return
         lines = [f"{result.name}: {result.outcome}, {result.reason}"]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from ..config import PRODUCT_PARAMETERS, parameters_owner
 from ..forecast import MissingCalibration
+from ..outcomes import Cause
 from ..pipelines import GENERATIONS, PipelineSet
 from ..plan import Prerequisite, Stage, prerequisites
 from ..ports import Lookup
@@ -83,11 +84,27 @@ async def missing_prerequisites(context: Context, exposer: Exposer) -> tuple[Mis
     missing = [
         _Missing(stage, lookup, unavailable[lookup]) for stage, lookup in lookups if lookup in unavailable
     ]
-    own = context.config.pipeline_generation
+    missing = [each for each in missing if not _goes_on_without(context, each)]
     return tuple(
-        _problem(dataset_type, [each for each in missing if each.lookup.dataset_type == dataset_type], own)
+        _problem(
+            dataset_type, [each for each in missing if each.lookup.dataset_type == dataset_type], context
+        )
         for dataset_type in dict.fromkeys(each.lookup.dataset_type for each in missing)
     )
+
+
+def _goes_on_without(context: Context, missing: _Missing) -> bool:
+    """Return whether the detectors without a calibration are left out.
+
+    They are so from their frames on, since nothing else can use these.
+    """
+    incomplete, job = context.incomplete, missing.stage.job
+    if job is None or len(missing.detectors) == len(incomplete.detectors):
+        return False
+    text = f"no {missing.lookup.dataset_type} is valid for its frames"
+    texts = dict.fromkeys(missing.detectors, text)
+    exposed = [stage for stage in context.plan.stages_of(StageKind.EXPOSE) if stage.subject in job.series]
+    return all(incomplete.find(stage, Cause.NO_CALIBRATION, texts) for stage in exposed)
 
 
 def _lookups(
@@ -108,7 +125,7 @@ def _lookups(
         )
 
 
-def _problem(dataset_type: str, missing: Sequence[_Missing], generation: str) -> MissingCalibration:
+def _problem(dataset_type: str, missing: Sequence[_Missing], context: Context) -> MissingCalibration:
     """Return that a calibration is missing, for which jobs, and the remedy."""
     clauses = []
     for place in dict.fromkeys(each.place for each in missing):
@@ -122,8 +139,10 @@ def _problem(dataset_type: str, missing: Sequence[_Missing], generation: str) ->
     remedies = [
         "have one certified there",
         f"name a collection that has one in {_all(map(_collections_parameter, stages))}",
-        *_ways_around(dataset_type, stages, generation),
+        *_ways_around(dataset_type, stages, context.config.pipeline_generation),
     ]
+    if {detector for each in missing for detector in each.detectors} < set(context.detectors):
+        remedies.append("write incomplete: certify_rest to go on with the other detectors")
     return MissingCalibration(
         dataset_type,
         stages=tuple(dict.fromkeys(stage.id for stage in stages)),

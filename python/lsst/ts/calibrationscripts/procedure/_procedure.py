@@ -32,6 +32,7 @@ from ._comparer import Comparer
 from ._context import Context
 from ._exposer import Exposer
 from ._frames import Frames
+from ._incomplete import Incomplete
 from ._jobs import JobRunner
 from ._notifications import Notifications
 from ._preconditions import Preconditions
@@ -85,7 +86,9 @@ class Procedure:
         anew = {stage.subject for stage in remade(plan, config, record)}
         known = record.with_superseded(anew)
         self._recorder = Recorder(known, world.journal, world.operator, self._timeline)
-        self._context = context = Context(config, plan, instrument, world, self._recorder, self._timeline)
+        self._incomplete = Incomplete(config, plan, instrument, record)
+        context = Context(config, plan, instrument, world, self._recorder, self._timeline, self._incomplete)
+        self._context = context
         self._exposer = Exposer(context)
         self._runner = JobRunner(context)
         self._processing = Processing(context, self._exposer, self._runner)
@@ -253,11 +256,13 @@ class Procedure:
         problems = await self._exposer.wait_for_ingest(stage.subject)
         if problems:
             missing = self._exposer.missing.get(stage.subject, ())
-            self._end(StageResult(stage.id, Outcome.FAILED, "; ".join(problems), missing=missing))
+            result = StageResult(stage.id, Outcome.FAILED, "; ".join(problems), missing=missing)
         else:
             frames = self._exposer.frames[stage.subject]
-            left_out = f", {len(frames.excluded)} left out as spoilt" if frames.excluded else ""
-            self._end(StageResult(stage.id, Outcome.PASSED, f"{frames.text}{left_out}"))
+            left_out = f"{len(frames.excluded)} left out as spoilt" if frames.excluded else ""
+            reason = ", ".join(filter(None, (frames.text, left_out, self._incomplete.without(stage))))
+            result = StageResult(stage.id, Outcome.PASSED, reason)
+        self._end(result.with_bad(self._incomplete.of(stage.id), len(self._incomplete.detectors)))
 
     def _note_start(self, stage: Stage) -> None:
         self._timeline.begin(stage.id)
@@ -294,6 +299,8 @@ class Procedure:
             case Outcome.FAILED:
                 self._world.operator.error(text + log_text(result))
             case Outcome.HELD | Outcome.SKIPPED:
+                self._world.operator.warning(text)
+            case _ if result.bad_detectors:
                 self._world.operator.warning(text)
             case _:
                 self._world.operator.info(text)
@@ -344,7 +351,8 @@ class Procedure:
         if self._config.certify == "ask" and decision is None:
             self._waiting.append(proof)
             compared = [one.text for one in self._comparer.done if one.subject == stage.subject]
-            return StageResult.waiting(stage.id, (proof.remark, *compared))
+            waiting = StageResult.waiting(stage.id, (proof.remark, *compared))
+            return waiting.with_bad(proof.left_out, proof.n_detectors)
         await self._certifier.certify(proof)
         remarks = (proof.remark, decision.text if decision else "")
         return StageResult(
@@ -352,7 +360,7 @@ class Procedure:
             Outcome.CERTIFIED,
             "; ".join(filter(None, remarks)),
             collection=proof.certification.collection,
-        )
+        ).with_bad(proof.left_out, proof.n_detectors)
 
     async def _wait_for_processing(self) -> None:
         pending: set[asyncio.Task[Any]] = {*self._tasks.values(), *self._exposer.light.tasks}

@@ -13,14 +13,16 @@ from ..judgement import Judgement, judge_defects, judge_gains
 from ..outcomes import Certification, DetectorDefects, Gain, Outcome, StageResult
 from ..pipelines import StatisticsKey, Verifier
 from ..plan import JobPlan, Stage
-from ..ports import ExposureRecord, ObservatoryError, Wanted
+from ..ports import ExposureRecord, Wanted
 from ..products import Product, StageId, StageKind, Subject
 from ..proof import FrameRecord, ProductRecord, Proof, prove
-from ..report import defects_found, defects_text, gains_text, held_reason, verdict_text
+from ..report import defects_found, defects_text, gains_text, verdict_text
 from ..verification import ExposureDetail, Verdict, hidden_exposures, judge
+from ._completeness import Completeness
 from ._context import Context
 from ._exposer import Exposer
 from ._jobs import JobRunner
+from ._judged import judged, judged_by_itself
 from ._release import ReleasedError
 
 
@@ -43,6 +45,8 @@ class Processing:
         self._plan = context.plan
         self._pipelines = context.pipelines
         self._world = context.world
+        self._incomplete = context.incomplete
+        self._complete = Completeness(context)
         self._exposer = exposer
         self._runner = runner
         self.verdicts: dict[Subject, Verdict] = {}
@@ -53,8 +57,9 @@ class Processing:
     def result(self, stage: Stage, outcome: Outcome, reason: str = "") -> StageResult:
         """Return a result that names the stage's job, if it had one."""
         job_id = self._runner.id_of(stage.id)
+        bad, n_detectors = self._incomplete.of(stage.id), len(self._context.detectors)
         if job_id is None:
-            return StageResult(stage.id, outcome, reason)
+            return StageResult(stage.id, outcome, reason).with_bad(bad, n_detectors)
         jobs = self._world.jobs
         return StageResult(
             stage.id,
@@ -64,7 +69,7 @@ class Processing:
             jobs.collection(job_id),
             jobs.log_path(job_id),
             log_tail=self._runner.log_tails.get(stage.id, ()) if outcome is Outcome.FAILED else (),
-        )
+        ).with_bad(bad, n_detectors)
 
     def unfinished(self, stage: Stage, reason: str) -> StageResult:
         """Return the result of a stage that the end of the run cuts off."""
@@ -130,21 +135,28 @@ class Processing:
         found = ""
         match stage.subject.product:
             case Product.GAIN:
-                judgement = judge_gains(await self._report_gains(stage), self._context.detectors)
+                gains = await self._report_gains(stage)
+                judgement = judged_by_itself(stage, gains, judge_gains, self._incomplete)
             case Product.PTC:
                 await self._report_gains(stage)
-                return self.result(stage, Outcome.PASSED)
+                return self._made(stage)
             case Product.DEFECTS:
                 defects = await self._report_defects(stage)
-                judgement, found = judge_defects(defects, self._context.detectors), defects_found(defects)
+                judgement = judged_by_itself(stage, defects, judge_defects, self._incomplete)
+                found = defects_found(defects)
             case _:
-                return self.result(stage, Outcome.PASSED)
+                return self._made(stage)
         if not self._config.do_verify:
             return self.result(stage, Outcome.PASSED, found)
         self.judgements[stage.subject] = judgement
         if not judgement.passed:
-            return self.result(stage, Outcome.HELD, judgement.reason)
-        return self.result(stage, Outcome.PASSED, "; ".join(filter(None, (found, judgement.reason))))
+            return self.result(stage, Outcome.HELD, f"{judgement.reason}{self._incomplete.remedy(stage)}")
+        return self._made(stage, found, judgement.reason)
+
+    def _made(self, stage: Stage, *found: str) -> StageResult:
+        """Return that a product is made, with what was found."""
+        without = self._incomplete.without(stage)
+        return self.result(stage, Outcome.PASSED, "; ".join(filter(None, (*found, without))))
 
     async def verify(self, stage: Stage) -> StageResult:
         """Verify frames, and judge by the statistics.
@@ -175,26 +187,29 @@ class Processing:
         statistics = await self._world.repository.statistics(
             verifier.statistics, self._run_of(stage), by_filter
         )
+        await self._complete.check_statistics(stage, statistics, verifier.key, self._run_of(stage), exposures)
         verdict = judge(
             statistics,
             subject,
-            n_detectors=len(self._context.detectors),
+            n_detectors=len(self._incomplete.left_of(stage)),
             threshold=self._config.of(subject.product).threshold,
             key=verifier.key,
             expected=exposures,
             details=await self._details(stage, statistics, verifier),
         )
         self.verdicts[subject] = verdict
+        outcome, reason = judged(stage, verdict, self._incomplete)
         generated = self._plan.generation_of(subject)
         text = verdict_text(
             verdict,
             verification_collection=collection,
             generation_collection=self._collection_of(generated) if generated else None,
             asks=self._config.certify == "ask",
+            rest=outcome is Outcome.PASSED,
         )
         clean = verdict.passed and not verdict.with_failures
         (self._world.operator.info if clean else self._world.operator.warning)(text)
-        return self._judged(stage, verdict)
+        return self.result(stage, outcome, reason)
 
     async def _details(
         self, stage: Stage, statistics: object, verifier: Verifier
@@ -206,15 +221,6 @@ class Processing:
         if not hidden:
             return {}
         return await self._world.repository.failure_details(stage.subject, self._run_of(stage), hidden)
-
-    def _judged(self, stage: Stage, verdict: Verdict) -> StageResult:
-        if not verdict.passed:
-            return self.result(stage, Outcome.HELD, held_reason(verdict))
-        if verdict.units is StatisticsKey.DETECTOR:
-            counts = ", ".join(f"{test} {count}" for test, count in verdict.results[0].counts.items())
-            return self.result(stage, Outcome.PASSED, f"tests that failed: {counts}" if counts else "")
-        n_failed, n = len(verdict.failed), len(verdict.results)
-        return self.result(stage, Outcome.PASSED, f"{n_failed} of {n} exposures failed")
 
     def certification(self, stage: Stage) -> Certification:
         """Return what a stage is to certify.
@@ -281,20 +287,30 @@ class Processing:
             if self._plan.verification_of(subject)
         ]
         records = self._exposer.records
+        left_out = self._incomplete.before(stage)
+        bad = {each.detector for each in left_out}
+        names = self._incomplete.names(self._incomplete.detectors_of(stage))
+        made = await self._products(generated.id)
         proof = Proof(
             stage.subject,
             certification,
-            datasets=await self._products(generated.id),
+            datasets=tuple(each for each in made if each.detector not in bad),
             frames=tuple(_frame(i, records[i]) for i in self._exposures_of(generated.job) if i in records),
             held_out=tuple(_frame(i, records[i]) for i in self._held_out(generated.job) if i in records),
             generation=self._runner.records[generated.id],
             verification=None if verification is None else self._runner.records[verification.id],
-            verdicts=tuple(self.verdicts[subject] for subject in needed if subject in self.verdicts),
+            verdicts=tuple(
+                self.verdicts[subject].of(names) for subject in needed if subject in self.verdicts
+            ),
             judgement=self.judgements.get(stage.subject),
-            defects=tuple(self.defects) if stage.subject.product is Product.DEFECTS else (),
+            defects=tuple(each for each in self.defects if each.detector not in bad)
+            if stage.subject.product is Product.DEFECTS
+            else (),
             searched=()
             if verification is None
             else await self._world.repository.searched(self._collection_of(verification)),
+            left_out=left_out,
+            withheld=tuple(each for each in made if each.detector in bad),
         )
         return prove(proof, detectors=self._context.detectors, needed=needed)
 
@@ -308,20 +324,25 @@ class Processing:
         """
         assert stage.job is not None, f"{stage.name} has no job"
         jobs = self._world.jobs
-        exposures = self._exposures_of(stage.job)
+        exposures, detectors = self._exposures_of(stage.job), self._incomplete.detectors_of(stage)
         request = stage.job.request(
             generated=[
                 jobs.collection(self._runner.records[other].job_id) for other in stage.job.inputs_from
             ],
             exposures=exposures,
             instrument=self._context.instrument.name,
-            detectors=self._context.detectors,
+            detectors=detectors,
             n_processes=self._config.n_processes,
-            products=[each.id for other in stage.job.inputs_from for each in await self._products(other)],
+            products=[
+                each.id
+                for other in stage.job.inputs_from
+                for each in await self._products(other)
+                if each.detector in detectors
+            ],
         )
-        job_id = await self._runner.run(stage, request, wanted)
+        job_id = await self._runner.run(stage, request, replace(wanted, detectors=detectors))
         if per_exposure:
-            await self._compare(per_exposure, job_id, exposures)
+            await self._complete.check_frames(stage, per_exposure, jobs.run_collection(job_id), exposures)
         return exposures
 
     async def _products(self, generated: StageId) -> tuple[ProductRecord, ...]:
@@ -329,23 +350,6 @@ class Processing:
         generator = self._pipelines.generators[generated.subject.product]
         run = self._world.jobs.run_collection(self._runner.records[generated].job_id)
         return await self._world.repository.products(generator.dataset_type, run)
-
-    async def _compare(self, dataset_type: str, job_id: str, exposures: tuple[int, ...]) -> None:
-        """Check that `pipetask` dropped no exposure in silence."""
-        run = self._world.jobs.run_collection(job_id)
-        seen = await self._world.repository.exposures_with(dataset_type, run)
-        if seen is None:
-            self._world.operator.warning(
-                f"{run}: no dataset type {dataset_type}, so dropped exposures are not noticed."
-            )
-            return
-        detectors = self._context.detectors
-        dropped = [i for i in sorted(set(exposures)) if any((i, each) not in seen for each in detectors)]
-        if dropped:
-            raise ObservatoryError(
-                f"the job left out {len(dropped)} of {len(exposures)} exposures without a message: "
-                + ", ".join(map(str, dropped))
-            )
 
     def _exposures_of(self, job: JobPlan) -> tuple[int, ...]:
         """Return the exposures that a job processes."""

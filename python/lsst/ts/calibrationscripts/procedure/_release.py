@@ -10,7 +10,7 @@ import asyncio
 
 from ..config import CalibrationConfig
 from ..outcomes import Outcome
-from ..plan import RunPlan
+from ..plan import RunPlan, Stage
 from ..ports import JobResult, JobTimeoutError, ObservatoryError, Wanted
 from ..products import StageId
 from ..record import JobRecord, RunRecord
@@ -90,12 +90,15 @@ class Collector:
         self._repository = context.world.repository
         self._clock = context.world.clock
         self._timeout = context.config.job_timeout
+        self._incomplete = context.incomplete
 
-    async def wait(self, job: JobRecord, wanted: Wanted) -> None:
+    async def wait(self, stage: Stage, job: JobRecord, wanted: Wanted) -> None:
         """Wait until a job has made its product.
 
         Parameters
         ----------
+        stage : `Stage`
+            Whose job it is.
         job : `JobRecord`
             The job.
         wanted : `Wanted`
@@ -113,7 +116,7 @@ class Collector:
         end = asyncio.create_task(self._jobs.result(job.job_id))
         try:
             async with asyncio.timeout(self._time_left(job)):
-                await self._look(job, wanted, end)
+                await self._look(stage, job, wanted, end)
         except TimeoutError:
             raise JobTimeoutError(
                 f"job {job.job_id} has made no {wanted.dataset_type} within {self._timeout:g} s "
@@ -128,18 +131,22 @@ class Collector:
         submitted = job.submitted if job.submitted is not None else self._clock()
         return max(submitted + self._timeout - self._clock(), _FIRST_POLL)
 
-    async def _look(self, job: JobRecord, wanted: Wanted, end: asyncio.Task[JobResult]) -> None:
+    async def _look(self, stage: Stage, job: JobRecord, wanted: Wanted, end: asyncio.Task[JobResult]) -> None:
         run, poll = self._jobs.run_collection(job.job_id), _FIRST_POLL
         while missing := await self._repository.missing(wanted, run):
             if end.done():
                 result = end.result()
                 # It may have come between the look and the end.
                 missing = await self._repository.missing(wanted, run)
-                if missing and result.exit_code == 0:
-                    ended = f"ended with exit code 0, but {run} has no {wanted.dataset_type}"
-                    raise ObservatoryError(f"job {job.job_id} {ended} for {', '.join(missing)}")
-                if missing:
-                    raise ObservatoryError(f"job {job.job_id} ended with exit code {result.exit_code}")
-                return
+                if not missing or self._incomplete.job_ended(
+                    stage, missing, job.job_id, exit_code=result.exit_code
+                ):
+                    return
+                ended, lacking = f"exit code {result.exit_code}", self._incomplete.lacking(missing)
+                why = (
+                    f", but {run} has no {wanted.dataset_type} for {lacking}" if not result.exit_code else ""
+                )
+                remedy = self._incomplete.remedy(stage)
+                raise ObservatoryError(f"job {job.job_id} ended with {ended}{why}{remedy}")
             await asyncio.wait({end}, timeout=poll)
             poll = min(2 * poll, _LONGEST_POLL)

@@ -91,9 +91,18 @@ class RunReport:
         return tuple(result for result in self.stages if result.outcome is Outcome.PENDING)
 
     @property
+    def rest_only(self) -> tuple[StageResult, ...]:
+        """Stages that went on without bad detectors."""
+        return tuple(result for result in self.stages if result.outcome.good and result.bad_detectors)
+
+    @property
     def complete(self) -> bool:
-        """Whether all that was asked for passed or was certified."""
-        return self.state is RunState.DONE and all(result.outcome.good for result in self.stages)
+        """Whether all that was asked for passed or was certified.
+
+        Not if that is so for some detectors only.
+        """
+        good = all(result.outcome.good for result in self.stages)
+        return self.state is RunState.DONE and good and not self.rest_only
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,9 @@ from ..verification import FailureLevel, Verdict, dataset_name
 from ._model import RunReport
 from ._spoilt import spoilt_conclusion
 
+_MAX_NAMED = 8
+"""Detectors that are left out of a run which a sentence names."""
+
 Stages = Mapping[StageKind, StageResult]
 """The stages of one product."""
 
@@ -96,10 +99,12 @@ def _outcome(report: RunReport, subject: Subject, stages: Stages) -> ProductOutc
         text = "; ".join(
             filter(None, (f"into {certified.collection}", certified.reason, _blemishes(verdict)))
         )
+        if certified.bad_detectors:
+            return ProductOutcome(subject.name, "certified in part", text, Kind.HELD)
         return ProductOutcome(subject.name, "certified", text, Kind.GOOD)
     if waiting := first(Outcome.WAITING):
         text = "; ".join(filter(None, (waiting.reason, _blemishes(verdict))))
-        return ProductOutcome(subject.name, "waits", text, Kind.GOOD)
+        return ProductOutcome(subject.name, "waits", text, Kind.HELD if waiting.bad_detectors else Kind.GOOD)
     if aborted := first(Outcome.ABORTED):
         # The cause of the whole run is said once, for all of them.
         why = "" if aborted.reason == report.reason else f": {aborted.reason}"
@@ -108,6 +113,8 @@ def _outcome(report: RunReport, subject: Subject, stages: Stages) -> ProductOutc
         return ProductOutcome(subject.name, "pending", pending.reason, Kind.NOT_DONE)
     if skipped := first(Outcome.SKIPPED):
         return ProductOutcome(subject.name, "not made", skipped.reason, Kind.NOT_DONE)
+    if without := [stage for stage in stages.values() if stage.bad_detectors]:
+        return ProductOutcome(subject.name, "passed in part", without[-1].reason, Kind.HELD)
     if StageKind.VERIFY in stages and verdict:
         return ProductOutcome(subject.name, "passed", _blemishes(verdict) or _all_passed(verdict), Kind.GOOD)
     if subject.product in (Product.GAIN, Product.PTC):
@@ -187,12 +194,15 @@ def _blemishes(verdict: Verdict | None) -> str:
     """Return which tests failed without failing the product."""
     if verdict is None or not verdict.with_failures:
         return ""
-    n_tests = sum(len(result.failures) for result in verdict.results)
+    # Those of detectors that are left out are named where that is said.
+    bad = {each.name for each in verdict.failing_detectors}
+    counts = [sum(each.detector not in bad for each in result.failures) for result in verdict.results]
+    n_tests, n_unlisted = sum(counts), len(verdict.unlisted)
     if not verdict.of_exposures:
-        return f"{n_tests} test(s) failed, fewer than fail it"
-    n = len(verdict.with_failures)
+        return f"{n_tests} test(s) failed, fewer than fail it" if n_tests else ""
+    n = sum(count > 0 or result.unlisted for count, result in zip(counts, verdict.results, strict=True))
     found = f"{n_tests} test(s) on {n} of {len(verdict.results)} exposures failed, fewer than fail it"
-    return f"{found}; {len(verdict.unlisted)} failed {without_list(verdict)}" if verdict.unlisted else found
+    return "" if not n else f"{found}; {n_unlisted} failed {without_list(verdict)}" if n_unlisted else found
 
 
 def _all_passed(verdict: Verdict) -> str:
@@ -212,7 +222,18 @@ def conclusion(report: RunReport) -> str:
     if set(bad) == {Outcome.PENDING}:
         n = len(report.pending)
         return f"Everything is taken, and {n} job(s) are submitted; their results are still to come{spoilt}"
+    if not bad:
+        return f"Everything passed, but not for all detectors: {_left_out(report)}{spoilt}"
     return "Not everything passed: " + ", ".join(f"{n} {outcome}" for outcome, n in bad.items()) + spoilt
+
+
+def _left_out(report: RunReport) -> str:
+    """Return which detectors the run went on without."""
+    names = sorted({bad.name for result in report.rest_only for bad in result.bad_detectors})
+    shown = ", ".join(names[:_MAX_NAMED]) + (
+        f" and {len(names) - _MAX_NAMED} more" * (len(names) > _MAX_NAMED)
+    )
+    return f"{shown} {'is' if len(names) == 1 else 'are'} left out (incomplete: certify_rest)"
 
 
 def _all_done(report: RunReport) -> str:

@@ -17,6 +17,7 @@ from ..outcomes import Outcome, RunState, StageResult
 from ..pipelines import noise_left, pipelines_of
 from ..products import Product, StageKind
 from ._model import RunReport
+from ._rest import after_bad_detectors, after_rest, few_are_bad
 
 _ERROR = re.compile(r"[\w.]*(Error|Exception)\b")
 """What the last line of a traceback begins with."""
@@ -68,7 +69,8 @@ def _resuming_helps(report: RunReport) -> bool:
         for result in report.stages
         if result.outcome is Outcome.HELD and result.stage.kind is StageKind.CERTIFY
     ]
-    return report.state is not RunState.DONE or bool(unfinished or refused)
+    rest = any(map(few_are_bad, report.stages))
+    return report.state is not RunState.DONE or bool(unfinished or refused or rest)
 
 
 def decide_command(run_id: str, journal: str) -> str:
@@ -116,10 +118,16 @@ def _steps(report: RunReport, warnings: Sequence[str]) -> Iterator[str]:
     if again := _run_again(report):
         yield again
         return
+    if report.rest_only:
+        yield after_rest(report)
+        if report.state is RunState.DONE and all(result.outcome.good for result in report.stages):
+            return
     if report.pending:
         yield _how_to_finish(report)
     for result in report.stages:
-        if result.outcome is Outcome.FAILED:
+        if few_are_bad(result):
+            yield after_bad_detectors(report, result)
+        elif result.outcome is Outcome.FAILED:
             yield _after_missing(report, result) if result.missing else _after_failed(report, result)
     decided = {decision.subject for decision in report.decisions if not decision.superseded}
     undecided = [
@@ -133,7 +141,8 @@ def _steps(report: RunReport, warnings: Sequence[str]) -> Iterator[str]:
         yield "Nothing to do: what is held was decided by a person."
         return
     for result in report.stages:
-        if result.outcome is Outcome.HELD and result.stage.subject not in decided:
+        held = result.outcome is Outcome.HELD and not few_are_bad(result)
+        if held and result.stage.subject not in decided:
             yield _after_held(report, result)
     if report.run_id and report.journal:
         yield _how_to_resume(report)

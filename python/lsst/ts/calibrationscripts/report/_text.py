@@ -30,6 +30,7 @@ def verdict_text(
     verification_collection: str | None = None,
     generation_collection: str | None = None,
     asks: bool = False,
+    rest: bool = False,
 ) -> str:
     """Return a verdict and everything that it is based on.
 
@@ -44,13 +45,17 @@ def verdict_text(
         none was made, and the frames were compared with older ones.
     asks : `bool`, optional
         Whether a person has to accept what passed.
+    rest : `bool`, optional
+        Whether detectors that fail by themselves are left out, and the others
+        pass.
 
     Returns
     -------
     text : `str`
         A headline and, where any test failed, its details.
     """
-    lines = [_headline(verdict, generated=generation_collection is not None, asks=asks)]
+    lines = [_headline(verdict, generated=generation_collection is not None, asks=asks, rest=rest)]
+    lines += _bad_lines(verdict)
     if verdict.with_failures:
         lines += _failure_lines(verdict)
     if verdict.run_tests_failed:
@@ -64,22 +69,43 @@ def verdict_text(
     return fold("\n".join(lines))
 
 
-def _headline(verdict: Verdict, *, generated: bool, asks: bool) -> str:
-    name = verdict.name
+def _headline(verdict: Verdict, *, generated: bool, asks: bool, rest: bool) -> str:
+    name, n_bad = verdict.name, len(verdict.failing_detectors)
+    passes = rest or (verdict.passed and not n_bad)
     but = ", but there are tests that did not pass:" if verdict.with_failures else "."
+    n = verdict.n_detectors
+    for_rest = f" for {n - n_bad} of {n} detectors" if passes and n_bad else ""
     if not verdict.of_exposures:
-        return f"{name} passed verification{but}" if verdict.passed else f"{name} failed verification."
-    match generated, verdict.passed:
+        return f"{name} passed verification{for_rest}{but}" if passes else f"{name} failed verification."
+    match generated, passes:
         case True, True:
             once = " once a person accepts it" if asks else ""
-            passed = f"{name} calibration passed the overall verification criteria"
+            passed = f"{name} calibration passed the overall verification criteria{for_rest}"
             return f"{passed} and will be certified{once}{but}"
         case True, False:
             return f"{name} calibration failed verification and will not be certified."
         case False, True:
-            return f"{name} exposures passed the overall verification criteria{but}"
+            return f"{name} exposures passed the overall verification criteria{for_rest}{but}"
         case _:
             return f"{name} exposures failed verification."
+
+
+def _bad_lines(verdict: Verdict) -> Iterator[str]:
+    """Name the detectors of several that fail by themselves, if they are few.
+
+    If they are the majority, they are no exception.
+    """
+    failing = verdict.failing_detectors
+    if not _is_minority(verdict):
+        return
+    fail = "fails by itself" if len(failing) == 1 else "fail by themselves"
+    yield f"{len(failing)} of {verdict.n_detectors} detectors {fail}:"
+    by_text: dict[str, list[str]] = {}
+    for each in failing[:_MAX_NAMED_DETECTORS]:
+        by_text.setdefault(each.text, []).append(each.name)
+    yield from (f"    {', '.join(names)}: {text}" for text, names in by_text.items())
+    if len(failing) > _MAX_NAMED_DETECTORS:
+        yield f"    and {len(failing) - _MAX_NAMED_DETECTORS} more"
 
 
 def _columns(items: Iterable[object], indent: int) -> str:
@@ -107,6 +133,10 @@ def _level_lines(verdict: Verdict) -> Iterator[str]:
             )
 
 
+def _is_minority(verdict: Verdict) -> bool:
+    return 0 < len(verdict.failing_detectors) < verdict.thresholds.detectors_to_fail
+
+
 def _failure_lines(verdict: Verdict) -> Iterator[str]:
     failing = verdict.with_failures
     if verdict.of_exposures:
@@ -119,10 +149,16 @@ def _failure_lines(verdict: Verdict) -> Iterator[str]:
         yield from (f"        {test}: {count}" for test, count in counts)
         if unlisted:
             yield f"        failed {without_list(verdict)}"
-    listing = [result for result in failing if result.failures]
-    if listing:
-        yield "Test types that failed verification per exposure, detector, and amplifier:"
-    groups = list(_by(listing, lambda each: tuple(sorted(set(each.failures)))))
+    # Detectors that fail by themselves are named above.
+    bad = {each.name for each in verdict.failing_detectors} if _is_minority(verdict) else set()
+
+    def of_others(result: UnitResult) -> tuple[FailedTest, ...]:
+        return tuple(sorted({failure for failure in result.failures if failure.detector not in bad}))
+
+    groups = [group for group in _by(failing, of_others) if group[0]]
+    if groups:
+        of_which = " of the other detectors" if bad else ""
+        yield f"Test types that failed verification{of_which} per exposure, detector, and amplifier:"
     listed = sum(len(failures) for failures, _ in groups) <= _MAX_LISTED_TESTS
     for failures, ids in groups:
         yield _exposures_line(ids)
@@ -173,6 +209,8 @@ def _threshold_lines(verdict: Verdict) -> Iterator[str]:
         "fail in the majority of detectors and in the majority of exposures: if the final\n"
         "number of failed exposures is greater than or equal to the acceptable maximum."
     )
+    if verdict.failing_detectors:
+        yield "A detector fails by itself if it would fail as the only one of its run."
 
 
 def gains_text(gains: tuple[Gain, ...], series: str = "FLAT") -> str:

@@ -4,12 +4,15 @@
 
 The rule is that of the observers' procedure: an exposure fails if, for at
 least one type of test, the majority of tests fail in the majority of
-detectors; a calibration fails if the majority of exposures fail.
+detectors; a calibration fails if the majority of exposures fail. Of several
+detectors, each is also judged as if it were the only one.
 """
 
 __all__ = [
     "ExposureDetail",
     "FailedTest",
+    "FailingDetector",
+    "FailingTest",
     "FailureLevel",
     "StatisticsError",
     "UnitResult",
@@ -17,8 +20,18 @@ __all__ = [
     "dataset_name",
     "hidden_exposures",
     "judge",
+    "without_result",
 ]
 
 from ._details import ExposureDetail
-from ._judge import hidden_exposures, judge
-from ._records import FailedTest, FailureLevel, StatisticsError, UnitResult, Verdict, dataset_name
+from ._judge import hidden_exposures, judge, without_result
+from ._records import (
+    FailedTest,
+    FailingDetector,
+    FailingTest,
+    FailureLevel,
+    StatisticsError,
+    UnitResult,
+    Verdict,
+    dataset_name,
+)

@@ -4,9 +4,9 @@
 
 from __future__ import annotations
 
-__all__ = ["hidden_exposures", "judge"]
+__all__ = ["hidden_exposures", "judge", "without_result"]
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from ..pipelines import StatisticsKey
 from ..products import Subject
@@ -115,6 +115,32 @@ def hidden_exposures(statistics: object, subject: Subject) -> tuple[int, ...]:
         If the statistics are of another form.
     """
     return tuple(sorted(id_ for id_, entry in _by_exposure(statistics, subject).items() if entry.hides))
+
+
+def without_result(statistics: object, subject: Subject, detectors: Iterable[str]) -> tuple[str, ...]:
+    """Return the detectors of which run statistics by detector have nothing.
+
+    Parameters
+    ----------
+    statistics : `collections.abc.Mapping`
+        ``verify<Type>Stats`` by detector, as of `judge`.
+    subject : `Subject`
+        What was verified.
+    detectors : `collections.abc.Iterable` [`str`]
+        Names of the detectors.
+
+    Returns
+    -------
+    names : `tuple` [`str`, ...]
+        In the same order.
+
+    Raises
+    ------
+    StatisticsError
+        If the statistics are of another form.
+    """
+    entries = _entries(statistics, subject, StatisticsKey.DETECTOR)
+    return tuple(name for name in detectors if name not in entries)
 
 
 def _own_success(statistics: object) -> bool | None:

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 __all__ = [
     "FailedTest",
+    "FailingDetector",
+    "FailingTest",
     "FailureLevel",
     "StatisticsError",
     "UnitResult",
@@ -15,7 +17,8 @@ __all__ = [
 
 import enum
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from ..pipelines import StatisticsKey
@@ -102,6 +105,57 @@ class FailedTest:
 
     def __str__(self) -> str:
         return " ".join(word for word in (self.detector, self.amplifier, self.test) if word)
+
+
+@dataclass(frozen=True)
+class FailingTest:
+    """A type of test that fails a detector."""
+
+    test: str
+    n_exposures: int
+    """Exposures in which it fails the detector."""
+
+    n_amplifiers: int
+    """Most amplifiers that it fails in one of them; 0 for a test of the
+    detector as a whole."""
+
+
+@dataclass(frozen=True)
+class FailingDetector:
+    """A detector that would fail verification as the only one of its run."""
+
+    name: str
+    tests: tuple[FailingTest, ...]
+    """The most frequent first."""
+
+    n_unlisted: int
+    """Exposures that failed without a list of all tests: they count as
+    failed for each detector."""
+
+    n_results: int
+    """Exposures in all; 1 for what is verified as a whole."""
+
+    of_exposures: bool = True
+
+    @property
+    def text(self) -> str:
+        """What fails it, without a full stop."""
+        found = [
+            each.test
+            + (
+                f" on {each.n_amplifiers} amplifier{'s' * (each.n_amplifiers > 1)}"
+                if each.n_amplifiers
+                else ""
+            )
+            + self._in(each.n_exposures)
+            for each in self.tests
+        ]
+        if self.n_unlisted:
+            found.append(f"no list of tests{self._in(self.n_unlisted)}")
+        return ", ".join(found)
+
+    def _in(self, n: int) -> str:
+        return f" in {n} of {self.n_results} exposures" if self.of_exposures else ""
 
 
 @dataclass(frozen=True)
@@ -199,3 +253,67 @@ class Verdict:
                 if count >= self.thresholds.failures_to_fail_exposure
             ).most_common()
         )
+
+    def of(self, detectors: Collection[str]) -> Verdict:
+        """Return the verdict on some of the detectors, as a run of theirs.
+
+        Parameters
+        ----------
+        detectors : `~collections.abc.Collection` [`str`]
+            Names of detectors that were verified.
+
+        Returns
+        -------
+        verdict : `Verdict`
+            By the same rule. A test of an exposure as a whole compares all of
+            its detectors, so that it says nothing of some of them.
+        """
+        if len(detectors) == self.n_detectors:
+            return self
+        results = tuple(
+            replace(result, failures=tuple(each for each in result.failures if each.detector in detectors))
+            for result in self.results
+        )
+        per_detector = self.thresholds.failures_to_fail_detector
+        thresholds = Thresholds.make(per_detector, len(detectors), len(results))
+        return replace(self, n_detectors=len(detectors), thresholds=thresholds, results=results)
+
+    @cached_property
+    def failing_detectors(self) -> tuple[FailingDetector, ...]:
+        """The detectors that fail by themselves, in order of their names.
+
+        Empty for a single detector, whose verdict this is.
+
+        Notes
+        -----
+        A detector fails by itself if ``of([its name])`` does not pass: if, in
+        at least ``exposures_to_fail`` exposures, at least
+        ``failures_to_fail_detector`` tests of one type fail in it, or the
+        exposure failed without a list of all tests. The majority of the
+        detectors, by which a run fails, does not matter.
+        """
+        if self.n_detectors == 1:
+            return ()
+        unlisted = {i for i, result in enumerate(self.results) if result.unlisted}
+        failed: dict[str, set[int]] = {}
+        tests: dict[str, dict[str, list[int]]] = {}
+        of_amplifiers: set[tuple[str, str]] = set()
+        for i, result in enumerate(self.results):
+            counts = Counter((failure.detector, failure.test) for failure in result.failures)
+            of_amplifiers |= {(each.detector, each.test) for each in result.failures if each.amplifier}
+            for (name, test), count in counts.items():
+                if name and count >= self.thresholds.failures_to_fail_detector:
+                    failed.setdefault(name, set()).add(i)
+                    tests.setdefault(name, {}).setdefault(test, []).append(count)
+
+        def failing(name: str) -> FailingDetector:
+            found = (
+                FailingTest(test, len(counts), max(counts) if (name, test) in of_amplifiers else 0)
+                for test, counts in tests[name].items()
+            )
+            by_frequency = sorted(found, key=lambda each: -each.n_exposures)
+            n_unlisted, n = len(unlisted - failed[name]), len(self.results)
+            return FailingDetector(name, tuple(by_frequency), n_unlisted, n, self.of_exposures)
+
+        limit = self.thresholds.exposures_to_fail
+        return tuple(failing(name) for name in sorted(failed) if len(failed[name] | unlisted) >= limit)

@@ -1,0 +1,117 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether a job has processed each frame of each detector."""
+
+from __future__ import annotations
+
+__all__ = ["Completeness"]
+
+from collections.abc import Sequence
+
+from ..outcomes import Cause
+from ..pipelines import StatisticsKey
+from ..plan import Stage
+from ..ports import ObservatoryError
+from ..products import StageKind
+from ..verification import FailureLevel, dataset_name, without_result
+from ._context import Context
+
+
+class Completeness:
+    """Finds frames and detectors that `pipetask` dropped in silence.
+
+    Parameters
+    ----------
+    context : `Context`
+        The run.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self._world = context.world
+        self._incomplete = context.incomplete
+
+    async def check_frames(self, stage: Stage, dataset_type: str, run: str, exposures: Sequence[int]) -> None:
+        """See that a job has processed all frames.
+
+        Parameters
+        ----------
+        stage : `Stage`
+            Whose job it is.
+        dataset_type : `str`
+            What it makes of each.
+        run : `str`
+            Its RUN collection.
+        exposures : `~collections.abc.Sequence` [`int`]
+            Ids of the frames.
+
+        Raises
+        ------
+        ObservatoryError
+            If it has left out some, and the run does not go on without the
+            detectors concerned.
+        """
+        seen = await self._world.repository.exposures_with(dataset_type, run)
+        if seen is None:
+            self._world.operator.warning(
+                f"{run}: no dataset type {dataset_type}, so dropped exposures are not noticed."
+            )
+            return
+        detectors = self._incomplete.left_of(stage)
+        wanted = sorted(set(exposures))
+        lacking = {each: [i for i in wanted if (i, each) not in seen] for each in detectors}
+        lacking = {detector: ids for detector, ids in lacking.items() if ids}
+        dropped = [i for i in wanted if any(i in ids for ids in lacking.values())]
+        if not dropped:
+            return
+        why = ""
+        if len(lacking) < len(detectors):
+            cause = Cause.NOT_VERIFIED if stage.kind is StageKind.VERIFY else Cause.NOT_MADE
+            n = len(wanted)
+            texts = {each: f"the job left out {len(ids)} of {n} exposures" for each, ids in lacking.items()}
+            if self._incomplete.find(stage, cause, texts):
+                return
+            why = f": {self._incomplete.why_not(stage)}"
+        raise ObservatoryError(
+            f"the job left out {len(dropped)} of {len(exposures)} exposures without a message: "
+            f"{', '.join(map(str, dropped))}{why}"
+        )
+
+    async def check_statistics(
+        self, stage: Stage, statistics: object, key: StatisticsKey, run: str, exposures: Sequence[int]
+    ) -> None:
+        """See that a verification has statistics of all detectors.
+
+        The run statistics are by exposure: a detector without any has failed
+        no test in them.
+
+        Parameters
+        ----------
+        stage : `Stage`
+            The verification.
+        statistics : `object`
+            Its run statistics.
+        key : `StatisticsKey`
+            What they are about.
+        run : `str`
+            Its RUN collection.
+        exposures : `~collections.abc.Sequence` [`int`]
+            Ids of the frames.
+
+        Raises
+        ------
+        ObservatoryError
+            If it has none of some, and the run does not go on without them.
+        StatisticsError
+            If they are of another form.
+        """
+        if not self._incomplete.several:
+            return
+        if key is StatisticsKey.EXPOSURE:
+            of_detector = dataset_name(stage.subject, FailureLevel.DETECTOR)
+            await self.check_frames(stage, of_detector, run, exposures)
+            return
+        names = {self._incomplete.name(each): each for each in self._incomplete.left_of(stage)}
+        lacking = without_result(statistics, stage.subject, names)
+        texts = {names[name]: "the run statistics have no result of it" for name in lacking}
+        if texts and not self._incomplete.find(stage, Cause.NOT_VERIFIED, texts):
+            raise ObservatoryError(self._incomplete.why_not(stage))
