@@ -29,12 +29,15 @@ __all__ = [
     "JournalFile",
     "LightError",
     "Lookup",
+    "NotTakenError",
     "Notifier",
     "ObservatoryError",
     "Operator",
     "OutcomeError",
     "Pipelines",
     "PreconditionError",
+    "Surroundings",
+    "SurroundingsError",
     "Wanted",
     "Watcher",
     "World",
@@ -47,9 +50,11 @@ from ._errors import (
     JobRefusedError,
     JobTimeoutError,
     LightError,
+    NotTakenError,
     ObservatoryError,
     OutcomeError,
     PreconditionError,
+    SurroundingsError,
 )
 from ._protocols import (
     Camera,
@@ -74,3 +79,4 @@ from ._records import (
     Wanted,
 )
 from ._repository import CalibrationRepository
+from ._surroundings import Surroundings
