@@ -74,8 +74,8 @@ def test_the_limits_of_lsstcam_are_those_of_the_public_script() -> None:
             name for name, value in states.items() if judged(what, value, "LSSTCam").standing is Standing.MET
         }
 
-    assert accepted("MTDomeTrajectory") == {"ENABLED"}
-    assert accepted("MTDome") == {"DISABLED", "ENABLED"}
+    assert accepted("the summary state of MTDomeTrajectory") == {"ENABLED"}
+    assert accepted("the summary state of MTDome") == {"DISABLED", "ENABLED"}
     assert not preconditions_of("LSSTCam", [ImageType.BIAS, ImageType.DARK])
 
 
@@ -83,7 +83,8 @@ def test_a_message_says_what_was_read_what_is_needed_and_what_to_do() -> None:
     text = judged(TEMPERATURE, 31.24).text
     assert text.startswith("ATCamera: the temperature of the WREB is 31.2 deg C, not 26 to 29 deg C. ")
     assert text.endswith("in warm weather later in the day, or early in the morning.")
-    assert "MTDome is FAULT, not DISABLED or ENABLED" in judged("MTDome", 3, "LSSTCam").text
+    text = judged("the summary state of MTDome", 3, "LSSTCam").text
+    assert "the summary state of MTDome is FAULT, not DISABLED or ENABLED" in text
 
 
 @pytest.mark.parametrize("each", [each for name in INSTRUMENTS for each in preconditions_of(name)])

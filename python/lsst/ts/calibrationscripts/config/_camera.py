@@ -14,8 +14,8 @@ __all__ = [
 ]
 
 from ..instruments import Instrument
-from ._surroundings import ignored_example, preconditions_text
 from ..thresholds import detectors_to_fail
+from ._surroundings import ignored_example, preconditions_text
 
 
 def threshold_limit(instrument: Instrument, selected: tuple[int, ...] = ()) -> int:

@@ -132,7 +132,7 @@ _LATISS = (
 # say which, so that nothing can be demanded of them.
 _LSSTCAM = (
     Precondition(
-        what="MTDomeTrajectory",
+        what="the summary state of MTDomeTrajectory",
         component="MTDomeTrajectory",
         topic="evt_summaryState",
         field="summaryState",
@@ -141,7 +141,7 @@ _LSSTCAM = (
         "with set_summary_state.py.",
     ),
     Precondition(
-        what="MTDome",
+        what="the summary state of MTDome",
         component="MTDome",
         topic="evt_summaryState",
         field="summaryState",

@@ -128,8 +128,8 @@ def _judge(precondition: Precondition, reading: Reading) -> Finding:
     when = ""
     if isinstance(limit, OneOf) and limit.show(value) in limit.coming and (reading.met_in or 0.0) > 0:
         when = f", which it will be in {reading.met_in:.0f} s"
-    text = f"{name}: {precondition.what} is {limit.show(value)}, not {limit.text}{when}. {precondition.remedy}"
-    return Finding((precondition,), Standing.UNMET, text)
+    is_so = f"{name}: {precondition.what} is {limit.show(value)}, not {limit.text}{when}."
+    return Finding((precondition,), Standing.UNMET, f"{is_so} {precondition.remedy}")
 
 
 def _judge_silent(preconditions: tuple[Precondition, ...]) -> Finding:

@@ -13,7 +13,7 @@ import asyncio
 import enum
 from typing import Any
 
-from ...instruments import LATISS, Instrument
+from ...instruments import LATISS, LSSTCAM, Instrument
 from .base import SimulatedCsc
 
 TELEMETRY_INTERVAL = 1.0
@@ -93,8 +93,8 @@ class SurroundingCsc(SimulatedCsc):
         if self._telemetry:
             self.spawn(report_telemetry(self, self._telemetry))
 
-    async def become(self, topic: str, **fields: Any) -> None:
-        """Report another state, at once if it has started.
+    def put(self, topic: str, **fields: Any) -> None:
+        """Have something be elsewhere; telemetry tells it, events do not.
 
         Parameters
         ----------
@@ -103,10 +103,23 @@ class SurroundingCsc(SimulatedCsc):
         **fields
             Fields and values.
         """
-        known = self._telemetry if topic in self._telemetry else self._events
-        known[topic] |= fields
-        if known is self._events and self.start_task.done():
+        (self._telemetry if topic in self._telemetry else self._events)[topic] |= fields
+
+    async def become(self, topic: str, **fields: Any) -> None:
+        """Report at once that something is elsewhere, once it has started.
+
+        Parameters
+        ----------
+        topic : `str`
+            Name of an event or of telemetry, without prefix.
+        **fields
+            Fields and values.
+        """
+        self.put(topic, **fields)
+        if topic in self._events:
             await self._report(topic)
+        else:
+            await getattr(self, f"tel_{topic}").set_write(**self._telemetry[topic])
 
     async def _report(self, topic: str) -> None:
         await getattr(self, f"evt_{topic}").set_write(**self._events[topic])
@@ -135,21 +148,25 @@ class Surroundings:
     Parameters
     ----------
     instrument : `Instrument`
-        The camera. Only LATISS has anything around it here.
+        The camera. LATISS has what its flats need, LSSTCam a dome whose
+        states are known, and others have nothing.
     camera : `SimulatedCsc`
         Its CSC, which reports the temperature.
 
     Attributes
     ----------
+    cscs : `tuple` [`SurroundingCsc`, ...]
+        The CSCs.
     white_light, dome, telescope, cover : `SurroundingCsc`
-        The CSCs; `cscs` has them all.
+        Those of LATISS.
     board : `dict` [`str`, `float`]
-        Temperatures of the camera's board (deg C), by field.
+        Temperatures of the board of LATISS (deg C), by field.
     """
 
     def __init__(self, instrument: Instrument, camera: SimulatedCsc) -> None:
         self.cscs: tuple[SurroundingCsc, ...] = ()
-        self.board = {"temp2": BOARD_TEMPERATURE}
+        if instrument.name == LSSTCAM.name:
+            self.cscs = (SurroundingCsc("MTDomeTrajectory", {}), SurroundingCsc("MTDome", {}))
         if instrument.name != LATISS.name:
             return
         self.white_light = SurroundingCsc(
@@ -179,4 +196,5 @@ class Surroundings:
         )
         self.cover = SurroundingCsc("ATPneumatics", {"m1CoverState": {"state": COVER_OPENED}})
         self.cscs = (self.white_light, self.dome, self.telescope, self.cover)
+        self.board = {"temp2": BOARD_TEMPERATURE}
         camera.spawn(report_telemetry(camera, {"focal_plane_Reb": self.board}))
