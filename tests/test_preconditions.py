@@ -141,7 +141,7 @@ def test_a_silent_component_is_reported_once() -> None:
 def test_the_way_out_names_the_components() -> None:
     findings = judge({each: Reading(None) for each in preconditions_of("LATISS", [ImageType.FLAT])})
     assert way_out(findings) == (
-        "To take the frames all the same, write preconditions: warn; or, to look at the others alone, "
+        "To take the frames nevertheless, write preconditions: warn; or, to look at the others alone, "
         "ignore: [atwhitelight, atdome, atmcs, atpneumatics, atcamera]."
     )
 

@@ -95,7 +95,7 @@ def way_out(findings: Sequence[Finding]) -> str:
     """
     names = ", ".join(dict.fromkeys(component_key(each.component) for each in findings))
     return (
-        "To take the frames all the same, write preconditions: warn; or, to look at the others alone, "
+        "To take the frames nevertheless, write preconditions: warn; or, to look at the others alone, "
         f"ignore: [{names}]."
     )
 
