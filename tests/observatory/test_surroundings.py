@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import logging
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,6 +24,8 @@ from lsst.ts.calibrationscripts.plan import make_plan
 from lsst.ts.calibrationscripts.preconditions import Finding, Precondition, Standing, judge, preconditions_of
 from lsst.ts.calibrationscripts.simulation.cscs import SimulatedCsc, SurroundingCsc, Surroundings
 from lsst.ts.calibrationscripts.simulation.cscs.surroundings import DoorState, LampState
+from lsst.ts.calibrationscripts.simulation.faults import parse_fault
+from lsst.ts.calibrationscripts.simulation.repository import WorkFolderError
 
 TIMEOUT = 60.0
 """What a test waits for at most (s)."""
@@ -181,6 +184,59 @@ async def test_what_is_not_met_at_the_configuration_is_a_warning(
             surroundings.preview(about("ATWhiteLight", "ATCamera"), logging.getLogger("script"))
         (record,) = [each for each in caplog.records if each.name == "script"]
         assert record.message.startswith("Not met now, and looked at again before frames are taken: ATWhite")
+
+
+# The faults of the simulated observatory
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("lamp-off", "the lamp of the white light is OFF, not ON."),
+        ("lamp-cold", "the lamp of the white light is WARMUP, not ON, which it will be in "),
+        ("dome-open", "the main door of the dome is OPENED, not CLOSED."),
+        ("telescope-elsewhere", "the elevation of the telescope is 80.0 deg, not 38 to 40 deg."),
+        ("board-too-warm", "the temperature of the WREB is 31.0 deg C, not 26 to 29 deg C."),
+        ("white-light-silent", "it is not known whether the lamp of the white light is ON"),
+    ],
+)
+@pytest.mark.parametrize("when", [1, 2])
+async def test_a_fault_strikes_before_an_exposure(
+    topics: None, domain: Any, monkeypatch: pytest.MonkeyPatch, name: str, said: str, when: int
+) -> None:
+    monkeypatch.setattr(SalSurroundings, "PATIENCE", 2.0)
+    monkeypatch.setattr(SalSurroundings, "HEARTBEAT_TIMEOUT", 1.5)
+    async with contextlib.AsyncExitStack() as stack:
+        # Given a fault, and a camera that has the one step that it is about
+        camera = SimulatedCsc("ATCamera")
+        surroundings = Surroundings(LATISS, camera)
+        fault = parse_fault(f"{name}:{when}")
+        fault.attach(
+            SimpleNamespace(camera=camera, surroundings=surroundings, time_scale=1, instrument=LATISS)
+        )
+        for csc in (camera, *surroundings.cscs):
+            await stack.enter_async_context(csc)
+        reads = await stack.enter_async_context(reader(domain))
+        if when == 2:
+            assert await unmet(reads) == []
+            assert not fault.struck
+            # When it has taken an exposure
+            await camera.interceptors["integrate"][0](lambda exp_time: asyncio.sleep(0), 5.0)
+        # Then something is not as it should be
+        assert fault.struck == 1
+        assert said in (await first_unmet(reads)).text
+
+
+def test_a_camera_that_has_no_lamp_has_no_fault_of_it() -> None:
+    observatory = SimpleNamespace(
+        camera=SimpleNamespace(intercept=lambda *args: None),
+        surroundings=SimpleNamespace(),
+        time_scale=1,
+        instrument=LSSTCAM,
+    )
+    for name in ("lamp-off", "board-too-warm"):
+        with pytest.raises(WorkFolderError, match=f"--fault {name}: a simulated LSSTCam has nothing"):
+            parse_fault(name).attach(observatory)
 
 
 # The connection

@@ -100,7 +100,7 @@ async def test_simulate_says_what_it_leaves_on_a_real_sal_and_names_serve(
             "", parse("", LATISS), LATISS, observatory, tmp_path / "journal", lambda repo: ("current", "")
         )
     said = capsys.readouterr().err
-    assert "leaves some 285 topics on the broker; 'calibscripts serve' uses one set for many runs" in said
+    assert "leaves some 480 topics on the broker; 'calibscripts serve' uses one set for many runs" in said
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
