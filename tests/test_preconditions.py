@@ -21,6 +21,7 @@ from lsst.ts.calibrationscripts.preconditions import (
     preconditions_of,
     way_out,
 )
+from lsst.ts.calibrationscripts.report import next_steps
 from test_procedure import run
 from test_resume import outcomes
 from test_resume import run as run_to_its_end
@@ -97,7 +98,9 @@ def test_every_precondition_can_be_met_and_has_a_remedy(each: Precondition) -> N
 
 
 def test_a_lamp_that_warms_up_says_when_it_is_warm() -> None:
-    assert "is WARMUP, not ON, which it will be in 412 s." in judged(LAMP, WARMUP, met_in=412.0).text
+    text = judged(LAMP, WARMUP, met_in=412.0).text
+    assert text.endswith("is WARMUP, not ON, which it will be in 412 s. Wait for it.")
+    assert judged(LAMP, WARMUP).text.endswith("and waits until it is warm.")
 
 
 def test_a_lamp_that_was_switched_off_early_promises_nothing() -> None:
@@ -260,6 +263,11 @@ def test_a_lamp_that_dies_between_sets_costs_the_next_set_alone() -> None:
     # And the first goes on being processed.
     assert outcomes(report)["verify FLAT a~current"] is Outcome.PASSED
     assert report.state == "DONE"
+    # And the observer is told what to do, or to write.
+    assert any(
+        step.startswith("expose FLAT b~current: do what is said") and "'preconditions: warn'" in step
+        for step in next_steps(report)
+    )
     # And a resumed run takes what was left.
     world.on_event = None
     world.around.clear()

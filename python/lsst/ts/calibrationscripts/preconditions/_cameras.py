@@ -22,9 +22,12 @@ _DOOR = OneOf(("CLOSED",), ("CLOSED", "OPENED", "PARTIALLYOPENED", "OPENING", "C
 
 _SUMMARY_STATES = ("DISABLED", "ENABLED", "FAULT", "OFFLINE", "STANDBY")
 
-_SET_UP = "auxtel/prepare_for/flat.py, which BLOCK-309 runs, moves telescope and dome for flats."
+_SET_UP = "Run auxtel/prepare_for/flat.py (BLOCK-309), which moves telescope and dome for flats."
 
-_LAMP_ON = "auxtel/calibrations/power_on_atcalsys.py, which BLOCK-309 runs, opens its shutter, switches it on"
+_LAMP_ON = (
+    "Run auxtel/calibrations/power_on_atcalsys.py (BLOCK-309), which opens its shutter, switches the lamp on "
+    "and waits until it is warm."
+)
 
 # Positions are those to which observatory-control's ATCS moves for flats. It
 # takes the dome to be there within 5.1 deg. The telescope follows within
@@ -51,7 +54,7 @@ _LATISS = (
             ),
             coming=("WARMUP", "TURNING_ON"),
         ),
-        remedy=f"{_LAMP_ON} and waits until it is warm.",
+        remedy=_LAMP_ON,
         met_at="warmupEndTime",
     ),
     Precondition(
@@ -60,7 +63,7 @@ _LATISS = (
         topic="evt_shutterState",
         field="actualState",
         limit=OneOf(("OPEN",), ("UNKNOWN", "CLOSED", "OPEN", "INVALID")),
-        remedy=f"{_LAMP_ON} and waits until it is warm.",
+        remedy=_LAMP_ON,
     ),
     Precondition(
         what="the main door of the dome",

@@ -125,11 +125,10 @@ def _judge(precondition: Precondition, reading: Reading) -> Finding:
         return Finding((precondition,), Standing.UNKNOWN, f"{text}Check {name}.")
     if limit.accepts(value):
         return Finding((precondition,), Standing.MET, f"{precondition.what} is {limit.show(value)}")
-    when = ""
+    so, remedy = f"{name}: {precondition.what} is {limit.show(value)}, not {limit.text}", precondition.remedy
     if isinstance(limit, OneOf) and limit.show(value) in limit.coming and (reading.met_in or 0.0) > 0:
-        when = f", which it will be in {reading.met_in:.0f} s"
-    is_so = f"{name}: {precondition.what} is {limit.show(value)}, not {limit.text}{when}."
-    return Finding((precondition,), Standing.UNMET, f"{is_so} {precondition.remedy}")
+        so, remedy = f"{so}, which it will be in {reading.met_in:.0f} s", "Wait for it."
+    return Finding((precondition,), Standing.UNMET, f"{so}. {remedy}")
 
 
 def _judge_silent(preconditions: tuple[Precondition, ...]) -> Finding:

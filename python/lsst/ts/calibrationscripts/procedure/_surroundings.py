@@ -61,8 +61,7 @@ class Gate:
             If they may not.
         """
         if findings := await self._unmet([series]):
-            texts = " ".join(each.text for each in findings)
-            raise SurroundingsError(f"no more frames taken: {texts} {way_out(findings)}")
+            raise SurroundingsError(f"no more frames taken: {' '.join(each.text for each in findings)}")
 
     async def _unmet(self, series: Iterable[Series]) -> tuple[Finding, ...]:
         """Return what is not met and matters; warn of what does not."""
