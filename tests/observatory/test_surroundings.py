@@ -245,7 +245,8 @@ def test_a_camera_that_has_no_lamp_has_no_fault_of_it() -> None:
 async def test_the_connection_reads_all_that_latiss_needs(around: Surroundings, domain: Any) -> None:
     log = logging.getLogger("test")
     control = CalibrationLatiss(domain=domain, log=log, intended_usage=CalibrationUsages.Calibrations)
-    connection = Connection(control, LATISS, domain, topics_of(ALL))
+    connection = Connection(control, LATISS, domain)
+    connection.look_around(topics_of(ALL), domain)
     await connection.start()
     try:
         assert await unmet(connection.surroundings) == []

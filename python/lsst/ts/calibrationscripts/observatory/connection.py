@@ -9,7 +9,6 @@ __all__ = ["Connection"]
 import asyncio
 import logging
 from collections.abc import Collection, Mapping
-from types import MappingProxyType
 from typing import Any
 
 from ..instruments import Instrument
@@ -38,27 +37,16 @@ class Connection:
         What it is.
     domain : `salobj.Domain`
         Domain of the script.
-    around : `~collections.abc.Mapping` [`str`, `~collections.abc.Collection`]
-        Topics that are read of what is around the camera, by component.
 
     Attributes
     ----------
     control : `Control`
         The instrument.
-    surroundings : `SalSurroundings`
-        What is around the camera. Of its own components it has the remotes of
-        the control, which reads these topics too.
     ocps : `salobj.Remote`
         The OCPS, with the topics that jobs need.
     """
 
-    def __init__(
-        self,
-        control: Control,
-        instrument: Instrument,
-        domain: salobj.Domain,
-        around: Mapping[str, Collection[str]] = MappingProxyType({}),
-    ) -> None:
+    def __init__(self, control: Control, instrument: Instrument, domain: salobj.Domain) -> None:
         self.control = control
         # observatory-control reports every step of every exposure.
         control.log.setLevel(logging.WARNING)
@@ -69,18 +57,38 @@ class Connection:
             include=["summaryState", "errorCode", "heartbeat", "job_result"],
         )
         self._instrument = instrument
-        self._own = {
-            name: _read(name, topics, domain)
-            for name, topics in around.items()
-            if name not in instrument.components.names
-        }
-        self.surroundings = SalSurroundings(
-            {name: self._own.get(name) or self.remote(name) for name in around}
-        )
-        self._starts: set[asyncio.Future[Any]] = {
-            control.start_task,
-            *(remote.start_task for remote in (self.ocps, *self._own.values())),
-        }
+        self._starts: set[asyncio.Future[Any]] = {control.start_task, self.ocps.start_task}
+
+    _beside: tuple[salobj.Remote, ...] = ()
+
+    surroundings: SalSurroundings
+    """What is around the camera, once `look_around` was called."""
+
+    def look_around(self, around: Mapping[str, Collection[str]], domain: salobj.Domain) -> None:
+        """Read what is around the camera too.
+
+        Called before `start`. The instrument's own components have remotes,
+        which read these topics as well.
+
+        Parameters
+        ----------
+        around : `~collections.abc.Mapping`
+            Topics without prefix, by SAL name of their component.
+        domain : `salobj.Domain`
+            Domain of the script.
+        """
+        remotes: dict[str, salobj.Remote] = {}
+        for component, topics in around.items():
+            if component in self._instrument.components.names:
+                remotes[component] = self.remote(component)
+                continue
+            name, _, index = component.partition(":")
+            remotes[component] = salobj.Remote(
+                domain=domain, name=name, index=int(index or 0), readonly=True, include=list(topics)
+            )
+            self._beside += (remotes[component],)
+        self._starts |= {remote.start_task for remote in self._beside}
+        self.surroundings = SalSurroundings(remotes)
 
     def remote(self, component: str) -> salobj.Remote:
         """Return the remote of a component of the instrument.
@@ -126,15 +134,9 @@ class Connection:
         """
         # Closing a remote that has not started never ends (salobj 8.2).
         await asyncio.wait(self._starts, timeout=_STARTED_TIMEOUT)
-        remotes = (*self.remotes, *self._own.values())
+        remotes = (*self.remotes, *self._beside)
         closing = [asyncio.create_task(remote.close()) for remote in remotes if remote.start_task.done()]
         if closing:
             closed, _ = await asyncio.wait(closing, timeout=_CLOSE_TIMEOUT)
             for task in closed:
                 task.result()
-
-
-def _read(component: str, topics: Collection[str], domain: salobj.Domain) -> salobj.Remote:
-    """Return a remote that reads topics of a component."""
-    name, _, index = component.partition(":")
-    return salobj.Remote(domain=domain, name=name, index=int(index or 0), readonly=True, include=list(topics))

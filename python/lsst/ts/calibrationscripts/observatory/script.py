@@ -253,8 +253,9 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
         self.log.info(text)
         how = self.resume_command(run_id) or f"the configuration 'resume: {run_id}'"
         self.log.info(f"Run {run_id}. Once it has taken a frame, it can be resumed with {how}.")
+        connection = Connection(self.make_control(), self.instrument, self.domain)
         needed = needed_for(self.instrument.name, request.config, left)
-        connection = Connection(self.make_control(), self.instrument, self.domain, topics_of(needed))
+        connection.look_around(topics_of(needed), self.domain)
         self._configured_as = _Configured(**vars(request), plan=plan, connection=connection)
         await connection.start()
         foresight = Foresight(request.config, plan, self.instrument, request.record, self.log)

@@ -91,8 +91,7 @@ class Exposer:
         """Return what prevents it from getting the frames, if anything."""
         problems = await self.earlier.find()
         if left := [series for series in self.series if not self.earlier.all_taken(series)]:
-            camera, around = await asyncio.gather(self._world.camera.check(), self._gate.problems(left))
-            problems += (*camera, *around)
+            problems += await self._gate.problems(left)
         if problems:
             return problems
         try:
@@ -196,7 +195,7 @@ class Exposer:
                 if cause := useless():
                     return cause
                 if not is_ready:
-                    await self._make_ready(series)
+                    await self._gate.set_up(series)
                     is_ready = True
                 await self._world.operator.checkpoint(exposure.label)
                 exposure_id = await self._take(exposure, frames)
@@ -212,12 +211,6 @@ class Exposer:
         if self._config.retakes and not series.exposures:
             await self._replace_spoilt(series, frames, useless)
         return None
-
-    async def _make_ready(self, series: Series) -> None:
-        """See that frames of a series are of use, and set the camera up."""
-        await self._gate.pass_through(series)
-        if series.image_type is ImageType.FLAT:
-            await self._world.camera.set_up(series)
 
     async def _replace_spoilt(
         self, series: Series, frames: Frames, useless: Callable[[], str | None]
@@ -285,7 +278,7 @@ class Exposer:
             return None
         if cause := useless():
             return cause
-        await self._make_ready(series)
+        await self._gate.set_up(series)
         self._sought = series
 
         async def take(place: int, exp_time: float) -> int:

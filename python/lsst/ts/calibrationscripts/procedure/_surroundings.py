@@ -6,9 +6,11 @@ from __future__ import annotations
 
 __all__ = ["Gate"]
 
+import asyncio
 from collections.abc import Iterable
 
 from ..config import Series
+from ..instruments import ImageType
 from ..ports import SurroundingsError
 from ..preconditions import Finding, Standing, judge, preconditions_of, way_out
 from ._context import Context
@@ -30,7 +32,7 @@ class Gate:
         self._warned: set[str] = set()
 
     async def problems(self, series: Iterable[Series]) -> tuple[str, ...]:
-        """Return what prevents the run from beginning.
+        """Return what prevents the camera from taking frames of use.
 
         What is a warning only is logged.
 
@@ -44,11 +46,11 @@ class Gate:
         problems : `tuple` [`str`, ...]
             Each with what to do.
         """
-        findings = await self._unmet(series)
-        return (*(each.text for each in findings), way_out(findings)) if findings else ()
+        camera, findings = await asyncio.gather(self._world.camera.check(), self._unmet(series))
+        return (*camera, *(each.text for each in findings), *([way_out(findings)] if findings else []))
 
-    async def pass_through(self, series: Series) -> None:
-        """Return if frames of a series may be taken now.
+    async def set_up(self, series: Series) -> None:
+        """Set the camera up for a series, if its frames are of use now.
 
         Parameters
         ----------
@@ -57,11 +59,15 @@ class Gate:
 
         Raises
         ------
+        CameraError
+            If filter and grating of flats are not in the beam afterwards.
         SurroundingsError
-            If they may not.
+            If preconditions are not met.
         """
         if findings := await self._unmet([series]):
             raise SurroundingsError(f"no more frames taken: {' '.join(each.text for each in findings)}")
+        if series.image_type is ImageType.FLAT:
+            await self._world.camera.set_up(series)
 
     async def _unmet(self, series: Iterable[Series]) -> tuple[Finding, ...]:
         """Return what is not met and matters; warn of what does not."""
