@@ -158,6 +158,9 @@ JOBS = {"external": (1, 2), "internal": (1, 4)}
 """External: verify BIAS, verify DARK; internal: generate BIAS, verify BIAS,
 generate DARK, verify DARK."""
 
+BETWEEN_SETS: dict[str, Any] = {"external": (2, 3), "internal": (2, 3), "config": FLATS}
+"""After the first or second flat, of which each of two sets has two."""
+
 CHECKED = {"external": (1, 2), "internal": (2, 4), "first": INTERNAL}
 """Just before something is certified."""
 
@@ -229,6 +232,13 @@ TRIALS: dict[str, Trial] = {
     "second-owner": Trial(**JOBS, refused="that run is running: process"),
     "second-observatory": Trial(**JOBS, refused="is used by process"),
     "killed": Trial((3, 20), (8, 24), state="RUNNING"),
+    "lamp-cold": Trial(**BETWEEN_SETS, cause="the lamp of the white light is WARMUP, not ON"),
+    "lamp-off": Trial(**BETWEEN_SETS, cause="the lamp of the white light is OFF, not ON"),
+    "dome-open": Trial(**BETWEEN_SETS, cause="the main door of the dome is OPENED, not CLOSED"),
+    "telescope-elsewhere": Trial(**BETWEEN_SETS, cause="the elevation of the telescope is 80.0 deg, not"),
+    "board-too-warm": Trial(**BETWEEN_SETS, cause="the temperature of the WREB is 31.0 deg C, not"),
+    # It has its last heartbeat still for longer than such a run.
+    "white-light-silent": Trial(**BETWEEN_SETS),
 }
 
 

@@ -72,6 +72,8 @@ IN_USE_DEFAULTS = {
     "flat_counts_max": None,
     "spoilt_frames": "report",
     "retakes": 0,
+    "preconditions": "check",
+    "ignore": [],
     "certify_if": "passed",
     "incomplete": "hold",
     "hold_out": 0,

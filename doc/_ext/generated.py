@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ConfigurationReference", "FaultList", "ModuleGraph", "RoomList", "setup"]
+__all__ = ["ConfigurationReference", "FaultList", "ModuleGraph", "PreconditionList", "RoomList", "setup"]
 
 from collections.abc import Iterator
 from functools import cache
@@ -12,8 +12,9 @@ from pathlib import Path
 
 from docutils import nodes
 from lsst.ts.calibrationscripts.config import load_schema
-from lsst.ts.calibrationscripts.instruments import LATISS
+from lsst.ts.calibrationscripts.instruments import INSTRUMENTS, LATISS, ImageType
 from lsst.ts.calibrationscripts.observatory import sal
+from lsst.ts.calibrationscripts.preconditions import preconditions_of
 from module_graph import Rooms, draw, read_rooms
 from schema_to_rst import reference
 from sphinx.application import Sphinx
@@ -51,6 +52,24 @@ class FaultList(SphinxDirective):
             yield from (f"   * - ``{name}``", f"     - {fault.counts}", f"     - {fault.description}")
 
 
+class PreconditionList(SphinxDirective):
+    """A table of what frames need around each camera."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return the table."""
+        return self.parse_text_to_nodes("\n".join(self._lines()))
+
+    def _lines(self) -> Iterator[str]:
+        yield from (".. list-table::", "   :header-rows: 1", "")
+        yield from ("   * - Camera, frames", "     - What is looked at", "     - What it has to be")
+        yield "     - Component, topic and field of SAL"
+        for name in INSTRUMENTS:
+            for each in preconditions_of(name):
+                frames = "all" if len(each.image_types) == len(ImageType) else ", ".join(each.image_types)
+                yield from (f"   * - {name}, {frames}", f"     - {each.what}", f"     - {each.limit.text}")
+                yield f"     - ``{each.component}``, ``{each.topic.partition('_')[2]}.{each.field}``"
+
+
 class ModuleGraph(SphinxDirective):
     """A drawing of what imports what."""
 
@@ -79,5 +98,6 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     app.add_directive("configuration-reference", ConfigurationReference)
     app.add_directive("fault-list", FaultList)
     app.add_directive("module-graph", ModuleGraph)
+    app.add_directive("precondition-list", PreconditionList)
     app.add_directive("room-list", RoomList)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

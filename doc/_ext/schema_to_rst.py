@@ -59,9 +59,14 @@ def _parameter(
 
 def _type(schema: Mapping[str, Any]) -> str:
     if "enum" in schema:
-        return "one of " + ", ".join(f"``{value}``" for value in dict.fromkeys(map(str, schema["enum"])))
+        return "one of " + ", ".join(f"``{value}``" for value in _choices(schema))
     types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
     return " or ".join(_one_type(name, schema) for name in types)
+
+
+def _choices(schema: Mapping[str, Any]) -> list[str]:
+    """Return the values; false is what YAML makes of off without quotes."""
+    return list(dict.fromkeys(str(value) for value in schema["enum"] if value is not False))
 
 
 def _one_type(name: str, schema: Mapping[str, Any]) -> str:

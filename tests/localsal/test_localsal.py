@@ -16,8 +16,17 @@ import pytest
 from lsst.ts.calibrationscripts import localsal
 from lsst.ts.calibrationscripts.localsal.component_topics import ComponentTopics
 from lsst.ts.calibrationscripts.localsal.interfaces import get_component_info
+from lsst.ts.calibrationscripts.localsal.surroundings import SURROUNDINGS
 
-COMPONENTS = ("Script", "ATCamera", "ATSpectrograph", "ATHeaderService", "ATOODS", "OCPS")
+COMPONENTS = (
+    "Script",
+    "ATCamera",
+    "ATSpectrograph",
+    "ATHeaderService",
+    "ATOODS",
+    "OCPS",
+    *sorted(SURROUNDINGS.keys() - {"ATCamera"}),
+)
 
 
 @pytest.mark.parametrize("name", COMPONENTS)

@@ -48,6 +48,7 @@ from lsst.ts.calibrationscripts.plan import make_plan
 from lsst.ts.calibrationscripts.procedure import remaining
 from lsst.ts.calibrationscripts.record import Frame, RunRecord
 from lsst.ts.calibrationscripts.report import Evidence, RunReport, next_steps
+from lsst.ts.calibrationscripts.simulation.cscs.surroundings import LampState
 from lsst.ts.calibrationscripts.simulation.observatory import SimulatedObservatory, SimulationSettings
 from named import BIAS
 
@@ -225,8 +226,9 @@ async def test_the_remotes_are_closed_together(
         await queued.stop()
         await queued.wait_for("STOPPED", timeout=TIMEOUT)
         await run.script.done_task
-        # Then all five are closed at the same time, and before the domain
-        assert (most, closing) == (5, 0)
+        # Then all are closed at the same time, and before the domain: five
+        # that take frames and process them, four that flats depend on
+        assert (most, closing) == (9, 0)
         monkeypatch.undo()
 
 
@@ -248,6 +250,30 @@ async def test_remotes_that_do_not_close_do_not_hold_up_the_end(
             # Then the domain closes them in its own way.
             await asyncio.wait_for(asyncio.shield(run.script.done_task), TIMEOUT)
         released.set()
+
+
+# What is around the camera
+
+
+async def test_a_run_whose_lamp_is_off_takes_no_frame(observatory: SimulatedObservatory) -> None:
+    lamp = observatory.surroundings.white_light
+    # Given a lamp that is off when the script is configured, and when it runs
+    await lamp.become("lampState", basicState=LampState.OFF)
+    run = Run(observatory, script_mode="FLAT", n_flat=2)
+    before = observatory.camera.evt_startIntegration.data.imageName
+    try:
+        result = await run.to_its_end()
+    finally:
+        await lamp.become("lampState", basicState=LampState.ON)
+    # Then it is configured with a warning, and fails before the first frame
+    assert result.states[:2] == ("UNCONFIGURED", "CONFIGURED")
+    assert "Not met now, and looked at again before frames are taken: ATWhiteLight: the lamp" in texts(result)
+    assert result.state == "FAILED"
+    assert "ATWhiteLight: the lamp of the white light is OFF, not ON." in result.reason
+    assert "preconditions: warn" in result.reason
+    assert "Traceback" not in texts(result)
+    assert observatory.camera.evt_startIntegration.data.imageName == before
+    assert run.report.journal == ""
 
 
 @pytest.fixture

@@ -49,7 +49,9 @@ async def test_a_client_finds_the_components_that_are_served(
         serving.cancel()
         await asyncio.gather(serving, return_exceptions=True)
     assert f"LSST_TOPIC_SUBNAME={os.environ['LSST_TOPIC_SUBNAME']}" in output
-    assert "ATCamera, ATHeaderService, ATSpectrograph, ATOODS, OCPS:1" in output
+    assert (
+        "ATCamera, ATHeaderService, ATSpectrograph, ATOODS, ATWhiteLight, ATDome, ATMCS, ATPneumatics, OCPS:1"
+    ) in output
     assert f"Repository: {workdir / 'repo'}" in output
     # And what is to be configured is what a script accepts
     given = output.partition("Configuration of a script that uses it:\n")[2]
@@ -59,10 +61,11 @@ async def test_a_client_finds_the_components_that_are_served(
     assert set(yaml.safe_load(given)) == {"repo", "ocps_log_path", "pipeline_generation"}
 
 
-async def test_components_that_are_alive_are_not_replaced(topics: None, tmp_path: Path) -> None:
-    # Given another OODS of the same name
-    async with SimulatedCsc("ATOODS"):
-        with pytest.raises(AlreadyServedError, match=": ATOODS exist there already"):
+@pytest.mark.parametrize("name", ["ATOODS", "ATDome"])
+async def test_components_that_are_alive_are_not_replaced(topics: None, tmp_path: Path, name: str) -> None:
+    # Given another component of the same name
+    async with SimulatedCsc(name):
+        with pytest.raises(AlreadyServedError, match=f": {name} exist there already"):
             await serve_simulated(tmp_path / "w", LATISS, 0.01)
     assert not (tmp_path / "w").exists()
 
@@ -97,7 +100,7 @@ async def test_simulate_says_what_it_leaves_on_a_real_sal_and_names_serve(
             "", parse("", LATISS), LATISS, observatory, tmp_path / "journal", lambda repo: ("current", "")
         )
     said = capsys.readouterr().err
-    assert "leaves some 285 topics on the broker; 'calibscripts serve' uses one set for many runs" in said
+    assert "leaves some 480 topics on the broker; 'calibscripts serve' uses one set for many runs" in said
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

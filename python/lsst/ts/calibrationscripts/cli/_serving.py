@@ -18,6 +18,7 @@ import yaml
 
 from ..instruments import Instrument
 from ..observatory.sal import salobj
+from ..preconditions import preconditions_of
 from ..simulation.observatory import SimulatedObservatory, SimulationSettings
 from ..simulation.repository import is_repository, read_kind
 from ._common import show
@@ -54,7 +55,9 @@ async def serve_simulated(workdir: Path, instrument: Instrument, time_scale: flo
         salobj.set_test_topic_subname(randomize=True)
     os.environ.setdefault("LSST_SITE", "test")
     subname = os.environ["LSST_TOPIC_SUBNAME"]
-    components = [(name, 0) for name in instrument.components.names] + [("OCPS", instrument.ocps_index)]
+    around = (each.component for each in preconditions_of(instrument.name))
+    names = dict.fromkeys((*instrument.components.names, *around))
+    components = [*((name, 0) for name in names), ("OCPS", instrument.ocps_index)]
     show(f"Looking for components under LSST_TOPIC_SUBNAME={subname}.", error=True)
     if alive := await _alive(components):
         raise AlreadyServedError(

@@ -68,7 +68,7 @@ async def run_simulated(
     salobj.set_test_topic_subname(randomize=True)
     if sal.provider() is sal.SalProvider.SALOBJ:
         click.echo(
-            "This leaves some 285 topics on the broker; 'calibscripts serve' uses one set for many runs.",
+            "This leaves some 480 topics on the broker; 'calibscripts serve' uses one set for many runs.",
             err=True,
         )
     click.echo(f"Starting the simulated observatory in {observatory.workdir}.", err=True)

@@ -15,6 +15,7 @@ __all__ = [
 
 from ..instruments import Instrument
 from ..thresholds import detectors_to_fail
+from ._surroundings import ignored_example, preconditions_text
 
 
 def threshold_limit(instrument: Instrument, selected: tuple[int, ...] = ()) -> int:
@@ -123,6 +124,8 @@ def schema_facts(instrument: Instrument) -> dict[str, str | int]:
         "usable_min": f"{low:.0f}",
         "usable_max": f"{high:.0f}",
         "wheels": " and ".join(instrument.wheels),
+        "preconditions": preconditions_text(instrument.name),
+        "ignored": ignored_example(instrument.name),
         "last_slot": instrument.wheel_slots - 1,
         **first,
         **{f"other_{wheel}": name for wheel, name in second.items()},

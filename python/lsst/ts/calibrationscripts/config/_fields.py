@@ -22,6 +22,7 @@ from ._dates import begin_date, end_date
 from ._options import parse_options
 from ._parameters import PRODUCT_PARAMETERS, WHEEL_PARAMETERS
 from ._problems import Unusable, shown
+from ._surroundings import parse_ignore, parse_preconditions
 
 PLACEHOLDER = re.compile(r"\$\{|\$[A-Za-z_]")
 """What an observing block, or an example, has for a value to be filled in."""
@@ -278,6 +279,8 @@ _PARSERS: dict[str, Callable[[Any], object]] = {
     "journal_dir": _journal_dir,
     "publish": _publish,
     "notify": parse_notify,
+    "preconditions": parse_preconditions,
+    "ignore": parse_ignore,
     "ocps_log_path": _ocps_log_path,
     "certify_calib_begin_date": lambda value: begin_date(_text(value)),
     "certify_calib_end_date": lambda value: end_date(_text(value)),

@@ -124,7 +124,8 @@ def explain(key: str, default: object, error: ValidationError, instrument: Instr
         case "enum":
             if isinstance(value, str) and value in RENAMED:
                 return "is its earlier name", f'write "{RENAMED[value]}"'
-            choices = {str(choice).upper(): str(choice) for choice in limit}
+            # False is what YAML makes of off without quotes.
+            choices = {str(choice).upper(): str(choice) for choice in limit if choice is not False}
             near = difflib.get_close_matches(str(value).upper(), choices, n=1)
             return "is unknown", f"write {choices[near[0]] if near else ' or '.join(choices.values())}"
         case "pattern" if key == "resume" and not value.strip():

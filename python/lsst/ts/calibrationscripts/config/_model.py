@@ -68,6 +68,8 @@ class CalibrationConfig:
     flat_counts_max: float | None
     spoilt_frames: str
     retakes: int
+    preconditions: str = "check"
+    ignore: tuple[str, ...] = ()
     filter: str | int | None = None
     grating: str | int | None = None
     flat_sets: tuple[FlatSet, ...] | None = None

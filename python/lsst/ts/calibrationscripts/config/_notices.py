@@ -17,6 +17,7 @@ from ._light import level_notices
 from ._parameters import CAMERA_PARAMETERS, PRODUCT_PARAMETERS
 from ._release import release_notices
 from ._secrets import is_masked
+from ._surroundings import surroundings_notices
 from ._values import ParsedConfig
 from ._without import notice_of_without
 
@@ -47,6 +48,7 @@ def notices(parsed: ParsedConfig, frames: Frames) -> Iterator[str]:
         yield from _certification(parsed)
         yield from release_notices(parsed)
         yield from level_notices(parsed, frames)
+        yield from surroundings_notices(parsed, frames)
     else:
         yield (
             f"resume: the configuration of run {parsed.values['resume']} is not read here; what is shown "

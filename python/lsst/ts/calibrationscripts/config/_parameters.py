@@ -58,6 +58,8 @@ CAMERA_PARAMETERS = (
     "flat_counts_min",
     "flat_counts_max",
     "retakes",
+    "preconditions",
+    "ignore",
     "program",
     "reason",
     "note",

@@ -12,10 +12,11 @@ from typing import Generic, TypeVar
 
 _Command = TypeVar("_Command")
 _Event = TypeVar("_Event")
+_Telemetry = TypeVar("_Telemetry")
 
 
-class ComponentTopics(Generic[_Command, _Event]):
-    """The types of the attributes ``cmd_...`` and ``evt_...``.
+class ComponentTopics(Generic[_Command, _Event, _Telemetry]):
+    """The types of ``cmd_...``, ``evt_...`` and ``tel_...``.
 
     The attributes themselves are set by the constructors of `Remote` and
     `Controller`. The topics are those of every component in `interfaces`
@@ -41,20 +42,28 @@ class ComponentTopics(Generic[_Command, _Event]):
     evt_ccsCommandState: _Event
     evt_description: _Event
     evt_disperserInPosition: _Event
+    evt_dropoutDoorState: _Event
     evt_endReadout: _Event
     evt_errorCode: _Event
     evt_filterInPosition: _Event
     evt_heartbeat: _Event
     evt_imageInOODS: _Event
     evt_job_result: _Event
+    evt_lampState: _Event
     evt_largeFileObjectAvailable: _Event
     evt_logMessage: _Event
+    evt_m1CoverState: _Event
+    evt_mainDoorState: _Event
     evt_metadata: _Event
     evt_reportedDisperserPosition: _Event
     evt_reportedFilterPosition: _Event
     evt_reportedLinearStagePosition: _Event
     evt_settingsAppliedValues: _Event
+    evt_shutterState: _Event
     evt_startIntegration: _Event
     evt_startReadout: _Event
     evt_state: _Event
     evt_summaryState: _Event
+    tel_focal_plane_Reb: _Telemetry
+    tel_mount_AzEl_Encoders: _Telemetry
+    tel_position: _Telemetry

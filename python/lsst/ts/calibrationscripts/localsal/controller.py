@@ -16,7 +16,7 @@ from .domain import Domain
 from .log_handler import SalLogHandler
 from .salinfo import SalInfo
 from .signals import ignore_signals
-from .topics import ControllerCommand, ControllerEvent
+from .topics import ControllerCommand, ControllerEvent, ControllerTelemetry
 
 SHUTDOWN_DELAY = 0.05
 """Time for remotes to read the last messages, before the domain closes (s).
@@ -25,8 +25,8 @@ salobj waits 1 s, as its messages cross a network.
 """
 
 
-class Controller(ComponentTopics[ControllerCommand, ControllerEvent]):
-    """Receives the commands of a SAL component and writes its events.
+class Controller(ComponentTopics[ControllerCommand, ControllerEvent, ControllerTelemetry]):
+    """Receives commands of a SAL component; writes events and telemetry.
 
     Parameters
     ----------
@@ -88,6 +88,8 @@ class Controller(ComponentTopics[ControllerCommand, ControllerEvent]):
             setattr(self, f"cmd_{cmd_name}", ControllerCommand(self.salinfo, cmd_name))
         for evt_name in self.salinfo.event_names:
             setattr(self, f"evt_{evt_name}", ControllerEvent(self.salinfo, evt_name))
+        for tel_name in self.salinfo.telemetry_names:
+            setattr(self, f"tel_{tel_name}", ControllerTelemetry(self.salinfo, tel_name))
         self._sal_log_handler = SalLogHandler(self)
         self.log.addHandler(self._sal_log_handler)
         self.isopen = True

@@ -19,6 +19,8 @@ import struct
 from collections.abc import Mapping
 from typing import Any
 
+from .surroundings import SURROUNDINGS
+
 PRIVATE_FIELDS = (
     "private_sndStamp double, private_rcvStamp double, private_efdStamp double, private_kafkaStamp double, "
     "private_seqNum long, private_revCode string, private_identity string, private_origin long"
@@ -133,6 +135,9 @@ _INTERFACES: dict[str, dict[str, str]] = {
     },
 }
 
+for _name, _topics in SURROUNDINGS.items():
+    _INTERFACES[_name] = _INTERFACES.get(_name, _CSC) | _topics
+
 _INDEXED = frozenset({"OCPS", "Script"})
 
 _PYTHON_TYPES: dict[str, type] = {
@@ -141,6 +146,7 @@ _PYTHON_TYPES: dict[str, type] = {
     "short": int,
     "int": int,
     "long": int,
+    "long long": int,
     "float": float,
     "double": float,
     "string": str,
@@ -182,6 +188,7 @@ _ENCODERS = {
     "short": _as_integer,
     "int": _as_integer,
     "long": _as_integer,
+    "long long": _as_integer,
     "float": _as_float,
     "double": _as_double,
     "string": _as_string,
@@ -209,7 +216,7 @@ class FieldInfo:
     @classmethod
     def parse(cls, text: str) -> FieldInfo:
         """Make a field from ``"name type"`` or ``"name type[count]"``."""
-        name, type_text = text.split()
+        name, type_text = text.split(maxsplit=1)
         sal_type, _, count = type_text.rstrip("]").partition("[")
         return cls(name, sal_type, int(count or 1))
 
@@ -238,7 +245,7 @@ class TopicInfo:
     Parameters
     ----------
     attr_name : `str`
-        Name with prefix ``cmd_``, ``evt_`` or ``ack_``.
+        Name with prefix ``cmd_``, ``evt_``, ``tel_`` or ``ack_``.
     fields : `str`
         The fields of this topic only, written as in this module.
     indexed : `bool`

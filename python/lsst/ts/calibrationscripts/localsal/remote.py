@@ -13,11 +13,11 @@ from collections.abc import Iterable
 from .component_topics import ComponentTopics
 from .domain import Domain
 from .salinfo import SalInfo
-from .topics import RemoteCommand, RemoteEvent
+from .topics import RemoteCommand, RemoteEvent, RemoteTelemetry
 
 
-class Remote(ComponentTopics[RemoteCommand, RemoteEvent]):
-    """The commands and events of another SAL component.
+class Remote(ComponentTopics[RemoteCommand, RemoteEvent, RemoteTelemetry]):
+    """The commands, events and telemetry of another SAL component.
 
     Parameters
     ----------
@@ -30,8 +30,8 @@ class Remote(ComponentTopics[RemoteCommand, RemoteEvent]):
     readonly : `bool`, optional
         Omit the commands?
     include : iterable of `str`, optional
-        Names of the events to read, without prefix; by default all. Unknown
-        names are ignored.
+        Names of the events and telemetry to read, without prefix; by default
+        all. Unknown names are ignored.
     evt_max_history : `int`, optional
         0 to ignore events from before the start.
 
@@ -61,13 +61,17 @@ class Remote(ComponentTopics[RemoteCommand, RemoteEvent]):
         evt_max_history: int = 1,
     ) -> None:
         self.salinfo = SalInfo(domain, name, index)
-        wanted = frozenset(self.salinfo.event_names if include is None else include)
+        names = (*self.salinfo.event_names, *self.salinfo.telemetry_names)
+        wanted = frozenset(names if include is None else include)
         for cmd_name in () if readonly else self.salinfo.command_names:
             setattr(self, f"cmd_{cmd_name}", RemoteCommand(self.salinfo, cmd_name))
         for evt_name in self.salinfo.event_names:
             if evt_name in wanted:
                 event = RemoteEvent(self.salinfo, evt_name, max_history=evt_max_history)
                 setattr(self, f"evt_{evt_name}", event)
+        for tel_name in self.salinfo.telemetry_names:
+            if tel_name in wanted:
+                setattr(self, f"tel_{tel_name}", RemoteTelemetry(self.salinfo, tel_name))
         self.start_task = asyncio.get_running_loop().create_task(self.salinfo.start())
 
     async def close(self) -> None:

@@ -48,8 +48,8 @@ class SalInfo:
     ----------
     identity : `str`
         Field ``private_identity`` of each message written.
-    command_names, event_names : `tuple` [`str`, ...]
-        Names of the commands and events, without prefix.
+    command_names, event_names, telemetry_names : `tuple` [`str`, ...]
+        Names of the topics of a kind, without prefix.
     ackcmd_info : `TopicInfo`
         The topic of acknowledgements.
     log : `logging.Logger`
@@ -76,6 +76,7 @@ class SalInfo:
         self.identity = domain.default_identity
         self.command_names = self.component_info.names("cmd_")
         self.event_names = self.component_info.names("evt_")
+        self.telemetry_names = self.component_info.names("tel_")
         self.ackcmd_info = self.component_info.topics["ack_ackcmd"]
         self.log = logging.getLogger(name)
         if self.log.getEffectiveLevel() > MAX_LOG_LEVEL:

@@ -8,11 +8,13 @@ __all__ = ["Connection"]
 
 import asyncio
 import logging
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from ..instruments import Instrument
 from .control import Control
 from .sal import salobj
+from .surroundings import SalSurroundings
 
 _START_TIMEOUT = 50.0
 """Longest wait for remotes; the script queue allows 60 s to configure (s)."""
@@ -56,6 +58,37 @@ class Connection:
         )
         self._instrument = instrument
         self._starts: set[asyncio.Future[Any]] = {control.start_task, self.ocps.start_task}
+
+    _beside: tuple[salobj.Remote, ...] = ()
+
+    surroundings: SalSurroundings
+    """What is around the camera, once `look_around` was called."""
+
+    def look_around(self, around: Mapping[str, Collection[str]], domain: salobj.Domain) -> None:
+        """Read what is around the camera too.
+
+        Called before `start`. The instrument's own components have remotes,
+        which read these topics as well.
+
+        Parameters
+        ----------
+        around : `~collections.abc.Mapping`
+            Topics without prefix, by SAL name of their component.
+        domain : `salobj.Domain`
+            Domain of the script.
+        """
+        remotes: dict[str, salobj.Remote] = {}
+        for component, topics in around.items():
+            if component in self._instrument.components.names:
+                remotes[component] = self.remote(component)
+                continue
+            name, _, index = component.partition(":")
+            remotes[component] = salobj.Remote(
+                domain=domain, name=name, index=int(index or 0), readonly=True, include=list(topics)
+            )
+            self._beside += (remotes[component],)
+        self._starts |= {remote.start_task for remote in self._beside}
+        self.surroundings = SalSurroundings(remotes)
 
     def remote(self, component: str) -> salobj.Remote:
         """Return the remote of a component of the instrument.
@@ -101,7 +134,8 @@ class Connection:
         """
         # Closing a remote that has not started never ends (salobj 8.2).
         await asyncio.wait(self._starts, timeout=_STARTED_TIMEOUT)
-        closing = [asyncio.create_task(remote.close()) for remote in self.remotes if remote.start_task.done()]
+        remotes = (*self.remotes, *self._beside)
+        closing = [asyncio.create_task(remote.close()) for remote in remotes if remote.start_task.done()]
         if closing:
             closed, _ = await asyncio.wait(closing, timeout=_CLOSE_TIMEOUT)
             for task in closed:

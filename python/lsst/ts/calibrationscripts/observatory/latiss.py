@@ -41,7 +41,7 @@ class CalibrationLatiss(LATISS):
             components_attr=self.components_attr,
             readonly=False,
             generics=["summaryState", "errorCode", "heartbeat"],
-            atcamera=["takeImages", "startIntegration", "endReadout", "ccsCommandState"],
+            atcamera=["takeImages", "startIntegration", "endReadout", "ccsCommandState", "focal_plane_Reb"],
             atspectrograph=[
                 "changeFilter",
                 "changeDisperser",

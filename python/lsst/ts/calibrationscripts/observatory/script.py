@@ -56,6 +56,7 @@ from .oods import OodsIngest
 from .operator import ScriptOperator
 from .publishing import publish
 from .sal import ScriptState, salobj
+from .surroundings import needed_for, topics_of
 from .versions import versions
 from .watch import ComponentWatch
 
@@ -256,10 +257,13 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
         how = self.resume_command(run_id) or f"the configuration 'resume: {run_id}'"
         self.log.info(f"Run {run_id}. Once it has taken a frame, it can be resumed with {how}.")
         connection = Connection(self.make_control(), self.instrument, self.domain)
+        needed = needed_for(self.instrument.name, request.config, left)
+        connection.look_around(topics_of(needed), self.domain)
         self._configured_as = _Configured(**vars(request), plan=plan, connection=connection)
         await connection.start()
         foresight = Foresight(request.config, plan, self.instrument, request.record, self.log)
         await foresight.look(connection.control, self.environment, self._frame_time, until)
+        connection.surroundings.preview(needed, self.log)
 
     async def close_tasks(self) -> None:
         """Close the remotes; salobj then closes the script itself."""
@@ -379,6 +383,7 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
             pipelines=PipelineFiles(self.environment),
             notifier=self._notifier,
             known_marks=MarksOfRuns(run.folder, run.record.run_id).find,
+            surroundings=connection.surroundings,
             resume_command=self.resume_command(run.record.run_id),
         )
         procedure = Procedure(config, run.plan, instrument, world, run.record)

@@ -31,12 +31,15 @@ __all__ = [
     "Lookup",
     "LostRaw",
     "Missing",
+    "NotTakenError",
     "Notifier",
     "ObservatoryError",
     "Operator",
     "OutcomeError",
     "Pipelines",
     "PreconditionError",
+    "Surroundings",
+    "SurroundingsError",
     "Wanted",
     "Watcher",
     "World",
@@ -49,9 +52,11 @@ from ._errors import (
     JobRefusedError,
     JobTimeoutError,
     LightError,
+    NotTakenError,
     ObservatoryError,
     OutcomeError,
     PreconditionError,
+    SurroundingsError,
 )
 from ._protocols import (
     Camera,
@@ -78,3 +83,4 @@ from ._records import (
     Wanted,
 )
 from ._repository import CalibrationRepository
+from ._surroundings import Surroundings

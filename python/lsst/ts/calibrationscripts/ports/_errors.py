@@ -11,9 +11,11 @@ __all__ = [
     "JobRefusedError",
     "JobTimeoutError",
     "LightError",
+    "NotTakenError",
     "ObservatoryError",
     "OutcomeError",
     "PreconditionError",
+    "SurroundingsError",
 ]
 
 from collections.abc import Sequence
@@ -33,7 +35,9 @@ class ObservatoryError(Exception):
         +- JobRefusedError        not accepted; may be submitted again
         +- JobLostError           its end is unknown; may be submitted again
         +- JobTimeoutError        did not end in time; may still be running
-        +- LightError             flats at a level that is not accepted
+        +- NotTakenError          frames of a series would be of no use
+        |  +- LightError          flats at a level that is not accepted
+        |  +- SurroundingsError   what is around the camera is not ready
         +- OutcomeError           outcomes that ``fail_on`` names
         +- PreconditionError      the run must not begin; nothing was done
 
@@ -82,7 +86,13 @@ class JobTimeoutError(ObservatoryError):
     error_type = "job_timeout"
 
 
-class LightError(ObservatoryError):
+class NotTakenError(ObservatoryError):
+    """No more frames of a series are taken, since they would be of no use."""
+
+    error_type = "not_taken"
+
+
+class LightError(NotTakenError):
     """The flats would have a level that the observer does not accept."""
 
     error_type = "light"
@@ -108,3 +118,9 @@ class PreconditionError(ObservatoryError):
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("\n".join(problems))
         self.problems = tuple(problems)
+
+
+class SurroundingsError(NotTakenError):
+    """What is around the camera is not as the frames of a series need it."""
+
+    error_type = "surroundings"

@@ -28,6 +28,7 @@ from ..record import RunRecord
 from ..spoilt import Mark
 from ._records import IngestReport, JobResult
 from ._repository import CalibrationRepository
+from ._surroundings import Surroundings
 
 
 class Operator(Protocol):
@@ -308,6 +309,9 @@ class World:
     known_marks: Callable[[Collection[int]], Awaitable[Sequence[Mark]]] | None = None
     """Returns what earlier runs have noted of exposures, each mark with its
     run; raises `ObservatoryError` if that cannot be read."""
+
+    surroundings: Surroundings | None = None
+    """`None` if nothing is looked at."""
 
     resume_command: str = ""
     """Command of a shell that resumes the run; "" if a configuration does."""

@@ -26,6 +26,7 @@ from ._inspector import Inspector
 from ._light import Light
 from ._release import releases
 from ._remaining import time_of
+from ._surroundings import Gate
 
 _LOG_INTERVAL = 5.0
 """Shortest time between two lines about frames (s)."""
@@ -68,6 +69,7 @@ class Exposer:
         self.inspector = Inspector(context)
         """Knows which frames are spoilt."""
 
+        self._gate = Gate(context)
         self.light = Light(context)
         """Looks at the level of flats."""
 
@@ -89,8 +91,8 @@ class Exposer:
     async def check(self) -> tuple[str, ...]:
         """Return what prevents it from getting the frames, if anything."""
         problems = await self.earlier.find()
-        if not all(map(self.earlier.all_taken, self.series)):
-            problems += await self._world.camera.check()
+        if left := [series for series in self.series if not self.earlier.all_taken(series)]:
+            problems += await self._gate.problems(left)
         if problems:
             return problems
         try:
@@ -179,21 +181,23 @@ class Exposer:
             If they cannot be taken.
         LightError
             If the first flat has a level that the observer does not accept.
+        SurroundingsError
+            If its preconditions are not met.
         """
         series = self._series_of(stage)
         frames = self.frames[series.subject]
         frames.taken.extend(self.earlier.given(series.subject))
         if cause := await self._seek(series, frames, useless):
             return cause
-        is_set_up = series.image_type is not ImageType.FLAT or self._sought is series
+        is_ready = self._sought is series
         for exposure in self.earlier.planned(series.subject):
             exposure_id = self.earlier.id_of(exposure)
             if exposure_id is None:
                 if cause := useless():
                     return cause
-                if not is_set_up:
-                    await self._world.camera.set_up(series)
-                    is_set_up = True
+                if not is_ready:
+                    await self._gate.set_up(series)
+                    is_ready = True
                 await self._world.operator.checkpoint(exposure.label)
                 exposure_id = await self._take(exposure, frames)
                 self._log(exposure, exposure_id)
@@ -275,7 +279,7 @@ class Exposer:
             return None
         if cause := useless():
             return cause
-        await self._world.camera.set_up(series)
+        await self._gate.set_up(series)
         self._sought = series
 
         async def take(place: int, exp_time: float) -> int:

@@ -21,7 +21,7 @@ from ..config import CalibrationConfig
 from ..instruments import ImageType, Instrument
 from ..outcomes import Outcome, RunState, StageResult
 from ..plan import RunPlan, Stage
-from ..ports import LightError, ObservatoryError, OutcomeError, PreconditionError, World
+from ..ports import NotTakenError, ObservatoryError, OutcomeError, PreconditionError, World
 from ..products import StageId, StageKind
 from ..proof import NotProvenError, Proof, accepted
 from ..record import RunRecord
@@ -234,7 +234,7 @@ class Procedure:
         self._note_start(stage)
         try:
             cause = await self._exposer.expose(stage, lambda: self._useless(stage))
-        except LightError as error:
+        except NotTakenError as error:
             self._end(StageResult(stage.id, Outcome.FAILED, str(error), error_type=error.error_type))
             return
         if cause is None:

@@ -15,6 +15,7 @@ from ..config import PRODUCT_PARAMETERS, SERIES_PARAMETERS
 from ..instruments import ImageType
 from ..outcomes import Outcome, RunState, StageResult
 from ..pipelines import noise_left, pipelines_of
+from ..ports import SurroundingsError
 from ..products import Product, StageKind
 from ._model import RunReport
 from ._rest import after_bad_detectors, after_rest, few_are_bad
@@ -189,6 +190,11 @@ def _how_to_resume(report: RunReport) -> str:
 
 
 def _after_failed(report: RunReport, result: StageResult) -> str:
+    if result.error_type == SurroundingsError.error_type:
+        return (
+            f"{result.name}: do what is said of it above. To take its frames nevertheless, write "
+            "'preconditions: warn' when you resume."
+        )
     if not result.log or result.stage.kind is StageKind.CERTIFY:
         return f"{result.name} failed: see why above."
     ends = f" It ends: {_cause_in(result.log_tail)}" if result.log_tail else ""

@@ -36,6 +36,7 @@ from .cscs import (
     OodsCsc,
     SimulatedCsc,
     SpectrographCsc,
+    Surroundings,
 )
 from .cscs.ocps import log_path
 from .cscs.spectrograph import spectrograph_of
@@ -151,6 +152,8 @@ class SimulatedObservatory:
         Runs the jobs.
     camera, spectrograph, header_service, oods, ocps : `SimulatedCsc`
         The CSCs.
+    surroundings : `Surroundings`
+        Lamp, dome, telescope and temperature, with CSCs of their own.
     notes : `list` [`str`]
         What was done to the folder that its user should know of.
     """
@@ -269,6 +272,8 @@ class SimulatedObservatory:
         self.header_service = self._own(HeaderServiceCsc(files=files))
         self.oods = self._own(OodsCsc(repo=self.repo, files=files))
         self.ocps = self._own(OcpsCsc(self.instrument, runner=self.runner, repo=self.repo, uws=self.uws))
+        self.surroundings = Surroundings(self.instrument, self.camera)
+        self._cscs.extend(self.surroundings.cscs)
 
     def _own(self, csc: Any) -> Any:
         self._cscs.append(csc)

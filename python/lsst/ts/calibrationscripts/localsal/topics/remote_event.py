@@ -1,10 +1,10 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The events of another component."""
+"""The events and telemetry of another component."""
 
 from __future__ import annotations
 
-__all__ = ["RemoteEvent"]
+__all__ = ["RemoteEvent", "RemoteTelemetry"]
 
 import asyncio
 from typing import TYPE_CHECKING, Any
@@ -28,8 +28,10 @@ class RemoteEvent(ReadTopic):
         See `ReadTopic`.
     """
 
+    _prefix = "evt_"
+
     def __init__(self, salinfo: SalInfo, name: str, max_history: int) -> None:
-        super().__init__(salinfo=salinfo, attr_name=f"evt_{name}", max_history=max_history)
+        super().__init__(salinfo=salinfo, attr_name=f"{self._prefix}{name}", max_history=max_history)
         self._current_data: Any = None
         self._new_data_event = asyncio.Event()
 
@@ -134,3 +136,20 @@ class RemoteEvent(ReadTopic):
     def _assert_readable(self) -> None:
         self.salinfo.assert_started()
         self._assert_no_callback()
+
+
+class RemoteTelemetry(RemoteEvent):
+    """A telemetry topic of another component, of which none is kept.
+
+    Parameters
+    ----------
+    salinfo : `SalInfo`
+        The component.
+    name : `str`
+        Name of the topic, without prefix.
+    """
+
+    _prefix = "tel_"
+
+    def __init__(self, salinfo: SalInfo, name: str) -> None:
+        super().__init__(salinfo, name, max_history=0)

@@ -18,6 +18,8 @@ __all__ = [
     "OodsCsc",
     "SimulatedCsc",
     "SpectrographCsc",
+    "SurroundingCsc",
+    "Surroundings",
 ]
 
 from .base import SimulatedCsc
@@ -26,3 +28,4 @@ from .headerservice import HeaderServiceCsc
 from .ocps import OcpsCsc
 from .oods import OodsCsc
 from .spectrograph import SpectrographCsc
+from .surroundings import SurroundingCsc, Surroundings

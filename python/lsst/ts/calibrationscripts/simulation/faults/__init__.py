@@ -55,6 +55,7 @@ from .repository import (
     RepositoryStaysLocked,
 )
 from .spectrograph import WheelMoved, WheelTimeout, WrongFilter
+from .surroundings import BoardTooWarm, DomeOpen, LampCold, LampOff, TelescopeElsewhere, WhiteLightSilent
 
 FAULTS: dict[str, type[Fault]] = {
     fault.name: fault
@@ -102,6 +103,12 @@ FAULTS: dict[str, type[Fault]] = {
         SecondOwner,
         SecondObservatory,
         Killed,
+        LampCold,
+        LampOff,
+        DomeOpen,
+        TelescopeElsewhere,
+        BoardTooWarm,
+        WhiteLightSilent,
     )
 }
 """All faults, by name."""
