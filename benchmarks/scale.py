@@ -18,9 +18,14 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lsst.ts.calibrationscripts.report import RunDocument
 
 N_EXPOSURES = 100
 FIRST = 2026112500001
+N_RUNS = 5_000
 
 Row = Callable[[Path], Iterator[str]]
 ROWS: dict[str, Row] = {}
@@ -98,6 +103,113 @@ def page_all(folder: Path) -> Iterator[str]:
     yield f"made page, {len(html.encode()) / 1e6:.2f} MB"
 
 
+def _document(number: int, chance: random.Random) -> RunDocument:
+    """Return what is left by a run of all detectors: biases and flat pairs."""
+    from lsst.ts.calibrationscripts.instruments import INSTRUMENTS
+    from lsst.ts.calibrationscripts.outcomes import Gain, RunState
+    from lsst.ts.calibrationscripts.products import Product, StageId, StageKind, Subject
+    from lsst.ts.calibrationscripts.report import Evidence, Place, RunDocument, RunReport, Span, Statistics
+
+    detectors = INSTRUMENTS["LSSTCam"].detectors
+    places = tuple(Place(each.id, each.name, name) for each in detectors for name in each.amplifiers)
+    noise = tuple(5.4 + 0.02 * chance.random() for _ in places)
+    bias = Subject(Product.BIAS)
+    began = 86_400.0 * (20_000 + number)
+    return RunDocument(
+        RunReport(
+            RunState.DONE,
+            run_id=f"run-{number}",
+            gains=tuple(
+                Gain(
+                    (FIRST, FIRST + 1), 5.0, each.detector, each.amplifier, 1.5 + 0.01 * chance.random(), 7.0
+                )
+                for each in places
+            ),
+            timeline=(Span(StageId(StageKind.EXPOSE, bias), began, began + 60),),
+            config={"repo": "/repo/main"},
+        ),
+        Evidence(
+            (
+                Statistics(
+                    bias,
+                    "ADU",
+                    (FIRST,),
+                    places,
+                    {"NOISE": (noise,)},
+                    level=tuple(20_000 + chance.random() for _ in places),
+                ),
+            )
+        ),
+    )
+
+
+def _make_runs(folder: Path, n_runs: int) -> None:
+    """Make an index of many runs whose JSON is not written as a whole."""
+    from lsst.ts.calibrationscripts.files import trend_index
+
+    folder.mkdir(exist_ok=True)
+    for number in range(n_runs):
+        (folder / f"run-{number}.json").write_text("{}")
+    chance = random.Random(1)  # noqa: S311 - only to look like noise
+    real, trend_index.load_file = (
+        trend_index.load_file,
+        lambda file: _document(int(file.stem.removeprefix("run-")), chance),
+    )
+    try:
+        with trend_index.TrendIndex(folder) as index:
+            index.update()
+    finally:
+        trend_index.load_file = real
+
+
+@row
+def trend_first(folder: Path) -> Iterator[str]:
+    """The first look at the JSON of 20 runs, which reads them all."""
+    from lsst.ts.calibrationscripts.codec import write_document
+    from lsst.ts.calibrationscripts.files.trend_index import TrendIndex
+
+    chance = random.Random(1)  # noqa: S311 - only to look like noise
+    for number in range(20):
+        (folder / f"run-{number}.json").write_text(write_document(_document(number, chance)))
+    yield f"made them, {(folder / 'run-0.json').stat().st_size / 1e6:.1f} MB each"
+    with TrendIndex(folder) as index:
+        index.update()
+    yield "read them"
+
+
+def _many_runs() -> Path:
+    return Path(os.environ["CALIBSCRIPTS_BENCHMARK_RUNS"])
+
+
+@row
+def trend_remarks(folder: Path) -> Iterator[str]:
+    """A run is compared with 5,000 earlier ones, as a script does."""
+    from lsst.ts.calibrationscripts.reporting import unlike_earlier
+
+    document = _document(N_RUNS, random.Random(2))  # noqa: S311 - only to look like noise
+    yield "made a run"
+    warnings, problems = unlike_earlier(document, _many_runs())
+    assert not problems
+    yield f"compared it: {len(warnings)} remarks"
+
+
+@row
+def trend_page(folder: Path) -> Iterator[str]:
+    """The page of 5,000 runs, as ``calibscripts trend`` makes it."""
+    from lsst.ts.calibrationscripts.files.trend_index import TrendIndex
+    from lsst.ts.calibrationscripts.pages import trend_page
+    from lsst.ts.calibrationscripts.trend import remarks
+
+    with TrendIndex(_many_runs()) as index:
+        yield f"opened the index, read {index.update()} files"
+        history = index.history(index.newest_repository())
+        yield f"found {len(history.runs)} runs"
+        n_remarks = len(remarks(history.earlier, history.runs[-1]))
+        yield f"compared the newest: {n_remarks} remarks"
+        html = trend_page(history)
+    yield f"made page, {len(html.encode()) / 1e6:.2f} MB"
+
+
 def _tell(name: str, folder: Path) -> None:
     """Do what a row is about, and print the time of each step."""
     before = time.process_time()
@@ -129,10 +241,17 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("rows", nargs="*", metavar="ROW", help=f"of {', '.join(ROWS)}")
     parser.add_argument("--python-path", help="where the sources are")
+    parser.add_argument("--runs", type=Path, help="keep the index of many runs here, or use the one there")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.child:
         _tell(args.rows[0], Path(args.rows[1]))
     else:
-        for each in args.rows or ROWS:
-            _measure(each, args.python_path)
+        with tempfile.TemporaryDirectory() as name:
+            runs = args.runs or Path(name)
+            os.environ["CALIBSCRIPTS_BENCHMARK_RUNS"] = str(runs)
+            chosen = args.rows or list(ROWS)
+            if {"trend_remarks", "trend_page"} & set(chosen) and not (runs / "run-0.json").exists():
+                _make_runs(runs, N_RUNS)
+            for each in chosen:
+                _measure(each, args.python_path)

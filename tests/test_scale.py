@@ -53,7 +53,11 @@ def test_one_more_exposure_takes_little_more_than_a_pointer_a_failure() -> None:
 def test_a_failure_reads_and_sorts_as_its_parts() -> None:
     whole, detector, amplifier = map(FailedTest.parse, ("SUM", "R01_S00 MEAN", " R01_S00  C00 NOISE"))
     assert sorted([amplifier, detector, whole]) == [whole, detector, amplifier]
-    assert [str(each) for each in (whole, detector, amplifier)] == ["SUM", "R01_S00 MEAN", "R01_S00 C00 NOISE"]
+    assert [str(each) for each in (whole, detector, amplifier)] == [
+        "SUM",
+        "R01_S00 MEAN",
+        "R01_S00 C00 NOISE",
+    ]
     for _ in range(2):
         with pytest.raises(StatisticsError, match="blank"):
             FailedTest.parse(" ")

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-__all__ = ["WrittenReport", "rewrite_report", "warm_up", "write_report"]
+__all__ = ["WrittenReport", "rewrite_report", "unlike_earlier", "warm_up", "write_report"]
 
 import threading
 from collections.abc import Callable
@@ -12,16 +12,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from . import trend
 from .butler.evidence import gather
 from .codec import write_document
 from .files.atomic import replace_file
 from .files.private import make_folder, one_line
-from .files.runs import load_document, load_runs
+from .files.runs import load_document
+from .files.trend_index import NEWEST_RUNS, TrendIndex
 from .outcomes import RunState
 from .pages import run_page
 from .products import Product, StageId, StageKind, Subject
 from .report import Evidence, RunDocument, RunReport, Span
+from .trend import Run, outliers, repository
 
 T = TypeVar("T")
 
@@ -101,19 +102,47 @@ def _write_pending(report: RunReport, folder: Path) -> WrittenReport:
 
 def _write(report: RunReport, evidence: Evidence, folder: Path) -> WrittenReport:
     attempt = _Attempt()
-    skipped: list[str] = []
     document = RunDocument(report, evidence)
-    warnings = attempt.make(
-        "the run is not compared with earlier ones",
-        lambda: trend.warnings(load_runs(folder, skipped.append), document),
+    compared = attempt.make(
+        "the run is not compared with earlier ones", lambda: unlike_earlier(document, folder)
     )
-    document = replace(document, trend=warnings or ())
+    warnings, problems = compared or ((), ())
+    document = replace(document, trend=warnings)
     page, json = _write_files(document, folder, attempt)
-    if skipped:
-        more = [f"and {len(skipped) - _MAX_NAMED} more"] if len(skipped) > _MAX_NAMED else []
-        named = "; ".join(skipped[:_MAX_NAMED] + more)
-        attempt.problems.append(f"not compared with files in {folder} that runs have not left: {named}")
+    attempt.problems += problems
     return WrittenReport(page, json, document.trend, tuple(attempt.problems))
+
+
+def unlike_earlier(document: RunDocument, folder: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Compare a run with the newest runs on the same repository.
+
+    Parameters
+    ----------
+    document : `RunDocument`
+        The run.
+    folder : `pathlib.Path`
+        Where earlier runs have left their JSON.
+
+    Returns
+    -------
+    warnings : `tuple` [`str`, ...]
+        What is unlike earlier runs. Later runs, and the run itself, are not
+        compared.
+    problems : `tuple` [`str`, ...]
+        What could not be read, and why.
+    """
+    run = Run.of(document)
+    if run is None:
+        return (), ()
+    with TrendIndex(folder) as index:
+        index.update(newest=NEWEST_RUNS)
+        earlier = index.history(repository(document)).until(run.time, without=run.name)
+        problems = list(index.notes)
+        if skipped := index.skipped():
+            more = [f"and {len(skipped) - _MAX_NAMED} more"] if len(skipped) > _MAX_NAMED else []
+            named = "; ".join([*skipped[:_MAX_NAMED], *more])
+            problems.append(f"not compared with files in {folder} that runs have not left: {named}")
+        return outliers(earlier, run), tuple(problems)
 
 
 def rewrite_report(folder: Path, run_id: str, change: Callable[[RunReport], RunReport]) -> tuple[str, ...]:
