@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -175,6 +176,44 @@ def trend_first(folder: Path) -> Iterator[str]:
     with TrendIndex(folder) as index:
         index.update()
     yield "read them"
+
+
+@row
+def journal(folder: Path) -> Iterator[str]:
+    """The journal of 1,000 frames, written at each step of the run."""
+    import asyncio
+
+    from lsst.ts.calibrationscripts.files.journal import FileJournal, load_record
+    from lsst.ts.calibrationscripts.observatory.journal import BackgroundJournal
+    from lsst.ts.calibrationscripts.products import Product, StageId, StageKind, Subject
+    from lsst.ts.calibrationscripts.record import Frame, RunRecord, Span
+
+    bias = Subject(Product.BIAS)
+    stage = StageId(StageKind.EXPOSE, bias)
+    file = FileJournal(folder, "run-1")
+
+    async def write(first: int, record: RunRecord) -> RunRecord:
+        journal = BackgroundJournal(file)
+        for i in range(first, first + 100):
+            asked = Frame(bias, i, f"2026-11-25T00:00:00.000#{i}")
+            record = record.with_frame(asked)
+            journal.write(record)
+            await journal.flush()
+            span = Span(stage, 1e9 + i, 1e9 + i + 1, f"BIAS {i}/1000, 0 s")
+            taken = Frame(bias, i, asked.group_id, FIRST + i)
+            record = replace(record.with_frame(taken), timeline=(*record.timeline, span))
+            journal.write(record)
+            await journal.flush()
+        return record
+
+    record = RunRecord("run-1", {"n_bias": 1000})
+    for first in range(1, 1001, 100):
+        record = asyncio.run(write(first, record))
+        if first in (1, 901):
+            yield f"100 frames written, from frame {first}"
+        else:
+            yield "100 more"
+    assert load_record(folder, "run-1") == record
 
 
 def _many_runs() -> Path:

@@ -43,10 +43,10 @@ from lsst.ts.calibrationscripts.observatory.make_latiss_calibrations import Make
 from lsst.ts.calibrationscripts.observatory.queue import QueuedScript, ScriptResult
 from lsst.ts.calibrationscripts.observatory.sal import salobj
 from lsst.ts.calibrationscripts.outcomes import Certification, Outcome, RunState, StageResult
+from lsst.ts.calibrationscripts.pages import trend_page
 from lsst.ts.calibrationscripts.plan import JobRequest
 from lsst.ts.calibrationscripts.ports import ObservatoryError
 from lsst.ts.calibrationscripts.procedure import Outlook
-from lsst.ts.calibrationscripts.pages import trend_page
 from lsst.ts.calibrationscripts.record import Frame, JobRecord, RunRecord
 from lsst.ts.calibrationscripts.report import RunDocument, RunReport
 from lsst.ts.calibrationscripts.reporting import write_report

@@ -19,14 +19,13 @@ __all__ = [
 ]
 
 import itertools
-import json
 import os
 import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..codec import read_record, to_json
+from ..codec import RecordWriter, read_record
 from ..ports import ObservatoryError
 from ..record import RunRecord
 from ..threads import in_thread
@@ -315,6 +314,7 @@ class FileJournal:
     def __init__(self, folder: Path, run_id: str, lock: Lock | None = None) -> None:
         self._file = folder / f"{run_id}{SUFFIX}"
         self._lock = lock or run_lock(folder, run_id)
+        self._writer = RecordWriter()
 
     @property
     def path(self) -> str:
@@ -348,7 +348,7 @@ class FileJournal:
         """
         try:
             with self._lock.taken():
-                replace_file(self._file, json.dumps(to_json(record), indent=1))
+                replace_file(self._file, self._writer.text(record))
         except LockedError as error:
             raise ObservatoryError(f"the journal {self._file} is written by {error}") from error
         except OSError as error:
