@@ -15,13 +15,14 @@ from typing import NamedTuple, TypeVar
 from .butler.evidence import gather
 from .codec import write_document
 from .files.atomic import replace_file
+from .files.pictures import remove_others, with_pictures, write_pictures
 from .files.private import make_folder, one_line
 from .files.runs import load_document
 from .files.trend_index import NEWEST_RUNS, TrendIndex
 from .outcomes import RunState
 from .pages import run_page
 from .products import Product, StageId, StageKind, Subject
-from .report import Evidence, RunDocument, RunReport, Span
+from .report import Evidence, RunDocument, RunReport, Span, picture_names, take_pictures
 from .trend import Run, outliers, repository
 
 T = TypeVar("T")
@@ -174,12 +175,29 @@ def rewrite_report(folder: Path, run_id: str, change: Callable[[RunReport], RunR
 
 
 def _write_files(document: RunDocument, folder: Path, attempt: _Attempt) -> tuple[Path, Path]:
-    """Write the page and the JSON; return where they are."""
+    """Write the page, the JSON and its pictures; return where they are.
+
+    The page has the pictures itself: it is copied, and opened, as one file.
+    """
     run_id = document.report.run_id
     page, json = folder / f"{run_id}.html", folder / f"{run_id}.json"
-    attempt.make(f"{json} is not written", lambda: _replace(json, write_document(document)))
-    attempt.make(f"{page} is not written", lambda: _replace(page, run_page(document)))
+    attempt.make(f"{json} is not written", lambda: _write_json(json, document))
+    evidence = document.evidence and with_pictures(document.evidence, folder, run_id)
+    shown = replace(document, evidence=evidence)
+    attempt.make(f"{page} is not written", lambda: _replace(page, run_page(shown)))
     return page, json
+
+
+def _write_json(file: Path, document: RunDocument) -> None:
+    """Write the JSON of a run, with its pictures in files beside it."""
+    evidence, pictures = take_pictures(document.evidence or Evidence())
+    if document.evidence is not None:
+        document = replace(document, evidence=evidence)
+    run_id = document.report.run_id
+    make_folder(file.parent)
+    write_pictures(file.parent, run_id, pictures)
+    replace_file(file, write_document(document))
+    remove_others(file.parent, run_id, set(picture_names(evidence)))
 
 
 def _replace(file: Path, text: str) -> None:

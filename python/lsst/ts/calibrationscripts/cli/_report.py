@@ -20,7 +20,7 @@ from ..trend import History, Run
 from ._kept import read_kept
 
 
-def remake_page(text: str, repo: str | None) -> tuple[str, tuple[str, ...]]:
+def remake_page(text: str, repo: str | None, folder: Path | None = None) -> tuple[str, tuple[str, ...]]:
     """Make the page of a run from its JSON.
 
     Parameters
@@ -30,6 +30,8 @@ def remake_page(text: str, repo: str | None) -> tuple[str, tuple[str, ...]]:
     repo : `str` or `None`
         Butler repository whose statistics and images are shown; `None` for
         those that the JSON has, if it has any.
+    folder : `pathlib.Path`, optional
+        Where the JSON is, whose pictures are beside it.
 
     Returns
     -------
@@ -42,7 +44,7 @@ def remake_page(text: str, repo: str | None) -> tuple[str, tuple[str, ...]]:
     FormatError
         If the text is not a run's JSON.
     """
-    document, notes = read_kept(text)
+    document, notes = read_kept(text, folder)
     if repo is not None:
         document = replace(document, evidence=gather(document.report, repo))
     elif document.evidence is None:

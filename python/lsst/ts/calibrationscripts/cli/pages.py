@@ -33,8 +33,9 @@ def report(file: Path, output: Path, repo: str | None) -> None:
     from ._report import remake_page
 
     try:
-        text = load_text(file) if str(file) == "-" else read_text(file, follow=True)
-        html, notes = remake_page(text, repo)
+        is_stdin = str(file) == "-"
+        text = load_text(file) if is_stdin else read_text(file, follow=True)
+        html, notes = remake_page(text, repo, None if is_stdin else file.parent)
     except FormatError as error:
         fail(f"{file}: {one_line(str(error))}", ExitCode.INVALID)
     except (OSError, ValueError) as error:

@@ -291,7 +291,9 @@ def claim_run(folder: Path, run_id: str) -> tuple[str, Lock]:
             continue
         except OSError:
             return own, lock
-        if not any(os.path.lexists(folder / f"{own}{suffix}") for suffix in (SUFFIX, ".json", ".html")):
+        if not any(
+            os.path.lexists(folder / f"{own}{suffix}") for suffix in (SUFFIX, ".json", ".html", ".files")
+        ):
             return own, lock
         lock.release()
     raise AssertionError("numbers do not end")
