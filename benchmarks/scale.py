@@ -10,8 +10,10 @@ these alone; ``--python-path`` measures other sources, such as earlier ones.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import random
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -145,7 +147,10 @@ def _document(number: int, chance: random.Random) -> RunDocument:
 
 
 def _make_runs(folder: Path, n_runs: int) -> None:
-    """Make an index of many runs whose JSON is not written as a whole."""
+    """Make an index of many runs: 20 that differ, repeated at other times.
+
+    The JSON of them is not written as a whole: that would be 4 GB.
+    """
     from lsst.ts.calibrationscripts.files import trend_index
 
     folder.mkdir(exist_ok=True)
@@ -158,9 +163,26 @@ def _make_runs(folder: Path, n_runs: int) -> None:
     )
     try:
         with trend_index.TrendIndex(folder) as index:
-            index.update()
+            index.update(newest=20)
     finally:
         trend_index.load_file = real
+    with contextlib.closing(sqlite3.connect(folder / "trend.sqlite3")) as database, database:
+        made = database.execute("SELECT id, name FROM run ORDER BY id").fetchall()
+        others = sorted({f"run-{number}" for number in range(n_runs)} - {name for _, name in made})
+        for i, name in enumerate(others):
+            status = (folder / f"{name}.json").stat()
+            time = 86_400.0 * (20_000 + int(name.removeprefix("run-")))
+            like = made[i % len(made)][0]
+            new = database.execute(
+                "INSERT INTO run (file, modified, size, problem, repo, name, time, n_values, jobs) "
+                "SELECT ?, ?, ?, problem, repo, ?, ?, n_values, jobs FROM run WHERE id = ?",
+                (f"{name}.json", status.st_mtime_ns, status.st_size, name, time, like),
+            ).lastrowid
+            database.execute(
+                "INSERT INTO value SELECT kind, ?, ?, data FROM kind JOIN run ON run.id = ? "
+                "JOIN value ON value.kind = kind.id AND value.time = run.time AND value.run = run.id",
+                (time, new, like),
+            )
 
 
 @row

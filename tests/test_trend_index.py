@@ -18,6 +18,7 @@ from lsst.ts.calibrationscripts.files import database, trend_index
 from lsst.ts.calibrationscripts.files.trend_index import TrendIndex
 from lsst.ts.calibrationscripts.outcomes import Gain
 from lsst.ts.calibrationscripts.pages import trend_page
+from lsst.ts.calibrationscripts.pages._trend_plot import thinned
 from lsst.ts.calibrationscripts.report import RunDocument
 from lsst.ts.calibrationscripts.reporting import unlike_earlier
 from lsst.ts.calibrationscripts.trend import BAND_RUNS, History, Key, Run, departures, remarks
@@ -271,3 +272,11 @@ def test_a_folder_that_does_not_exist_is_not_made(tmp_path: Path) -> None:
     with TrendIndex(tmp_path / "none") as index:
         assert index.update() == 0 and index.history(None).runs == () and index.notes == []
     assert not (tmp_path / "none").exists()
+
+
+def test_of_thousands_of_runs_what_is_far_out_is_still_drawn() -> None:
+    values = [float(i % 7) for i in range(5000)]
+    values[1234], values[4321] = 99.0, -99.0
+    kept = thinned(values)
+    assert {1234, 4321, 4999} <= set(kept) and kept == sorted(kept) and len(kept) <= 401
+    assert thinned(values[:400]) == list(range(400))

@@ -174,10 +174,8 @@ class RecordWriter:
             Each frame, job and so on is in a line.
         """
         many = {name: value for name, value in vars(record).items() if isinstance(value, tuple)}
-        texts = {
-            name: json.dumps(value)
-            for name, value in to_json(replace(record, **dict.fromkeys(many, ()))).items()
-        }
+        few: dict[str, Any] = dict.fromkeys(many, ())
+        texts = {name: json.dumps(value) for name, value in to_json(replace(record, **few)).items()}
         for name, items in many.items():
             earlier, lines = self._written.get(name, ((), []))
             n_same = len(list(takewhile(bool, map(is_, earlier, items))))

@@ -77,7 +77,14 @@ def remove_index(file: Path) -> None:
 def _open(file: Path) -> sqlite3.Connection:
     file.parent.mkdir(parents=True, exist_ok=True)
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-    os.close(os.open(file, flags, file_mode(file.parent)))
+    mode = file_mode(file.parent)
+    descriptor = os.open(file, flags, mode)
+    try:
+        # The mask of this process takes nothing from the group of a new one.
+        if os.fstat(descriptor).st_size == 0:
+            os.fchmod(descriptor, mode)
+    finally:
+        os.close(descriptor)
     return sqlite3.connect(file, timeout=_BUSY_TIMEOUT)
 
 
