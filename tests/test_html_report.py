@@ -26,7 +26,7 @@ from lsst.ts.calibrationscripts.butler.evidence import gather
 from lsst.ts.calibrationscripts.butler.history import read_history
 from lsst.ts.calibrationscripts.cli import main
 from lsst.ts.calibrationscripts.codec import from_json, to_json
-from lsst.ts.calibrationscripts.files.runs import load_runs
+from lsst.ts.calibrationscripts.files.runs import documents_in
 from lsst.ts.calibrationscripts.instruments import INSTRUMENTS, LATISS, Instrument
 from lsst.ts.calibrationscripts.judgement import Judgement
 from lsst.ts.calibrationscripts.outcomes import (
@@ -632,7 +632,7 @@ def test_page_and_json_are_written_and_made_again(verified: VerifiedRun, tmp_pat
     assert "data:image/png" in document and data["evidence"]["statistics"]
     # No half-written file is left, and a journal beside it is no run
     (tmp_path / "journal" / "20261123T180000-1.journal.json").write_text("{}")
-    assert [run.report.run_id for run in load_runs(tmp_path / "journal")] == ["20261123T180000-1"]
+    assert [file for file, _ in documents_in(tmp_path / "journal")] == [written.json]
     # The command makes the same page of the JSON alone, and with the Butler
     again = tmp_path / "again.html"
     assert calibscripts("report", written.json, "-o", again).exit_code == 0

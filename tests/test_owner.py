@@ -22,7 +22,7 @@ import yaml
 from click.testing import CliRunner, Result
 from lsst.ts.calibrationscripts import reporting
 from lsst.ts.calibrationscripts.cli import main
-from lsst.ts.calibrationscripts.cli._report import show_trend
+from lsst.ts.calibrationscripts.cli._report import open_trend
 from lsst.ts.calibrationscripts.codec import to_json, write_document
 from lsst.ts.calibrationscripts.config import parse
 from lsst.ts.calibrationscripts.files.atomic import replace_file
@@ -36,13 +36,14 @@ from lsst.ts.calibrationscripts.files.journal import (
 )
 from lsst.ts.calibrationscripts.files.lock import Lock, LockedError
 from lsst.ts.calibrationscripts.files.private import file_mode, one_line, read_text
-from lsst.ts.calibrationscripts.files.runs import load_runs
+from lsst.ts.calibrationscripts.files.trend_index import TrendIndex
 from lsst.ts.calibrationscripts.instruments import LATISS
 from lsst.ts.calibrationscripts.observatory import connection, foresight
 from lsst.ts.calibrationscripts.observatory.make_latiss_calibrations import MakeLatissCalibrations
 from lsst.ts.calibrationscripts.observatory.queue import QueuedScript, ScriptResult
 from lsst.ts.calibrationscripts.observatory.sal import salobj
 from lsst.ts.calibrationscripts.outcomes import Certification, Outcome, RunState, StageResult
+from lsst.ts.calibrationscripts.pages import trend_page
 from lsst.ts.calibrationscripts.plan import JobRequest
 from lsst.ts.calibrationscripts.ports import ObservatoryError
 from lsst.ts.calibrationscripts.procedure import Outlook
@@ -320,7 +321,7 @@ def test_a_repository_that_was_left_half_made_is_made_again(tmp_path: Path) -> N
     assert not (folder / "unfinished_repo").exists() and not (folder / "observatory.lock").exists()
     # And its files are its user's
     files = list((folder / "journal").iterdir())
-    assert sorted(file.suffix for file in files) == [".html", ".json", ".json"]
+    assert sorted(file.suffix for file in files) == [".html", ".json", ".json", ".sqlite3"]
     assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
 
 
@@ -380,7 +381,7 @@ def a_report(**changes: Any) -> RunReport:
         ("run_page", f"{RUN_ID}.html is not written"),
         ("write_document", f"{RUN_ID}.json is not written"),
         ("gather", "statistics and images are not shown"),
-        ("load_runs", "the run is not compared with earlier ones"),
+        ("TrendIndex", "the run is not compared with earlier ones"),
     ],
 )
 def test_what_fails_in_a_report_takes_nothing_else_with_it(
@@ -393,8 +394,8 @@ def test_what_fails_in_a_report_takes_nothing_else_with_it(
     written = write_report(a_report(), str(tmp_path / "none"), tmp_path)
     problems = [problem for problem in written.problems if "Not shown: the repository" not in problem]
     assert [f"{lost}: too much" in problem for problem in problems] == [True]
-    expected = {"run_page": {".json"}, "write_document": {".html"}}.get(failing, {".json", ".html"})
-    assert {file.suffix for file in tmp_path.iterdir()} == expected
+    missing = {"run_page": ".html", "write_document": ".json", "TrendIndex": ".sqlite3"}.get(failing)
+    assert {file.suffix for file in tmp_path.iterdir()} == {".json", ".html", ".sqlite3"} - {missing}
 
 
 def test_a_full_disk_leaves_what_there_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -406,7 +407,8 @@ def test_a_full_disk_leaves_what_there_was(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(os, "fsync", no_space)
     written = write_report(a_report(), str(tmp_path / "none"), tmp_path)
     assert len([problem for problem in written.problems if "No space left" in problem]) == 2
-    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [(f"{RUN_ID}.json", "earlier")]
+    found = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    assert set(found) == {f"{RUN_ID}.json", "trend.sqlite3"} and found[f"{RUN_ID}.json"] == b"earlier"
 
 
 FOREIGN = {
@@ -434,9 +436,10 @@ def test_files_beside_the_journals_are_named_and_skipped(tmp_path: Path) -> None
     (tmp_path / f"{RUN_ID}.journal.json").write_text("{}")
     write_foreign(tmp_path)
     # Then the run is read, and each of the others is named with the reason
-    skipped: list[str] = []
-    assert [found.report.run_id for found in load_runs(tmp_path, skipped.append)] == [RUN_ID]
-    reasons = dict(text.split(": ", 1) for text in skipped)
+    with TrendIndex(tmp_path) as index:
+        assert index.update() == 1 + len(FOREIGN) + 3
+        assert index.count("/repo/LATISS") == (1, 0)
+        reasons = dict(text.split(": ", 1) for text in index.skipped())
     assert set(reasons) == {*FOREIGN, "link.json", "dangling.json", "pipe.json"}
     assert all(why in reasons[name] for name, (_, why) in FOREIGN.items())
     assert "symbolic link" in reasons["link.json"] and "regular file" in reasons["pipe.json"]
@@ -444,7 +447,8 @@ def test_files_beside_the_journals_are_named_and_skipped(tmp_path: Path) -> None
     written = write_report(a_report(run_id=f"{RUN_ID}-2"), str(tmp_path / "none"), tmp_path)
     (problem,) = [text for text in written.problems if "Not shown: the repository" not in text]
     assert "runs have not left: " in problem and problem.endswith("and 6 more")
-    page, _, _ = show_trend(tmp_path, None)
+    with open_trend(tmp_path, None) as (history, notes, _):
+        page = trend_page(history, notes)
     result = calibscripts("trend", "--journals", tmp_path)
     for name in reasons:
         assert name in page and f"no run has left it: {name}" in result.stderr
@@ -603,7 +607,7 @@ def test_files_are_private_unless_the_group_may_write_into_their_folder(
         os.umask(before)
     assert folder.stat().st_mode & 0o777 == (shared or 0o700)
     assert {file.stat().st_mode & 0o777 for file in folder.iterdir()} == {mode} == {file_mode(folder)}
-    assert len(list(folder.iterdir())) == 4
+    assert len(list(folder.iterdir())) == 5
     lock.release()
 
 

@@ -22,7 +22,7 @@ from lsst.ts.calibrationscripts.butler.evidence import gather
 from lsst.ts.calibrationscripts.butler.images import ImagePair, NoImageError
 from lsst.ts.calibrationscripts.codec import read_document, write_document
 from lsst.ts.calibrationscripts.comparison import AmplifierComparison, Better, Change, Comparison, Quantity
-from lsst.ts.calibrationscripts.files.runs import load_runs
+from lsst.ts.calibrationscripts.files.runs import load_file
 from lsst.ts.calibrationscripts.outcomes import Gain, Outcome, RunState, StageResult
 from lsst.ts.calibrationscripts.pages import gain_plot
 from lsst.ts.calibrationscripts.report import Replaced, RunDocument, RunReport
@@ -107,7 +107,7 @@ def test_an_old_image_that_cannot_be_read_is_a_warning_and_the_rest_is_shown(
     assert written.problems == (text,)
     document = written.page.read_text()
     assert text in document and document.count(PICTURE) == 1
-    (run,) = load_runs(tmp_path)
+    run = load_file(written.json)
     assert run.report.state is remade.state and run.report.stages == remade.stages
 
 

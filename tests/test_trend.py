@@ -7,6 +7,8 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import random
+import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,7 @@ from lsst.ts.calibrationscripts.outcomes import Gain, RunState
 from lsst.ts.calibrationscripts.pages import trend_page
 from lsst.ts.calibrationscripts.pages._trend_plot import spread
 from lsst.ts.calibrationscripts.report import Evidence, Place, RunDocument, RunReport, Span, Statistics
+from lsst.ts.calibrationscripts.reporting import unlike_earlier
 from lsst.ts.calibrationscripts.trend import BIAS_LEVEL, GAIN, READ_NOISE, Band, History, Key, Run
 from named import BIAS, stage
 from test_verification import AMPLIFIERS
@@ -53,6 +56,16 @@ def document_of(
         config={"repo": repo},
     )
     return RunDocument(report, Evidence(statistics=(statistics,)))
+
+
+def warnings_of(earlier: Iterable[RunDocument], now: RunDocument) -> tuple[str, ...]:
+    """Return what of a run is unlike those that have left their JSON."""
+    with tempfile.TemporaryDirectory() as folder:
+        for i, document in enumerate(earlier):
+            (Path(folder) / f"{i}.json").write_text(write_document(document))
+        warnings, problems = unlike_earlier(now, Path(folder))
+    assert problems == ()
+    return warnings
 
 
 def test_bands_are_median_and_scaled_deviation() -> None:
@@ -119,11 +132,11 @@ def test_a_run_without_evidence_has_its_gains_and_one_without_frames_no_time() -
 def test_only_earlier_runs_on_the_same_repository_count() -> None:
     earlier = [document_of(day) for day in range(6)]
     now = document_of(7, noise=7.5)
-    assert "Read noise is unlike earlier runs in 16 of 16" in trend.warnings(earlier, now)[0]
+    assert "Read noise is unlike earlier runs in 16 of 16" in warnings_of(earlier, now)[0]
     # Later runs, itself, other repositories and too few runs say nothing
-    assert trend.warnings([document_of(day) for day in range(8, 14)], now) == ()
-    assert trend.warnings([*earlier[:4], now], now) == ()
-    assert trend.warnings([document_of(day, repo="/repo/main") for day in range(6)], now) == ()
+    assert warnings_of([document_of(day) for day in range(8, 14)], now) == ()
+    assert warnings_of([*earlier[:4], now], now) == ()
+    assert warnings_of([document_of(day, repo="/repo/main") for day in range(6)], now) == ()
 
 
 def internally(document: RunDocument, n_frames: int = 3) -> RunDocument:
@@ -140,11 +153,11 @@ def test_an_internal_verification_is_not_compared_with_external_ones() -> None:
     # of the noise of its frames is missing
     earlier = [document_of(day) for day in range(8)]
     now = internally(document_of(9, noise=6.5 * (1 - 1 / 12) ** 0.5), 12)
-    assert trend.warnings(earlier, now) == ()
+    assert warnings_of(earlier, now) == ()
     # And as soon as there are enough of its kind, it is compared with those
     alike = [internally(document_of(day, noise=6.22), 12) for day in range(5)]
-    assert trend.warnings([*earlier, *alike], now) == ()
-    [warning] = trend.warnings([*earlier, *alike], internally(document_of(9, noise=7.0), 12))
+    assert warnings_of([*earlier, *alike], now) == ()
+    [warning] = warnings_of([*earlier, *alike], internally(document_of(9, noise=7.0), 12))
     assert warning.startswith("Read noise is unlike earlier runs in 16 of 16 amplifiers")
     assert warning.endswith(
         "Compared with 5 runs alike: internal verification, 12 frames, generation not known."

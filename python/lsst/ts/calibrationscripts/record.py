@@ -247,8 +247,9 @@ class RunRecord:
 
     def with_frame(self, frame: Frame) -> RunRecord:
         """Note that a frame is asked for, or which exposure it became."""
+        # The number tells most apart: there may be a thousand.
         others = tuple(
-            other for other in self.frames if (other.series, other.number) != (frame.series, frame.number)
+            other for other in self.frames if other.number != frame.number or other.series != frame.series
         )
         return replace(self, frames=(*others, frame))
 

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-__all__ = ["UNREAD", "WrittenReport", "rewrite_report", "warm_up", "write_report"]
+__all__ = ["UNREAD", "WrittenReport", "rewrite_report", "unlike_earlier", "warm_up", "write_report"]
 
 import threading
 from collections.abc import Callable
@@ -12,16 +12,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from . import trend
 from .butler.evidence import gather
 from .codec import write_document
 from .files.atomic import replace_file
+from .files.pictures import remove_others, with_pictures, write_pictures
 from .files.private import make_folder, one_line
-from .files.runs import load_document, load_runs
+from .files.runs import load_document
+from .files.trend_index import NEWEST_RUNS, TrendIndex
 from .outcomes import RunState
 from .pages import run_page
 from .products import Product, StageId, StageKind, Subject
-from .report import Evidence, RunDocument, RunReport, Span
+from .report import Evidence, RunDocument, RunReport, Span, picture_names, take_pictures
+from .trend import Run, outliers, repository
 
 T = TypeVar("T")
 
@@ -104,19 +106,47 @@ def _write_pending(report: RunReport, folder: Path) -> WrittenReport:
 
 def _write(report: RunReport, evidence: Evidence, folder: Path) -> WrittenReport:
     attempt = _Attempt()
-    skipped: list[str] = []
     document = RunDocument(report, evidence)
-    warnings = attempt.make(
-        "the run is not compared with earlier ones",
-        lambda: trend.warnings(load_runs(folder, skipped.append), document),
+    compared = attempt.make(
+        "the run is not compared with earlier ones", lambda: unlike_earlier(document, folder)
     )
-    document = replace(document, trend=warnings or ())
+    warnings, problems = compared or ((), ())
+    document = replace(document, trend=warnings)
     page, json = _write_files(document, folder, attempt)
-    if skipped:
-        more = [f"and {len(skipped) - _MAX_NAMED} more"] if len(skipped) > _MAX_NAMED else []
-        named = "; ".join(skipped[:_MAX_NAMED] + more)
-        attempt.problems.append(f"not compared with files in {folder} that runs have not left: {named}")
+    attempt.problems += problems
     return WrittenReport(page, json, document.trend, tuple(attempt.problems))
+
+
+def unlike_earlier(document: RunDocument, folder: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Compare a run with the newest runs on the same repository.
+
+    Parameters
+    ----------
+    document : `RunDocument`
+        The run.
+    folder : `pathlib.Path`
+        Where earlier runs have left their JSON.
+
+    Returns
+    -------
+    warnings : `tuple` [`str`, ...]
+        What is unlike earlier runs. Later runs, and the run itself, are not
+        compared.
+    problems : `tuple` [`str`, ...]
+        What could not be read, and why.
+    """
+    run = Run.of(document)
+    if run is None:
+        return (), ()
+    with TrendIndex(folder) as index:
+        index.update(newest=NEWEST_RUNS)
+        earlier = index.history(repository(document)).until(run.time, without=run.name)
+        problems = list(index.notes)
+        if skipped := index.skipped():
+            more = [f"and {len(skipped) - _MAX_NAMED} more"] if len(skipped) > _MAX_NAMED else []
+            named = "; ".join([*skipped[:_MAX_NAMED], *more])
+            problems.append(f"not compared with files in {folder} that runs have not left: {named}")
+        return outliers(earlier, run), tuple(problems)
 
 
 def rewrite_report(folder: Path, run_id: str, change: Callable[[RunReport], RunReport]) -> tuple[str, ...]:
@@ -148,12 +178,29 @@ def rewrite_report(folder: Path, run_id: str, change: Callable[[RunReport], RunR
 
 
 def _write_files(document: RunDocument, folder: Path, attempt: _Attempt) -> tuple[Path, Path]:
-    """Write the page and the JSON; return where they are."""
+    """Write the page, the JSON and its pictures; return where they are.
+
+    The page has the pictures itself: it is copied, and opened, as one file.
+    """
     run_id = document.report.run_id
     page, json = folder / f"{run_id}.html", folder / f"{run_id}.json"
-    attempt.make(f"{json} is not written", lambda: _replace(json, write_document(document)))
-    attempt.make(f"{page} is not written", lambda: _replace(page, run_page(document)))
+    attempt.make(f"{json} is not written", lambda: _write_json(json, document))
+    evidence = document.evidence and with_pictures(document.evidence, folder, run_id)
+    shown = replace(document, evidence=evidence)
+    attempt.make(f"{page} is not written", lambda: _replace(page, run_page(shown)))
     return page, json
+
+
+def _write_json(file: Path, document: RunDocument) -> None:
+    """Write the JSON of a run, with its pictures in files beside it."""
+    evidence, pictures = take_pictures(document.evidence or Evidence())
+    if document.evidence is not None:
+        document = replace(document, evidence=evidence)
+    run_id = document.report.run_id
+    make_folder(file.parent)
+    write_pictures(file.parent, run_id, pictures)
+    replace_file(file, write_document(document))
+    remove_others(file.parent, run_id, set(picture_names(evidence)))
 
 
 def _replace(file: Path, text: str) -> None:

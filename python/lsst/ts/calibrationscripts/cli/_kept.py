@@ -16,21 +16,25 @@ from pathlib import Path
 from typing import Any
 
 from ..codec import FormatError, read_document
+from ..files.contents import is_run_id
+from ..files.pictures import FOLDER_SUFFIX, with_pictures
 from ..files.private import one_line
 from ..files.runs import load_document
-from ..report import RunDocument
+from ..report import RunDocument, put_pictures
 
 _PARTS = {"evidence": "statistics and images", "trend": "trend"}
 """What a page can do without."""
 
 
-def read_kept(text: str) -> tuple[RunDocument, tuple[str, ...]]:
+def read_kept(text: str, folder: Path | None) -> tuple[RunDocument, tuple[str, ...]]:
     """Read the JSON of a run, and what is left of the rest.
 
     Parameters
     ----------
     text : `str`
         The JSON.
+    folder : `pathlib.Path` or `None`
+        Where it is, if that is known: its pictures are there.
 
     Returns
     -------
@@ -49,7 +53,21 @@ def read_kept(text: str) -> tuple[RunDocument, tuple[str, ...]]:
     if document.evidence is None:
         document, missing = _completed(document)
         notes += missing
-    return document, tuple(notes)
+        folder = None
+    return _illustrated(document, folder), tuple(notes)
+
+
+def _illustrated(document: RunDocument, folder: Path | None) -> RunDocument:
+    """Add the pictures that are beside the JSON, or beside the journal."""
+    run_id, evidence = document.report.run_id, document.evidence
+    journal = Path(document.report.journal).parent if document.report.journal else None
+    places = [place for place in (folder, journal) if place is not None]
+    own = next((place for place in places if (place / f"{run_id}{FOLDER_SUFFIX}").is_dir()), None)
+    if evidence is None or not is_run_id(run_id):
+        return document
+    if own is None:
+        return replace(document, evidence=put_pictures(evidence, lambda name: None))
+    return replace(document, evidence=with_pictures(evidence, own, run_id))
 
 
 def _without_broken_parts(text: str) -> tuple[RunDocument, list[str]]:

@@ -1,24 +1,26 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Make the page of a run again, and that of many runs."""
+"""The page of a run, made again, and the values of many runs."""
 
 from __future__ import annotations
 
-__all__ = ["remake_page", "show_trend"]
+__all__ = ["open_trend", "remake_page"]
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from ..butler.evidence import gather
 from ..butler.history import read_history
-from ..files.runs import load_runs
-from ..pages import run_page, trend_page
+from ..files.trend_index import TrendIndex
+from ..pages import run_page
 from ..report import Evidence
-from ..trend import History, repository
+from ..trend import History, Run
 from ._kept import read_kept
 
 
-def remake_page(text: str, repo: str | None) -> tuple[str, tuple[str, ...]]:
+def remake_page(text: str, repo: str | None, folder: Path | None = None) -> tuple[str, tuple[str, ...]]:
     """Make the page of a run from its JSON.
 
     Parameters
@@ -28,6 +30,8 @@ def remake_page(text: str, repo: str | None) -> tuple[str, tuple[str, ...]]:
     repo : `str` or `None`
         Butler repository whose statistics and images are shown; `None` for
         those that the JSON has, if it has any.
+    folder : `pathlib.Path`, optional
+        Where the JSON is, whose pictures are beside it.
 
     Returns
     -------
@@ -40,7 +44,7 @@ def remake_page(text: str, repo: str | None) -> tuple[str, tuple[str, ...]]:
     FormatError
         If the text is not a run's JSON.
     """
-    document, notes = read_kept(text)
+    document, notes = read_kept(text, folder)
     if repo is not None:
         document = replace(document, evidence=gather(document.report, repo))
     elif document.evidence is None:
@@ -49,8 +53,9 @@ def remake_page(text: str, repo: str | None) -> tuple[str, tuple[str, ...]]:
     return run_page(document), notes if repo is None else ()
 
 
-def show_trend(journals: Path, repo: str | None) -> tuple[str, History, tuple[str, ...]]:
-    """Make the page of earlier runs.
+@contextlib.contextmanager
+def open_trend(journals: Path, repo: str | None) -> Iterator[tuple[History, list[str], tuple[str, ...]]]:
+    """Give the values of earlier runs.
 
     Parameters
     ----------
@@ -60,12 +65,12 @@ def show_trend(journals: Path, repo: str | None) -> tuple[str, History, tuple[st
         Butler repository whose runs are shown, those that have left no JSON
         too; `None` for the repository of the newest run.
 
-    Returns
-    -------
-    html : `str`
-        The page.
+    Yields
+    ------
     history : `History`
-        What it shows.
+        The runs.
+    notes : `list` [`str`]
+        Where they come from.
     skipped : `tuple` [`str`, ...]
         JSON files of the folder that no run has left, and why.
 
@@ -74,26 +79,20 @@ def show_trend(journals: Path, repo: str | None) -> tuple[str, History, tuple[st
     ObservatoryError
         If the repository cannot be read.
     """
-    skipped: list[str] = []
-    found = list(load_runs(journals, skipped.append))
-    chosen = repo if repo is not None or not found else repository(found[0])
-    same = [document for document in found if repository(document) == chosen]
-    notes = [f"Runs on the repository {chosen}, from {journals}."] if same else []
-    notes += [f"Skipped, as no run has left it: {text}" for text in skipped]
-    if len(same) < len(found):
-        notes.append(f"{len(found) - len(same)} runs on other repositories are left out.")
-    runs = list(History.of_documents(same).runs)
-    if repo is not None:
-        jobs = {
-            result.collection
-            for document in same
-            for result in document.report.stages
-            if result.job_id and result.collection
-        }
-        read = read_history(repo, jobs)
-        runs += read
-        notes.append(
-            f"{len(read)} jobs are from the repository {repo} alone, named by their RUN collections."
-        )
-    history = History.of(run for run in runs if run.values)
-    return trend_page(history, notes), history, tuple(skipped)
+    with TrendIndex(journals) as index:
+        index.update()
+        skipped = index.skipped()
+        chosen = index.newest_repository() if repo is None else repo
+        n_same, n_others = index.count(chosen)
+        notes = [f"Runs on the repository {chosen or None}, from {journals}."] if n_same else []
+        notes += [f"Skipped, as no run has left it: {text}" for text in skipped]
+        notes += [f"{note[0].upper()}{note[1:]}." for note in index.notes]
+        if n_others:
+            notes.append(f"{n_others} runs on other repositories are left out.")
+        extra: tuple[Run, ...] = ()
+        if repo is not None:
+            extra = read_history(repo, index.jobs(repo))
+            notes.append(
+                f"{len(extra)} jobs are from the repository {repo} alone, named by their RUN collections."
+            )
+        yield index.history(chosen, [run for run in extra if run.values]), notes, skipped

@@ -33,8 +33,9 @@ def report(file: Path, output: Path, repo: str | None) -> None:
     from ._report import remake_page
 
     try:
-        text = load_text(file) if str(file) == "-" else read_text(file, follow=True)
-        html, notes = remake_page(text, repo)
+        is_stdin = str(file) == "-"
+        text = load_text(file) if is_stdin else read_text(file, follow=True)
+        html, notes = remake_page(text, repo, None if is_stdin else file.parent)
     except FormatError as error:
         fail(f"{file}: {one_line(str(error))}", ExitCode.INVALID)
     except (OSError, ValueError) as error:
@@ -67,29 +68,31 @@ def report(file: Path, output: Path, repo: str | None) -> None:
 def trend(repo: str | None, journals: Path | None, output: Path) -> None:
     """Show read noise, bias level and gain of earlier runs over time."""
     from ..files.journal import journal_folder
+    from ..pages import trend_page
     from ..ports import ObservatoryError
-    from ._report import show_trend
+    from ._report import open_trend
 
     folder = journals or journal_folder()
     try:
-        html, history, skipped = show_trend(folder, repo)
+        with open_trend(folder, repo) as (history, notes, skipped):
+            for text in skipped:
+                show(f"Skipped, as no run has left it: {text}", error=True)
+            if not history.runs:
+                where = f"{folder} or {repo}" if repo else f"{folder}; --repo REPO looks in a repository too"
+                fail(f"no run has left any values in {where}", ExitCode.INVALID)
+            _show_remarks(history)
+            html = trend_page(history, notes)
     except ObservatoryError as error:
         fail(str(error), ExitCode.INVALID)
-    for text in skipped:
-        show(f"Skipped, as no run has left it: {text}", error=True)
-    if not history.runs:
-        where = f"{folder} or {repo}" if repo else f"{folder}; --repo REPO looks in a repository too"
-        fail(f"no run has left any values in {where}", ExitCode.INVALID)
-    _show_remarks(history)
     _write_page(output, html)
 
 
 def _show_remarks(history: History) -> None:
     """Print how the newest run compares with those before it."""
     from ..report import fold
-    from ..trend import History, departures, remarks
+    from ..trend import departures, remarks
 
-    earlier, newest = History(history.runs[:-1]), history.runs[-1]
+    earlier, newest = history.earlier, history.runs[-1]
     click.echo(f"Newest run: {newest.name}")
     if not departures(earlier, newest):
         click.echo("Not enough runs that are alike to compare it with.")

@@ -12,6 +12,7 @@ from __future__ import annotations
 __all__ = [
     "FORMAT",
     "FormatError",
+    "RecordWriter",
     "forecast_json",
     "from_json",
     "plan_json",
@@ -22,6 +23,9 @@ __all__ = [
 ]
 
 import json
+from dataclasses import replace
+from itertools import takewhile
+from operator import is_
 from typing import Any, TypeVar
 
 import cattrs
@@ -143,6 +147,42 @@ def read_record(text: str) -> RunRecord:
         If it is something else.
     """
     return from_json(_load(text), RunRecord)
+
+
+class RecordWriter:
+    """Writes the record of a run again and again.
+
+    A record grows by a frame at a time, at its end. What is before that is
+    the same as it was, and is turned into text once.
+    """
+
+    def __init__(self) -> None:
+        self._written: dict[str, tuple[tuple[object, ...], list[str]]] = {}
+        """What was written last, and its lines, by field."""
+
+    def text(self, record: RunRecord) -> str:
+        """Return the JSON of a record, as of `to_json`.
+
+        Parameters
+        ----------
+        record : `RunRecord`
+            What to write.
+
+        Returns
+        -------
+        text : `str`
+            Each frame, job and so on is in a line.
+        """
+        many = {name: value for name, value in vars(record).items() if isinstance(value, tuple)}
+        few: dict[str, Any] = dict.fromkeys(many, ())
+        texts = {name: json.dumps(value) for name, value in to_json(replace(record, **few)).items()}
+        for name, items in many.items():
+            earlier, lines = self._written.get(name, ((), []))
+            n_same = len(list(takewhile(bool, map(is_, earlier, items))))
+            lines[n_same:] = [json.dumps(_CONVERTER.unstructure(item)) for item in items[n_same:]]
+            self._written[name] = items, lines
+            texts[name] = "[\n" + ",\n".join(lines) + "\n]"
+        return "{\n" + ",\n".join([f'"{name}": {text}' for name, text in texts.items()]) + "\n}\n"
 
 
 def from_json(data: object, cls: type[T]) -> T:

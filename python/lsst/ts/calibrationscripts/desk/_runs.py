@@ -15,13 +15,14 @@ from ..butler.images import ImagePair, ShownFrame, read_curve, read_frame, read_
 from ..deciding import WaitingProduct, waiting_of
 from ..files.journal import load_record, written_at
 from ..files.private import read_text
-from ..files.runs import load_document, load_runs
+from ..files.runs import load_document
+from ..files.trend_index import TrendIndex
 from ..outcomes import Outcome
 from ..pages import Picture, curve_plot, quantity_pictures
 from ..products import Product, Subject
 from ..record import RunRecord
 from ..report import RunDocument
-from ..trend import BIAS_LEVEL, GAIN, READ_NOISE, History, repository
+from ..trend import BIAS_LEVEL, GAIN, READ_NOISE, repository
 from ._evidence import ProductEvidence, evidence_of
 
 _QUANTITIES = {Product.BIAS: (READ_NOISE, BIAS_LEVEL), Product.PTC: (GAIN,), Product.GAIN: (GAIN,)}
@@ -121,13 +122,15 @@ class Runs:
         subject = self._subject(record, product)
         if document is None:
             return ()
-        repo = repository(document)
-        same = (other for other in load_runs(self._folder) if repository(other) == repo)
-        history = History.of_documents(same)
-        until = next((run.time for run in history.runs if run.name == run_id), None)
-        history = History(tuple(run for run in history.runs if until is not None and run.time <= until))
-        quantities = _QUANTITIES.get(subject.product, ())
-        return tuple(each.picture for each in quantity_pictures(history) if each.quantity in quantities)
+        with TrendIndex(self._folder) as index:
+            index.update()
+            history = index.history(repository(document))
+            time = next((run.time for run in history.runs if run.name == run_id), None)
+            if time is None:
+                return ()
+            quantities = _QUANTITIES.get(subject.product, ())
+            pictures = quantity_pictures(history.until(time), quantities)
+            return tuple(each.picture for each in pictures)
 
     def image(self, run_id: str, product: str, detector: int, kind: str) -> Callable[[], bytes]:
         """Return what reads a picture of a product: new, old, difference."""

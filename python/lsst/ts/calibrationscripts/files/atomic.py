@@ -12,17 +12,18 @@ from pathlib import Path
 from .private import file_mode
 
 
-def replace_file(file: Path, text: str) -> None:
-    """Replace a file by a text, all of it or nothing.
+def replace_file(file: Path, content: str | bytes) -> None:
+    """Replace a file, all of it or nothing.
 
     Parameters
     ----------
     file : `pathlib.Path`
         What to replace; it need not exist, its folder must. A symbolic link
         is replaced, not followed.
-    text : `str`
-        What it is to hold. It is on the disk when this returns. Only the
-        user can read it, and the group if it may write into the folder.
+    content : `str` or `bytes`
+        What it is to hold; a text is written as UTF-8. It is on the disk when
+        this returns. Only the user can read it, and the group if it may write
+        into the folder.
 
     Raises
     ------
@@ -35,9 +36,9 @@ def replace_file(file: Path, text: str) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(new, flags, 0o600)
     try:
-        with open(descriptor, "w", encoding="utf-8") as stream:  # noqa: PTH123 - a descriptor has no path
+        with open(descriptor, "wb") as stream:  # noqa: PTH123 - a descriptor has no path
             os.fchmod(descriptor, file_mode(file.parent))
-            stream.write(text)
+            stream.write(content.encode() if isinstance(content, str) else content)
             stream.flush()
             os.fsync(descriptor)
         new.replace(file)

@@ -15,7 +15,7 @@ from itertools import chain
 from ..config import LONGEST_SOUGHT, N_TRIALS, SHORTEST_SOUGHT
 from ..outcomes import Certification, StageResult
 from ..record import RunRecord
-from ..report import RunDocument
+from ..report import PICTURE_NAME, RunDocument, picture_names
 from ..spoilt import SeriesJudgement
 from .private import one_line
 
@@ -100,6 +100,9 @@ def check_document(document: RunDocument) -> None:
             raise ValueError(f"timeline[{i}]: {span.begin} is not a time")
     _check_results(report.stages, report.certifications)
     _check_marks(report.judgements)
+    for name in picture_names(document.evidence) if document.evidence else ():
+        if PICTURE_NAME.fullmatch(name) is None:
+            raise ValueError(f"evidence: {one_line(name, 80)!r} is not the name of a picture")
 
 
 def _check_marks(judgements: Iterable[SeriesJudgement]) -> None:

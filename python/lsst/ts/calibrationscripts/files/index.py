@@ -11,9 +11,7 @@ from __future__ import annotations
 __all__ = ["RunIndex", "RunLine"]
 
 import contextlib
-import itertools
 import json
-import os
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,8 +21,8 @@ from ..codec import from_json, to_json
 from ..outcomes import Outcome
 from ..record import RunRecord
 from ..spoilt import Mark
+from .database import open_index
 from .journal import journals_in, load_record
-from .private import file_mode
 
 _FILE = "runs.sqlite3"
 _FORMAT = 2
@@ -44,9 +42,6 @@ CREATE INDEX IF NOT EXISTS mark_exposure ON mark (exposure);
 
 _CHUNK = 200
 """Journals that are read in one transaction."""
-
-_BUSY_TIMEOUT = 10.0
-"""Longest wait for another program that writes the index (s)."""
 
 
 @dataclass(frozen=True)
@@ -206,44 +201,8 @@ class RunIndex:
 
     @contextlib.contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
-        file = self._folder / _FILE
-        for attempt in itertools.count():
-            database = self._open(file)
-            try:
-                usable = _is_usable(database)
-            except sqlite3.OperationalError:
-                # It is locked, or its disk is full: it is not damaged.
-                database.close()
-                raise
-            except sqlite3.DatabaseError:
-                usable = False
-            if usable:
-                break
-            database.close()
-            if attempt:
-                raise sqlite3.DatabaseError("it cannot be made anew")
-            for suffix in ("", "-wal", "-shm"):
-                (self._folder / f"{_FILE}{suffix}").unlink(missing_ok=True)
-        try:
+        with contextlib.closing(open_index(self._folder / _FILE, _TABLES, _FORMAT)) as database:
             yield database
-        finally:
-            database.close()
-
-    def _open(self, file: Path) -> sqlite3.Connection:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        os.close(os.open(file, flags, file_mode(self._folder)))
-        return sqlite3.connect(file, timeout=_BUSY_TIMEOUT)
-
-
-def _is_usable(database: sqlite3.Connection) -> bool:
-    """Return whether an index can be used; make its tables if it is new."""
-    (found,) = database.execute("PRAGMA user_version").fetchone()
-    if found == 0 and not database.execute("SELECT name FROM sqlite_master").fetchall():
-        database.execute("PRAGMA journal_mode = WAL")
-        database.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {_FORMAT}; COMMIT;")
-        return True
-    return int(found) == _FORMAT
 
 
 def _marks_of(record: RunRecord | None) -> Iterator[tuple[int, str]]:

@@ -19,14 +19,13 @@ __all__ = [
 ]
 
 import itertools
-import json
 import os
 import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..codec import read_record, to_json
+from ..codec import RecordWriter, read_record
 from ..ports import ObservatoryError
 from ..record import RunRecord
 from ..threads import in_thread
@@ -292,7 +291,9 @@ def claim_run(folder: Path, run_id: str) -> tuple[str, Lock]:
             continue
         except OSError:
             return own, lock
-        if not any(os.path.lexists(folder / f"{own}{suffix}") for suffix in (SUFFIX, ".json", ".html")):
+        if not any(
+            os.path.lexists(folder / f"{own}{suffix}") for suffix in (SUFFIX, ".json", ".html", ".files")
+        ):
             return own, lock
         lock.release()
     raise AssertionError("numbers do not end")
@@ -315,6 +316,7 @@ class FileJournal:
     def __init__(self, folder: Path, run_id: str, lock: Lock | None = None) -> None:
         self._file = folder / f"{run_id}{SUFFIX}"
         self._lock = lock or run_lock(folder, run_id)
+        self._writer = RecordWriter()
 
     @property
     def path(self) -> str:
@@ -348,7 +350,7 @@ class FileJournal:
         """
         try:
             with self._lock.taken():
-                replace_file(self._file, json.dumps(to_json(record), indent=1))
+                replace_file(self._file, self._writer.text(record))
         except LockedError as error:
             raise ObservatoryError(f"the journal {self._file} is written by {error}") from error
         except OSError as error:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-__all__ = ["MAX_BYTES", "file_mode", "files_in", "make_folder", "one_line", "read_text"]
+__all__ = ["MAX_BYTES", "file_mode", "files_in", "make_folder", "one_line", "read_bytes", "read_text"]
 
 import errno
 import os
@@ -21,8 +21,10 @@ _MAX_DEPTH = 100
 
 _MAX_LINE = 300
 
-_TOKEN = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{}]', re.DOTALL)
-"""A text, which may not end, or a bracket."""
+_TEXT = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
+"""A text, which may not end."""
+
+_BRACKET = re.compile(r"[\[\]{}]")
 
 
 def make_folder(folder: Path) -> None:
@@ -107,6 +109,31 @@ def read_text(file: Path, *, follow: bool = False, max_bytes: int = MAX_BYTES) -
         If it is a symbolic link, is not a regular file, is too large, is not
         UTF-8, or has too many brackets in each other.
     """
+    text = read_bytes(file, follow=follow, max_bytes=max_bytes).decode("utf-8")
+    if _is_deep(text):
+        raise ValueError(f"it has more than {_MAX_DEPTH} brackets in each other")
+    return text
+
+
+def read_bytes(file: Path, *, follow: bool = False, max_bytes: int = MAX_BYTES) -> bytes:
+    """Read a file, if it can be what a run has left.
+
+    Parameters
+    ----------
+    file, follow, max_bytes
+        As of `read_text`.
+
+    Returns
+    -------
+    content : `bytes`
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    ValueError
+        If it is a symbolic link, is not a regular file, or is too large.
+    """
     # Without O_NONBLOCK, a pipe would wait for who writes into it.
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
     try:
@@ -122,13 +149,9 @@ def read_text(file: Path, *, follow: bool = False, max_bytes: int = MAX_BYTES) -
         if found.st_size > max_bytes:
             raise ValueError(f"it is larger than {max_bytes // 2**20} MB")
         with open(descriptor, "rb", closefd=False) as stream:
-            content = stream.read(found.st_size)
+            return stream.read(found.st_size)
     finally:
         os.close(descriptor)
-    text = content.decode("utf-8")
-    if _is_deep(text):
-        raise ValueError(f"it has more than {_MAX_DEPTH} brackets in each other")
-    return text
 
 
 def _is_deep(text: str) -> bool:
@@ -136,13 +159,11 @@ def _is_deep(text: str) -> bool:
     if text.count("[") + text.count("{") <= _MAX_DEPTH:
         return False
     depth = 0
-    for token in _TOKEN.finditer(text):
-        if token[0] in "[{":
-            depth += 1
-            if depth > _MAX_DEPTH:
-                return True
-        elif token[0] in "]}":
-            depth -= 1
+    # Nearly all of a large file is texts, which are left out at once.
+    for bracket in _BRACKET.finditer(_TEXT.sub("", text)):
+        depth += 1 if bracket[0] in "[{" else -1
+        if depth > _MAX_DEPTH:
+            return True
     return False
 
 

@@ -4,10 +4,11 @@
 
 from __future__ import annotations
 
-__all__ = ["load_document", "load_runs"]
+__all__ = ["documents_in", "load_document", "load_file"]
 
+import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from ..codec import read_document
@@ -15,36 +16,6 @@ from ..report import RunDocument
 from .contents import check_document
 from .journal import SUFFIX
 from .private import files_in, one_line, read_text
-
-_MAX_RUNS = 200
-"""The newest runs of a folder, which make its history."""
-
-
-def load_runs(folder: Path, skipped: Callable[[str], None] | None = None) -> Iterator[RunDocument]:
-    """Yield what runs have left in a folder; other files are skipped.
-
-    Parameters
-    ----------
-    folder : `pathlib.Path`
-        Where runs leave their files.
-    skipped : `~collections.abc.Callable`, optional
-        Takes the name of each file that is skipped, and why.
-
-    Yields
-    ------
-    document : `RunDocument`
-        The newest first.
-    """
-    for file in _files(folder)[:_MAX_RUNS]:
-        try:
-            document = read_document(read_text(file))
-            check_document(document)
-        except (OSError, ValueError) as error:
-            # Not every JSON file in a folder is a run's, or whole.
-            if skipped is not None:
-                skipped(f"{one_line(file.name, 100)}: {one_line(str(error))}")
-            continue
-        yield document
 
 
 def load_document(folder: Path, run_id: str) -> RunDocument | None:
@@ -69,8 +40,7 @@ def load_document(folder: Path, run_id: str) -> RunDocument | None:
     """
     file = folder / f"{run_id}.json"
     try:
-        document = read_document(read_text(file))
-        check_document(document)
+        document = load_file(file)
         if document.report.run_id != run_id:
             raise ValueError(f"run_id: it is that of run {one_line(document.report.run_id)}")
     except FileNotFoundError:
@@ -80,11 +50,42 @@ def load_document(folder: Path, run_id: str) -> RunDocument | None:
     return document
 
 
-def _files(folder: Path) -> list[Path]:
-    """Return the JSON files of a folder but for journals, the newest first."""
-    found = [
-        (status.st_mtime, file)
-        for file, status in files_in(folder, "*.json")
-        if not file.name.endswith(SUFFIX) and not stat.S_ISDIR(status.st_mode)
-    ]
-    return [file for _, file in sorted(found, reverse=True)]
+def load_file(file: Path) -> RunDocument:
+    """Read a file that a run may have left.
+
+    Parameters
+    ----------
+    file : `pathlib.Path`
+        The file.
+
+    Returns
+    -------
+    document : `RunDocument`
+
+    Raises
+    ------
+    OSError, ValueError
+        If it cannot be read, or is not the JSON of a run.
+    """
+    document = read_document(read_text(file))
+    check_document(document)
+    return document
+
+
+def documents_in(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """Yield the files in a folder that may be the JSON of runs.
+
+    Parameters
+    ----------
+    folder : `pathlib.Path`
+        Where runs leave their files.
+
+    Yields
+    ------
+    file : `pathlib.Path`
+    status : `os.stat_result`
+        Its own, not that of what it links to.
+    """
+    for file, status in files_in(folder, "*.json"):
+        if not file.name.endswith(SUFFIX) and not stat.S_ISDIR(status.st_mode):
+            yield file, status

@@ -64,26 +64,34 @@ def failure_map(verdict: Verdict, places: Sequence[Place]) -> Picture | None:
         where there are too many amplifiers, a row a detector with the
         number of its amplifiers. `None` if none failed.
     """
-    failures = [
-        (column, failure) for column, result in enumerate(verdict.results) for failure in result.failures
-    ]
-    if not failures:
+    # What is failed often is looked at once.
+    numbers = Counter(failure for result in verdict.results for failure in result.failures)
+    if not numbers:
         return None
-    tests = sorted({failure.test for _, failure in failures})
+    tests = sorted({failure.test for failure in numbers})
     known = dict.fromkeys((place.name, place.amplifier) for place in places)
-    rows = list(known | dict.fromkeys(sorted({(f.detector, f.amplifier) for _, f in failures} - set(known))))
+    rows = list(known | dict.fromkeys(sorted({(f.detector, f.amplifier) for f in numbers} - set(known))))
     by_detector = len(rows) > _MAX_ROWS
     left_out = 0
     if by_detector:
-        worst = Counter(failure.detector for _, failure in failures).most_common()
+        totals: Counter[str] = Counter()
+        for failure, number in numbers.items():
+            totals[failure.detector] += number
+        worst = totals.most_common()
         left_out = max(0, len(worst) - _MAX_ROWS)
         rows = sorted((name, "") for name, _ in worst[:_MAX_ROWS])
     index = {row: i for i, row in enumerate(rows)}
+    cells = {
+        failure: (failure.test, row)
+        for failure in numbers
+        if (row := index.get((failure.detector, "" if by_detector else failure.amplifier))) is not None
+    }
     counts = {test: [[0] * len(verdict.results) for _ in rows] for test in tests}
-    for column, failure in failures:
-        row = index.get((failure.detector, "" if by_detector else failure.amplifier))
-        if row is not None:
-            counts[failure.test][row][column] += 1
+    for column, result in enumerate(verdict.results):
+        for cell, number in Counter(map(cells.get, result.failures)).items():
+            if cell is not None:
+                test, row = cell
+                counts[test][row][column] += number
     caption = f"Tests that failed in {verdict.name}, by exposure and " + (
         "detector: the number of amplifiers." if by_detector else "amplifier: coloured cells failed."
     )

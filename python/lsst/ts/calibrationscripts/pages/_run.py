@@ -8,6 +8,7 @@ __all__ = ["run_page"]
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from ..outcomes import DetectorDefects, Gain, RunState, by_amplifier
@@ -38,7 +39,7 @@ from ._render import render
 from ._timeline_plot import timeline_plot
 
 _MAX_ROWS = 64
-
+_DETECTOR_AND_TEST = attrgetter("detector", "test")
 
 _SECTIONS = {
     "failures": "Failed tests",
@@ -146,10 +147,7 @@ def _title(report: RunReport) -> str:
 
 
 def _panels(measured: Statistics, verdict: Verdict | None) -> Iterator[Picture]:
-    failures: dict[int | None, list[tuple[str, str, str]]] = {
-        result.exposure: [(failure.detector, failure.amplifier, failure.test) for failure in result.failures]
-        for result in (verdict.results if verdict else ())
-    }
+    failures = {result.exposure: result.failures for result in (verdict.results if verdict else ())}
     by_name = {(place.name, place.amplifier): place for place in measured.places}
 
     def failed(panel: Panel, exposure: int) -> set[Place]:
@@ -250,17 +248,12 @@ class _ThresholdRow(NamedTuple):
 
 def _threshold_rows(verdict: Verdict) -> Iterator[_ThresholdRow]:
     thresholds = verdict.thresholds
-    per_detector: Counter[tuple[int | None, str, str]] = Counter(
-        (result.exposure, failure.detector, failure.test)
-        for result in verdict.results
-        for failure in result.failures
-    )
-    most = max(per_detector.values(), default=0)
-    detectors: Counter[tuple[int | None, str]] = Counter(
-        (exposure, test)
-        for (exposure, _, test), count in per_detector.items()
-        if count >= thresholds.failures_to_fail_detector
-    )
+    per_detector = [Counter(map(_DETECTOR_AND_TEST, result.failures)) for result in verdict.results]
+    most = max((max(counts.values()) for counts in per_detector if counts), default=0)
+    n_detectors = [
+        Counter(test for (_, test), count in counts.items() if count >= thresholds.failures_to_fail_detector)
+        for counts in per_detector
+    ]
     worst = max((count for result in verdict.results for count in result.counts.values()), default=0)
     name = verdict.name
     yield _ThresholdRow(
@@ -273,7 +266,7 @@ def _threshold_rows(verdict: Verdict) -> Iterator[_ThresholdRow]:
         name,
         "detectors that reach that, in one exposure",
         thresholds.detectors_to_fail,
-        f"{max(detectors.values(), default=0)} at most",
+        f"{max((max(counts.values()) for counts in n_detectors if counts), default=0)} at most",
     )
     yield _ThresholdRow(
         name,

@@ -7,7 +7,7 @@ from __future__ import annotations
 __all__ = ["quantity_pictures", "trend_page"]
 
 import datetime
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 from ..trend import MIN_RUNS, QUANTITIES, History, Key, departures, remarks
@@ -17,6 +17,9 @@ from ._trend_plot import Curve, trend_plot
 
 _MAX_CURVES = 16
 """Amplifiers of a quantity that are drawn: those of one CCD."""
+
+_MAX_RUNS = 200
+"""The newest runs, which are listed."""
 
 _MAX_CONDITIONS = 4
 """Ways to measure a quantity that are drawn: the newest ones."""
@@ -37,11 +40,12 @@ def trend_page(history: History, notes: Sequence[str] = ()) -> str:
     html : `str`
         A document that refers to no other.
     """
-    earlier = History(history.runs[:-1])
+    earlier = history.earlier
     newest = history.runs[-1] if history.runs else None
     return render(
         "trend.html.j2",
-        runs=[(run, _day(run.time)) for run in reversed(history.runs)],
+        n_runs=len(history.runs),
+        runs=[(run, _day(run.time)) for run in history.runs[: -_MAX_RUNS - 1 : -1]],
         newest=newest,
         remarks=remarks(earlier, newest) if newest else (),
         has_bands=bool(newest and departures(earlier, newest)),
@@ -67,35 +71,37 @@ class QuantityPicture(NamedTuple):
     """Amplifiers that it lacks."""
 
 
-def quantity_pictures(history: History) -> Iterator[QuantityPicture]:
+def quantity_pictures(
+    history: History, quantities: Collection[str] = QUANTITIES
+) -> Iterator[QuantityPicture]:
     """Draw each quantity over time.
 
     Parameters
     ----------
     history : `History`
         All runs. The newest is compared with the others.
+    quantities : `~collections.abc.Collection` [`str`], optional
+        What is drawn.
 
     Yields
     ------
     picture : `QuantityPicture`
         What was measured in different ways is apart, the newest first.
     """
-    earlier = History(history.runs[:-1])
+    earlier = history.earlier
     far = departures(earlier, history.runs[-1]) if history.runs else {}
     for quantity in QUANTITIES:
-        newest: dict[str, float] = {}
-        for key, points in history.series.items():
-            if key.quantity == quantity:
-                newest[key.conditions] = max(newest.get(key.conditions, points[-1][0]), points[-1][0])
-        for conditions in sorted(newest, key=lambda each: -newest[each])[:_MAX_CONDITIONS]:
-            keys = [key for key in history.series if (key.quantity, key.conditions) == (quantity, conditions)]
-            # One unit a picture: the newest run's, should it have changed.
-            unit = max(keys, key=lambda key: history.series[key][-1]).unit
-            keys = [key for key in keys if key.unit == unit]
+        if quantity not in quantities:
+            continue
+        found = sorted((time, kind) for kind, time in history.kinds.items() if kind.quantity == quantity)
+        # One unit a picture: the newest run's, should it have changed.
+        newest = {kind.conditions: (time, kind) for time, kind in found}
+        for _, kind in sorted(newest.values(), reverse=True)[:_MAX_CONDITIONS]:
+            keys = [key for key in history.series if key.group.kind == kind]
             shown = sorted(sorted(keys, key=lambda key: -abs(far.get(key, 0.0)))[:_MAX_CURVES])
             curves = [_curve(history, earlier, key) for key in shown]
-            picture = trend_plot(curves, quantity.capitalize(), unit, conditions)
-            yield QuantityPicture(quantity, conditions, picture, len(keys) - len(shown))
+            picture = trend_plot(curves, quantity.capitalize(), kind.unit, kind.conditions)
+            yield QuantityPicture(quantity, kind.conditions, picture, len(keys) - len(shown))
 
 
 def _curve(history: History, earlier: History, key: Key) -> Curve:

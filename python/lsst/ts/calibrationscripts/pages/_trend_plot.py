@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Curve", "spread", "trend_plot"]
+__all__ = ["Curve", "spread", "thinned", "trend_plot"]
 
 import datetime
 from collections.abc import Sequence
@@ -16,6 +16,9 @@ from ._figure import BLUE, INK, VERMILION, Picture, drawing, finish
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+_MAX_POINTS = 400
+"""Runs that are still drawn one by one."""
 
 _DAY = 86_400.0
 """A day (s)."""
@@ -94,8 +97,41 @@ def spread(times: Sequence[float]) -> list[float]:
     return places
 
 
+def thinned(values: Sequence[float]) -> list[int]:
+    """Return which of many values are drawn.
+
+    Parameters
+    ----------
+    values : `~collections.abc.Sequence` [`float`]
+        In order.
+
+    Returns
+    -------
+    places : `list` [`int`]
+        All of a few. Of many, the lowest and the highest of each of equal
+        parts, so that nothing that is far out is left out; and the last.
+    """
+    n = len(values)
+    if n <= _MAX_POINTS:
+        return list(range(n))
+    step = -(-2 * n // _MAX_POINTS)
+    kept = {n - 1}
+    for first in range(0, n, step):
+        part = range(first, min(first + step, n))
+        kept |= {min(part, key=values.__getitem__), max(part, key=values.__getitem__)}
+    return sorted(kept)
+
+
 def _draw_curve(axis: Axes, curve: Curve, places: Sequence[float]) -> None:
-    axis.plot(places, curve.values, "o-", color=INK, markersize=2.5, linewidth=0.7)
+    kept = thinned(curve.values)
+    axis.plot(
+        [places[i] for i in kept],
+        [curve.values[i] for i in kept],
+        "o-" if len(kept) == len(places) else "-",
+        color=INK,
+        markersize=2.5,
+        linewidth=0.7,
+    )
     if curve.band:
         centre, sigma = curve.band
         for n_sigma, alpha in ((5, 0.12), (3, 0.22)):

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 __all__ = [
     "NOT_BEGUN",
+    "PICTURE_NAME",
     "SCATTER_TOLERANCE",
     "WIDTH",
     "Area",
@@ -34,11 +35,14 @@ __all__ = [
     "itinerary",
     "log_text",
     "next_steps",
+    "picture_names",
     "products",
+    "put_pictures",
     "resumable",
     "spoilt_headline",
     "spoilt_text",
     "summary_text",
+    "take_pictures",
     "verdict_text",
 ]
 
@@ -58,6 +62,7 @@ from ._evidence import (
 from ._itinerary import itinerary
 from ._lines import WIDTH, fold, fold_command
 from ._model import RunDocument, RunReport, Span
+from ._pictures import PICTURE_NAME, picture_names, put_pictures, take_pictures
 from ._plain import Kind, ProductOutcome, conclusion, held_reason, products
 from ._spoilt import spoilt_headline, spoilt_text
 from ._steps import NOT_BEGUN, decide_command, next_steps, resumable

@@ -218,13 +218,20 @@ class Replaced:
     """RUN collection that holds the image."""
 
     png: str
-    """The picture, in size and stretch that of the new one: PNG, in base64."""
+    """The picture, in size and stretch that of the new one: PNG, in base64; ""
+    as long as it is in a file alone."""
 
     difference: str
     """The new image less this one, likewise."""
 
     limit: float
     """Difference that is white; black is as far below 0."""
+
+    file: str = ""
+    """Name of the file that has the picture, if it is in one."""
+
+    difference_file: str = ""
+    """Likewise, of the difference."""
 
 
 @dataclass(frozen=True)
@@ -267,7 +274,7 @@ class Thumbnail:
     """Whether it was there before the run."""
 
     png: str
-    """The picture: PNG, in base64."""
+    """The picture: PNG, in base64; "" as long as it is in a file alone."""
 
     width: int
     height: int
@@ -282,6 +289,9 @@ class Thumbnail:
 
     areas: tuple[Area, ...] = ()
     """Where its amplifiers are, if that is known."""
+
+    file: str = ""
+    """Name of the file that has the picture, if it is in one."""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ import enum
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 from ..pipelines import StatisticsKey
 from ..products import Subject
@@ -68,12 +69,16 @@ def dataset_name(subject: Subject, level: FailureLevel) -> str:
     return f"verify{subject.product.capitalize()}{part}Stats"
 
 
-@dataclass(frozen=True, order=True)
-class FailedTest:
+_MAX_SHARED = 2**16
+"""Failures that are kept to be shared; LSSTCam has 3,024 amplifiers."""
+
+
+class FailedTest(NamedTuple):
     """A test that failed on an exposure.
 
     Tests of a whole detector have no amplifier, those of a whole exposure
-    have no detector either.
+    have no detector either. A run may have 300,000, but few that differ:
+    those of the same text are one object.
     """
 
     detector: str
@@ -98,13 +103,23 @@ class FailedTest:
         StatisticsError
             If it is blank.
         """
-        *place, test = text.split() or [""]
-        if not test:
-            raise StatisticsError("a failure is blank; expected 'DETECTOR AMPLIFIER TEST'")
-        return cls(place[0] if place else "", " ".join(place[1:]), test)
+        return _parse(text)
 
     def __str__(self) -> str:
-        return " ".join(word for word in (self.detector, self.amplifier, self.test) if word)
+        return _text(self)
+
+
+@lru_cache(_MAX_SHARED)
+def _parse(text: str) -> FailedTest:
+    *place, test = text.split() or [""]
+    if not test:
+        raise StatisticsError("a failure is blank; expected 'DETECTOR AMPLIFIER TEST'")
+    return FailedTest(place[0] if place else "", " ".join(place[1:]), test)
+
+
+@lru_cache(_MAX_SHARED)
+def _text(failure: FailedTest) -> str:
+    return " ".join(filter(None, failure))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,303 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The values of thousands of runs, without reading the JSON of each again.
+
+It is an index of the JSON that runs leave: a file that has changed is read
+again.
+"""
+
+from __future__ import annotations
+
+__all__ = ["NEWEST_RUNS", "TrendIndex"]
+
+import contextlib
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple, Self
+
+from ..codec import FORMAT
+from ..report import RunDocument
+from ..trend import Group, Run, ordered, repository
+from .database import open_index, prepare, remove_index
+from .private import one_line
+from .runs import documents_in, load_file
+from .trend_values import IndexedHistory, StoredValues, by_group, packed
+
+NEWEST_RUNS = 200
+"""Runs that a script compares its own with, at most."""
+
+_FILE = "trend.sqlite3"
+_FORMAT = 1000 * FORMAT + 1
+"""Number of the format. It changes with the tables, and with that of the JSON:
+then files can be read that could not be read before."""
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS run (
+    id INTEGER PRIMARY KEY, file TEXT NOT NULL UNIQUE, modified INTEGER NOT NULL, size INTEGER NOT NULL,
+    problem TEXT NOT NULL, repo TEXT, name TEXT NOT NULL, time REAL, n_values INTEGER NOT NULL,
+    jobs TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS kind (
+    id INTEGER PRIMARY KEY, repo TEXT NOT NULL, quantity TEXT NOT NULL, unit TEXT NOT NULL,
+    detector INTEGER NOT NULL, conditions TEXT NOT NULL, amplifiers TEXT NOT NULL,
+    UNIQUE (repo, quantity, unit, detector, conditions, amplifiers)
+);
+CREATE TABLE IF NOT EXISTS value (
+    kind INTEGER NOT NULL, time REAL NOT NULL, run INTEGER NOT NULL, data BLOB NOT NULL,
+    PRIMARY KEY (kind, time, run)
+) WITHOUT ROWID;
+"""
+"""A row of values has those of the amplifiers of a detector, in the order of
+their kind."""
+
+_CHUNK = 20
+"""Files that are read in one transaction."""
+
+
+class _File(NamedTuple):
+    """A file as it is now."""
+
+    path: Path
+    modified: int
+    size: int
+
+
+class TrendIndex:
+    """The values of the runs in a folder; it is a context manager.
+
+    Where the index cannot be written, one in memory takes its place: then the
+    newest runs are read alone.
+
+    Parameters
+    ----------
+    folder : `pathlib.Path`
+        Where runs leave their JSON.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._is_lasting = True
+        self._unreadable: dict[str, str] = {}
+        self.notes: list[str] = []
+        """What makes it slower, or less complete, than it should be."""
+
+    def __enter__(self) -> Self:
+        # A folder that does not exist is not made by who looks into it.
+        if not self._folder.is_dir():
+            self._database = self._in_memory()
+            return self
+        self._open()
+        return self
+
+    def _open(self) -> None:
+        try:
+            self._database = open_index(self._folder / _FILE, _TABLES, _FORMAT)
+        except (OSError, sqlite3.Error) as error:
+            self._fall_back(error)
+        self._database.isolation_level = None
+
+    def __exit__(self, *_: object) -> None:
+        self._database.close()
+
+    def update(self, newest: int | None = None) -> int:
+        """Read the files that are new or have changed.
+
+        Parameters
+        ----------
+        newest : `int`, optional
+            Only of so many files that were written last.
+
+        Returns
+        -------
+        n_read : `int`
+            How many they were.
+        """
+        try:
+            return self._update(newest)
+        except sqlite3.OperationalError as error:
+            self._database.close()
+            self._fall_back(error)
+        except sqlite3.DatabaseError:
+            # It is damaged: it is made anew.
+            self._database.close()
+            with contextlib.suppress(OSError):
+                remove_index(self._folder / _FILE)
+            self._open()
+        return self._update(newest)
+
+    def _fall_back(self, error: Exception) -> None:
+        why = one_line(getattr(error, "strerror", None) or str(error))
+        self.notes.append(
+            f"the index {self._folder / _FILE} cannot be written: {why}. "
+            f"Only the newest {NEWEST_RUNS} runs are read, each time"
+        )
+        self._database = self._in_memory()
+
+    def _in_memory(self) -> sqlite3.Connection:
+        self._is_lasting = False
+        database = sqlite3.connect(":memory:", isolation_level=None)
+        prepare(database, _TABLES, _FORMAT)
+        return database
+
+    def _update(self, newest: int | None) -> int:
+        if not self._is_lasting:
+            newest = min(newest or NEWEST_RUNS, NEWEST_RUNS)
+        files = [
+            _File(path, status.st_mtime_ns, status.st_size) for path, status in documents_in(self._folder)
+        ]
+        known = {
+            name: (modified, size)
+            for name, modified, size in self._database.execute("SELECT file, modified, size FROM run")
+        }
+        gone = known.keys() - {file.path.name for file in files}
+        if gone:
+            with self._transaction():
+                for name in gone:
+                    self._forget(name)
+        # The newest first: they are compared with the next run.
+        files.sort(key=lambda file: (file.modified, file.path), reverse=True)
+        changed = [file for file in files[:newest] if known.get(file.path.name) != (file.modified, file.size)]
+        for i in range(0, len(changed), _CHUNK):
+            # They are read before others have to wait.
+            chunk = [(file, *self._read(file.path)) for file in changed[i : i + _CHUNK]]
+            with self._transaction():
+                for file, document, problem in chunk:
+                    self._forget(file.path.name)
+                    self._note(file, document, problem)
+        return len(changed)
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        # Whoever else writes waits from its beginning.
+        self._database.execute("BEGIN IMMEDIATE")
+        with self._database:
+            yield
+
+    def _read(self, path: Path) -> tuple[RunDocument | None, str]:
+        self._unreadable.pop(path.name, None)
+        try:
+            return load_file(path), ""
+        except OSError as error:
+            # It may be read next time, though it does not change.
+            self._unreadable[path.name] = one_line(str(error))
+            return None, ""
+        except ValueError as error:
+            return None, one_line(str(error))
+
+    def _forget(self, name: str) -> None:
+        found = self._database.execute("SELECT id, repo, time FROM run WHERE file = ?", (name,)).fetchone()
+        if found is None:
+            return
+        run, repo, time = found
+        self._database.execute(
+            "DELETE FROM value WHERE kind IN (SELECT id FROM kind WHERE repo = ?) AND time = ? AND run = ?",
+            (repo, time, run),
+        )
+        self._database.execute("DELETE FROM run WHERE id = ?", (run,))
+
+    def _note(self, file: _File, document: RunDocument | None, problem: str) -> None:
+        if file.path.name in self._unreadable:
+            return
+        run = Run.of(document) if document else None
+        repo = _stored(repository(document)) if document else None
+        jobs = [
+            each.collection
+            for each in (document.report.stages if document else ())
+            if each.job_id and each.collection
+        ]
+        cursor = self._database.execute(
+            "INSERT INTO run (file, modified, size, problem, repo, name, time, n_values, jobs) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                *(file.path.name, file.modified, file.size, problem, repo),
+                document.report.run_id if document else "",
+                run.time if run else None,
+                len(run.values) if run else 0,
+                json.dumps(jobs),
+            ),
+        )
+        if run is not None and repo is not None:
+            self._database.executemany(
+                "INSERT INTO value VALUES (?, ?, ?, ?)",
+                [
+                    (self._kind(repo, group, tuple(values)), run.time, cursor.lastrowid, packed(values))
+                    for group, values in by_group(run.values).items()
+                ],
+            )
+
+    def _kind(self, repo: str, group: Group, amplifiers: tuple[str, ...]) -> int:
+        quantity, unit, detector, conditions = group
+        what = (repo, quantity, unit, detector, conditions, json.dumps(amplifiers))
+        where = (
+            "SELECT id FROM kind WHERE repo = ? AND quantity = ? AND unit = ? AND detector = ? "
+            "AND conditions = ? AND amplifiers = ?"
+        )
+        found = self._database.execute(where, what).fetchone()
+        if found is None:
+            self._database.execute(
+                "INSERT INTO kind (repo, quantity, unit, detector, conditions, amplifiers) "
+                "VALUES (?, ?, ?, ?, ?, ?)",
+                what,
+            )
+            found = self._database.execute(where, what).fetchone()
+        return int(found[0])
+
+    def skipped(self) -> tuple[str, ...]:
+        """Return the files that no run has left, and why; the newest first."""
+        rows = self._database.execute(
+            "SELECT file, problem FROM run WHERE problem != '' ORDER BY modified DESC, file DESC"
+        )
+        found = [*self._unreadable.items(), *rows]
+        return tuple(f"{one_line(name, 100)}: {problem}" for name, problem in found)
+
+    def newest_repository(self) -> str | None:
+        """Return the repository of the run whose JSON was written last."""
+        found = self._database.execute(
+            "SELECT repo FROM run WHERE problem = '' ORDER BY modified DESC, file DESC LIMIT 1"
+        ).fetchone()
+        return found[0] if found else None
+
+    def count(self, repo: str | None) -> tuple[int, int]:
+        """Return how many runs are on a repository, and on others."""
+        same, others = self._database.execute(
+            "SELECT count(CASE WHEN repo = ?1 THEN 1 END), count(CASE WHEN repo != ?1 THEN 1 END) FROM run "
+            "WHERE problem = ''",
+            (_stored(repo),),
+        ).fetchone()
+        return int(same), int(others)
+
+    def jobs(self, repo: str) -> set[str]:
+        """Return the output collections of the jobs of the runs."""
+        rows = self._database.execute("SELECT jobs FROM run WHERE repo = ?", (repo,))
+        return {job for (text,) in rows for job in json.loads(text)}
+
+    def history(self, repo: str | None, extra: Iterable[Run] = ()) -> IndexedHistory:
+        """Return the runs on a repository that have values.
+
+        Parameters
+        ----------
+        repo : `str` or `None`
+            Which; `None` for runs that have none.
+        extra : `~collections.abc.Iterable` [`Run`], optional
+            Runs that have left no JSON.
+
+        Returns
+        -------
+        history : `IndexedHistory`
+            It is of use as long as the index is open.
+        """
+        rows = self._database.execute(
+            "SELECT name, time, id, n_values FROM run WHERE repo = ? AND n_values > 0", (_stored(repo),)
+        )
+        runs = [
+            Run(name, time, StoredValues(self._database, number, time, n_values, _stored(repo)))
+            for name, time, number, n_values in rows
+        ]
+        return IndexedHistory(self._database, _stored(repo), ordered([*runs, *extra]))
+
+
+def _stored(repo: str | None) -> str:
+    """Return a repository as the index has it."""
+    return repo or ""
