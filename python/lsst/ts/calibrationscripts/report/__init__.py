@@ -24,9 +24,11 @@ __all__ = [
     "Statistics",
     "Thumbnail",
     "conclusion",
+    "decertify_command",
     "decide_command",
     "defects_found",
     "defects_text",
+    "finish_command",
     "fold",
     "fold_command",
     "gains_text",
@@ -35,13 +37,22 @@ __all__ = [
     "log_text",
     "next_steps",
     "products",
+    "remake_command",
     "resumable",
+    "resume_configuration",
     "spoilt_headline",
     "spoilt_text",
     "summary_text",
     "verdict_text",
 ]
 
+from ._commands import (
+    decertify_command,
+    decide_command,
+    finish_command,
+    remake_command,
+    resume_configuration,
+)
 from ._evidence import (
     SCATTER_TOLERANCE,
     Area,
@@ -60,6 +71,6 @@ from ._lines import WIDTH, fold, fold_command
 from ._model import RunDocument, RunReport, Span
 from ._plain import Kind, ProductOutcome, conclusion, held_reason, products
 from ._spoilt import spoilt_headline, spoilt_text
-from ._steps import NOT_BEGUN, decide_command, next_steps, resumable
+from ._steps import NOT_BEGUN, next_steps, resumable
 from ._summary import log_text, summary_text
 from ._text import defects_found, defects_text, gains_text, verdict_text
