@@ -24,13 +24,13 @@ PROPERTIES: dict[str, dict[str, Any]] = load_schema(LATISS)["properties"]
 VALUE = r"""(?:\[[^\]]*\]|\{.*\}|"[^"]*"|'[^']*'|-c \S+|-?\d[\d.]*)"""
 
 _KEYS = "|".join(sorted(PROPERTIES, key=len, reverse=True))
+_LONG_KEYS = "|".join(key for key in PROPERTIES if "_" in key)
 _PROPOSES = re.compile(
     r"\b(?:write|give)\b(?! into)|\bleave\b.*\bout\b|\b(?:name|choose|write|set|give) (?:an)?other\b|\bname (?:the|more|a) "
     r"|calibscripts [a-z]+\b|\bbutler [a-z]|pip install|chmod|\bresume\b|\bset (?:it|them|up|CALIB)|CALIBSCRIPTS_SAL="
-    rf"|--[a-z]|\b(?:{_KEYS}): |\btry again|\b(?:take|run|accept it|save it|read [\w ]+) (?:them )?again",
+    rf"|--[a-z]|\b(?:{_LONG_KEYS}): |'(?:{_KEYS}): |\btry again|\b(?:take|run|accept it|save it|read [\w ]+) (?:them )?again",
     re.IGNORECASE,
 )
-_BEFORE_VERB = re.compile(r"^(?:[^a-z]*)$")
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def templates() -> list[Template]:
 
 
 _COMMAND = re.compile(r"'(calibscripts (?:[^']|'\"'\"')*)'|: (calibscripts .*?)(?=\. |\.$|$)")
-_PAIR = re.compile(rf"\b({_KEYS}): ({VALUE}|[\w./~-]+)")
+_PAIR = re.compile(rf"\b({_KEYS}): ({VALUE}|[\w./~-]*[\w/~])")
 _QUOTED = re.compile(r"'(\{[^']*\}|\w+: [^']*)'")
 
 

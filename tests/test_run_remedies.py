@@ -10,10 +10,13 @@ in one of the two registers at the end.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import json
 import re
+import shlex
+import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,19 +25,23 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 from lsst.ts.calibrationscripts.cli import main
-from lsst.ts.calibrationscripts.codec import read_record, to_json
+from lsst.ts.calibrationscripts.codec import read_record, write_document
 from lsst.ts.calibrationscripts.config import parse
 from lsst.ts.calibrationscripts.decertification import RefusedError, choose
 from lsst.ts.calibrationscripts.deciding import Choice, DecisionError
 from lsst.ts.calibrationscripts.deciding._replay import Replay
+from lsst.ts.calibrationscripts.desk import TokenFileError, read_tokens
+from lsst.ts.calibrationscripts.due import PolicyError, read_policy
 from lsst.ts.calibrationscripts.files.journal import FileJournal
 from lsst.ts.calibrationscripts.forecast import Facts, Kind, make_forecast
 from lsst.ts.calibrationscripts.instruments import LATISS, ImageType
-from lsst.ts.calibrationscripts.outcomes import Outcome
+from lsst.ts.calibrationscripts.outcomes import Outcome, RunState
 from lsst.ts.calibrationscripts.plan import make_plan
 from lsst.ts.calibrationscripts.ports import CameraError, IngestReport, ObservatoryError, PreconditionError
 from lsst.ts.calibrationscripts.record import DecisionKind, RunRecord
-from lsst.ts.calibrationscripts.report import RunReport, next_steps, summary_text
+from lsst.ts.calibrationscripts.report import RunDocument, RunReport, next_steps
+from lsst.ts.calibrationscripts.verification import FailureLevel, StatisticsError, dataset_name, judge
+from named import BIAS
 from remedies import (
     PROPERTIES,
     Template,
@@ -49,6 +56,10 @@ from remedies import (
     templates,
     understood,
 )
+from test_blocks import problems_of as problems_of_block
+from test_blocks import test_what_the_scheduler_would_refuse_is_refused_with_a_remedy as wrong_blocks
+from test_remedies import CASES as config_cases
+from test_remedies import FOLLOWED, with_earlier
 from test_release import RELEASED, Later, session
 from test_spoilt_frames import CHAIN, SPOILT
 from virtual_time import virtually
@@ -63,6 +74,12 @@ MADE: dict[str, Any] = {
     "certify_calib_begin_date": "2026-11-23T12:00:00",
     "certify_calib_end_date": "2026-11-24T12:00:00",
 }
+
+
+def mistakes_of_blocks() -> list[tuple[str, str]]:
+    """Return those of the tests of BLOCKs, with what is said of each."""
+    (mark,) = (each for each in wrong_blocks.pytestmark if each.name == "parametrize")  # type: ignore[attr-defined]
+    return list(mark.args[1])
 
 
 def trial(function: Trial) -> Trial:
@@ -343,6 +360,449 @@ def after_what_waits(folder: Path) -> Iterator[str]:
     yield step
 
 
+# What is known before a run
+
+
+def changed(
+    written: Mapping[str, Any], remedy: str, facts: Facts | None = None
+) -> set[tuple[Kind, str]]:
+    """Return what is found once one has done as it says."""
+    config = accepted({**written, **pairs(remedy)})
+    found = make_forecast(config, make_plan(config, LATISS, (facts or Facts()).begin), LATISS, facts)
+    return {(each.kind, each.cause) for each in found.findings}
+
+
+@trial
+def a_forecast(folder: Path) -> Iterator[str]:
+    ids = [2026112300001 + i for i in range(40)]
+    paired = dict.fromkeys(ids, 5.0)
+    begin = Facts(begin=datetime.datetime(2026, 11, 23, 14, tzinfo=datetime.UTC))
+    dates = {"certify_calib_begin_date": "2026-11-20", "certify_calib_end_date": "2026-11-21"}
+    every = {"BIAS": ids[:3], "DARK": ids[3:6], "FLAT": ids[6:8]}
+    for written, facts, kind in (
+        ({"script_mode": "BIAS", "n_bias": 3}, None, Kind.NOISE),
+        ({"script_mode": "DARK", "n_dark": 2, "exp_times_dark": [5, 7]}, None, Kind.NOISE),
+        ({"script_mode": "BIAS", **dates}, begin, Kind.VALIDITY),
+        ({"exposures": every, "do_ptc": True}, Facts(exp_times={**paired, ids[7]: 6.0}), Kind.PAIRS),
+    ):
+        data = {**MADE, "pipeline_generation": "2022", **written}
+        config = accepted(data)
+        plan = make_plan(config, LATISS, facts.begin if facts else None)
+        findings = make_forecast(config, plan, LATISS, facts).findings
+        finding = next(each for each in findings if each.kind is kind)
+        assert pairs(finding.remedy)
+        assert (kind, finding.cause) not in changed(data, finding.remedy, facts)
+        yield finding.remedy
+    # Of frames that exist, as many are named as it says.
+    data = {**MADE, "pipeline_generation": "2022", "exposures": {"DARK": ids[:2]}}
+    config = accepted(data)
+    found = make_forecast(config, make_plan(config, LATISS), LATISS, Facts(exp_times=paired)).findings
+    remedy = next(each.remedy for each in found if each.kind is Kind.NOISE)
+    for n in map(int, re.findall(r"\b\d+\b", remedy)):
+        named = {**data, "exposures": {"DARK": ids[:n]}}
+        assert Kind.NOISE not in {each for each, _ in changed(named, "", Facts(exp_times=paired))}
+    yield remedy
+
+
+@trial
+def notices_of_a_plan(folder: Path) -> Iterator[str]:
+    def notices(data: Mapping[str, Any]) -> tuple[str, ...]:
+        config = accepted(data)
+        return (*make_plan(config, LATISS).notices, *config.notices)
+
+    sets = [{"filter": "SDSSg_65mm"}, {"filter": "SDSSr_65mm"}, {"filter": "SDSSg_65mm", "grating": "empty_1"}]
+    for data, word in (
+        ({"script_mode": "FLAT", "n_flat": 20, "exp_times_flat": 5}, "ten pairs"),
+        ({"script_mode": "FLAT", "n_flat": 4, "exp_times_flat": [3, 3, 3, 3]}, "ten pairs"),
+        ({"do_ptc": True, "n_flat": 2, "exp_times_flat": 5}, "one exposure time only"),
+        ({"script_mode": "BIAS", "generate_calibrations": True}, "For daily calibrations"),
+    ):
+        found = [each for each in notices(data) if word in each]
+        assert found, data
+        for notice in found:
+            proposed = pairs(notice)
+            if not proposed:
+                # It names keys, and a person has the values.
+                proposed = {key: MADE.get(key, [5, 5, 9, 9]) for key in keys(notice)[-2:]}
+            if "exp_times_flat" in proposed:
+                proposed["n_flat"] = None
+            assert not [each for each in notices({**data, **proposed}) if word in each]
+            yield notice
+
+
+@trial
+def calibrations_that_are_missing(folder: Path) -> Iterator[str]:
+    for data, missing in (
+        ({"script_mode": "DARK", **MADE}, "bias"),
+        ({"script_mode": "FLAT", **MADE}, "dark"),
+        ({"script_mode": "BIAS_DARK"}, "bias"),
+        ({"script_mode": "FLAT", "n_flat": 2}, "flat"),
+        ({"do_ptc": True, "exp_times_flat": {"pairs": 3, "exp_time": 5}, **MADE, "do_verify": False}, "defects"),
+        ({"script_mode": "BIAS", **MADE}, "crosstalk"),
+    ):
+        world = World(unavailable=frozenset({missing}))
+        (problem,) = [each for each in refused(world, yaml.safe_dump(data)) if each.startswith(missing)]
+        ways = re.split(r", or ", problem.split("Before the run, ")[1])
+        # Each way is tried by itself; only another collection is for the
+        # keys that it names.
+        for way in ways:
+            config = {**data, **pairs(way)}
+            if found := re.search(r"([A-Z]+) in script_mode", way):
+                config["script_mode"] = next(
+                    mode
+                    for mode in PROPERTIES["script_mode"]["enum"]
+                    if {found[1], *data.get("script_mode", mode).split("_")} <= {*mode.split("_")}
+                )
+            if "name a collection" in way:
+                another = keys(way)
+                assert another
+                virtually(_looked_up(world, data, another))
+            elif config != data:
+                assert not [each for each in problems_of(world, config) if each.startswith(missing)], way
+            yield way
+        yield problem
+
+
+def problems_of(world: World, data: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return why a run does not begin, none if it does."""
+    try:
+        virtually(world.procedure(yaml.safe_dump(dict(data))).run())
+    except PreconditionError as error:
+        return error.problems
+    return ()
+
+
+async def _looked_up(world: World, data: Mapping[str, Any], names: list[str]) -> None:
+    """See that what is looked up is looked up where the keys say."""
+    written = {**data, **dict.fromkeys(names, "u/me/made")}
+    with pytest.raises(PreconditionError):
+        await world.procedure(yaml.safe_dump(written)).run()
+    assert any("u/me/made" in lookup.collections for lookup in world.looked_up)
+
+
+# Runs that are resumed, remade, decided
+
+
+@trial
+def frames_that_cannot_be_left_out(folder: Path) -> Iterator[str]:
+    world = World(exposure_error=("BIAS 5/", CameraError("BIAS 5/7: not taken")))
+    run(world, {"script_mode": "BIAS", "n_bias": 6, "journal_dir": str(folder)})
+    leave_journal(world, folder)
+    taken = sorted(world.exposures)
+    result = calibscripts("remake", "run", "--without", taken[1], "--journals", folder)
+    (own,) = [each for each in quoted(result.output) if "resume" in each]
+    assert own["journal_dir"] == str(folder)
+    world.exposure_error = None
+    assert "without" in pairs(result.output)
+    report = run(world, {**own, "without": [taken[1]]}, resume=True)
+    assert report.complete and report.judgements[0].excluded == (taken[1],)
+    yield result.output
+    # All frames but a few, and those of another run
+    leave_journal(world, folder)
+    for ids in (sorted(world.exposures)[1:6], [2026112300099]):
+        text = yaml.safe_dump({"resume": "run", "without": ids, "journal_dir": str(folder)})
+        (folder / "c.yaml").write_text(text)
+        result = calibscripts("run", folder / "c.yaml")
+        assert result.exit_code == 2
+        yield result.output
+
+
+@trial
+def a_run_that_did_not_ask(folder: Path) -> Iterator[str]:
+    world = World()
+    report = run(world, {**MADE, "script_mode": "BIAS", "do_verify": True, "certify_if": "better"})
+    assert outcome(report, "certify BIAS") is Outcome.CERTIFIED
+    world = World(residual=7.0)
+    run(world, {**MADE, "script_mode": "BIAS", "certify_if": "not_worse"})
+    record = leave_journal(world, folder)
+    with pytest.raises(DecisionError) as caught:
+        Replay(folder, record, Choice(DecisionKind.ACCEPT, "ann", "fine"))
+    *_, proposed = quoted(str(caught.value))
+    config = accepted({"resume": "run", **proposed}, record.config)
+    assert config.certify == "ask"
+    # Then a decision is possible once it was resumed
+    resumed_record = dataclasses.replace(record, config=config.to_dict())
+    Replay(folder, resumed_record, Choice(DecisionKind.ACCEPT, "ann", "fine"))
+    yield str(caught.value)
+
+
+@trial
+def a_run_that_has_certified_nothing(folder: Path) -> Iterator[str]:
+    # Given a run that was killed when it had certified
+    world = World()
+    world.on_event = lambda event: world.kill() if event == "certified bias" else None
+    procedure = world.procedure(yaml.safe_dump({**MADE, "script_mode": "BIAS"}))
+    with pytest.raises(BaseException):  # noqa: B017, PT011 - as SIGKILL, it is no Exception
+        virtually(procedure.run())
+    with pytest.raises(RefusedError, match="resume") as caught:
+        choose(read_record(world.journal), ())
+    # When it is resumed, its journal says so
+    world.on_event, world.killed = None, False
+    run(world, {"resume": "run"}, resume=True)
+    assert choose(read_record(world.journal), world.proofs)
+    yield str(caught.value)
+
+
+@trial
+def nothing_to_collect(folder: Path) -> Iterator[str]:
+    for end in ("BIAS 2/4, 0 s", "DARK 2/4, 5 s"):
+        world = Later()
+
+        def kill(event: str, world: Later = world, end: str = end) -> None:
+            if event == end:
+                world.on_event = None
+                world.kill()
+
+        world.on_event = kill
+        session(world, RELEASED.replace("}", f", journal_dir: {folder}}}"))
+        world.killed = False
+        leave_journal(world, folder)
+        result = calibscripts("finish", "run", "--journals", folder)
+        assert result.exit_code == 2
+        (own,) = quoted(result.output)
+        assert own["journal_dir"] == str(folder)
+        report = session(world, yaml.safe_dump(own), resume=True)
+        world.end_jobs()
+        assert resumed(world, step_of(report, "Collect")).complete
+        yield result.output
+
+
+# Commands
+
+
+def refused_command(*words: object, given: str | None = None) -> str:
+    """Return what a command says that cannot be followed.
+
+    Each option that it names is one of that command.
+    """
+    result = calibscripts(*words, given=given)
+    assert result.exit_code in (1, 2) and "Traceback" not in result.output, result.output
+    command = main.commands[str(words[0])]  # type: ignore[attr-defined]
+    known = {name for each in command.params for name in (*each.opts, *each.secondary_opts)}
+    assert {*options(result.output)} <= known, result.output
+    return result.output
+
+
+def helps(text: str, *words: object, given: str | None = None) -> None:
+    """See that a command is not refused for the same reason."""
+    result = calibscripts(*words, given=given)
+    assert "Traceback" not in result.output
+    assert text.splitlines()[-1] not in result.output, result.output
+
+
+@trial
+def options_of_commands(folder: Path) -> Iterator[str]:
+    bias, block = folder / "bias.yaml", folder / "block.json"
+    bias.write_text("script_mode: BIAS\n")
+    script = {"name": "maintel/make_latiss_calibrations.py", "standard": False, "parameters": {"n_bias": "$n"}}
+    block.write_text(
+        json.dumps(
+            {
+                "name": "BLOCK-1",
+                "program": "BLOCK-1",
+                "scripts": [script, script],
+                "configuration_schema": "type: object\nproperties:\n  n: {type: integer, default: 5}\n",
+            }
+        )
+    )
+    no_folder = folder / "bias.yaml" / "here"
+    # Each row: what is typed, and what a person types who follows the text
+    rows: tuple[tuple[tuple[object, ...], tuple[object, ...]], ...] = (
+        (("validate", "-", "-"), ("validate", "-")),
+        (("validate", bias, "--set", "n=3"), ("validate", bias)),
+        (("validate", block, "--set", "n"), ("validate", block, "--set", "n=3")),
+        (("validate", block, "--set", "n=3", "--set", "n=4"), ("validate", block, "--set", "n=3")),
+        (("validate", block, "--set", "m=3"), ("validate", block, "--set", "n=3")),
+        (("run", block), ("plan", block)),
+        (("due", "--nights", "2", "--from", "2026-11-20"), ("due", "--nights", "2", "--repo", folder)),
+        (("due", "--from", "2026-11-24", "--to", "2026-11-20"), ("due", "--from", "2026-11-20", "--to", "2026-11-24", "--repo", folder)),
+        (("due", "--collections", ","), ("due", "--collections", "LATISS/calib", "--repo", folder)),
+        (("due", "--policy", bias), ("due", "--repo", folder)),
+        (("trend", "--journals", folder, "-o", folder / "t.html"), ("trend", "--journals", folder, "--repo", folder, "-o", folder / "t.html")),
+        (("desk", "--read-only", "--tokens", bias), ("desk", "--tokens", bias)),
+        (("remake", "run"), ("remake", "run", "--without", "2026112300001", "--journals", folder)),
+        (("remake", "run", "2026112300001"), ("remake", "run", "--without", "2026112300001", "--journals", folder)),
+        (("remake", "run", "--without", "1", "--journals", folder, "--workdir", folder), ("remake", "run", "--without", "2026112300001")),
+        (("remake", "run", "--without", "2026112300001", "--journals", folder, "--workdir", folder), ("remake", "run", "--without", "2026112300001", "--workdir", folder)),
+        (("simulate", bias, "--workdir", folder, "--resume", "../x"), ("simulate", bias, "--workdir", folder, "--resume")),
+        (("simulate", block, "--workdir", folder, "--resume", "run"), ("simulate", block, "--workdir", folder, "--resume", "run", "--script", "0")),
+        (("simulate", block, "--workdir", folder, "--script", "7"), ("simulate", block, "--workdir", no_folder, "--script", "1")),
+        (("simulate", bias, "--workdir", no_folder), ("plan", bias)),
+        (("simulate", bias, "--workdir", folder / "w", "--fault", "job-fails:x"), ("simulate", bias, "--workdir", no_folder, "--fault", "job-fails:2")),
+        (("validate", bias, "--instrument", "LATISSS"), ("validate", bias, "--instrument", "LATISS")),
+        (("decide", "run", "accept", "--journals", folder), ("decide", "run", "accept", "--journals", folder, "--reason", "good")),
+    )
+    for wrong, right in rows:
+        text = refused_command(*wrong)
+        helps(text, *right)
+        yield text
+    # What is written as an example is accepted
+    text = refused_command("due", "--from", "soon")
+    (day,) = re.findall(r"\d{4}-\d\d-\d\d", text)
+    helps(text, "due", "--from", day, "--repo", folder)
+    yield text
+    text = refused_command("remake", "run", "--without", "11")
+    (exposure,) = re.findall(r"\b\d{13}\b", text)
+    helps(text, "remake", "run", "--without", exposure, "--journals", folder)
+    yield text
+    text = refused_command("validate", block, "--set", "n")
+    *_, example = re.findall(r"--set (\w+=\w+)", text)
+    helps(text, "validate", block, "--set", example)
+    yield text
+
+
+@trial
+def help_of_commands(folder: Path) -> Iterator[str]:
+    """Each example of a help is understood; each is a command of a shell."""
+    (folder / "flats").mkdir()
+    for name, command in main.commands.items():  # type: ignore[attr-defined]
+        text = calibscripts(name, "--help").output
+        for line in text.splitlines():
+            if found := re.search(r"(?:^|\| )\s*(calibscripts .*)", line):
+                if found[1].startswith("calibscripts [OPTIONS]"):
+                    continue
+                words = shlex.split(re.split(r" [|>] ", found[1])[0])
+                for option in options(" ".join(words)):
+                    assert option in {each for one in command.params for each in one.opts}, line
+                if words[1] == name:
+                    with contextlib.chdir(folder), contextlib.suppress(SystemExit):
+                        understood(words)
+                yield found[1]
+
+
+@trial
+def a_policy(folder: Path) -> Iterator[str]:
+    for text, right in (
+        ("bias: week", None),
+        ("ahead:", None),
+        ("flat: 0", None),
+        ("ignore: ptc", None),
+        ("- bias", None),
+        ("bias: [", None),
+        ("flat: 1", "flat: 2"),
+        ("flat: 1 ", "flat: 1\nahead: 0.5"),
+        ("7: 7", "bias: 7"),
+        ("ignore: [pct]", "ignore: [ptc]"),
+        ("ignore: [bias, dark, flat, defects, ptc]", "ignore: [bias, dark, flat, defects]"),
+        ("#" * 20_000, "bias: 3"),
+    ):
+        with pytest.raises(PolicyError) as caught:
+            read_policy(text)
+        said = str(caught.value)
+        if right is None:
+            (right,) = re.findall(r"(?:write[\w, ]*?(?:such as|for example),? )'?(\w+: [^';]*)'?", said)
+        read_policy(right)
+        yield said
+
+
+@trial
+def a_block(folder: Path) -> Iterator[str]:
+    for text, message in mistakes_of_blocks():
+        said = str(problems_of_block(text))
+        assert message in said
+        # What it writes in JSON is JSON, and what it shows of a BLOCK is one.
+        for found in re.findall(r'write ("\w+": (?:"[^"]*"|\[\]|\{\}|\w+))(?=$|[,;\n])', said):
+            json.loads(f"{{{found}}}")
+        yield said
+
+
+@trial
+def variables_of_a_block(folder: Path) -> Iterator[str]:
+    schema = "type: object\nproperties:\n  n_bias: {type: integer, default: 5}\n"
+    for reason in ("$n_bais", "$filter_name", "$other", "5$", "fine"):
+        for program in ("$program", "BLOCK-2"):
+            parameters = {"script_mode": "BIAS", "reason": reason, "program": program}
+            file = folder / "block.json"
+
+            def write(parameters: dict[str, str], schema: str, file: Path = file) -> None:
+                name = "maintel/make_latiss_calibrations.py"
+                scripts = [{"name": name, "standard": False, "parameters": parameters}]
+                content = {"name": "B", "program": "B", "scripts": scripts, "configuration_schema": schema}
+                file.write_text(json.dumps(content))
+
+            write(parameters, schema)
+            result = calibscripts("validate", file)
+            said = one_line(result.output)
+            if found := re.search(r"give --set (\w+)=VALUE", said):
+                assert calibscripts("validate", file, "--set", f"{found[1]}=x").exit_code == 0
+            if found := re.search(r"write (\w+) and its default into configuration_schema", said):
+                write(parameters, f"{schema}  {found[1]}: {{type: string, default: a}}\n")
+                assert calibscripts("validate", file).exit_code == 0
+            if found := re.search(r'write (?:a name [^"$]*)?"?(\$\w+)"?', said):
+                key = "program" if found[1] == "$program" else "reason"
+                write({**parameters, "reason": "x", key: found[1]}, schema)
+                again = calibscripts("validate", file)
+                assert again.exit_code == 0 and found[0] not in one_line(again.output) or key == "reason"
+            yield said
+    write({"script_mode": "BIAS", "n_bias": "$n"}, "")
+    said = one_line(calibscripts("validate", file, "--set", "n=3").output)
+    (name,) = re.findall(r"write one whose properties have (\w+)", said)
+    write({"script_mode": "BIAS", "n_bias": "$n"}, f"type: object\nproperties:\n  {name}: {{type: integer}}\n")
+    assert "write one" not in one_line(calibscripts("validate", file, "--set", "n=3").output)
+    yield said
+    write({"script_mode": "BIAS", "n_bias": "$n"}, "type: object\nproperties:\n  n: {type: integer, default: 10}\n")
+    said = one_line(calibscripts("validate", file, "--set", "n=010").output)
+    (setting,) = re.findall(r"give for example --set (\S+)", said)
+    assert calibscripts("validate", file, "--set", setting).exit_code == 0
+    yield said
+
+
+@trial
+def tokens_of_the_desk(folder: Path) -> Iterator[str]:
+    file = folder / "tokens"
+    good = "ann: 0123456789abcdef\n"
+    for text, mode in ((good, 0o644), ("ann 0123456789abcdef", 0o600), ("", 0o600)):
+        file.write_text(text)
+        file.chmod(mode)
+        with pytest.raises(TokenFileError) as caught:
+            read_tokens(file)
+        said = str(caught.value)
+        if found := re.search(r"write '(chmod [^']*)'", said):
+            subprocess.run(shlex.split(found[1]), check=True)
+        else:
+            (form,) = re.findall(r"NAME: TOKEN", said)
+            file.write_text(form.replace("NAME", "ann").replace("TOKEN", "0123456789abcdef"))
+        assert read_tokens(file) == {"0123456789abcdef": "ann"}
+        yield said
+
+
+@trial
+def statistics_that_are_not_those(folder: Path) -> Iterator[str]:
+    exposure, detector = {"RXX_S00": {"SUCCESS": True}, "SUCCESS": True}, {"AMP": {"C00": {"NOISE": True}}}
+    for statistics in (exposure, detector):
+        with pytest.raises(StatisticsError) as caught:
+            judge(statistics, BIAS, n_detectors=1)
+        # The dataset that it names is that which a run's verdict is read from
+        (name,) = re.findall(r"give the dataset (\w+)", str(caught.value))
+        assert name == dataset_name(BIAS, FailureLevel.RUN)
+        yield str(caught.value)
+
+
+@trial
+def json_of_several_runs(folder: Path) -> Iterator[str]:
+    run_json = json.loads(write_document(RunDocument(RunReport(RunState.DONE, run_id="run"))))
+    file, page = folder / "runs.json", folder / "run.html"
+    file.write_text(json.dumps({"runs": [{"source": "a", "run": run_json}, {"source": "b", "run": run_json}]}))
+    said = refused_command("report", file, "-o", page)
+    (picked, command) = re.search(r"jq '([^']*)' FILE \| (calibscripts [^.\n]*)", one_line(said)).groups()  # type: ignore[union-attr]
+    data = json.loads(file.read_text())
+    for key, number in re.findall(r"\.(\w+)(?:\[(\d+)\])?", picked):
+        data = data[key][int(number)] if number else data[key]
+    words = [str(page) if word == "PAGE" else word for word in shlex.split(command)]
+    result = calibscripts(*words[1:], given=json.dumps(data))
+    assert result.exit_code == 0 and page.exists(), result.output
+    yield said
+
+
+# What is not tried here
+
+ELSEWHERE: dict[str, str] = {}
+"""Beginnings of texts that other tests try, and where."""
+
+NOTHING_TO_TRY: dict[str, str] = {}
+"""Beginnings of texts that propose nothing that a test could do, and why."""
+
+
 # Trials, and what they have tried
 
 
@@ -362,3 +822,28 @@ def tried(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[str
 @pytest.mark.parametrize("name", TRIALS)
 def test_what_is_proposed_helps(name: str, tried: Callable[[str], tuple[str, ...]]) -> None:
     assert tried(name)
+
+
+def config_remedies() -> Iterator[str]:
+    """Yield what test_remedies.py tries."""
+    for _, problem, _ in config_cases:
+        yield from (one_line(problem.remedy), one_line(problem.what))
+    for text in FOLLOWED:
+        yield from (one_line(problem.remedy) for problem in with_earlier(text))
+
+
+def is_in(register: Mapping[str, str], template: Template) -> bool:
+    return any(template.text.startswith(text) for text in register)
+
+
+def test_every_text_that_proposes_something_is_tried(tried: Callable[[str], tuple[str, ...]]) -> None:
+    texts = [*config_remedies()]
+    for name in TRIALS:
+        texts += tried(name)
+    all_of_them = "\n".join(dict.fromkeys(texts))
+    new = [
+        f"{each.place}: {each.text}"
+        for each in templates()
+        if not (is_in(ELSEWHERE, each) or is_in(NOTHING_TO_TRY, each) or each.pattern.search(all_of_them))
+    ]
+    assert not new, "\n".join(new)
