@@ -150,7 +150,7 @@ FOLLOWED = {
         "do_ptc: true"
     ),
     "ocps_log_path: /logs/{job}/log": "ocps_log_path: /logs/{job_id}/log",
-    "program: \"a\\nb\"": "program: a b",
+    'program: "a\\nb"': "program: a b",
     "reason: café": "reason: cafe",
     "calib_collection: ''": "calib_collection: LATISS/calib/daily",
     "calib_collection: LATISS calib": "calib_collection: LATISS/calib",

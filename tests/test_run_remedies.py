@@ -10,13 +10,19 @@ in one of the two registers at the end.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import dataclasses
 import datetime
+import errno
+import itertools
 import json
 import re
 import shlex
+import socket
 import subprocess
+import sys
+import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,9 +30,11 @@ from typing import Any
 import pytest
 import yaml
 from click.testing import CliRunner, Result
+from lsst.ts.calibrationscripts.butler.repository import ButlerRepository
 from lsst.ts.calibrationscripts.cli import main
+from lsst.ts.calibrationscripts.cli._environment import check_packages, check_sal, check_simulation
 from lsst.ts.calibrationscripts.codec import read_record, write_document
-from lsst.ts.calibrationscripts.config import parse
+from lsst.ts.calibrationscripts.config import ConfigurationError, parse
 from lsst.ts.calibrationscripts.decertification import RefusedError, choose
 from lsst.ts.calibrationscripts.deciding import Choice, DecisionError
 from lsst.ts.calibrationscripts.deciding._replay import Replay
@@ -35,20 +43,31 @@ from lsst.ts.calibrationscripts.due import PolicyError, read_policy
 from lsst.ts.calibrationscripts.files.journal import FileJournal
 from lsst.ts.calibrationscripts.forecast import Facts, Kind, make_forecast
 from lsst.ts.calibrationscripts.instruments import LATISS, ImageType
-from lsst.ts.calibrationscripts.outcomes import Outcome, RunState
+from lsst.ts.calibrationscripts.light import LightLevel
+from lsst.ts.calibrationscripts.observatory import sal
+from lsst.ts.calibrationscripts.observatory.notifying import check_addresses
+from lsst.ts.calibrationscripts.outcomes import Certification, Outcome, RunState
 from lsst.ts.calibrationscripts.plan import make_plan
+from lsst.ts.calibrationscripts.plan._order import in_order
 from lsst.ts.calibrationscripts.ports import CameraError, IngestReport, ObservatoryError, PreconditionError
 from lsst.ts.calibrationscripts.record import DecisionKind, RunRecord
-from lsst.ts.calibrationscripts.report import RunDocument, RunReport, next_steps
+from lsst.ts.calibrationscripts.report import RunDocument, RunReport, next_steps, summary_text
+from lsst.ts.calibrationscripts.simulation.observatory import (
+    SimulatedObservatory,
+    SimulationSettings,
+    WorkFolderError,
+)
+from lsst.ts.calibrationscripts.simulation.repository import RepositoryKind, create_repository
 from lsst.ts.calibrationscripts.verification import FailureLevel, StatisticsError, dataset_name, judge
+from lsst.ts.calibrationscripts.wheels import unknown_settings
 from named import BIAS
 from remedies import (
     PROPERTIES,
+    ROOT,
     Template,
     accepted,
     commands,
     keys,
-    left_out,
     one_line,
     options,
     pairs,
@@ -58,10 +77,12 @@ from remedies import (
 )
 from test_blocks import problems_of as problems_of_block
 from test_blocks import test_what_the_scheduler_would_refuse_is_refused_with_a_remedy as wrong_blocks
+from test_decertification import proof
+from test_release import RELEASED, Later, session
 from test_remedies import CASES as config_cases
 from test_remedies import FOLLOWED, with_earlier
-from test_release import RELEASED, Later, session
 from test_spoilt_frames import CHAIN, SPOILT
+from test_verdict_command import FIRST, FLATS, run_level
 from virtual_time import virtually
 from world import World
 
@@ -150,7 +171,10 @@ def after_frames_that_never_came(folder: Path) -> Iterator[str]:
         ({"do_defects": True, "n_flat": 2, "exp_times_flat": 5}, 2026112300046),
         ({"do_ptc": True, "n_flat": 4, "exp_times_flat": [5, 5, 6, 6]}, 2026112300003),
         ({"script_mode": "BIAS", "n_bias": 3}, 2026112300003),
-        ({"script_mode": "FLAT", "flat_sets": [{"filter": "SDSSr_65mm"}, {"filter": "SDSSg_65mm"}]}, 2026112300003),
+        (
+            {"script_mode": "FLAT", "flat_sets": [{"filter": "SDSSr_65mm"}, {"filter": "SDSSg_65mm"}]},
+            2026112300003,
+        ),
     ):
         written = {**MADE, **data}
         world = World(ingest=IngestReport(missing=(lost,)))
@@ -163,13 +187,19 @@ def after_frames_that_never_came(folder: Path) -> Iterator[str]:
         # Once the frames came, the run is resumed to its end.
         if proposed := pairs(step).get("exposures"):
             how = re.compile(r"script_mode|n_.*|exp_times_.*|filter|grating|flat_sets")
-            config = accepted({**{k: v for k, v in written.items() if not how.fullmatch(k)}, "exposures": proposed})
+            config = accepted(
+                {**{k: v for k, v in written.items() if not how.fullmatch(k)}, "exposures": proposed}
+            )
             named = {i for series in config.series for i in series.exposures or ()}
             assert named and lost not in named
             again = World()
             again.exposures, again.certified = world.exposures, list(world.certified)
-            new = run(again, {**{k: v for k, v in written.items() if not how.fullmatch(k)}, "exposures": proposed})
-            assert new.complete and outcome(new, "certify BIAS" if "BIAS" in proposed else "certify DARK").good
+            new = run(
+                again, {**{k: v for k, v in written.items() if not how.fullmatch(k)}, "exposures": proposed}
+            )
+            assert (
+                new.complete and outcome(new, "certify BIAS" if "BIAS" in proposed else "certify DARK").good
+            )
         world.ingest = IngestReport()
         assert resumed(world, next_steps(report)[-1]).complete
         yield from next_steps(report)
@@ -363,9 +393,7 @@ def after_what_waits(folder: Path) -> Iterator[str]:
 # What is known before a run
 
 
-def changed(
-    written: Mapping[str, Any], remedy: str, facts: Facts | None = None
-) -> set[tuple[Kind, str]]:
+def changed(written: Mapping[str, Any], remedy: str, facts: Facts | None = None) -> set[tuple[Kind, str]]:
     """Return what is found once one has done as it says."""
     config = accepted({**written, **pairs(remedy)})
     found = make_forecast(config, make_plan(config, LATISS, (facts or Facts()).begin), LATISS, facts)
@@ -410,7 +438,11 @@ def notices_of_a_plan(folder: Path) -> Iterator[str]:
         config = accepted(data)
         return (*make_plan(config, LATISS).notices, *config.notices)
 
-    sets = [{"filter": "SDSSg_65mm"}, {"filter": "SDSSr_65mm"}, {"filter": "SDSSg_65mm", "grating": "empty_1"}]
+    sets = [
+        {"filter": "SDSSg_65mm"},
+        {"filter": "SDSSr_65mm"},
+        {"filter": "SDSSg_65mm", "grating": "empty_1"},
+    ]
     for data, word in (
         ({"script_mode": "FLAT", "n_flat": 20, "exp_times_flat": 5}, "ten pairs"),
         ({"script_mode": "FLAT", "n_flat": 4, "exp_times_flat": [3, 3, 3, 3]}, "ten pairs"),
@@ -437,7 +469,10 @@ def calibrations_that_are_missing(folder: Path) -> Iterator[str]:
         ({"script_mode": "FLAT", **MADE}, "dark"),
         ({"script_mode": "BIAS_DARK"}, "bias"),
         ({"script_mode": "FLAT", "n_flat": 2}, "flat"),
-        ({"do_ptc": True, "exp_times_flat": {"pairs": 3, "exp_time": 5}, **MADE, "do_verify": False}, "defects"),
+        (
+            {"do_ptc": True, "exp_times_flat": {"pairs": 3, "exp_time": 5}, **MADE, "do_verify": False},
+            "defects",
+        ),
         ({"script_mode": "BIAS", **MADE}, "crosstalk"),
     ):
         world = World(unavailable=frozenset({missing}))
@@ -532,7 +567,7 @@ def a_run_that_has_certified_nothing(folder: Path) -> Iterator[str]:
     world = World()
     world.on_event = lambda event: world.kill() if event == "certified bias" else None
     procedure = world.procedure(yaml.safe_dump({**MADE, "script_mode": "BIAS"}))
-    with pytest.raises(BaseException):  # noqa: B017, PT011 - as SIGKILL, it is no Exception
+    with pytest.raises(BaseException):  # noqa: B017 - as SIGKILL, it is no Exception
         virtually(procedure.run())
     with pytest.raises(RefusedError, match="resume") as caught:
         choose(read_record(world.journal), ())
@@ -594,7 +629,11 @@ def helps(text: str, *words: object, given: str | None = None) -> None:
 def options_of_commands(folder: Path) -> Iterator[str]:
     bias, block = folder / "bias.yaml", folder / "block.json"
     bias.write_text("script_mode: BIAS\n")
-    script = {"name": "maintel/make_latiss_calibrations.py", "standard": False, "parameters": {"n_bias": "$n"}}
+    script = {
+        "name": "maintel/make_latiss_calibrations.py",
+        "standard": False,
+        "parameters": {"n_bias": "$n"},
+    }
     block.write_text(
         json.dumps(
             {
@@ -615,22 +654,52 @@ def options_of_commands(folder: Path) -> Iterator[str]:
         (("validate", block, "--set", "m=3"), ("validate", block, "--set", "n=3")),
         (("run", block), ("plan", block)),
         (("due", "--nights", "2", "--from", "2026-11-20"), ("due", "--nights", "2", "--repo", folder)),
-        (("due", "--from", "2026-11-24", "--to", "2026-11-20"), ("due", "--from", "2026-11-20", "--to", "2026-11-24", "--repo", folder)),
+        (
+            ("due", "--from", "2026-11-24", "--to", "2026-11-20"),
+            ("due", "--from", "2026-11-20", "--to", "2026-11-24", "--repo", folder),
+        ),
         (("due", "--collections", ","), ("due", "--collections", "LATISS/calib", "--repo", folder)),
         (("due", "--policy", bias), ("due", "--repo", folder)),
-        (("trend", "--journals", folder, "-o", folder / "t.html"), ("trend", "--journals", folder, "--repo", folder, "-o", folder / "t.html")),
+        (
+            ("trend", "--journals", folder, "-o", folder / "t.html"),
+            ("trend", "--journals", folder, "--repo", folder, "-o", folder / "t.html"),
+        ),
         (("desk", "--read-only", "--tokens", bias), ("desk", "--tokens", bias)),
         (("remake", "run"), ("remake", "run", "--without", "2026112300001", "--journals", folder)),
-        (("remake", "run", "2026112300001"), ("remake", "run", "--without", "2026112300001", "--journals", folder)),
-        (("remake", "run", "--without", "1", "--journals", folder, "--workdir", folder), ("remake", "run", "--without", "2026112300001")),
-        (("remake", "run", "--without", "2026112300001", "--journals", folder, "--workdir", folder), ("remake", "run", "--without", "2026112300001", "--workdir", folder)),
-        (("simulate", bias, "--workdir", folder, "--resume", "../x"), ("simulate", bias, "--workdir", folder, "--resume")),
-        (("simulate", block, "--workdir", folder, "--resume", "run"), ("simulate", block, "--workdir", folder, "--resume", "run", "--script", "0")),
-        (("simulate", block, "--workdir", folder, "--script", "7"), ("simulate", block, "--workdir", no_folder, "--script", "1")),
+        (
+            ("remake", "run", "2026112300001"),
+            ("remake", "run", "--without", "2026112300001", "--journals", folder),
+        ),
+        (
+            ("remake", "run", "--without", "1", "--journals", folder, "--workdir", folder),
+            ("remake", "run", "--without", "2026112300001"),
+        ),
+        (
+            ("remake", "run", "--without", "2026112300001", "--journals", folder, "--workdir", folder),
+            ("remake", "run", "--without", "2026112300001", "--workdir", folder),
+        ),
+        (
+            ("simulate", bias, "--workdir", folder, "--resume", "../x"),
+            ("simulate", bias, "--workdir", folder, "--resume"),
+        ),
+        (
+            ("simulate", block, "--workdir", folder, "--resume", "run"),
+            ("simulate", block, "--workdir", folder, "--resume", "run", "--script", "0"),
+        ),
+        (
+            ("simulate", block, "--workdir", folder, "--script", "7"),
+            ("simulate", block, "--workdir", no_folder, "--script", "1"),
+        ),
         (("simulate", bias, "--workdir", no_folder), ("plan", bias)),
-        (("simulate", bias, "--workdir", folder / "w", "--fault", "job-fails:x"), ("simulate", bias, "--workdir", no_folder, "--fault", "job-fails:2")),
+        (
+            ("simulate", bias, "--workdir", folder / "w", "--fault", "job-fails:x"),
+            ("simulate", bias, "--workdir", no_folder, "--fault", "job-fails:2"),
+        ),
         (("validate", bias, "--instrument", "LATISSS"), ("validate", bias, "--instrument", "LATISS")),
-        (("decide", "run", "accept", "--journals", folder), ("decide", "run", "accept", "--journals", folder, "--reason", "good")),
+        (
+            ("decide", "run", "accept", "--journals", folder),
+            ("decide", "run", "accept", "--journals", folder, "--reason", "good"),
+        ),
     )
     for wrong, right in rows:
         text = refused_command(*wrong)
@@ -732,15 +801,20 @@ def variables_of_a_block(folder: Path) -> Iterator[str]:
                 key = "program" if found[1] == "$program" else "reason"
                 write({**parameters, "reason": "x", key: found[1]}, schema)
                 again = calibscripts("validate", file)
-                assert again.exit_code == 0 and found[0] not in one_line(again.output) or key == "reason"
+                assert (again.exit_code == 0 and found[0] not in one_line(again.output)) or key == "reason"
             yield said
     write({"script_mode": "BIAS", "n_bias": "$n"}, "")
     said = one_line(calibscripts("validate", file, "--set", "n=3").output)
     (name,) = re.findall(r"write one whose properties have (\w+)", said)
-    write({"script_mode": "BIAS", "n_bias": "$n"}, f"type: object\nproperties:\n  {name}: {{type: integer}}\n")
+    write(
+        {"script_mode": "BIAS", "n_bias": "$n"}, f"type: object\nproperties:\n  {name}: {{type: integer}}\n"
+    )
     assert "write one" not in one_line(calibscripts("validate", file, "--set", "n=3").output)
     yield said
-    write({"script_mode": "BIAS", "n_bias": "$n"}, "type: object\nproperties:\n  n: {type: integer, default: 10}\n")
+    write(
+        {"script_mode": "BIAS", "n_bias": "$n"},
+        "type: object\nproperties:\n  n: {type: integer, default: 10}\n",
+    )
     said = one_line(calibscripts("validate", file, "--set", "n=010").output)
     (setting,) = re.findall(r"give for example --set (\S+)", said)
     assert calibscripts("validate", file, "--set", setting).exit_code == 0
@@ -782,7 +856,9 @@ def statistics_that_are_not_those(folder: Path) -> Iterator[str]:
 def json_of_several_runs(folder: Path) -> Iterator[str]:
     run_json = json.loads(write_document(RunDocument(RunReport(RunState.DONE, run_id="run"))))
     file, page = folder / "runs.json", folder / "run.html"
-    file.write_text(json.dumps({"runs": [{"source": "a", "run": run_json}, {"source": "b", "run": run_json}]}))
+    file.write_text(
+        json.dumps({"runs": [{"source": "a", "run": run_json}, {"source": "b", "run": run_json}]})
+    )
     said = refused_command("report", file, "-o", page)
     (picked, command) = re.search(r"jq '([^']*)' FILE \| (calibscripts [^.\n]*)", one_line(said)).groups()  # type: ignore[union-attr]
     data = json.loads(file.read_text())
@@ -794,13 +870,380 @@ def json_of_several_runs(folder: Path) -> Iterator[str]:
     yield said
 
 
+# What the procedure, its parts and its surroundings say
+
+
+@trial
+def flats_and_their_light(folder: Path) -> Iterator[str]:
+    for counts, exp_times in ((900.0, ()), (200.0, (1.0, 5.0, 9.0)), (90_000.0, ()), (51.0, ()), (3e6, ())):
+        level = LightLevel("FLAT", 1, 5.0, counts, (1e4, 4e4), exp_times=exp_times)
+        assert not level.acceptable or not level.usable
+        if found := re.search(r"An exposure time of ([\d.]+) s", level.text):
+            exp_time = float(found[1])
+            accepted({"script_mode": "FLAT", "exp_times_flat": exp_time})
+            assert LightLevel("FLAT", 1, exp_time, counts * exp_time / 5.0, (1e4, 4e4)).usable
+        yield level.text
+
+
+@trial
+def wheels_and_filters(folder: Path) -> Iterator[str]:
+    names = {"filter": ["empty_1", "SDSSr_65mm"], "grating": ["empty_1", "ronchi90lpmm"]}
+
+    def said(data: Mapping[str, Any]) -> list[str]:
+        config = accepted({"script_mode": "FLAT", **data})
+        return [each for one in config.series for each in unknown_settings(one, LATISS, names)]
+
+    for wheel in names:
+        (problem,) = said({wheel: "nowhere"})
+        known = re.findall(r"(\w+) \(slot (\d)\)", problem)
+        assert len(known) == 2
+        for name, slot in known:
+            assert not said({wheel: name}) and not said({wheel: int(slot)})
+        yield problem
+    # Flats of several filters
+    world = World()
+    run(world, {"script_mode": "FLAT", "n_flat": 3, "flat_sets": [{"filter": "a"}, {"filter": "b"}]})
+    ids = sorted(world.exposures)
+    (problem,) = problems_of(world, {"exposures": {"FLAT": ids}})
+    filters = {i: world.exposures[i][1].physical_filter for i in ids}
+    named = [name for name in set(filters.values()) if name in problem]
+    assert len(named) == 2
+    for name in named:
+        assert not problems_of(world, {"exposures": {"FLAT": [i for i in ids if filters[i] == name]}})
+    yield problem
+    sets = [{"filter": name, "grating": grating} for name, grating in (("a", "x"), ("b", "y"), ("a", "y"))]
+    data = {"script_mode": "FLAT", "flat_sets": sets}
+    (notice,) = [each for each in make_plan(accepted(data), LATISS).notices if "keep_order" in each]
+    config = accepted({**data, **pairs(notice)})
+    assert in_order(config) == config.series
+    yield notice
+
+
+@trial
+def spoilt_frames_that_are_used(folder: Path) -> Iterator[str]:
+    world = World(spoilt=SPOILT)
+    text = summary_text(run(world, CHAIN % "report"))
+    proposed, *_ = [each for each in quoted(text) if "spoilt_frames" in each]
+    data = {**yaml.safe_load(CHAIN % "report"), **proposed}
+    report = run(World(spoilt=SPOILT), data)
+    assert all(judgement.excluded == judgement.spoilt for judgement in report.judgements)
+    yield text
+    # Of a run that has frames to take, they are left out as it is resumed.
+    world = World(spoilt=SPOILT, exposure_error=("DARK 7/", CameraError("DARK 7/7: not taken")))
+    report = run(world, CHAIN % "report")
+    steps = [each for each in next_steps(report) if "spoilt" in each]
+    how = next_steps(report)[-1]
+    world.exposure_error = None
+    for step in steps:
+        proposed = pairs(step)
+        assert resumed(world, how, proposed).judgements[0].excluded == tuple(proposed["without"])
+        yield step
+
+
+@trial
+def a_run_without_a_journal(folder: Path) -> Iterator[str]:
+    world = World(failing_types=frozenset({"BIAS"}))
+    report = dataclasses.replace(run(world, {"script_mode": "BIAS"}), journal="")
+    step = step_of(report, "no journal")
+    (key,) = re.findall(r"'(\w+)'", step)
+    kept = [i for i in report.exposures[ImageType.BIAS] if i not in report.discarded[ImageType.BIAS]]
+    world.failing_types = frozenset()
+    assert run(world, {key: {"BIAS": kept}}).complete
+    yield step
+
+
+@trial
+def what_is_not_installed(folder: Path) -> Iterator[str]:
+    """What is to be installed is an extra of this distribution."""
+    with (ROOT.parents[3] / "pyproject.toml").open("rb") as file:
+        extras = tomllib.load(file)["project"]["optional-dependencies"]
+    texts = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lsst.ts.calibrationscripts.cli._installation.is_installed", lambda module: False)
+        texts.append(calibscripts("simulate").output)
+        check = check_simulation()
+        texts.append(f"{check.message}. {check.remedy}")
+        patch.setattr("importlib.util.find_spec", lambda name: None)
+        with pytest.raises(ConfigurationError) as caught:
+            check_addresses(["/etc/apprise.conf"])
+        texts.append(str(caught.value))
+        accepted({})
+        patch.setitem(sys.modules, "lsst.ts.calibrationscripts.desk", None)
+        texts.append(calibscripts("desk").output)
+    for text in texts:
+        (extra,) = re.findall(r"(?:install |install ')ts-calibrationscripts\[(\w+)\]", one_line(text))
+        assert extra in extras
+        yield text
+    assert check_simulation().remedy == ""
+    yield "; ".join((check_simulation().message, "pip install x" if check_packages().remedy else ""))
+    # Whatever else that is wanted of an environment
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CALIBSCRIPTS_SAL", "dds")
+        for text in (
+            check_sal({"CALIBSCRIPTS_SAL": "dds"}).remedy,
+            str(pytest.raises(ValueError, sal.provider).value),
+        ):
+            for word in re.findall(r"\b(salobj|local)\b", text):
+                patch.setenv("CALIBSCRIPTS_SAL", word)
+                assert sal.provider().value == word
+            yield text
+
+
+@trial
+def folders_of_journals(folder: Path) -> Iterator[str]:
+    """Another folder is taken, and is written."""
+    file = folder / "file"
+    file.write_text("")
+    (problem,) = FileJournal(file / "below", "run").check()
+    (key,) = keys(problem)
+    config = accepted({key: str(folder / "another")})
+    assert FileJournal(Path(config.journal_dir or ""), "run").check() == ()
+    yield problem
+
+
+@trial
+def statistics_of_files(folder: Path) -> Iterator[str]:
+    run_file = folder / "stats.yaml"
+    failing = {"FAILURES": ["RXX_S00 C00 NOISE"]}
+    for text, right in (
+        ("2026112500061: &a {SUCCESS: true}\n2026112500062: {<<: *a}\n", None),
+        ("2026112500061: !!python/object:os.system {}\n", None),
+        ("16: {SUCCESS: true}\n0x10: {SUCCESS: true}\n", None),
+        ("2026112500061: {SUCCESS: true}\n'2026112500061': {SUCCESS: true}\n", None),
+        ("{2026112500061: {FAILURES: [RXX_S00 C00 NOISE]}, SUCCESS: true}\n", None),
+    ):
+        run_file.write_text(text)
+        result = calibscripts("verdict", run_file, "--type", "BIAS")
+        assert result.exit_code == 2, result.output
+        run_file.write_text(right or json.dumps({"2026112500061": failing, "SUCCESS": False}))
+        helps(result.output, "verdict", run_file, "--type", "BIAS")
+        yield result.output
+    # What fails without a list asks for another file, named as it says.
+    run_file.write_text(yaml.safe_dump(run_level(FLATS)))
+    result = calibscripts("verdict", run_file, "--type", "FLAT")
+    (option,) = options(result.stderr)
+    yield result.stderr
+    (folder / "x.yaml").write_text(yaml.safe_dump(FLATS[FIRST]))
+    refused = calibscripts("verdict", run_file, "--type", "FLAT", option, folder / "x.yaml")
+    (name,) = re.findall(r"such as (\d{13})\.yaml", refused.output)
+    assert len(name) == len(str(FIRST))
+    (folder / "given").mkdir()
+    for exposure, statistics in FLATS.items():
+        (folder / "given" / f"{exposure}.yaml").write_text(yaml.safe_dump(statistics))
+    again = calibscripts("verdict", run_file, "--type", "FLAT", option, folder / "given")
+    assert (again.exit_code, again.stderr) == (0, ""), again.output
+    yield refused.output
+    (folder / "given" / f"{FIRST}.yaml").write_text(
+        yaml.safe_dump({"RXX_S00": {"SUCCESS": True}, "SUCCESS": True})
+    )
+    yield calibscripts("verdict", run_file, "--type", "FLAT", option, folder / "given").output
+
+
+@trial
+def the_port_of_the_desk(folder: Path) -> Iterator[str]:
+    with socket.create_server(("127.0.0.1", 0)) as busy:
+        result = calibscripts("desk", "--read-only", "--port", busy.getsockname()[1], "--journals", folder)
+    (any_port,) = re.findall(r"(\d+) for any", result.output)
+    understood(["calibscripts", "desk", "--port", any_port])
+    yield result.output
+
+
+@trial
+def work_folders(folder: Path) -> Iterator[str]:
+    """Another work folder, or the other value, is what is asked for."""
+    kind = RepositoryKind("LATISS", 16, 1, "current")
+    camera = dataclasses.replace(LATISS, name="Other")
+    for instrument, settings in (
+        (camera, SimulationSettings(generation="current")),
+        (LATISS, SimulationSettings(generation="2022")),
+        (LATISS, SimulationSettings(generation="current", scale=8)),
+    ):
+        observatory = SimulatedObservatory(folder, instrument=instrument, settings=settings)
+        with pytest.raises(WorkFolderError) as caught:
+            observatory._check(kind)
+        text = str(caught.value)
+        for option in options(text):
+            assert understood(["calibscripts", "simulate", option, str(folder / "another")]).params["workdir"]
+        if generation := pairs(text.rpartition(" or ")[2]).get("pipeline_generation"):
+            another = SimulationSettings(generation=str(generation))
+            SimulatedObservatory(folder, instrument=LATISS, settings=another)._check(kind)
+        elif "Leave it out" in text:
+            SimulatedObservatory(folder, instrument=LATISS)._check(kind)
+        yield text
+
+
+@trial
+def a_repository(folder: Path) -> Iterator[str]:
+    """Look into a real one: what stands in the way, and what goes round it."""
+    from lsst.daf.butler import Butler, CollectionType
+    from lsst.daf.butler.cli.butler import cli as butler_command
+
+    repo = folder / "repo"
+    create_repository(repo, LATISS, scale=16)
+    repository = ButlerRepository(str(repo), LATISS, (0,))
+    daily, source = "LATISS/calib/daily/1", "u/ocps/1"
+    with Butler.from_config(str(repo), writeable=True) as butler:
+        butler.collections.register(source)
+        data_id = {"instrument": "LATISS", "detector": 0}
+        refs = butler.registry.insertDatasets(butler.get_dataset_type("bias"), [data_id], run=source)
+        butler.collections.register("LATISS/taken", CollectionType.TAGGED)
+    made = Certification(
+        "bias", source, daily, MADE["certify_calib_begin_date"], MADE["certify_calib_end_date"]
+    )
+    proven = proof(BIAS, made, str(refs[0].id))
+
+    def problems(**changes: str) -> tuple[str, ...]:
+        wanted = dataclasses.replace(made, source="u/ocps/2", **changes)
+        return asyncio.run(repository.check((), [wanted]))
+
+    # The command that certifies later does it.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lsst.daf.butler._registry_shim.RegistryShim.certify", _disk_full)
+        with pytest.raises(ObservatoryError) as caught:
+            asyncio.run(repository.certify(proven))
+    (command,) = re.findall(r"(butler certify.*)$", str(caught.value).rstrip("."))
+    result = CliRunner().invoke(butler_command, shlex.split(command)[1:])
+    assert result.exit_code == 0, result.output
+    assert asyncio.run(repository.is_certified(proven))
+    yield str(caught.value)
+    # What is certified is in the way of what is to be certified again.
+    (taken,) = problems()
+    names = keys(taken.partition("Write ")[2])
+    assert {*names} == {"calib_collection", "certify_calib_begin_date", "certify_calib_end_date"}
+    assert not problems(collection="LATISS/calib/daily/2")
+    assert not problems(begin_date="2026-11-24T12:00:00", end_date="2026-11-25T12:00:00")
+    yield taken
+    (wrong,) = problems(collection="LATISS/taken")
+    assert not problems(collection="LATISS/another")
+    yield wrong
+    # due names what there is
+    for option, value in (("--collections", "LATISS/calib/nothing"), ("--where", "nonsense = 3")):
+        text = refused_command("due", "--repo", repo, "--nights", 3, option, value)
+        if option == "--collections":
+            (known,) = re.findall(r"It has, for LATISS: (.*)", one_line(text))
+            helps(text, "due", "--repo", repo, "--nights", 3, option, known.split(", ")[0])
+        yield text
+    text = refused_command("due", "--repo", repo, "--nights", 3)
+    yield text
+
+
+def _disk_full(*args: Any) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+OF_PIPETASK = frozenset(
+    {
+        *("--fail-fast", "--no-versions", "--raise-on-partial-outputs", "--enable-implicit-threading"),
+        *("--timeout", "--config-file", "--butler-config", "--data-query", "--input", "--processes"),
+        *("--output", "--output-run", "--pipeline", "--begin-date", "--end-date"),
+    }
+)
+
 # What is not tried here
 
-ELSEWHERE: dict[str, str] = {}
-"""Beginnings of texts that other tests try, and where."""
+ELSEWHERE: dict[str, tuple[str, ...]] = {
+    "test_doctor.py breaks an installation in which nothing is wrong, one thing at a time": (
+        "Set up {} of generation",
+        "To check options, dataset types",
+        "Set them, or name a folder",
+        "Write one of those in its place",
+        "Write a field that it has",
+        "{}. Write one of those in its place",
+        "{}Set {} to a file",
+        "Write another repo, or see",
+        "Write a path as repo",
+        "Write others as input_collections_*",
+        "Register the instrument with",
+        "Have the OODS ingest a frame",
+        "Write another name as calib_collection",
+        "A dataset type cannot be changed",
+        "See why its disk hangs",
+        "Set up the observatory's SAL environment",
+        "Set it to that of the components",
+        "{}: only 'calibscripts simulate' can run here",
+        "CALIBSCRIPTS_SAL=local: no component",
+        "Write another journal_dir, or have",
+        "Give no options for it.",
+    ),
+    "test_repository.py has other programs write at the same time": (
+        "Other programs write into the repository",
+        "Calibrations were certified for these dates meanwhile",
+    ),
+    "test_decertification.py and test_decertifying.py give the command again": (
+        "Then give the command again",
+        "It is undone but not noted",
+    ),
+    "test_deciding.py accepts again what could not be completed": (
+        "{}: {} was {}, and may be certified.",
+        "{} It does not say how this ended",
+    ),
+    "test_cli.py opens what was certified by it": ("Open the certified {}",),
+    "test_notifying.py has addresses of each kind": ("write an address that apprise knows",),
+    "test_procedure.py and the runs of simulation/live resume it": (
+        "This takes no frames and runs no jobs",
+        "the OCPS is not reached without --ocps",
+    ),
+}
+"""Beginnings of texts, by what tries them."""
 
-NOTHING_TO_TRY: dict[str, str] = {}
-"""Beginnings of texts that propose nothing that a test could do, and why."""
+NOTHING_TO_TRY: dict[str, tuple[str, ...]] = {
+    "it proposes nothing": (
+        "To resume it:",
+        "--json {}: cannot be written",
+        "Nothing was changed (--dry-run)",
+        "--with {}: not left out",
+        "--resume: no run has left a journal",
+        "the Butler has no dates",
+        "flat_counts: up to {} trial flats",
+        "resume: the configuration of run",
+        "spoilt_frames: exclude measures",
+        "resume uses the frames",
+        "{} other results, {}",
+        "index 0 is for --schema only",
+        "{} (certify_if: {})",
+        "flat_sets: two sets are of the same",
+        "Everything that was asked for was made",
+        "a job cannot write its files",
+        "another process tries to resume",
+        "This leaves some 285 topics",
+    ),
+    "it is for hands, or for another day": (
+        "The repository did not answer within",
+        "{} and {} could not be reached within",
+        "allow this user to write there",
+        "{}. Leave --ocps out",
+        "{} could not be reached within {} s. Leave",
+        "{} Or leave --ocps out.",
+        "LSST_TOPIC_SUBNAME={}",
+        "{} is used by {}. Wait",
+        "{} is not a finished simulated repository",
+        "{} was made by another version",
+        "SUCCESS of the run is true",
+        "an exposure is given twice",
+        "read the dataset again",
+    ),
+    "it names a whole that is to be given, in words": (
+        "give one BLOCK",
+        "Write a FILE to check",
+        "git show HEAD:daily.yaml",
+        "calibscripts COMMAND -h",
+        "{} has only detector {}",
+        "write a plain number, text or list",
+        "write less, the limit is {}",
+        "write {} or fewer",
+        "write for example [{}], the 13 digits",
+        "write {job_id} for the id of the job",
+        "notify: the addresses of an earlier run",
+        "release: the script ends once all jobs",
+        "Both {} id {} and name {} given",
+        "{} is not installed here (no module",
+        "lsst.ts.salobj is not installed here",
+        "Statistics and images are not in the run's JSON",
+        "{}give --collections {}",
+    ),
+    "only a Butler that others change within a run shows it": ("Do not certify it by hand",),
+}
+"""Beginnings of texts that a test cannot do as they say, by why."""
 
 
 # Trials, and what they have tried
@@ -832,8 +1275,47 @@ def config_remedies() -> Iterator[str]:
         yield from (one_line(problem.remedy) for problem in with_earlier(text))
 
 
-def is_in(register: Mapping[str, str], template: Template) -> bool:
-    return any(template.text.startswith(text) for text in register)
+REGISTERED = [*itertools.chain(*ELSEWHERE.values(), *NOTHING_TO_TRY.values())]
+
+
+def is_registered(template: Template) -> bool:
+    return any(template.text.startswith(text) for text in REGISTERED)
+
+
+def test_the_registers_have_nothing_that_nobody_says() -> None:
+    said = [each.text for each in templates()]
+    assert [one for one in REGISTERED if not any(text.startswith(one) for text in said)] == []
+    assert len(REGISTERED) == len({*REGISTERED})
+
+
+def test_every_option_command_and_key_that_a_text_names_exists() -> None:
+    commands_of = main.commands  # type: ignore[attr-defined]
+    known = {
+        name
+        for command in commands_of.values()
+        for each in command.params
+        for name in (*each.opts, *each.secondary_opts)
+    }
+    # Of the scripts, of pipetask and of the Butler, and of any command
+    known |= {"--schema", "--version", "--help", "--mode", "--register-dataset-types", "--config"}
+    wrong = []
+    for each in templates():
+        wrong += [
+            f"{each.place}: {one} in: {each.text}"
+            for one in options(each.text)
+            if one not in known | OF_PIPETASK
+        ]
+        for name in re.findall(r"(?:^|')calibscripts ([a-z]+)", each.text):
+            if name not in commands_of:
+                wrong.append(f"{each.place}: calibscripts {name}")
+        for key in re.findall(r"'([a-z]+_[a-z_]+)(?:: [^']*)?'", each.text):
+            if (
+                key not in PROPERTIES
+                and not key.startswith("input_collections")
+                and key not in ("configuration_schema",)
+            ):
+                wrong.append(f"{each.place}: the key {key} in: {each.text}")
+    assert wrong == []
 
 
 def test_every_text_that_proposes_something_is_tried(tried: Callable[[str], tuple[str, ...]]) -> None:
@@ -844,6 +1326,6 @@ def test_every_text_that_proposes_something_is_tried(tried: Callable[[str], tupl
     new = [
         f"{each.place}: {each.text}"
         for each in templates()
-        if not (is_in(ELSEWHERE, each) or is_in(NOTHING_TO_TRY, each) or each.pattern.search(all_of_them))
+        if not is_registered(each) and not each.pattern.search(all_of_them)
     ]
     assert not new, "\n".join(new)

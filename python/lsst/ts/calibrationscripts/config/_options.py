@@ -23,7 +23,7 @@ _EXAMPLES = {
     Product.BIAS: "cpBiasIsr:doDefect=False",
     Product.DARK: "cpDarkIsr:doDefect=False",
     Product.FLAT: "cpFlatIsr:doDefect=False",
-    Product.DEFECTS: "cpMergeDefects:combinationThreshold=0.6",
+    Product.DEFECTS: "cpMergeDefects:edgesAsDefects=True",
     Product.PTC: "cpPtcIsr:doDefect=False",
 }
 """What an option is like, with a task that the pipeline of the product has:
