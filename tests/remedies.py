@@ -26,9 +26,11 @@ VALUE = r"""(?:\[[^\]]*\]|\{.*\}|"[^"]*"|'[^']*'|-c \S+|-?\d[\d.]*)"""
 _KEYS = "|".join(sorted(PROPERTIES, key=len, reverse=True))
 _LONG_KEYS = "|".join(key for key in PROPERTIES if "_" in key)
 _PROPOSES = re.compile(
-    r"\b(?:write|give)\b(?! into)|\bleave\b.*\bout\b|\b(?:name|choose|write|set|give) (?:an)?other\b|\bname (?:the|more|a) "
-    r"|calibscripts [a-z]+\b|\bbutler [a-z]|pip install|chmod|\bresume\b|\bset (?:it|them|up|CALIB)|CALIBSCRIPTS_SAL="
-    rf"|--[a-z]|\b(?:{_LONG_KEYS}): |'(?:{_KEYS}): |\btry again|\b(?:take|run|accept it|save it|read [\w ]+) (?:them )?again",
+    r"\b(?:write|give)\b(?! into)|\bleave\b.*\bout\b|\b(?:name|choose|write|set|give) (?:an)?other\b"
+    r"|\bname (?:the|more|a) |\bset (?:it|them|up|CALIB)|CALIBSCRIPTS_SAL=|pip install|chmod"
+    r"|calibscripts [a-z]+\b|\bbutler [a-z]|\bresume\b|--[a-z]"
+    rf"|\b(?:{_LONG_KEYS}): |'(?:{_KEYS}): |\btry again"
+    r"|\b(?:take|run|accept it|save it|read [\w ]+) (?:them )?again",
     re.IGNORECASE,
 )
 

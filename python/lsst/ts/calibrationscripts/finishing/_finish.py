@@ -173,8 +173,8 @@ def _check_submitted(record: RunRecord, plan: RunPlan) -> None:
     if left:
         own = resume_configuration(record.run_id, record.config)
         raise FinishError(
-            f"{record.run_id}: it ended before all was submitted: {', '.join(left)}. The configuration '{own}' "
-            "in the script queue takes and submits the rest; finish it then."
+            f"{record.run_id}: it ended before all was submitted: {', '.join(left)}. The configuration "
+            f"'{own}' in the script queue takes and submits the rest; finish it then."
         )
 
 

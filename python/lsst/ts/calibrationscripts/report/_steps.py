@@ -140,8 +140,7 @@ def _how_to_finish(report: RunReport) -> str:
     command = finish_command(report.run_id, report.journal)
     where = "" if report.resume_command else " in the script queue"
     return (
-        f"Collect the results with '{command}', which waits for the jobs, or with "
-        f"{_resuming(report)}{where}."
+        f"Collect the results with '{command}', which waits for the jobs, or with {_resuming(report)}{where}."
     )
 
 
