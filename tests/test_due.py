@@ -485,7 +485,7 @@ def test_a_policy_says_how_old_each_may_become() -> None:
         ("bias: week", "bias: 'week': is not a number; write days, such as bias: 30"),
         ("bias: true", "bias: 'True': is not a number"),
         ("bias: .nan", "bias: 'nan': is not a number"),
-        ("ahead:", "ahead: 'None': is not a number; write days, such as ahead: 30"),
+        ("ahead:", "ahead: 'None': is not a number; write days, such as ahead: 1"),
         ("flat: 0", "flat: 0: is not between 0 and 36500 days"),
         ("flat: -3\ndark: 1e9", "flat: -3: is not between"),
         ("flat: 1", "flat: 1: is not more than ahead, 1, so that it would always be due"),

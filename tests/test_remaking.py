@@ -132,7 +132,7 @@ class TestWithout:
             "DARK: 2 of 6 frames are spoilt: 1 left out of everything that is made, 1 used; "
             "'spoilt_frames: exclude' leaves such frames out"
         ) in unfolded(summary_text(report))
-        assert any(f"remake run --without {other}'" in step for step in next_steps(report))
+        assert any(f"remake run --without {other} --journals" in step for step in next_steps(report))
 
     def test_a_run_that_is_resumed_again_keeps_who_said_so_and_when(self) -> None:
         world = World()

@@ -18,8 +18,9 @@ import pytest
 from endings import AMPLIFIERS, ENDINGS, FILTERS, four_filters, held, passed, ptc_and_defects, resumed, warned
 from lsst.ts.calibrationscripts.codec import read_document, write_document
 from lsst.ts.calibrationscripts.observatory.versions import versions
-from lsst.ts.calibrationscripts.outcomes import RunState
+from lsst.ts.calibrationscripts.outcomes import Outcome, RunState
 from lsst.ts.calibrationscripts.pages import run_page
+from lsst.ts.calibrationscripts.pages._facts import stage_rows
 from lsst.ts.calibrationscripts.report import RunDocument, next_steps
 
 CHROMIUM = shutil.which("chromium")
@@ -265,3 +266,15 @@ def test_every_ending_can_be_read_wide_narrow_dark_and_printed(
         page.emulate_media(media="print", color_scheme="light")
         assert page.evaluate("document.querySelector('details dd').checkVisibility()")
         assert not page.evaluate("document.querySelector('nav').checkVisibility()")
+
+
+def test_the_stages_on_the_page_give_a_cause_in_full_once() -> None:
+    # Given a job that failed, which five stages need
+    document = ENDINGS["failed_job"]()
+    (failed,) = [one for one in document.report.stages if one.outcome is Outcome.FAILED]
+    reasons = [one.reason for one in stage_rows(document.report)]
+    # Then the first one says why, and the others which that was
+    assert reasons.count(failed.reason) == 1 and sum(failed.reason in each for each in reasons) == 1
+    assert reasons.count("because generate BIAS ended FAILED") == 5
+    # and JSON and text have what they had
+    assert sum(failed.reason in one.reason for one in document.report.stages) == 6

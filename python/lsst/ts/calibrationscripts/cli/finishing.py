@@ -75,11 +75,12 @@ def finish(run_id: str, journals: Path | None, *, ocps: bool, json_file: Path | 
     and the camera are not needed. Ctrl-C ends the wait: the jobs run on, and
     the command can be given again.
     """
-    from ..files.journal import journal_folder
+    from ..files.journal import journal_file, journal_folder
     from ..finishing import FinishError
     from ..finishing import finish as collect
     from ..observatory import sal
     from ..ports import ObservatoryError
+    from ..report import finish_command
 
     if ocps:
         try:
@@ -87,6 +88,7 @@ def finish(run_id: str, journals: Path | None, *, ocps: bool, json_file: Path | 
         except sal.SalNotInstalledError as error:
             fail(f"{error} Or leave --ocps out.", ExitCode.SCRIPT_FAILED)
     folder = journals or journal_folder()
+    journal = "" if journals is None else str(journal_file(folder, run_id))
     with result_to(json_file) as write:
         work = collect(folder, run_id, _Terminal(), *((listen_to_ocps,) if ocps else ()))
         try:
@@ -95,7 +97,7 @@ def finish(run_id: str, journals: Path | None, *, ocps: bool, json_file: Path | 
             fail(str(error), ExitCode.INVALID)
         except asyncio.CancelledError:
             fail(
-                f"Interrupted. The jobs run on: 'calibscripts finish {run_id}' waits for them again.",
+                f"Interrupted. The jobs run on: '{finish_command(run_id, journal)}' waits for them again.",
                 ExitCode.SCRIPT_FAILED,
             )
         for problem in finished.problems:

@@ -75,7 +75,7 @@ def remake(
         fail(f"--with {' '.join(unknown)}: not left out of run {run_id}.", ExitCode.INVALID)
     without = [each for each in dict.fromkeys((*before, *leave_out)) if each not in use]
     text = _configuration(run_id, without, reason, None if journals is None else str(folder.absolute()))
-    _check(text, instrument, record)
+    _check(text, instrument, record, folder)
     kept = [str(each) for each in without if each in before]
     if kept:
         show(f"Left out before, and again: {', '.join(kept)}")
@@ -116,11 +116,13 @@ def _configuration(run_id: str, without: list[int], reason: str, journals: str |
     return yaml.safe_dump(data, sort_keys=False)
 
 
-def _check(text: str, instrument: Instrument, record: RunRecord) -> None:
+def _check(text: str, instrument: Instrument, record: RunRecord, folder: Path) -> None:
     """Refuse what would need the camera, or replace what is certified."""
     from ..config import ConfigurationError
+    from ..files.journal import journal_file
     from ..plan import make_plan
     from ..procedure import check_without, refusal_to_replace, remade, remaining, replaced
+    from ..report import resume_configuration
 
     def earlier(run_id: str, journal_dir: str | None) -> Mapping[str, Any]:
         return record.config
@@ -131,7 +133,8 @@ def _check(text: str, instrument: Instrument, record: RunRecord) -> None:
     if left := remaining(plan, config, record).exposures:
         fail(
             f"{run_id}: {len(left)} of its frames are still to be taken, and remake takes none. Resume it "
-            f"first: 'resume: {run_id}'. With 'without' beside that, frames are left out too.",
+            f"first: '{resume_configuration(run_id, record.config)}'. With 'without: [ID, ...]' beside that, "
+            "frames are left out too.",
             ExitCode.INVALID,
         )
     try:
@@ -140,6 +143,7 @@ def _check(text: str, instrument: Instrument, record: RunRecord) -> None:
         fail(str(error), ExitCode.INVALID)
     anew = remade(plan, config, record)
     if certified := replaced(anew, record):
-        fail(f"{refusal_to_replace(run_id, certified)}.", ExitCode.INVALID)
+        refusal = refusal_to_replace(run_id, certified, str(journal_file(folder, run_id)))
+        fail(f"{refusal}.", ExitCode.INVALID)
     if not anew:
         show("Nothing is made anew that was made: these frames went into nothing.", error=True)

@@ -16,6 +16,7 @@ from typing import Any
 
 from ..instruments import ImageType, Instrument
 from ..pairs import times_of_pairs
+from ..products import Product
 from ._addresses import parse_notify, parse_publish
 from ._counts import parse_flat_counts
 from ._dates import begin_date, end_date
@@ -116,8 +117,8 @@ def _check_collection(name: str) -> None:
         )
 
 
-def _options(value: str | None) -> tuple[str, ...] | None:
-    return None if value is None else parse_options(_text(value))
+def _options(product: Product) -> Callable[[str | None], tuple[str, ...] | None]:
+    return lambda value: None if value is None else parse_options(_text(value), product)
 
 
 def _is_path(text: str, character: str) -> bool:
@@ -284,7 +285,7 @@ _PARSERS: dict[str, Callable[[Any], object]] = {
     "ocps_log_path": _ocps_log_path,
     "certify_calib_begin_date": lambda value: begin_date(_text(value)),
     "certify_calib_end_date": lambda value: end_date(_text(value)),
-    **{parameters.options: _options for parameters in PRODUCT_PARAMETERS.values()},
+    **{parameters.options: _options(product) for product, parameters in PRODUCT_PARAMETERS.items()},
     **{parameters.inputs: _collections for parameters in PRODUCT_PARAMETERS.values()},
     **{
         parameters.verify_inputs: _collections

@@ -16,20 +16,28 @@ import re
 import shlex
 from collections.abc import Iterator
 
+from ..products import Product
 from ._problems import Unusable, shown
 
-_EXAMPLE = "-c cpBiasIsr:doDefect=False"
-_WITH_C = f"write -c before each label:field=value, for example {_EXAMPLE}"
+_EXAMPLES = {
+    Product.BIAS: "cpBiasIsr:doDefect=False",
+    Product.DARK: "cpDarkIsr:doDefect=False",
+    Product.FLAT: "cpFlatIsr:doDefect=False",
+    Product.DEFECTS: "cpMergeDefects:edgesAsDefects=True",
+    Product.PTC: "cpPtcIsr:doDefect=False",
+}
+"""What an option is like, with a task that the pipeline of the product has:
+that of another one would fail the job."""
 
 _LABEL = r"[A-Za-z_]\w*"
 _CHARACTERS = r"[\w.,:=+/@%\[\]-]"
 _SHELL_CHARACTERS = ";|&$`<>()\\*?"
 _VALUES = {
-    "-c": (re.compile(rf"{_LABEL}:{_LABEL}[\w.\[\]]*={_CHARACTERS}+", re.ASCII), _EXAMPLE),
-    "-C": (re.compile(rf"{_LABEL}:[\w./+@%-]+", re.ASCII), "-C cpBiasIsr:/home/me/bias.py"),
-    "--timeout": (re.compile(r"[1-9]\d{0,8}", re.ASCII), "--timeout 3600"),
+    "-c": re.compile(rf"{_LABEL}:{_LABEL}[\w.\[\]]*={_CHARACTERS}+", re.ASCII),
+    "-C": re.compile(rf"{_LABEL}:[\w./+@%-]+", re.ASCII),
+    "--timeout": re.compile(r"[1-9]\d{0,8}", re.ASCII),
 }
-"""Options that take a value: what it must be, and an example."""
+"""Options that take a value, and what it must be."""
 
 _FLAGS = frozenset(
     {"--fail-fast", "--no-versions", "--raise-on-partial-outputs", "--enable-implicit-threading"}
@@ -58,13 +66,15 @@ _SET_ALREADY = {
 """Options that every job has already, and the parameter for each."""
 
 
-def parse_options(text: str) -> tuple[str, ...]:
+def parse_options(text: str, product: Product) -> tuple[str, ...]:
     """Take options apart into words.
 
     Parameters
     ----------
     text : `str`
         As on a command line, in one line.
+    product : `Product`
+        What the job makes.
 
     Returns
     -------
@@ -81,22 +91,33 @@ def parse_options(text: str) -> tuple[str, ...]:
     if forbidden := sorted(set(text) & set(_SHELL_CHARACTERS)):
         raise Unusable(
             f"has {' '.join(forbidden)}, which a shell would act on",
-            f"write options only, for example {_EXAMPLE}",
+            f"write options only, for example {_example('-c', product)}",
         )
     try:
         words = shlex.split(text)
     except ValueError:
         raise Unusable("has a quote that does not close", "close the quote") from None
     if words and not words[0].startswith("-"):
-        raise Unusable("does not begin with an option", _WITH_C)
-    return tuple(_parse(words))
+        raise Unusable("does not begin with an option", _with_c(product))
+    return tuple(_parse(words, product))
 
 
-def _parse(words: list[str]) -> Iterator[str]:
+def _example(name: str, product: Product) -> str:
+    """Return an option with a value that the job takes."""
+    option = _EXAMPLES[product]
+    values = {"-C": f"{option.partition(':')[0]}:/home/me/{product.lower()}.py", "--timeout": "3600"}
+    return f"{name} {values.get(name, option)}"
+
+
+def _with_c(product: Product) -> str:
+    return f"write -c before each label:field=value, for example {_example('-c', product)}"
+
+
+def _parse(words: list[str], product: Product) -> Iterator[str]:
     todo = iter(words)
     for word in todo:
         name, value = _split(word)
-        _check_name(name, word)
+        _check_name(name, word, product)
         if name in _FLAGS:
             if value is not None:
                 raise Unusable(f"{name} takes no value", f"write {name}")
@@ -104,7 +125,7 @@ def _parse(words: list[str]) -> Iterator[str]:
             continue
         if value is None:
             value = next(todo, "")
-        _check_value(name, value)
+        _check_value(name, value, product)
         yield name
         yield value
 
@@ -117,7 +138,7 @@ def _split(word: str) -> tuple[str, str | None]:
     return _LONG.get(name, name), value if equals else None
 
 
-def _check_name(name: str, word: str) -> None:
+def _check_name(name: str, word: str, product: Product) -> None:
     if name in _VALUES or name in _FLAGS:
         return
     if name in _SET_ALREADY:
@@ -127,16 +148,17 @@ def _check_name(name: str, word: str) -> None:
     if not name.startswith("-"):
         raise Unusable(
             f"{shown(word)} is not an option, nor the value of one",
-            _WITH_C,
+            _with_c(product),
         )
     allowed = ", ".join([*_VALUES, *sorted(_FLAGS)])
     raise Unusable(
-        f"{shown(name)} is not allowed", f"write options only of {allowed}, for example {_EXAMPLE}"
+        f"{shown(name)} is not allowed",
+        f"write options only of {allowed}, for example {_example('-c', product)}",
     )
 
 
-def _check_value(name: str, value: str) -> None:
-    pattern, example = _VALUES[name]
+def _check_value(name: str, value: str, product: Product) -> None:
+    pattern, example = _VALUES[name], _example(name, product)
     if pattern.fullmatch(value):
         return
     fixed = re.sub(r" *([,=\[\]]) *", r"\1", re.sub("['\"]", "", value))

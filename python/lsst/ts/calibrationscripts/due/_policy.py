@@ -116,9 +116,18 @@ def _problems(data: Mapping[object, object]) -> Iterator[str]:
         elif value is None and key != _AHEAD:
             continue
         elif isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            yield f"{key}: {str(value)[:60]!r}: is not a number; write days, such as {key}: 30"
+            yield f"{key}: {str(value)[:60]!r}: is not a number; write days, such as {key}: {_example(key)}"
         elif not 0 < value <= _MAX_DAYS:
-            yield f"{key}: {value}: is not between 0 and {_MAX_DAYS:g} days; write days, such as {key}: 30"
+            yield (
+                f"{key}: {value}: is not between 0 and {_MAX_DAYS:g} days; write days, such as {key}: "
+                f"{_example(key)}"
+            )
+
+
+def _example(key: str) -> str:
+    # What is as far ahead as an age would have everything due.
+    age = DEFAULT_AGES.get(key)
+    return f"{Policy.ahead if age is None else age:g}"
 
 
 def _ignore_problems(value: object) -> Iterator[str]:

@@ -8,6 +8,7 @@ __all__ = [
     "SUFFIX",
     "FileJournal",
     "claim_run",
+    "journal_file",
     "journal_folder",
     "journals_in",
     "load_record",
@@ -163,12 +164,29 @@ def _file_of(folder: Path, run_id: str) -> Path:
     """Return the journal of a run, whose id may be any text."""
     if not is_run_id(run_id):
         raise LookupError(f"{one_line(run_id, 80)!r} is not the id of a run")
-    return folder / f"{run_id}{SUFFIX}"
+    return journal_file(folder, run_id)
 
 
 def _unknown(folder: Path) -> LookupError:
     known = ", ".join(run_id for run_id, _ in runs_in(folder)[:_MAX_NAMED_RUNS]) or "none"
     return LookupError(f"no journal of it in {folder}; the newest there: {known}")
+
+
+def journal_file(folder: Path, run_id: str) -> Path:
+    """Return where the journal of a run is.
+
+    Parameters
+    ----------
+    folder : `pathlib.Path`
+        Folder of the journals.
+    run_id : `str`
+        The run.
+
+    Returns
+    -------
+    file : `pathlib.Path`
+    """
+    return folder / f"{run_id}{SUFFIX}"
 
 
 def journals_in(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
@@ -314,7 +332,7 @@ class FileJournal:
     """
 
     def __init__(self, folder: Path, run_id: str, lock: Lock | None = None) -> None:
-        self._file = folder / f"{run_id}{SUFFIX}"
+        self._file = journal_file(folder, run_id)
         self._lock = lock or run_lock(folder, run_id)
         self._writer = RecordWriter()
 

@@ -27,7 +27,7 @@ from ..ports import ObservatoryError, Operator, World
 from ..procedure import Procedure, is_left_running
 from ..products import StageId
 from ..record import RunRecord
-from ..report import RunReport
+from ..report import RunReport, resume_configuration
 from ..reporting import write_report
 from ..threads import in_thread
 from ._jobs import JobsAtWork, Listening
@@ -142,7 +142,8 @@ def _earlier_report(folder: Path, run_id: str) -> RunReport | None:
 
 def _why_nothing(record: RunRecord) -> str:
     """Return why a run has nothing to collect, and what to do."""
-    how = f"The configuration 'resume: {record.run_id}' in the script queue resumes it."
+    own = resume_configuration(record.run_id, record.config)
+    how = f"The configuration '{own}' in the script queue resumes it."
     if not record.config.get("release"):
         return f"{record.run_id}: it was not released: its script waited for its jobs itself. {how}"
     if any(result.outcome is Outcome.ABORTED for result in record.stages) or not record.jobs:
@@ -170,9 +171,10 @@ def _check_submitted(record: RunRecord, plan: RunPlan) -> None:
         if stage.job and not is_left_running(record, stage.id) and not has_ended(record.result_of(stage.id))
     ]
     if left:
+        own = resume_configuration(record.run_id, record.config)
         raise FinishError(
             f"{record.run_id}: it ended before all was submitted: {', '.join(left)}. The configuration "
-            f"'resume: {record.run_id}' in the script queue takes and submits the rest; finish it then."
+            f"'{own}' in the script queue takes and submits the rest; finish it then."
         )
 
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from ..butler.installed_pipelines import PipelineFiles
 from ..butler.repository import ButlerRepository
 from ..config import CalibrationConfig
+from ..files.journal import journal_file, journal_folder
 from ..forecast import Facts, Forecast, make_forecast
 from ..instruments import Instrument
 from ..ocps_names import OcpsNames
@@ -102,6 +103,7 @@ class Foresight:
                     await self._wheel_names(control),
                     OcpsNames(self._config.ocps_log_path).collection,
                     frame_clock,
+                    str(journal_file(journal_folder(self._config.journal_dir), self._record.run_id)),
                 )
                 outlook = await look_ahead(self._config, self._plan, self._instrument, self._record, sources)
                 if not outlook.refused:

@@ -40,7 +40,7 @@ from ..plan import TAI_MINUS_UTC, PlannedExposure, RunPlan, make_plan
 from ..ports import JournalFile, ObservatoryError, Watcher, World
 from ..procedure import Procedure, check_without, remaining
 from ..record import RunRecord
-from ..report import RunReport, itinerary
+from ..report import RunReport, itinerary, resume_configuration
 from ..reporting import warm_up
 from ..threads import in_thread
 from .camera import SalCamera
@@ -254,7 +254,8 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
         elif request.record.resumed:
             text = f"What is left of run {run_id}: {text}"
         self.log.info(text)
-        how = self.resume_command(run_id) or f"the configuration 'resume: {run_id}'"
+        own = resume_configuration(run_id, request.config.to_dict())
+        how = self.resume_command(run_id) or f"the configuration '{own}'"
         self.log.info(f"Run {run_id}. Once it has taken a frame, it can be resumed with {how}.")
         connection = Connection(self.make_control(), self.instrument, self.domain)
         needed = needed_for(self.instrument.name, request.config, left)

@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
-__all__ = ["Banner", "Card", "banner", "cards", "configuration", "exposure_rows", "facts"]
+__all__ = ["Banner", "Card", "banner", "cards", "configuration", "exposure_rows", "facts", "stage_rows"]
 
+import dataclasses
 import datetime
 import json
 import re
@@ -14,11 +15,14 @@ from typing import NamedTuple
 
 from ..config import load_schema
 from ..instruments import INSTRUMENTS, LATISS, ImageType
-from ..outcomes import Certification, Outcome, RunState
+from ..outcomes import Certification, Outcome, RunState, StageResult
 from ..report import Kind, ProductOutcome, RunReport, conclusion, products
 
 _MARKS = {Kind.GOOD: "\u2713", Kind.HELD: "\u2717", Kind.FAILED: "\u2717", Kind.NOT_DONE: "\u2013"}
 """What distinguishes the kinds without colour."""
+
+_BECAUSE = re.compile(r"(\w+ [^:]*) ended ([A-Z]+): (.*)", re.DOTALL)
+"""Of a stage that another one prevents: "verify BIAS ended HELD: <why>"."""
 
 
 class Banner(NamedTuple):
@@ -99,12 +103,33 @@ def _shortened(product: ProductOutcome, told: list[str]) -> str:
     """Return why, but for a cause that has been told above."""
     if product.kind is Kind.GOOD:
         return product.text
-    # Of a stage that another one prevents: "verify BIAS ended HELD: <why>".
-    because = re.match(r"(\w+ [^:]*) ended ([A-Z]+): (.*)", product.text, re.DOTALL)
+    because = _BECAUSE.match(product.text)
     cause = because[3] if because else product.text
     if not any(cause and (cause in each or each in cause) for each in told if each):
         return product.text
     return f"because {because[1]} ended {because[2]}" if because else "for the cause given above"
+
+
+def stage_rows(report: RunReport) -> tuple[StageResult, ...]:
+    """Return the stages of a run, each cause in full once.
+
+    Parameters
+    ----------
+    report : `RunReport`
+        The run.
+
+    Returns
+    -------
+    stages : `tuple` [`StageResult`, ...]
+    """
+    rows: list[StageResult] = []
+    for result in report.stages:
+        because = _BECAUSE.match(result.reason)
+        reason = result.reason
+        if because and any(because[3] in each.reason for each in rows):
+            reason = f"because {because[1]} ended {because[2]}"
+        rows.append(dataclasses.replace(result, reason=reason))
+    return tuple(rows)
 
 
 def _validities(report: RunReport) -> Iterator[tuple[str, str]]:

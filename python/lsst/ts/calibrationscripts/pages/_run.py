@@ -31,7 +31,7 @@ from ..report import (
 from ..spoilt import SeriesJudgement
 from ..verification import Verdict
 from ._curve_plot import curve_plot
-from ._facts import banner, cards, configuration, exposure_rows, facts
+from ._facts import banner, cards, configuration, exposure_rows, facts, stage_rows
 from ._figure import Picture
 from ._image import image_picture
 from ._plots import failure_map, gain_plot, panel_plot
@@ -122,7 +122,7 @@ def _parts(document: RunDocument) -> dict[str, Any]:
         "images": [each for each in images if each[0].subject.product is not Product.DEFECTS],
         "timeline": timeline_plot(report),
         "thresholds": [row for verdict in report.verdicts.values() for row in _threshold_rows(verdict)],
-        "stages": report.stages,
+        "stages": stage_rows(report),
         "decisions": report.decisions,
         "exposures": exposure_rows(report),
         "remarks": [
@@ -288,5 +288,8 @@ def _proven(proof: Proof) -> str:
     own = next((verdict for verdict in proof.verdicts if verdict.subject == proof.subject), None)
     if own is None or not own.of_exposures:
         return f"as a whole, {job}: passed"
-    frames = f"{len(own.results)} frames" + (f", {n} of them held out," if (n := len(proof.held_out)) else "")
+    n_frames = len(own.results)
+    frames = f"{n_frames} frame{'' if n_frames == 1 else 's'}" + (
+        f", {n} of them held out," if (n := len(proof.held_out)) else ""
+    )
     return f"{frames} against {proof.reference}, {job}: {len(own.failed)} failed"

@@ -57,6 +57,9 @@ class Sources:
     frame_clock: Callable[[], float]
     """Returns when a frame would begin that is taken now; see `World`."""
 
+    journal: str = ""
+    """Path of the run's journal, as commands have to name its folder."""
+
 
 @dataclass(frozen=True)
 class Outlook:
@@ -125,7 +128,7 @@ def _context(
     config: CalibrationConfig, plan: RunPlan, instrument: Instrument, record: RunRecord, sources: Sources
 ) -> Context:
     """Return the run with a world of which only a part is there."""
-    operator, journal = cast(Operator, None), cast(Journal, None)
+    operator, journal = cast(Operator, None), cast(Journal, _Unwritten(sources.journal))
     world = World(
         camera=cast(Camera, _Wheels(instrument, sources.wheel_names)),
         ingest=cast(Ingest, None),
@@ -157,6 +160,13 @@ class _Wheels:
         if name is None:
             raise CameraError(f"{series.name}: it is not known what it is taken through")
         return name
+
+
+@dataclass(frozen=True)
+class _Unwritten:
+    """The part of a `Journal` that says where it is."""
+
+    path: str
 
 
 @dataclass(frozen=True)

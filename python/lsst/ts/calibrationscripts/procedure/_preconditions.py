@@ -66,7 +66,8 @@ class Preconditions:
             ]
         problems = await context.world.repository.check(inputs, certifications)
         if not problems and (products := await standing(context, self._processing)):
-            return (refusal_to_replace(context.recorder.record.run_id, products),)
+            journal = context.world.journal.path
+            return (refusal_to_replace(context.recorder.record.run_id, products, journal),)
         return problems
 
     async def missing(self) -> tuple[MissingCalibration, ...]:

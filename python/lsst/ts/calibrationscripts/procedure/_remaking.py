@@ -13,7 +13,6 @@ __all__ = [
     "with_exclusions",
 ]
 
-import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from ..config import CalibrationConfig, ConfigurationError, Problem
@@ -21,6 +20,7 @@ from ..outcomes import Outcome
 from ..plan import RunPlan
 from ..products import StageId, StageKind, Subject
 from ..record import RunRecord
+from ..report import decertify_command
 from ..spoilt import MIN_FRAMES, SeriesJudgement, leave_out
 
 
@@ -175,13 +175,13 @@ def replaced(stages: Collection[StageId], record: RunRecord) -> tuple[Subject, .
     )
 
 
-def refusal_to_replace(run_id: str, subjects: Collection[Subject]) -> str:
+def refusal_to_replace(run_id: str, subjects: Collection[Subject], journal: str) -> str:
     """Return that products cannot be made anew, and the remedy."""
     names = [subject.name for subject in subjects]
     are = "is" if len(names) == 1 else "are"
-    undo = shlex.join(["calibscripts", "decertify", run_id, *names])
+    undo = decertify_command(run_id, names, journal)
     return (
         f"{', '.join(names)} of run {run_id} {are} certified, and would be made anew from other frames. Undo "
-        f"that first: {undo} --reason TEXT. Or write another calib_collection, or other "
-        "certify_calib_begin_date and certify_calib_end_date"
+        f"that first: '{undo}'. Or write another calib_collection, or other certify_calib_begin_date and "
+        "certify_calib_end_date"
     )

@@ -25,9 +25,11 @@ __all__ = [
     "Statistics",
     "Thumbnail",
     "conclusion",
+    "decertify_command",
     "decide_command",
     "defects_found",
     "defects_text",
+    "finish_command",
     "fold",
     "fold_command",
     "gains_text",
@@ -38,7 +40,9 @@ __all__ = [
     "picture_names",
     "products",
     "put_pictures",
+    "remake_command",
     "resumable",
+    "resume_configuration",
     "spoilt_headline",
     "spoilt_text",
     "summary_text",
@@ -46,6 +50,13 @@ __all__ = [
     "verdict_text",
 ]
 
+from ._commands import (
+    decertify_command,
+    decide_command,
+    finish_command,
+    remake_command,
+    resume_configuration,
+)
 from ._evidence import (
     SCATTER_TOLERANCE,
     Area,
@@ -65,6 +76,6 @@ from ._model import RunDocument, RunReport, Span
 from ._pictures import PICTURE_NAME, picture_names, put_pictures, take_pictures
 from ._plain import Kind, ProductOutcome, conclusion, held_reason, products
 from ._spoilt import spoilt_headline, spoilt_text
-from ._steps import NOT_BEGUN, decide_command, next_steps, resumable
+from ._steps import NOT_BEGUN, next_steps, resumable
 from ._summary import log_text, summary_text
 from ._text import defects_found, defects_text, gains_text, verdict_text

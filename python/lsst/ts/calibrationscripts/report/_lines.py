@@ -16,7 +16,7 @@ WIDTH = 80
 
 _INDENT = 4
 
-_QUOTED = re.compile(r"(?<!\w)'[^'\n]{1,60}'(?!\w)")
+_QUOTED = re.compile(r"(?<!\w)'[^'\n]{1,73}'(?!\w)")
 """What is to be written as it is, such as 'resume: 20261123T180000-1'."""
 
 _KEPT = "\0"

@@ -4,12 +4,11 @@
 
 from __future__ import annotations
 
-__all__ = ["NOT_BEGUN", "decide_command", "next_steps", "resumable"]
+__all__ = ["NOT_BEGUN", "next_steps", "resumable"]
 
+import itertools
 import re
-import shlex
 from collections.abc import Iterator, Sequence
-from pathlib import PurePath
 
 from ..config import PRODUCT_PARAMETERS, SERIES_PARAMETERS
 from ..instruments import ImageType
@@ -17,6 +16,8 @@ from ..outcomes import Outcome, RunState, StageResult
 from ..pipelines import noise_left, pipelines_of
 from ..ports import SurroundingsError
 from ..products import Product, StageKind
+from ..spoilt import MIN_FRAMES, SeriesJudgement
+from ._commands import decide_command, finish_command, remake_command, resume_configuration
 from ._model import RunReport
 from ._rest import after_bad_detectors, after_rest, few_are_bad
 
@@ -24,6 +25,9 @@ _ERROR = re.compile(r"[\w.]*(Error|Exception)\b")
 """What the last line of a traceback begins with."""
 
 NOT_BEGUN = "Nothing was begun. Correct it and run again."
+_USUAL_FRAMES = 20
+"""What observers take where it need not be less."""
+
 _NO_FRAME = "No frame was taken. Correct it and run again."
 
 
@@ -74,37 +78,12 @@ def _resuming_helps(report: RunReport) -> bool:
     return report.state is not RunState.DONE or bool(unfinished or refused or rest)
 
 
-def decide_command(run_id: str, journal: str) -> str:
-    """Return the command that accepts or rejects what is waiting.
-
-    Parameters
-    ----------
-    run_id : `str`
-        The run.
-    journal : `str`
-        Path of its journal, whose folder is named: by default, that of the
-        user is meant, who may not be that of the script.
-
-    Returns
-    -------
-    command : `str`
-    """
-    folder = f" --journals {shlex.quote(str(PurePath(journal).parent))}" if journal else ""
-    return f"calibscripts decide {run_id}{folder}"
-
-
 def _steps(report: RunReport, warnings: Sequence[str]) -> Iterator[str]:
     if report.waiting:
         named = ", ".join(proof.subject.name for proof in report.waiting)
         yield f"Look at {named}, then accept or reject: {decide_command(report.run_id, report.journal)}"
     used = [judgement for judgement in report.judgements if set(judgement.spoilt) - set(judgement.excluded)]
-    for judgement in used:
-        ids = " ".join(str(i) for i in judgement.spoilt if i not in judgement.excluded)
-        which = "Some" if judgement.excluded else "They"
-        yield (
-            f"{judgement.series}: see which frames are spoilt. {which} were used. If they are bad, "
-            f"'calibscripts remake {report.run_id} --without {ids}' makes it anew; or take others."
-        )
+    yield from (_after_spoilt(report, judgement) for judgement in used)
     if report.complete and used:
         return
     if report.complete:
@@ -151,12 +130,35 @@ def _steps(report: RunReport, warnings: Sequence[str]) -> Iterator[str]:
         yield "It has no journal, so it cannot be resumed: process its frames with 'exposures' in a new run."
 
 
+def _after_spoilt(report: RunReport, judgement: SeriesJudgement) -> str:
+    """Return what to do about spoilt frames that were used."""
+    left = [i for i in judgement.spoilt if i not in judgement.excluded]
+    which = "Some" if judgement.excluded else "They"
+    text = f"{judgement.series}: see which frames are spoilt. {which} were used. If they are bad"
+    n_good = len(set(judgement.judged) - set(judgement.spoilt))
+    if n_good < MIN_FRAMES or not report.run_id or not report.journal:
+        return f"{text}, take others."
+    without = [*judgement.excluded, *left]
+    if any(one.stage.kind is StageKind.EXPOSE and not one.outcome.good for one in report.stages):
+        return f"{text}, write 'without: {without}' when you resume; or take others."
+    command = remake_command(report.run_id, left, report.journal, report.resume_command)
+    return f"{text}, '{command}' makes it anew; or take others."
+
+
 def _how_to_finish(report: RunReport) -> str:
     """Return how the results of jobs are collected that are to come."""
+    command = finish_command(report.run_id, report.journal)
+    where = "" if report.resume_command else " in the script queue"
     return (
-        f"Collect the results with 'calibscripts finish {report.run_id}', which waits for the jobs, or with "
-        f"the configuration 'resume: {report.run_id}' in the script queue."
+        f"Collect the results with '{command}', which waits for the jobs, or with {_resuming(report)}{where}."
     )
+
+
+def _resuming(report: RunReport) -> str:
+    """Return what resumes a run, in words."""
+    if report.resume_command:
+        return f"'{report.resume_command}'"
+    return f"the configuration '{resume_configuration(report.run_id, report.config)}'"
 
 
 def _run_again(report: RunReport) -> str:
@@ -171,18 +173,17 @@ def _run_again(report: RunReport) -> str:
 
 
 def _how_to_resume(report: RunReport) -> str:
-    command, own = report.resume_command, f"'resume: {report.run_id}'"
+    how = _resuming(report)
     if not _resuming_helps(report):
         return (
-            f"{command or own} resumes this run with the frames that it has; what "
-            "was held because of them stays held."
+            f"{how[0].upper()}{how[1:]} resumes this run with the frames that it has; what was held because "
+            "of them stays held, unless the configuration is changed."
         )
-    how = command or f"the configuration {own}"
     is_broken = report.state is RunState.FAILED or any(
         result.outcome is Outcome.FAILED for result in report.stages
     )
     begin = "Once the cause is fixed, resume" if is_broken else "Resume"
-    other = "into a file, which is named at its end" if command else "beside it"
+    other = "into a file, which is named at its end" if report.resume_command else "beside it"
     return (
         f"{begin} the run with {how}. Changes of the configuration are written {other}. What is done is not "
         "done again; frames that exist are not taken again."
@@ -222,15 +223,43 @@ def _after_missing(report: RunReport, result: StageResult) -> str:
         f"{result.name}: exposure(s) {lost} never came into the Butler. Have the OODS ingest them, and "
         "resume. If they come late, write a longer 'oods_timeout' when you resume."
     )
-    left_out = {*result.missing, *report.discarded.get(image_type, ())}
-    kept = [i for i in report.exposures.get(image_type, ()) if i not in left_out]
-    if not kept or result.stage.subject.part:
+    if not (kept := _frames_left(report, image_type)):
         return f"{text} If they are lost, take the frames again in a new run."
-    ids = ", ".join(map(str, kept))
+    written = ", ".join(f"{each}: [{', '.join(map(str, ids))}]" for each, ids in kept.items())
     return (
-        f"{text} If they are lost, process the others in a new run: in place of the keys that say which "
-        f"frames are taken, write exposures: {{{image_type}: [{ids}]}}"
+        f"{text} If they are lost, process the others in a new run: in place of script_mode and all else "
+        f"that says which frames are taken, write exposures: {{{written}}}"
     )
+
+
+def _frames_left(report: RunReport, image_type: ImageType) -> dict[ImageType, list[int]]:
+    """Return the frames that a new run can process, without lost ones.
+
+    They are of all types that the run has taken, or of those that what is
+    asked for needs; none, if these are not there.
+    """
+    exposing = [result for result in report.stages if result.stage.kind is StageKind.EXPOSE]
+    # A configuration names flats of one filter only, and what is certified
+    # already is not certified again for the same dates.
+    unusable = {result.stage.subject.product for result in exposing if result.stage.subject.part}
+    unusable |= {one.stage.subject.product for one in report.stages if one.outcome is Outcome.CERTIFIED}
+    complete = [
+        ImageType(one.stage.subject.product.value)
+        for one in exposing
+        if (one.outcome.good or one.missing) and one.stage.subject.product not in unusable
+    ]
+    lost = {i for result in exposing for i in result.missing}
+    kept = {
+        each: [i for i in report.exposures.get(each, ()) if i not in {*lost, *report.discarded.get(each, ())}]
+        for each in complete
+    }
+    kept = {each: ids for each, ids in kept.items() if len(ids) >= MIN_FRAMES}
+    chain = list(itertools.takewhile(kept.__contains__, ImageType))
+    if image_type in chain and len(chain) == len(exposing):
+        return {each: kept[each] for each in chain}
+    if image_type not in kept or report.config.get("do_defects") or report.config.get("do_ptc"):
+        return {}
+    return {each: kept[each] for each in (chain if image_type in chain else [image_type])}
 
 
 def _after_held(report: RunReport, result: StageResult) -> str:
@@ -239,13 +268,14 @@ def _after_held(report: RunReport, result: StageResult) -> str:
     if result.stage.kind is StageKind.CERTIFY:
         return (
             f"{subject}: see how it compares with the one in use. If it is right nevertheless, write "
-            "'certify_if: passed' when you resume, or 'certify: ask' for a person to decide."
+            "'certify_if: passed' when you resume, and 'certify: ask' beside it if a person is to decide."
         )
     if subject.product is Product.DEFECTS:
         return (
             "DEFECTS: see where pixels were gained or lost. If the detector has changed (a hot region, "
-            "an amplifier lost), certify them with 'do_verify: false'. Otherwise suspect the frames (light "
-            "in the darks, dust, dark or saturated flats), and take them again."
+            "an amplifier lost), write 'do_verify: false' when you resume: then all that the run makes is "
+            "certified unverified. Otherwise suspect the frames (light in the darks, dust, dark or saturated "
+            "flats), and take them again."
         )
     if verdict is None or not verdict.of_exposures:
         return f"{subject}: see which amplifiers fail."
@@ -254,9 +284,9 @@ def _after_held(report: RunReport, result: StageResult) -> str:
     if report.config.get("generate_calibrations"):
         if n == 1 or ("NOISE" in tests and n < pipelines_of(report.config).fewest_frames):
             return (
-                f"{subject}: take more frames, 20 rather than {n}. What is combined from {n} frames has so "
-                f"much of the noise of each that only {noise_left(n):.0%} of it is left to verify. "
-                f"Write {SERIES_PARAMETERS[ImageType(subject.product.value)].n}: 20."
+                f"{subject}: take more frames, {_USUAL_FRAMES} rather than {n}. What is combined from {n} "
+                f"frames has so much of the noise of each that only {noise_left(n):.0%} of it is left to "
+                f"verify. {_more_frames(report, ImageType(subject.product.value))}"
             )
         return (
             f"{subject}: see which amplifiers and exposures fail. If all do, suspect the frames "
@@ -267,3 +297,16 @@ def _after_held(report: RunReport, result: StageResult) -> str:
         "exposures fail; if the change is permanent, make new calibrations "
         "('generate_calibrations: true')."
     )
+
+
+def _more_frames(report: RunReport, image_type: ImageType) -> str:
+    """Return what a new run has to have for more frames."""
+    if report.config.get("exposures"):
+        return f"In a new run, name more of them in exposures.{image_type}."
+    names = SERIES_PARAMETERS[image_type]
+    times = report.config.get(names.exp_times) if names.exp_times else None
+    if isinstance(times, list | tuple) and times:
+        times = max(times)
+    # A number alone does not fit the times of another number of frames.
+    beside = f" and {names.exp_times}: {times:g}" if isinstance(times, int | float) else ""
+    return f"In a new run, write {names.n}: {_USUAL_FRAMES}{beside}."
