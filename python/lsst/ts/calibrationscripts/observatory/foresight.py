@@ -11,13 +11,14 @@ import contextlib
 import datetime
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import PurePath
 
 from ..butler.installed_pipelines import PipelineFiles
 from ..butler.repository import ButlerRepository
 from ..config import CalibrationConfig
 from ..forecast import Facts, Forecast, make_forecast
 from ..instruments import Instrument
-from ..ocps_names import OcpsNames
+from ..job_names import names_of
 from ..plan import TAI_MINUS_UTC, RunPlan
 from ..ports import PreconditionError
 from ..procedure import Outlook, Sources, look_ahead, remaining
@@ -100,7 +101,7 @@ class Foresight:
                     repository,
                     PipelineFiles(environment),
                     await self._wheel_names(control),
-                    OcpsNames(self._config.ocps_log_path).collection,
+                    names_of(self._config, PurePath()).collection,
                     frame_clock,
                 )
                 outlook = await look_ahead(self._config, self._plan, self._instrument, self._record, sources)

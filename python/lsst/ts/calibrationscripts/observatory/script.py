@@ -49,9 +49,9 @@ from .control import Control
 from .earlier_marks import MarksOfRuns
 from .ending import finish, write_run_report
 from .foresight import Foresight
+from .jobs import check_site, make_jobs, uses_ocps
 from .journal import BackgroundJournal
 from .notifying import AppriseNotifier, check_addresses
-from .ocps import OcpsJobs
 from .oods import OodsIngest
 from .operator import ScriptOperator
 from .publishing import publish
@@ -221,6 +221,7 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
             )
             config = parse(text, self.instrument, earlier, find)
             check_addresses(config.notify)
+            check_site(config)
             if found:
                 check_without(config, found[0].record)
             unless_read.pop_all()
@@ -252,7 +253,9 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
         self.log.info(text)
         how = self.resume_command(run_id) or f"the configuration 'resume: {run_id}'"
         self.log.info(f"Run {run_id}. Once it has taken a frame, it can be resumed with {how}.")
-        connection = Connection(self.make_control(), self.instrument, self.domain)
+        connection = Connection(
+            self.make_control(), self.instrument, self.domain, ocps=uses_ocps(request.config)
+        )
         self._configured_as = _Configured(**vars(request), plan=plan, connection=connection)
         await connection.start()
         foresight = Foresight(request.config, plan, self.instrument, request.record, self.log)
@@ -360,8 +363,8 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
                 config.oods_timeout,
                 watch,
             ),
-            jobs=OcpsJobs(
-                connection.ocps, watch, job_timeout=config.job_timeout, log_path=config.ocps_log_path
+            jobs=make_jobs(
+                config, instrument, connection, watch, run.folder, run.record.run_id, self.environment
             ),
             repository=repository,
             operator=ScriptOperator(self.log, self.checkpoint, instrument.name),
