@@ -8,11 +8,13 @@ __all__ = ["check_job_service", "check_same_service", "job_service_notices", "pa
 
 from collections.abc import Iterator, Mapping
 from pathlib import PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ._findings import Findings
 from ._problems import Unusable
-from ._values import ParsedConfig
+
+if TYPE_CHECKING:
+    from ._findings import Findings
+    from ._values import ParsedConfig
 
 _EXAMPLE = "/etc/calibrations/slurm.yaml"
 
