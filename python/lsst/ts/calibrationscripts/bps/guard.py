@@ -27,7 +27,7 @@ ENDED = 255
 """Exit code where nobody waits any more."""
 
 
-def guard(job_id: str, log: str, command: Sequence[str]) -> int:
+def guard(job_id: str, log: str, command: Sequence[str], *, slurm: bool) -> int:
     """Run a command until it ends or standard input does.
 
     Parameters
@@ -38,6 +38,8 @@ def guard(job_id: str, log: str, command: Sequence[str]) -> int:
         Path of the file that gets what it writes.
     command : `~collections.abc.Sequence` [`str`]
         The command and its arguments.
+    slurm : `bool`
+        Whether the job has places in Slurm's queue.
 
     Returns
     -------
@@ -59,7 +61,7 @@ def guard(job_id: str, log: str, command: Sequence[str]) -> int:
                     return ENDED
             return child.returncode if child.returncode >= 0 else 128 - child.returncode
         finally:
-            if left := end_all(job_id):
+            if left := end_all(job_id, slurm=slurm):
                 stream.write(f"Left running: {left}\n".encode())
             child.wait()
 
@@ -71,4 +73,6 @@ def _stop(number: int, frame: object) -> None:
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
-    sys.exit(guard(sys.argv[1], sys.argv[2], sys.argv[3:]))
+    job, log_path, *words = sys.argv[1:]
+    has_slurm = words[0] == "--slurm"
+    sys.exit(guard(job, log_path, words[has_slurm:], slurm=has_slurm))

@@ -79,6 +79,9 @@ class BpsJobs(BpsNames):
     POLL = 20.0
     """How often the state of a job is asked for (s); each takes 2 s of CPU."""
 
+    LOST_AFTER = 300.0
+    """How long a batch system may not know a job, or not answer (s)."""
+
     LOG_TIMEOUT = 10.0
     """Longest that logs are searched (s)."""
 
@@ -175,21 +178,19 @@ class BpsJobs(BpsNames):
         folder = self.folder(job_id)
         if not await in_thread(lambda: (folder / "submit").is_dir()):
             return False
-        await in_thread(lambda: end_all(job_id))
+        await in_thread(lambda: end_all(job_id, slurm=self._site.is_slurm))
         if self._site.is_parsl:
             # Before there is this folder, nothing has been done.
             if not await in_thread(lambda: (folder / "runinfo").is_dir()):
                 return False
         else:
             state = await self._state(job_id)
-            if state in _RUNNING:
+            if state in _RUNNING or state == _SUCCEEDED:
                 return True
-            if state not in (_FAILED, _DELETED):
-                return state == _SUCCEEDED
+            if state not in _ENDED:
+                return False
         try:
-            await self._start(
-                job_id, "restart", "--wms-service", self._site.service, "--id", str(folder / "submit")
-            )
+            await self._start(job_id, "restart", *self._of_service, "--id", str(folder / "submit"))
         except OSError:
             return False
         return True
@@ -215,30 +216,42 @@ class BpsJobs(BpsNames):
         if guard := self._guards.get(job_id):
             code = await guard.wait()
             self._guards.pop(job_id, None)
+            if self._site.is_parsl or job_id in self._aborted:
+                return code
+            await self._raise_if_not_taken(job_id, code)
             if code:
-                await self._raise_if_not_taken(job_id)
                 return code
         elif self._site.is_parsl:
             raise JobLostError(f"job {job_id} was ended with the script that had started it")
-        if self._site.is_parsl:
-            return 0
+        known = time.monotonic()
         while True:
             state = await self._state(job_id)
-            if state not in _RUNNING:
+            if state in _ENDED:
                 return 0 if state == _SUCCEEDED else 1
+            if state in _RUNNING:
+                known = time.monotonic()
+            elif time.monotonic() > known + self.LOST_AFTER:
+                raise JobLostError(f"the batch system has not known job {job_id} for {self.LOST_AFTER:g} s")
             await asyncio.sleep(self.POLL)
 
-    async def _raise_if_not_taken(self, job_id: str) -> None:
-        """Raise if the quanta are known, and the batch system is the cause."""
-        folder = self.folder(job_id) / "submit"
+    async def _raise_if_not_taken(self, job_id: str, code: int) -> None:
+        """Raise if there is a workflow, and the batch system refused it.
 
-        def was_refused() -> bool:
-            return any(folder.glob("*.qg")) and not any((folder / place).exists() for place in ("logs",))
+        ``bps restart`` that fails has exit code 0.
+        """
+        folder = self.folder(job_id)
 
-        if not self._site.is_parsl and await in_thread(was_refused):
-            said = await self._lines(Path(super().log_path(job_id)))
-            why = said[-1] if said else "it does not say why"
-            raise JobLostError(f"the batch system did not take job {job_id}: {why}")
+        def refusal() -> str:
+            said = (folder / "bps.log").read_text(errors="replace").strip().splitlines()
+            if said and said[-1].startswith("Restart failed"):
+                return said[-1]
+            if code and any((folder / "submit").glob("*.qg")):
+                return said[-1] if said else "it does not say why"
+            return ""
+
+        with contextlib.suppress(OSError):
+            if why := await in_thread(refusal):
+                raise JobLostError(f"the batch system did not take job {job_id}: {why}")
 
     async def _unfinished(self, job_id: str) -> str:
         """Return what of a job has not ended well, whatever is said of it."""
@@ -281,7 +294,7 @@ class BpsJobs(BpsNames):
                     assert guard.stdin is not None, "it is a pipe"
                     guard.stdin.close()
                     await guard.wait()
-                left = await in_thread(lambda: end_all(job_id))
+                left = await in_thread(lambda: end_all(job_id, slurm=self._site.is_slurm))
                 if not self._site.is_parsl:
                     left = left or await self._cancel(job_id)
         except TimeoutError:
@@ -292,9 +305,7 @@ class BpsJobs(BpsNames):
 
     async def _cancel(self, job_id: str) -> str:
         """Cancel a job of a service that has a queue; return what failed."""
-        code, said = await self._bps(
-            "cancel", "--wms-service", self._site.service, "--id", await self._service_id(job_id)
-        )
+        code, said = await self._bps("cancel", "--id", await self._service_id(job_id))
         if code or "Couldn't cancel" in said:
             return said or "bps cancel failed"
         return ""
@@ -317,15 +328,7 @@ class BpsJobs(BpsNames):
 
     async def _state(self, job_id: str) -> int:
         """Return the state of a workflow, as the exit code of its status."""
-        code, _ = await self._bps(
-            "status",
-            "--wms-service",
-            self._site.service,
-            "--id",
-            await self._service_id(job_id),
-            "--hist",
-            "7",
-        )
+        code, _ = await self._bps("status", "--hist", "7", "--id", await self._service_id(job_id))
         return code
 
     async def _service_id(self, job_id: str) -> str:
@@ -342,28 +345,34 @@ class BpsJobs(BpsNames):
 
     async def _start(self, job_id: str, *words: str) -> None:
         """Start ``bps`` and what ends it once this process has ended."""
-        folder = self.folder(job_id)
-        bps = shutil.which("bps", path=self._environment["PATH"]) or "bps"
         self._guards[job_id] = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             f"{__package__}.guard",
             job_id,
             super().log_path(job_id),
-            bps,
+            *(["--slurm"] if self._site.is_slurm else []),
+            self._program,
             "--long-log",
             *words,
             stdin=PIPE,
             stdout=DEVNULL,
             stderr=DEVNULL,
-            cwd=folder,
+            cwd=self.folder(job_id),
             env=self._environment,
             start_new_session=True,
         )
 
-    async def _bps(self, *words: str) -> tuple[int, str]:
-        bps = shutil.which("bps", path=self._environment["PATH"]) or "bps"
-        return await self._run(self.CHECK_TIMEOUT, bps, *words)
+    async def _bps(self, command: str, *words: str) -> tuple[int, str]:
+        return await self._run(self.CHECK_TIMEOUT, self._program, command, *self._of_service, *words)
+
+    @property
+    def _program(self) -> str:
+        return shutil.which("bps", path=self._environment["PATH"]) or "bps"
+
+    @property
+    def _of_service(self) -> tuple[str, str]:
+        return "--wms-service", self._site.service
 
     async def _ask(self, *words: str, timeout: float | None = None) -> tuple[int, str]:
         return await self._run(timeout or self.CHECK_TIMEOUT, sys.executable, *words)
@@ -388,8 +397,8 @@ class BpsJobs(BpsNames):
 
 # Exit codes of ``bps status`` (lsst/ctrl_bps eacc068a, wms_service.py).
 _SUCCEEDED = 0
-_DELETED = 16
-_FAILED = 19
+_ENDED = (_SUCCEEDED, 16, 19, 20)
+"""And deleted, failed, pruned."""
 _RUNNING = (12, 13, 14, 15, 17)
 """Not ready, ready, pending, running, held."""
 
@@ -400,7 +409,7 @@ def _complete(environment: Mapping[str, str]) -> dict[str, str]:
     complete = {**os.environ, **environment}
     path = complete.get("PATH", os.defpath)
     # Parsl and Slurm find their parts in PATH, those of this Python.
-    complete["PATH"] = path if own in path.split(os.pathsep) else f"{own}{os.pathsep}{path}"
+    complete["PATH"] = path if own in path.split(os.pathsep) else f"{path}{os.pathsep}{own}"
     for variable, command in _PACKAGES.items():
         found = shutil.which(command, path=complete["PATH"])
         if variable not in complete and found is not None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 __all__ = ["MARK", "end_all", "marked", "slurm_name"]
 
 import os
-import shutil
 import subprocess
 import time
 from typing import Any
@@ -57,13 +56,15 @@ def marked(job_id: str) -> list[Any]:
     return found
 
 
-def end_all(job_id: str) -> str:
+def end_all(job_id: str, *, slurm: bool) -> str:
     """End a job's processes, and take it out of Slurm's queue.
 
     Parameters
     ----------
     job_id : `str`
         The job.
+    slurm : `bool`
+        Whether it has places in Slurm's queue.
 
     Returns
     -------
@@ -73,7 +74,6 @@ def end_all(job_id: str) -> str:
     import psutil
 
     limit = time.monotonic() + _END_TIMEOUT
-    has_slurm = shutil.which("scancel") is not None and shutil.which("squeue") is not None
     while True:
         # First what starts others, and again what they started meanwhile.
         running = marked(job_id)
@@ -82,7 +82,7 @@ def end_all(job_id: str) -> str:
                 process.kill()
             except psutil.NoSuchProcess:
                 continue
-        queued, trouble = _leave_queue(job_id) if has_slurm else ("", "")
+        queued, trouble = _leave_queue(job_id) if slurm else ("", "")
         if not running and not queued and not trouble:
             return ""
         if time.monotonic() > limit:
