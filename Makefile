@@ -74,7 +74,7 @@ $(READY): pyproject.toml requirements.txt
 	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || "$(PYTHON)" -c 'import sys; sys.exit("This Python cannot make virtual environments. On Debian or Ubuntu: apt install python%d.%d-venv" % sys.version_info[:2])'
 	"$(PYTHON)" -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(INSTALL) --editable '.[desk,dev,notify,simulation]'
+	$(INSTALL) --editable '.[bps,desk,dev,notify,simulation]'
 	touch $@
 
 $(DOCS_READY): $(READY)

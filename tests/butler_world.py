@@ -558,6 +558,9 @@ class ButlerWorld:
     async def wait_ready(self, timeout: float) -> bool:
         return True
 
+    async def resume(self, job_id: str) -> bool:
+        return False
+
     async def abort(self, job_id: str) -> None:
         if self._killed:
             raise Killed

@@ -24,6 +24,7 @@ from lsst.ts.calibrationscripts.finishing import JobsAtWork
 from lsst.ts.calibrationscripts.finishing._log import ended_by
 from lsst.ts.calibrationscripts.finishing._merge import merged
 from lsst.ts.calibrationscripts.instruments import LATISS, ImageType
+from lsst.ts.calibrationscripts.ocps_names import OcpsNames
 from lsst.ts.calibrationscripts.outcomes import Outcome, RunState
 from lsst.ts.calibrationscripts.plan import JobRequest, make_plan
 from lsst.ts.calibrationscripts.ports import JobLostError, JobRefusedError, JobResult, ObservatoryError
@@ -147,7 +148,7 @@ def test_a_log_says_that_a_job_failed_only_if_nothing_can_follow(
 
 
 async def test_a_log_that_is_not_there_says_nothing_until_it_is(tmp_path: Path) -> None:
-    jobs = JobsAtWork(f"{tmp_path}/{{job_id}}.log")
+    jobs = JobsAtWork(OcpsNames(f"{tmp_path}/{{job_id}}.log"))
     waiting = asyncio.create_task(jobs.result("abc"))
     done, _ = await asyncio.wait({waiting}, timeout=0.3)
     assert not done
@@ -174,8 +175,9 @@ class Ocps:
 
 async def test_what_the_ocps_says_counts_unless_it_has_lost_the_job(tmp_path: Path) -> None:
     said = JobResult("abc", 1)
-    assert await JobsAtWork(f"{tmp_path}/{{job_id}}", Ocps(said)).result("abc") == said
-    lost = asyncio.create_task(JobsAtWork(f"{tmp_path}/{{job_id}}", Ocps(JobLostError("gone"))).result("abc"))
+    names = OcpsNames(f"{tmp_path}/{{job_id}}")
+    assert await JobsAtWork(names, Ocps(said)).result("abc") == said
+    lost = asyncio.create_task(JobsAtWork(names, Ocps(JobLostError("gone"))).result("abc"))
     done, _ = await asyncio.wait({lost}, timeout=0.3)
     assert not done
     lost.cancel()
@@ -185,11 +187,11 @@ async def test_what_the_ocps_says_counts_unless_it_has_lost_the_job(tmp_path: Pa
 async def test_it_starts_no_job_and_aborts_one_only_through_the_ocps(tmp_path: Path) -> None:
     request: Any = a_job().request
     with pytest.raises(JobRefusedError, match="resume the run first"):
-        await JobsAtWork("{job_id}").submit(request)
+        await JobsAtWork(OcpsNames("{job_id}")).submit(request)
     with pytest.raises(ObservatoryError, match="without --ocps"):
-        await JobsAtWork("{job_id}").abort("abc")
+        await JobsAtWork(OcpsNames("{job_id}")).abort("abc")
     ocps = Ocps(JobResult("abc", 0))
-    await JobsAtWork("{job_id}", ocps).abort("abc")
+    await JobsAtWork(OcpsNames("{job_id}"), ocps).abort("abc")
     assert ocps.aborted == ["abc"]
 
 

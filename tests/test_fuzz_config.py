@@ -237,7 +237,7 @@ class Typist:
                 return self._random.choice((EARLIER_RUN, EARLIER_RUN, BROKEN_RUN, "unknown", "../x", None))
             case "detectors":
                 return self._random.choice(([], [0], [0], [1]))
-            case "repo" | "journal_dir" | "ocps_log_path":
+            case "repo" | "journal_dir" | "ocps_log_path" | "bps_config":
                 return self._random.choice(
                     ("/repo/LATISS", "/scratch/{job_id}.log", "~/x", "s3://x/y", "a b")
                 )

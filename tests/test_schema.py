@@ -84,6 +84,8 @@ IN_USE_DEFAULTS = {
     "background_task_timeout": None,
     "job_timeout": 3600,
     "job_retries": 1,
+    "job_service": "ocps",
+    "bps_config": None,
     "fail_on": [],
     "journal_dir": None,
     "publish": None,

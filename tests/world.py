@@ -326,6 +326,9 @@ class World:
     async def wait_ready(self, timeout: float) -> bool:
         return True
 
+    async def resume(self, job_id: str) -> bool:
+        return False
+
     async def abort(self, job_id: str) -> None:
         if self.killed:
             raise Killed

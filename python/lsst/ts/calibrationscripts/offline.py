@@ -11,7 +11,7 @@ from collections.abc import Collection
 
 from .config import Series
 from .instruments import INSTRUMENTS, Instrument
-from .ocps_names import OcpsNames
+from .job_names import JobNames
 from .plan import TAI_MINUS_UTC, JobRequest, PlannedExposure
 from .ports import CameraError, IngestReport, JobRefusedError, JobResult, ObservatoryError
 from .record import RunRecord
@@ -61,8 +61,19 @@ class NoIngest:
         return IngestReport(missing=tuple(exposures))
 
 
-class NoJobs(OcpsNames):
-    """A `JobService` that knows what jobs have left, and runs none."""
+class NoJobs:
+    """A `JobService` that knows what jobs have left, and runs none.
+
+    Parameters
+    ----------
+    names : `JobNames`
+        What jobs have called it.
+    """
+
+    def __init__(self, names: JobNames) -> None:
+        self.collection = names.collection
+        self.run_collection = names.run_collection
+        self.log_path = names.log_path
 
     async def check(self) -> tuple[str, ...]:
         """Return that nothing prevents it from running none."""
@@ -79,6 +90,10 @@ class NoJobs(OcpsNames):
     async def result(self, job_id: str) -> JobResult:
         """Refuse: no job was submitted."""
         raise ObservatoryError(f"job {job_id} was not submitted")
+
+    async def resume(self, job_id: str) -> bool:
+        """Return that it is not continued."""
+        return False
 
     async def log_tail(self, job_id: str) -> tuple[str, ...]:
         """Return nothing: no job has failed."""

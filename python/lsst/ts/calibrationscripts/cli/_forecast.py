@@ -10,6 +10,7 @@ import contextlib
 import datetime
 import os
 from collections.abc import Collection
+from pathlib import PurePath
 
 from ..config import CalibrationConfig
 from ..forecast import Facts, Forecast, forecast_text, make_forecast
@@ -73,7 +74,7 @@ def _facts(
         return Facts(begin=begin, unknown=(f"{config.repo}, which is not here; the script looks at it",))
     from ..butler.installed_pipelines import PipelineFiles
     from ..butler.repository import ButlerRepository
-    from ..ocps_names import OcpsNames
+    from ..job_names import names_of
     from ..procedure import Sources, look_ahead
     from ..record import RunRecord
 
@@ -85,7 +86,7 @@ def _facts(
         repository,
         PipelineFiles(os.environ),
         None,
-        OcpsNames(config.ocps_log_path).collection,
+        names_of(config, PurePath()).collection,
         lambda: first,
     )
 

@@ -110,6 +110,7 @@ _HELP = {
             "calibscripts simulate daily.yaml --json run.json",
             "calibscripts simulate BLOCK-295.json --script 1",
             "calibscripts simulate daily.yaml --fault job-fails:2",
+            "calibscripts simulate daily.yaml --job-service bps",
             "calibscripts simulate --resume",
         ],
         _ENDINGS | {_OK: f"{_ENDINGS[_OK]}; of several runs the worst counts: 1, then 3"},

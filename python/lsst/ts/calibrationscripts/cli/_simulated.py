@@ -19,6 +19,7 @@ from ._common import ExitCode, fail, show
 from ._examine import Examiner
 from ._examined import show_block, show_problems
 from ._inputs import Configuration, Input
+from ._job_service import with_job_service
 from ._results import parse_to_run
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ class Settings:
     seed: int | None = None
     time_scale: float = 0.01
     fault_texts: tuple[str, ...] = ()
+    job_service: str | None = None
 
 
 class SimulatedRuns:
@@ -138,15 +140,22 @@ class SimulatedRuns:
         from ._simulation import observing_day, run_simulated
 
         find_generation = self.find_generation()
-        config = parse_to_run(given.text, given.instrument, self.journals, find_generation)
         settings = self._settings
+        if settings.job_service is not None:
+            given = with_job_service(given, settings.job_service, self._workdir)
+        config = parse_to_run(given.text, given.instrument, self.journals, find_generation)
         observatory = SimulatedObservatory(
             self._workdir,
             instrument=given.instrument,
-            settings=SimulationSettings(settings.scale, settings.seed, config.pipeline_generation),
+            settings=SimulationSettings(
+                settings.scale,
+                settings.seed,
+                config.pipeline_generation,
+                ocps=config.job_service == "ocps",
+            ),
             time_scale=settings.time_scale,
             day_obs=observing_day(config),
-            faults=self._faults(),
+            faults=self._faults(config.job_service),
             calib_collection=config.calib_collection,
         )
         try:
@@ -165,13 +174,22 @@ class SimulatedRuns:
         generation = functools.cache(functools.partial(_generation_of, self._workdir))
         return lambda repo: generation()
 
-    def _faults(self) -> list[Fault]:
+    def _faults(self, job_service: str) -> list[Fault]:
         from ..simulation.faults import parse_fault
 
         try:
-            return [parse_fault(text) for text in self._settings.fault_texts]
+            faults = [parse_fault(text) for text in self._settings.fault_texts]
         except ValueError as error:
             fail(f"--fault {error}", ExitCode.INVALID)
+        if job_service != "ocps":
+            for fault in faults:
+                if getattr(fault, "component", None) == "ocps":
+                    fail(
+                        f"--fault {fault.name}: strikes the OCPS, and {job_service} runs the jobs. Leave it "
+                        "out, or write --job-service ocps",
+                        ExitCode.INVALID,
+                    )
+        return faults
 
 
 def _generation_of(workdir: Path) -> tuple[str, str]:

@@ -131,6 +131,12 @@ def _list_faults(context: click.Context, parameter: click.Parameter, wanted: boo
     "--seed", type=click.IntRange(min=0), help="Of all noise.  [default: that of the work folder, or fixed]"
 )
 @click.option(
+    "--job-service",
+    type=click.Choice(["ocps", "bps"]),
+    help="What runs the jobs: a mock OCPS, or lsst.ctrl.bps with Parsl on this machine.  [default: as "
+    "configured, ocps]",
+)
+@click.option(
     "--resume",
     is_flag=False,
     flag_value=_NEWEST,
@@ -164,6 +170,7 @@ def simulate(
     *,
     settings: Mapping[str, str],
     index: int | None,
+    job_service: str | None,
     resume: str | None,
     scale: int | None,
     seed: int | None,
@@ -181,7 +188,9 @@ def simulate(
     from ._simulated import Settings, SimulatedRuns, choose
 
     use_sal(sal.SalProvider.LOCAL)
-    settings_of_runs = Settings(scale=scale, seed=seed, time_scale=time_scale, fault_texts=fault_texts)
+    settings_of_runs = Settings(
+        scale=scale, seed=seed, time_scale=time_scale, fault_texts=fault_texts, job_service=job_service
+    )
     runs = SimulatedRuns(workdir, settings_of_runs)
     with result_to(json_file) as write:
         examiner = Examiner(find_generation=runs.find_generation(), forecasts=False)

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..instruments import ImageType, Instrument
+from ._bps import check_same_service
 from ._crosschecks import check_together
 from ._findings import Findings
 from ._frames import Frames, resolve_frames, with_script_mode
@@ -95,6 +96,7 @@ def _parse_resumed(
     check_frame_parameters(of_frames, before, check_values, findings)
     if before is None:
         return parsed
+    check_same_service(beside, before.job_service, findings)
     return over_earlier(parsed, reasons_of_earlier(beside, before.to_dict()))
 
 

@@ -8,6 +8,7 @@ __all__ = ["check_together"]
 
 from ..instruments import ImageType
 from ..pipelines import GENERATIONS
+from ._bps import check_job_service
 from ._dates import parse_date
 from ._findings import Findings
 from ._frames import Frames
@@ -41,6 +42,7 @@ def check_together(parsed: ParsedConfig, frames: Frames, findings: Findings) -> 
     check_level(parsed, frames, findings)
     if parsed.is_complete:
         check_release(parsed, findings)
+        check_job_service(parsed, findings)
     if findings.usable("spoilt_frames", "retakes"):
         _check_retakes(parsed, findings)
     if findings.usable("incomplete", "detectors"):

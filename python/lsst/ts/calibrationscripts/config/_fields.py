@@ -18,6 +18,7 @@ from ..instruments import ImageType, Instrument
 from ..pairs import times_of_pairs
 from ..products import Product
 from ._addresses import parse_notify, parse_publish
+from ._bps import parse_bps_config
 from ._counts import parse_flat_counts
 from ._dates import begin_date, end_date
 from ._options import parse_options
@@ -282,6 +283,7 @@ _PARSERS: dict[str, Callable[[Any], object]] = {
     "notify": parse_notify,
     "preconditions": parse_preconditions,
     "ignore": parse_ignore,
+    "bps_config": parse_bps_config,
     "ocps_log_path": _ocps_log_path,
     "certify_calib_begin_date": lambda value: begin_date(_text(value)),
     "certify_calib_end_date": lambda value: end_date(_text(value)),

@@ -100,6 +100,8 @@ class CalibrationConfig:
     oods_timeout: float
     job_timeout: float
     job_retries: int
+    job_service: str
+    bps_config: str | None
     fail_on: tuple[str, ...]
     journal_dir: str | None
     publish: str | None

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from ..instruments import ImageType
 from ..pipelines import GENERATIONS
 from ..products import Product
+from ._bps import job_service_notices
 from ._camera import never_fails
 from ._frames import Frames
 from ._light import level_notices
@@ -47,6 +48,7 @@ def notices(parsed: ParsedConfig, frames: Frames) -> Iterator[str]:
         yield from _processing(parsed, frames)
         yield from _certification(parsed)
         yield from release_notices(parsed)
+        yield from job_service_notices(parsed)
         yield from level_notices(parsed, frames)
         yield from surroundings_notices(parsed, frames)
     else:

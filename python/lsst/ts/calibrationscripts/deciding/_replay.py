@@ -18,6 +18,7 @@ from ..butler.repository import ButlerRepository
 from ..config import CalibrationConfig, ConfigurationError, parse
 from ..files.journal import earlier_run
 from ..instruments import Instrument
+from ..job_names import names_of
 from ..offline import ForgetfulJournal, NoCamera, NoIngest, NoJobs, Warnings, instrument_of
 from ..plan import make_plan
 from ..ports import ObservatoryError, World
@@ -149,7 +150,7 @@ class Replay:
         return World(
             camera=NoCamera(),
             ingest=NoIngest(),
-            jobs=NoJobs(self._config.ocps_log_path),
+            jobs=NoJobs(names_of(self._config, self._folder)),
             repository=self._repository,
             operator=self._operator,
             journal=ForgetfulJournal(),

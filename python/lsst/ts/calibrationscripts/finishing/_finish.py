@@ -20,6 +20,7 @@ from ..files.journal import FileJournal, earlier_run, load_record, lock_earlier_
 from ..files.lock import Lock
 from ..files.runs import load_document
 from ..instruments import Instrument
+from ..job_names import names_of
 from ..offline import NoCamera, NoIngest, instrument_of, tai_now
 from ..outcomes import Outcome, StageResult
 from ..plan import RunPlan, make_plan
@@ -203,7 +204,7 @@ def _world(
     return World(
         camera=NoCamera(),
         ingest=NoIngest(),
-        jobs=JobsAtWork(config.ocps_log_path, ocps),
+        jobs=JobsAtWork(names_of(config, folder), ocps),
         repository=ButlerRepository(config.repo, instrument, instrument.detector_ids(config.detectors)),
         operator=operator,
         journal=journal,

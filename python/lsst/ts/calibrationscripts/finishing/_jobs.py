@@ -10,6 +10,7 @@ import asyncio
 from pathlib import Path
 from typing import Protocol
 
+from ..job_names import JobNames
 from ..offline import NoJobs
 from ..ports import JobLostError, JobResult, ObservatoryError
 from ..threads import in_thread
@@ -37,14 +38,14 @@ class JobsAtWork(NoJobs):
 
     Parameters
     ----------
-    log_path : `str`
-        Path of a job's log, with ``{job_id}`` for its id.
+    names : `JobNames`
+        What jobs call what they leave.
     ocps : `Listening`, optional
         Hears of their ends too.
     """
 
-    def __init__(self, log_path: str, ocps: Listening | None = None) -> None:
-        super().__init__(log_path)
+    def __init__(self, names: JobNames, ocps: Listening | None = None) -> None:
+        super().__init__(names)
         self._ocps = ocps
 
     async def result(self, job_id: str) -> JobResult:

@@ -27,7 +27,7 @@ _CLOSE_TIMEOUT = 5.0
 
 
 class Connection:
-    """The components of an instrument and its OCPS.
+    """The components of an instrument and, if it is used, its OCPS.
 
     Parameters
     ----------
@@ -37,27 +37,37 @@ class Connection:
         What it is.
     domain : `salobj.Domain`
         Domain of the script.
+    ocps : `bool`
+        Whether the OCPS runs the jobs.
 
     Attributes
     ----------
     control : `Control`
         The instrument.
-    ocps : `salobj.Remote`
+    ocps : `salobj.Remote` or `None`
         The OCPS, with the topics that jobs need.
     """
 
-    def __init__(self, control: Control, instrument: Instrument, domain: salobj.Domain) -> None:
+    def __init__(
+        self, control: Control, instrument: Instrument, domain: salobj.Domain, *, ocps: bool
+    ) -> None:
         self.control = control
         # observatory-control reports every step of every exposure.
         control.log.setLevel(logging.WARNING)
-        self.ocps = salobj.Remote(
-            domain=domain,
-            name="OCPS",
-            index=instrument.ocps_index,
-            include=["summaryState", "errorCode", "heartbeat", "job_result"],
+        self.ocps = (
+            salobj.Remote(
+                domain=domain,
+                name="OCPS",
+                index=instrument.ocps_index,
+                include=["summaryState", "errorCode", "heartbeat", "job_result"],
+            )
+            if ocps
+            else None
         )
         self._instrument = instrument
-        self._starts: set[asyncio.Future[Any]] = {control.start_task, self.ocps.start_task}
+        self._starts: set[asyncio.Future[Any]] = {
+            remote.start_task for remote in (control, self.ocps) if remote is not None
+        }
 
     _beside: tuple[salobj.Remote, ...] = ()
 
@@ -108,7 +118,8 @@ class Connection:
     @property
     def remotes(self) -> tuple[salobj.Remote, ...]:
         """The remotes of all components that a run depends on."""
-        return (*map(self.remote, self._instrument.components.names), self.ocps)
+        components = map(self.remote, self._instrument.components.names)
+        return (*components, *([self.ocps] if self.ocps is not None else []))
 
     async def start(self) -> None:
         """Wait until all remotes have started.
@@ -120,8 +131,9 @@ class Connection:
         """
         _, late = await asyncio.wait(self._starts, timeout=_START_TIMEOUT)
         if late:
+            ocps = f" and {self._instrument.ocps}" if self.ocps is not None else ""
             raise salobj.ExpectedError(
-                f"{self._instrument.name} and {self._instrument.ocps} could not be reached within "
+                f"{self._instrument.name}{ocps} could not be reached within "
                 f"{_START_TIMEOUT:g} s: the SAL network is slow or down. Try again."
             )
         await asyncio.gather(*self._starts)

@@ -11,6 +11,7 @@ import contextlib
 import datetime
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import PurePath
 
 from ..butler.installed_pipelines import PipelineFiles
 from ..butler.repository import ButlerRepository
@@ -18,7 +19,7 @@ from ..config import CalibrationConfig
 from ..files.journal import journal_file, journal_folder
 from ..forecast import Facts, Forecast, make_forecast
 from ..instruments import Instrument
-from ..ocps_names import OcpsNames
+from ..job_names import names_of
 from ..plan import TAI_MINUS_UTC, RunPlan
 from ..ports import PreconditionError
 from ..procedure import Outlook, Sources, look_ahead, remaining
@@ -101,7 +102,7 @@ class Foresight:
                     repository,
                     PipelineFiles(environment),
                     await self._wheel_names(control),
-                    OcpsNames(self._config.ocps_log_path).collection,
+                    names_of(self._config, PurePath()).collection,
                     frame_clock,
                     str(journal_file(journal_folder(self._config.journal_dir), self._record.run_id)),
                 )

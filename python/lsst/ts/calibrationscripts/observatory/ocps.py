@@ -166,6 +166,10 @@ class OcpsJobs(OcpsNames):
             return ""
         return ""
 
+    async def resume(self, job_id: str) -> bool:
+        """Return that the OCPS continues none."""
+        return False
+
     async def abort(self, job_id: str) -> None:
         """Stop a job."""
         try:

@@ -49,9 +49,9 @@ from .control import Control
 from .earlier_marks import MarksOfRuns
 from .ending import ReportWriter, finish, write_in_thread, write_run_report
 from .foresight import Foresight
+from .jobs import check_site, make_jobs, uses_ocps
 from .journal import BackgroundJournal
 from .notifying import AppriseNotifier, check_addresses
-from .ocps import OcpsJobs
 from .oods import OodsIngest
 from .operator import ScriptOperator
 from .publishing import publish
@@ -225,6 +225,7 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
             )
             config = parse(text, self.instrument, earlier, find)
             check_addresses(config.notify)
+            check_site(config)
             if found:
                 check_without(config, found[0].record)
             unless_read.pop_all()
@@ -257,7 +258,9 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
         own = resume_configuration(run_id, request.config.to_dict())
         how = self.resume_command(run_id) or f"the configuration '{own}'"
         self.log.info(f"Run {run_id}. Once it has taken a frame, it can be resumed with {how}.")
-        connection = Connection(self.make_control(), self.instrument, self.domain)
+        connection = Connection(
+            self.make_control(), self.instrument, self.domain, ocps=uses_ocps(request.config)
+        )
         needed = needed_for(self.instrument.name, request.config, left)
         connection.look_around(topics_of(needed), self.domain)
         self._configured_as = _Configured(**vars(request), plan=plan, connection=connection)
@@ -370,8 +373,8 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
                 config.oods_timeout,
                 watch,
             ),
-            jobs=OcpsJobs(
-                connection.ocps, watch, job_timeout=config.job_timeout, log_path=config.ocps_log_path
+            jobs=make_jobs(
+                config, instrument, connection, watch, run.folder, run.record.run_id, self.environment
             ),
             repository=repository,
             operator=ScriptOperator(self.log, self.checkpoint, instrument.name),

@@ -239,6 +239,14 @@ class JobService(Protocol):
             If it does not come in time.
         """
 
+    async def resume(self, job_id: str) -> bool:
+        """Continue a job that an earlier process left; return if it runs.
+
+        Called for a job without a result, before it would be aborted and
+        submitted again. What has ended of it must not be done again. If it
+        runs, its `result` comes.
+        """
+
     async def abort(self, job_id: str) -> None:
         """Stop a job.
 

@@ -190,6 +190,8 @@ class JobRunner:
                 )
             self.records[stage.id] = job
             return True
+        if may_run and await self._resume(stage, job, wanted):
+            return True
         if may_run:
             await self._abort(job.job_id)
         why = "was interrupted"
@@ -215,6 +217,25 @@ class JobRunner:
             await self._abort(job.job_id)
             raise
         return True
+
+    async def _resume(self, stage: Stage, job: JobRecord, wanted: Wanted) -> bool:
+        """Continue an interrupted job; return whether it ended well."""
+        if not await self._jobs.resume(job.job_id):
+            return False
+        self._operator.info(f"{stage.name}: job {job.job_id} from before the interruption continues.")
+        self._running.add(job.job_id)
+        self.records[stage.id] = job
+        try:
+            result = await self._jobs.result(job.job_id)
+            # What it lacks for some detectors is seen once it has run anew.
+            if result.exit_code == 0 and not await self._missing(job.job_id, wanted):
+                self._running.discard(job.job_id)
+                return True
+        except ObservatoryError as error:
+            self._operator.warning(f"{stage.name}: {error}")
+        del self.records[stage.id]
+        self._running.discard(job.job_id)
+        return False
 
     async def _missing(self, job_id: str, wanted: Wanted) -> tuple[Missing, ...]:
         return await self._repository.missing(wanted, self._jobs.run_collection(job_id))

@@ -90,6 +90,8 @@ class SimulationSettings:
         one.
     generation : `str`, optional
         Generation of pipelines, one of `GENERATIONS`.
+    ocps : `bool`, optional
+        Whether there is an OCPS; not if something else runs the jobs.
 
     Raises
     ------
@@ -100,6 +102,7 @@ class SimulationSettings:
     scale: int | None = None
     seed: int | None = None
     generation: str = DEFAULT_GENERATION
+    ocps: bool = True
 
     def __post_init__(self) -> None:
         if self.generation not in PIPELINE_ENVIRONMENTS:
@@ -151,7 +154,7 @@ class SimulatedObservatory:
     runner : `PipetaskRunner`
         Runs the jobs.
     camera, spectrograph, header_service, oods, ocps : `SimulatedCsc`
-        The CSCs.
+        The CSCs; no OCPS if something else runs the jobs.
     surroundings : `Surroundings`
         Lamp, dome, telescope and temperature, with CSCs of their own.
     notes : `list` [`str`]
@@ -219,7 +222,8 @@ class SimulatedObservatory:
                 # First, as waiting for the end of its owner would not help.
                 self._check(read_kind(self.repo))
             self._lock_folder()
-            await self._exit.enter_async_context(self.runner)
+            if self._settings.ocps:
+                await self._exit.enter_async_context(self.runner)
             for fault in self.faults:
                 self._exit.push_async_callback(fault.detach)
             self._exit.push_async_callback(self._close_cscs)
@@ -271,7 +275,8 @@ class SimulatedObservatory:
         )
         self.header_service = self._own(HeaderServiceCsc(files=files))
         self.oods = self._own(OodsCsc(repo=self.repo, files=files))
-        self.ocps = self._own(OcpsCsc(self.instrument, runner=self.runner, repo=self.repo, uws=self.uws))
+        if self._settings.ocps:
+            self.ocps = self._own(OcpsCsc(self.instrument, runner=self.runner, repo=self.repo, uws=self.uws))
         self.surroundings = Surroundings(self.instrument, self.camera)
         self._cscs.extend(self.surroundings.cscs)
 

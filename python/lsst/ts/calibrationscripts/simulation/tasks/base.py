@@ -39,15 +39,16 @@ FRAME = ("instrument", "exposure", "detector")
 
 
 class TaskConfig(PipelineTaskConfig, pipelineConnections=PipelineTaskConnections):  # type: ignore[call-arg]
-    """A configuration whose task does not save its log as a dataset.
+    """A configuration whose task saves its log as a dataset.
 
-    The log of a job has the messages of all its tasks.
+    So do the real tasks. The last step of a workflow of bps, ``butler
+    aggregate-graph``, fails without these logs (pipe_base 30.0.0).
     """
 
     def setDefaults(self) -> None:
-        """Switch the log dataset off."""
+        """Switch the log dataset on, whatever the default is."""
         super().setDefaults()
-        self.saveLogOutput = False
+        self.saveLogOutput = True
 
 
 def frame(name: str, doc: str) -> cT.Input:

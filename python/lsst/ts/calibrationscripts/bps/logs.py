@@ -1,0 +1,62 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which of the many logs of a job is worth reading."""
+
+from __future__ import annotations
+
+__all__ = ["worth_reading"]
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+_MAX_BYTES = 256 * 2**10
+"""How much of the end of a log is looked at."""
+
+_MAX_LOGS = 2000
+_FAILED = re.compile(rb"^(CRITICAL|ERROR|FATAL)\b|^Traceback|\bError: |\bKilled$", re.MULTILINE)
+
+
+def worth_reading(folder: Path) -> Path:
+    """Return the log that says why a job failed.
+
+    Parameters
+    ----------
+    folder : `pathlib.Path`
+        Folder of the job.
+
+    Returns
+    -------
+    log : `pathlib.Path`
+        The log of the quantum that failed first; without one, that of the
+        quantum graph, of the last step, or of ``bps`` itself.
+    """
+    failed = [log for log in _logs_of_quanta(folder) if _says_failure(log)]
+    if failed:
+        last = [log for log in failed if "finalJob" in log.name]
+        # The last step fails where others did, and is not their cause.
+        return min((log for log in failed if log not in last), key=_written, default=failed[0])
+    of_graph = folder / "submit" / "quantumGraphGeneration.out"
+    if of_graph.exists() and not any(of_graph.parent.glob("*.qg")):
+        return of_graph
+    return folder / "bps.log"
+
+
+def _logs_of_quanta(folder: Path) -> Iterator[Path]:
+    """Yield the logs of a workflow: of Parsl in logs, of HTCondor in jobs."""
+    n_logs = 0
+    for place in ("logs", "jobs"):
+        for log in sorted((folder / "submit" / place).rglob("*")):
+            if log.suffix in (".stderr", ".out", ".err") and n_logs < _MAX_LOGS and log.is_file():
+                n_logs += 1
+                yield log
+
+
+def _written(log: Path) -> float:
+    return log.stat().st_mtime
+
+
+def _says_failure(log: Path) -> bool:
+    with log.open("rb") as stream:
+        stream.seek(max(0, log.stat().st_size - _MAX_BYTES))
+        return _FAILED.search(stream.read()) is not None

@@ -1,0 +1,54 @@
+# This file is part of ts_calibrationscripts.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The job service of a simulated run."""
+
+from __future__ import annotations
+
+__all__ = ["with_job_service"]
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import yaml
+
+from ._inputs import Configuration
+
+
+def with_job_service(given: Configuration, job_service: str, workdir: Path) -> Configuration:
+    """Return a configuration with the job service of the command line.
+
+    Parameters
+    ----------
+    given : `Configuration`
+        A valid configuration.
+    job_service : `str`
+        ``ocps`` or ``bps``. With bps, all cores of this machine are used
+        through Parsl, unless the configuration names a batch system.
+    workdir : `pathlib.Path`
+        Work folder of the observatory, which gets the file that says so.
+
+    Returns
+    -------
+    configuration : `Configuration`
+    """
+    values = yaml.safe_load(given.text) or {}
+    values["job_service"] = job_service
+    if job_service == "bps" and values.get("bps_config") is None:
+        # All of what a job starts may have been killed with a worker: once
+        # more, before the job fails.
+        compute = {
+            "class": "lsst.ctrl.bps.parsl.sites.Local",
+            "cores": os.cpu_count() or 1,
+            "retries": 1,
+        }
+        site = {
+            "wmsServiceClass": "lsst.ctrl.bps.parsl.ParslService",
+            "computeSite": "simulated",
+            "site": {"simulated": compute},
+        }
+        path = workdir.absolute() / "bps-site.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(yaml.safe_dump(site, sort_keys=False))
+        values["bps_config"] = str(path)
+    return replace(given, text=yaml.safe_dump(values, sort_keys=False))
