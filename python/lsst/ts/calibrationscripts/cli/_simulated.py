@@ -143,7 +143,9 @@ class SimulatedRuns:
         observatory = SimulatedObservatory(
             self._workdir,
             instrument=given.instrument,
-            settings=SimulationSettings(settings.scale, settings.seed, config.pipeline_generation),
+            settings=SimulationSettings(
+                settings.scale, settings.seed, config.pipeline_generation, config.detectors
+            ),
             time_scale=settings.time_scale,
             day_obs=observing_day(config),
             faults=self._faults(),

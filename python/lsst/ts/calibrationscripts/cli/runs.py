@@ -123,8 +123,8 @@ def _list_faults(context: click.Context, parameter: click.Parameter, wanted: boo
 @workdir_option
 @click.option(
     "--scale",
-    type=click.IntRange(1, 16),
-    help="Frames are smaller by this; 1 for 4072x4000.  [default: that of the work folder, 8 in a new one]",
+    type=click.IntRange(1, 64),
+    help="Frames are smaller by this; 1 for 4072x4000.  [default: that of the work folder; in a new one 8, and 64 for more than 9 detectors]",
 )
 @time_scale_option
 @click.option(

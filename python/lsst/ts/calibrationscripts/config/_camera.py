@@ -123,6 +123,12 @@ def schema_facts(instrument: Instrument) -> dict[str, str | int]:
         "usable_min": f"{low:.0f}",
         "usable_max": f"{high:.0f}",
         "wheels": " and ".join(instrument.wheels),
+        "filter_use": "to set before the flats"
+        if instrument.wheels_turn
+        else "in place, which a run does not change",
+        "filter_id": "the slot of the filter wheel"
+        if instrument.components.spectrograph
+        else f"its place in the list of filters that {instrument.components.camera} reports",
         "last_slot": instrument.wheel_slots - 1,
         **first,
         **{f"other_{wheel}": name for wheel, name in second.items()},

@@ -41,6 +41,8 @@ def check_together(parsed: ParsedConfig, frames: Frames, findings: Findings) -> 
     check_level(parsed, frames, findings)
     if parsed.is_complete:
         check_release(parsed, findings)
+    if frames.flat_sets and not parsed.instrument.wheels_turn:
+        _check_one_set(parsed, frames, findings)
     if findings.usable("spoilt_frames", "retakes"):
         _check_retakes(parsed, findings)
     if findings.usable("script_mode", "exposures") and parsed.is_complete:
@@ -71,6 +73,18 @@ def _check_retakes(parsed: ParsedConfig, findings: Findings) -> None:
             parsed.values["retakes"],
             f"spoilt frames are used with spoilt_frames: {parsed.values['spoilt_frames']}",
             "write spoilt_frames: exclude, or leave retakes out",
+        )
+
+
+def _check_one_set(parsed: ParsedConfig, frames: Frames, findings: Findings) -> None:
+    """Check that flats are taken through one filter, which stays in place."""
+    if len(frames.flat_sets) > 1:
+        findings.report(
+            "flat_sets",
+            None,
+            f"has {len(frames.flat_sets)} sets, and a run does not change the filter of "
+            f"{parsed.instrument.name}",
+            "write one configuration for each filter, and change the filter between them",
         )
 
 

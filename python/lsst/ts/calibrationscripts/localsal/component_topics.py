@@ -33,15 +33,18 @@ class ComponentTopics(Generic[_Command, _Event]):
     cmd_execute: _Command
     cmd_resume: _Command
     cmd_run: _Command
+    cmd_setFilter: _Command
     cmd_setGroupId: _Command
     cmd_standby: _Command
     cmd_start: _Command
     cmd_stop: _Command
     cmd_takeImages: _Command
+    evt_availableFilters: _Event
     evt_ccsCommandState: _Event
     evt_description: _Event
     evt_disperserInPosition: _Event
     evt_endReadout: _Event
+    evt_endSetFilter: _Event
     evt_errorCode: _Event
     evt_filterInPosition: _Event
     evt_heartbeat: _Event
@@ -56,5 +59,6 @@ class ComponentTopics(Generic[_Command, _Event]):
     evt_settingsAppliedValues: _Event
     evt_startIntegration: _Event
     evt_startReadout: _Event
+    evt_startSetFilter: _Event
     evt_state: _Event
     evt_summaryState: _Event

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 __all__ = ["due_page"]
 
-from ..decertification import iso, named_detectors
+from ..decertification import iso
 from ..due import DueReport, conclusion, exposures_text, heading
 from ._render import render
 

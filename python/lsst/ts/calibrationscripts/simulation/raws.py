@@ -144,10 +144,19 @@ class RawFiles:
         The folder between camera and OODS.
     instrument : `Instrument`
         The camera.
+    selected : `tuple` [`int`, ...], optional
+        Ids of the detectors that are simulated; none means all.
     """
 
     folder: Path
     instrument: Instrument
+    selected: tuple[int, ...] = ()
+
+    @property
+    def detectors(self) -> tuple[Detector, ...]:
+        """The detectors of which it writes images."""
+        ids = set(self.instrument.detector_ids(self.selected))
+        return tuple(detector for detector in self.instrument.detectors if detector.id in ids)
 
     def path(self, image_name: str, detector: Detector) -> Path:
         """Return where a detector's part of an image is."""
