@@ -124,7 +124,8 @@ def _list_faults(context: click.Context, parameter: click.Parameter, wanted: boo
 @click.option(
     "--scale",
     type=click.IntRange(1, 64),
-    help="Frames are smaller by this; 1 for 4072x4000.  [default: that of the work folder; in a new one 8, and 64 for more than 9 detectors]",
+    help="Frames are smaller by this; 1 for 4072x4000.  [default: that of the work folder; in a new one 8, "
+    "and 64 for more than 9 detectors]",
 )
 @time_scale_option
 @click.option(

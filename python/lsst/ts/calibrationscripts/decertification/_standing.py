@@ -7,7 +7,7 @@ from __future__ import annotations
 __all__ = ["Standing", "Unit", "Valid", "iso", "make_standing"]
 
 import datetime
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..instruments import named_detectors

@@ -13,6 +13,7 @@ from ..ports import CameraError, ComponentLostError
 from ..wheels import selected, setting_names, unknown_settings
 from .control import Control, WheelPosition, image_id
 from .errors import SAL_ERRORS, explain
+from .in_beam import in_beam, not_in_place
 from .sal import salobj
 from .watch import ComponentWatch
 
@@ -67,17 +68,21 @@ class SalCamera:
         try:
             names = await self._control.wheel_names()
         except SAL_ERRORS as error:
-            return (f"{self._wheel_component} does not report its filters and gratings: {explain(error)}",)
-        return tuple(
+            kinds = " and ".join(f"{wheel}s" for wheel in self._instrument.wheels)
+            return (f"{self._wheel_component} does not report its {kinds}: {explain(error)}",)
+        problems = [
             problem for series in flats for problem in unknown_settings(series, self._instrument, names)
-        )
+        ]
+        if problems or self._instrument.wheels_turn:
+            return tuple(problems)
+        return await not_in_place(self._control, self._instrument, flats, names)
 
     async def physical_filter(self, series: Series) -> str:
         """Return the Butler's name of what a series is to be taken through."""
-        wheels, timeout = self._instrument.wheels, self._control.fast_timeout
+        wheels = self._instrument.wheels
         try:
             names = await self._control.wheel_names() if wheels else {}
-            current = {wheel: (await self._in_beam(wheel, timeout)).name for wheel in wheels}
+            current = await in_beam(self._control, self._instrument)
         except SAL_ERRORS as error:
             raise CameraError(
                 f"{self._wheel_component} does not report its {' and '.join(wheels)}: {explain(error)}"
@@ -124,12 +129,6 @@ class SalCamera:
             return await self._watch.guard(camera, self._expose(exposure, group_id))
         except ComponentLostError as error:
             raise CameraError(f"{exposure.label}: lost, {error}. Check {camera}.") from error
-
-    async def _in_beam(self, wheel: str, timeout: float) -> WheelPosition:
-        """Return the position that was reported last."""
-        return await self._control.read_wheel(
-            wheel, await self._control.wheel_event(wheel).aget(timeout=timeout)
-        )
 
     def _selected(self, series: Series) -> dict[str, int | str]:
         """Return what the observer selects, by wheel of the instrument."""

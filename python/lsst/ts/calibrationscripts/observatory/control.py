@@ -26,8 +26,9 @@ class WheelPosition(NamedTuple):
 class Control(Protocol):
     """A camera and what belongs to it, as observatory-control groups them.
 
-    The classes of observatory-control have all but the methods for the wheels. They should override ``wait_for_camera_readiness``, as
-    `SalCamera` waits itself.
+    The classes of observatory-control have all but the methods for the
+    wheels. They should override ``wait_for_camera_readiness``, as `SalCamera`
+    waits itself.
     """
 
     fast_timeout: float

@@ -57,5 +57,6 @@ class CalibrationLSSTCam(FilterEvents, LSSTCam):
         self, *, filter: int | str | None = None, grating: int | str | None = None
     ) -> None:
         """Raise an error if another filter is in the light path."""
-        if filter is not None:
-            await super().setup_instrument(filter=await self.filter_name(filter))
+        # The original would warn that it is in place already.
+        if filter is not None and (name := await self.filter_name(filter)) != await self.get_current_filter():
+            await super().setup_instrument(filter=name)

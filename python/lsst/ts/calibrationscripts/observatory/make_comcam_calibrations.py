@@ -1,6 +1,6 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Calibrations of ComCam, the commissioning camera of the Simonyi telescope."""
+"""Calibrations of ComCam, the commissioning camera."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ __all__ = ["due_page"]
 
 from ..decertification import iso
 from ..due import DueReport, conclusion, exposures_text, heading
+from ..instruments import named_detectors
 from ._render import render
 
 
