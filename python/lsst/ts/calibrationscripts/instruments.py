@@ -188,6 +188,9 @@ class Instrument:
     schema: str | None = None
     """File of its script's schema; `None` if it has none."""
 
+    script_folders: tuple[str, ...] = ("maintel",)
+    """Where the script queues find its script."""
+
     repo: str
     """Butler repository by default."""
 
@@ -225,6 +228,12 @@ class Instrument:
     def calib_collection(self) -> str:
         """Collection of its standard calibrations."""
         return f"{self.name}/calib"
+
+    @property
+    def scripts(self) -> tuple[str, ...]:
+        """Names of its script in the script queues."""
+        name = (self.schema or f"make_{self.name.lower()}_calibrations.yaml").removesuffix(".yaml")
+        return tuple(f"{folder}/{name}.py" for folder in self.script_folders)
 
     @property
     def ocps(self) -> str:
@@ -336,6 +345,8 @@ LATISS = Instrument(
     flat_examples=(("SDSSr_65mm", "empty_1"), ("empty_1", "SDSSy_65mm")),
     pipelines_folder="LATISS",
     schema="make_latiss_calibrations.yaml",
+    # The procedure has the second one.
+    script_folders=("auxtel", "maintel"),
     repo="/repo/LATISS",
     raft_aliases=(("R00", "RXX"),),
 )

@@ -13,6 +13,8 @@ __all__ = [
     "threshold_limit",
 ]
 
+from pathlib import PurePosixPath
+
 from ..instruments import Instrument
 from ..thresholds import detectors_to_fail
 
@@ -103,7 +105,7 @@ def schema_facts(instrument: Instrument) -> dict[str, str | int]:
     -------
     facts : `dict` [`str`, `str` or `int`]
     """
-    script = (instrument.schema or f"make_{instrument.name.lower()}_calibrations").removesuffix(".yaml")
+    script = PurePosixPath(instrument.scripts[0]).stem
     n_detectors, limit = len(instrument.detectors), threshold_limit(instrument)
     first, second = flat_examples(instrument)
     low, high = instrument.usable_counts
