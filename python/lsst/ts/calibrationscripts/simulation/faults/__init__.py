@@ -46,6 +46,7 @@ from .oods import (
     OodsUnannounced,
     OodsUnreadableFile,
 )
+from .one_detector import BadDetector, DetectorFailedIngest, DetectorLate, DetectorMissing
 from .process import Killed, SecondObservatory, SecondOwner
 from .repository import (
     CertificationConflict,
@@ -78,6 +79,10 @@ FAULTS: dict[str, type[Fault]] = {
         OodsFailedIngest,
         OodsUnreadableFile,
         OodsForeignImages,
+        DetectorLate,
+        DetectorMissing,
+        DetectorFailedIngest,
+        BadDetector,
         OcpsRejects,
         OcpsLosesResult,
         OcpsNeverAcknowledges,
