@@ -257,7 +257,7 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
         connection = Connection(self.make_control(), self.instrument, self.domain)
         self._configured_as = _Configured(**vars(request), plan=plan, connection=connection)
         await connection.start()
-        foresight = Foresight(request.config, plan, self.instrument, request.record, self.log)
+        foresight = Foresight(request.config, plan, instrument, request.record, self.log)
         await foresight.look(connection.control, self.environment, self._frame_time, until)
 
     async def close_tasks(self) -> None:

@@ -306,7 +306,7 @@ def add_detectors(root: Path, instrument: Instrument, detectors: tuple[int, ...]
     if not (wanted := set(instrument.detector_ids(detectors)) - present):
         return kind
     run, collection = f"{instrument.calib_collection}/reference", instrument.calib_collection
-    with Butler.from_config(str(root), writeable=True) as butler, butler.transaction():
+    with Butler.from_config(str(root), writeable=True) as butler:
         # A process may have been killed before it noted what it had added.
         added = {ref.dataId["detector"] for ref in butler.query_datasets("bias", run, explain=False)}
         if missing := tuple(sorted(wanted - added)):
@@ -357,13 +357,15 @@ def certify_references(
     for name, (storage_class, dimensions) in _CALIBRATIONS.items():
         butler.registry.registerDatasetType(_dataset_type(butler, name, storage_class, dimensions, True))
     filters = physical_filters(focal_plane.instrument)
-    for detector, ccd in focal_plane.ccds.items():
-        data_id = {"instrument": focal_plane.instrument.name, "detector": detector}
-        products = _references(ccd, focal_plane.instrument)
-        flat = products.pop("flat")
-        refs = [butler.put(product, name, data_id, run=run) for name, product in products.items()]
-        flat_refs = _put_flat(butler, flat, data_id, filters, run)
-        butler.registry.certify(collection, [*refs, *flat_refs], timespan)
+    # All or nothing, and to wait for the disk once, not a thousand times.
+    with butler.transaction():
+        for detector, ccd in focal_plane.ccds.items():
+            data_id = {"instrument": focal_plane.instrument.name, "detector": detector}
+            products = _references(ccd, focal_plane.instrument)
+            flat = products.pop("flat")
+            refs = [butler.put(product, name, data_id, run=run) for name, product in products.items()]
+            flat_refs = _put_flat(butler, flat, data_id, filters, run)
+            butler.registry.certify(collection, [*refs, *flat_refs], timespan)
 
 
 def _put_flat(

@@ -38,6 +38,7 @@ from .ocps import (
     OcpsReorders,
     OcpsResultFirst,
 )
+from .one_detector import BadDetector, DetectorFailedIngest, DetectorLate, DetectorMissing
 from .oods import (
     OodsFailedIngest,
     OodsForeignImages,
@@ -46,7 +47,6 @@ from .oods import (
     OodsUnannounced,
     OodsUnreadableFile,
 )
-from .one_detector import BadDetector, DetectorFailedIngest, DetectorLate, DetectorMissing
 from .process import Killed, SecondObservatory, SecondOwner
 from .repository import (
     CertificationConflict,

@@ -1,6 +1,6 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Faults of one detector among good ones, in every image."""
+"""Faults of one detector among good ones: the last that is simulated."""
 
 from __future__ import annotations
 
@@ -12,24 +12,22 @@ import errno
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from .base import Fault, Proceed, StepFault
+from .base import Proceed, StepFault
 
 if TYPE_CHECKING:
     from ..observatory import SimulatedObservatory
-
-_COUNTS = "detector among those simulated, by its place"
 
 _NOISE = 3.0
 """Factor by which the read noise of a bad detector is too large."""
 
 
 class _OneDetector(StepFault):
-    """What the OODS does with the files of one detector."""
+    """What the OODS does with the files of the last simulated detector."""
 
     component = "oods"
-    counts = _COUNTS
+    counts = "image from which on"
 
     def attach(self, observatory: SimulatedObservatory) -> None:
         """Intercept the step."""
@@ -37,15 +35,14 @@ class _OneDetector(StepFault):
         self._files = observatory.files
 
     def concerns(self, path: Path) -> bool:
-        """Return whether a file is of the detector."""
-        _, detector = self._files.identify(path)
-        return self._files.detectors.index(detector) == self.when - 1
+        """Return whether a file is of that detector."""
+        return self._files.identify(path)[1] == self._files.detectors[-1]
 
     def is_due(self) -> bool:
-        """Count each file of the detector, and strike."""
+        """Count the files of that detector; strike from one on."""
         self.occasions += 1
-        self.struck += 1
-        return True
+        self.struck += self.occasions >= self.when
+        return self.occasions >= self.when
 
 
 @dataclass(eq=False)
@@ -55,7 +52,7 @@ class DetectorLate(_OneDetector):
     Parameters
     ----------
     when : `int`, optional
-        Place of the detector among those simulated.
+        Number of the first image.
     delay : `float`, optional
         The delay (simulated second).
     """
@@ -63,7 +60,7 @@ class DetectorLate(_OneDetector):
     delay: float = 300.0
 
     name = "detector-late"
-    description = "the OODS ingests and announces each image of one detector 300 simulated seconds late"
+    description = "the OODS ingests and announces each image of the last detector 300 simulated seconds late"
     step = "ingest"
 
     async def _strike(self, proceed: Proceed, path: Path) -> None:
@@ -78,7 +75,7 @@ class DetectorMissing(_OneDetector):
     """The images of one detector are neither ingested nor announced."""
 
     name = "detector-missing"
-    description = "the OODS ignores each image of one detector: they stay in the staging folder"
+    description = "the OODS ignores each image of the last detector: they stay in the staging folder"
     step = "ingest"
 
     async def _strike(self, proceed: Proceed, path: Path) -> None:
@@ -89,24 +86,29 @@ class DetectorFailedIngest(_OneDetector):
     """The images of one detector cannot be ingested; that is announced."""
 
     name = "detector-failed-ingest"
-    description = "the OODS fails to ingest each image of one detector: statusCode 1"
+    description = "the OODS fails to ingest each image of the last detector: statusCode 1"
     step = "store"
 
     async def _strike(self, proceed: Proceed, path: Path) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
 
 
-class BadDetector(Fault):
-    """All amplifiers of one detector are noisy, from the beginning."""
+class BadDetector(StepFault):
+    """All amplifiers of one detector are noisy, from an exposure on."""
 
     name = "bad-detector"
-    description = "all amplifiers of one detector have three times their read noise"
-    counts = _COUNTS
+    description = "all amplifiers of the last detector have three times their read noise, from an exposure on"
+    counts = "takeImages command"
+    component = "camera"
+    step = "do_takeImages"
 
     def attach(self, observatory: SimulatedObservatory) -> None:
-        """Raise the noise; the nominal one stays as it was."""
-        for place, ccd in enumerate(observatory.focal_plane.ccds.values(), start=1):
-            if place == self.when:
-                noise = {name: _NOISE * value for name, value in ccd.truth.read_noise.items()}
-                ccd.truth = dataclasses.replace(ccd.truth, read_noise=noise)
-                self.struck += 1
+        """Intercept the command."""
+        super().attach(observatory)
+        *_, self._ccd = observatory.focal_plane.ccds.values()
+
+    async def _strike(self, proceed: Proceed, data: Any) -> None:
+        # The nominal noise stays as it was.
+        noise = {name: _NOISE * value for name, value in self._ccd.truth.read_noise.items()}
+        self._ccd.truth = dataclasses.replace(self._ccd.truth, read_noise=noise)
+        await proceed(data)
