@@ -59,9 +59,7 @@ def test_lsstcam_has_189_science_detectors_and_8_corner_halves_as_obs_lsst() -> 
     assert len(expected) == 197
     assert {detector.id: detector.name for detector in LSSTCAM.detectors} == expected
     assert {guider.id: guider.name for guider in LSSTCAM.guiders} == GUIDERS
-    assert [detector.name for detector in LSSTCOMCAM.detectors] == [
-        f"R22_S{i // 3}{i % 3}" for i in range(9)
-    ]
+    assert [detector.name for detector in LSSTCOMCAM.detectors] == [f"R22_S{i // 3}{i % 3}" for i in range(9)]
 
 
 def test_rafts_are_of_itl_and_e2v_as_obs_lsst_has_them() -> None:
@@ -132,7 +130,9 @@ def test_a_run_of_lsstcam_has_one_filter_and_leaves_it_in_place() -> None:
     with pytest.raises(ConfigurationError, match="does not change the filter of LSSTCam"):
         parse("flat_sets: [{filter: r_57}, {filter: i_39}]", LSSTCAM)
     assert parse("flat_sets: [{filter: r_03}, {filter: i_06}]", LSSTCOMCAM).flat_sets
-    assert "in place, which a run does not change" in load_schema(LSSTCAM)["properties"]["filter"]["description"]
+    assert (
+        "in place, which a run does not change" in load_schema(LSSTCAM)["properties"]["filter"]["description"]
+    )
 
 
 def test_the_disk_of_halves_is_half() -> None:

@@ -17,7 +17,7 @@ import pytest
 import yaml
 from lsst.ts.calibrationscripts import get_scripts_dir
 from lsst.ts.calibrationscripts.config import load_schema
-from lsst.ts.calibrationscripts.instruments import INSTRUMENTS, LATISS
+from lsst.ts.calibrationscripts.instruments import INSTRUMENTS
 
 NAME = "make_latiss_calibrations.py"
 EXECUTABLES = [get_scripts_dir() / telescope / NAME for telescope in ("auxtel", "maintel")]

@@ -359,13 +359,13 @@ def certify_references(
     filters = physical_filters(focal_plane.instrument)
     # All or nothing, and to wait for the disk once, not a thousand times.
     with butler.transaction():
+        refs: list[DatasetRef] = []
         for detector, ccd in focal_plane.ccds.items():
             data_id = {"instrument": focal_plane.instrument.name, "detector": detector}
             products = _references(ccd, focal_plane.instrument)
-            flat = products.pop("flat")
-            refs = [butler.put(product, name, data_id, run=run) for name, product in products.items()]
-            flat_refs = _put_flat(butler, flat, data_id, filters, run)
-            butler.registry.certify(collection, [*refs, *flat_refs], timespan)
+            refs += _put_flat(butler, products.pop("flat"), data_id, filters, run)
+            refs += [butler.put(product, name, data_id, run=run) for name, product in products.items()]
+        butler.registry.certify(collection, refs, timespan)
 
 
 def _put_flat(
