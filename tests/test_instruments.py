@@ -1,6 +1,6 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The cameras as obs_lsst 0e84d755 and ts_externalscripts 34c05572 have them."""
+"""The cameras: obs_lsst 0e84d755, and ts_externalscripts 34c05572."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ __all__ = ["Generator", "PipelineSet", "StatisticsKey", "Verifier", "looked_up",
 
 import enum
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..instruments import ImageType, Instrument
 from ..pairs import PairRule
@@ -120,6 +120,10 @@ class PipelineSet:
     read noise, relative to that: cp_verify's verifyBias.py and
     verifyDark.py, from 2022 to today."""
 
+    of_cameras: Mapping[str, Mapping[tuple[Product, bool], tuple[str, ...]]] = field(default_factory=dict)
+    """Prerequisites of cameras whose pipelines look up others than those of
+    LATISS: of a product, and whether it is verified."""
+
     @property
     def fewest_frames(self) -> int:
         """Frames from which a bias or dark is combined at the least.
@@ -137,13 +141,17 @@ class PipelineSet:
         """All of them."""
         return (*self.generators.values(), *self.verifiers.values())
 
-    def prerequisites_of(self, product: Product, *, verification: bool) -> tuple[str, ...]:
+    def prerequisites_of(
+        self, product: Product, instrument: str = "", *, verification: bool
+    ) -> tuple[str, ...]:
         """Return what the pipeline that makes or verifies a product needs.
 
         Parameters
         ----------
         product : `Product`
             Any product.
+        instrument : `str`, optional
+            Name of the camera.
         verification : `bool`
             Whether the pipeline that verifies it is meant.
 
@@ -152,6 +160,8 @@ class PipelineSet:
         dataset_types : `tuple` [`str`, ...]
             Empty if it has no pipeline of that kind.
         """
+        if (product, verification) in (of_camera := self.of_cameras.get(instrument, {})):
+            return of_camera[product, verification]
         pipelines: Mapping[Product, Generator | Verifier]
         pipelines = self.verifiers if verification else self.generators
         return pipelines[product].prerequisites if product in pipelines else ()

@@ -155,7 +155,8 @@ def _is_given(product: Product, stage: Stage, pipelines: PipelineSet) -> bool:
 
 def _needed(stage: Stage, pipelines: PipelineSet) -> tuple[str, ...]:
     verification = stage.kind is StageKind.VERIFY
-    return pipelines.prerequisites_of(stage.subject.product, verification=verification)
+    instrument = stage.job.instrument if stage.job else ""
+    return pipelines.prerequisites_of(stage.subject.product, instrument, verification=verification)
 
 
 def _collections_parameter(stage: Stage) -> str:
