@@ -126,11 +126,10 @@ def test_other_cameras_look_up_what_is_said_of_them(
 ) -> None:
     # Their settings in cp_pipe f029a3f2 and cp_verify 5855743: ComCam corrects
     # deferred charge in all, LSSTCam that of flats; no flat needs bfk.
-    current = GENERATIONS["current"]
+    current = GENERATIONS["current"].for_camera(camera)
     pipelines: Any = current.verifiers if verification else current.generators
-    graph = read("current", pipelines[product].path, camera=camera)
-    needed = current.prerequisites_of(product, camera.name, verification=verification)
-    assert prerequisites(graph) == set(needed)
+    needed = pipelines[product].prerequisites
+    assert prerequisites(read("current", pipelines[product].path, camera=camera)) == set(needed)
     assert ("cti" in needed) == (camera is LSSTCOMCAM or product is Product.FLAT)
     assert "bfk" not in needed
 

@@ -8,7 +8,7 @@ __all__ = ["Generator", "PipelineSet", "StatisticsKey", "Verifier", "looked_up",
 
 import enum
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..instruments import ImageType, Instrument
 from ..pairs import PairRule
@@ -122,7 +122,33 @@ class PipelineSet:
 
     of_cameras: Mapping[str, Mapping[tuple[Product, bool], tuple[str, ...]]] = field(default_factory=dict)
     """Prerequisites of cameras whose pipelines look up others than those of
-    LATISS: of a product, and whether it is verified."""
+    LATISS, by name: of a product, and whether it is verified."""
+
+    def for_camera(self, instrument: Instrument) -> PipelineSet:
+        """Return the pipelines of a camera.
+
+        Parameters
+        ----------
+        instrument : `Instrument`
+            The camera.
+
+        Returns
+        -------
+        pipelines : `PipelineSet`
+            With the prerequisites that those of the camera have.
+        """
+        own = self.of_cameras.get(instrument.name, {})
+        return replace(
+            self,
+            generators={
+                product: replace(one, prerequisites=own.get((product, False), one.prerequisites))
+                for product, one in self.generators.items()
+            },
+            verifiers={
+                product: replace(one, prerequisites=own.get((product, True), one.prerequisites))
+                for product, one in self.verifiers.items()
+            },
+        )
 
     @property
     def fewest_frames(self) -> int:
@@ -141,17 +167,13 @@ class PipelineSet:
         """All of them."""
         return (*self.generators.values(), *self.verifiers.values())
 
-    def prerequisites_of(
-        self, product: Product, instrument: str = "", *, verification: bool
-    ) -> tuple[str, ...]:
+    def prerequisites_of(self, product: Product, *, verification: bool) -> tuple[str, ...]:
         """Return what the pipeline that makes or verifies a product needs.
 
         Parameters
         ----------
         product : `Product`
             Any product.
-        instrument : `str`, optional
-            Name of the camera.
         verification : `bool`
             Whether the pipeline that verifies it is meant.
 
@@ -160,8 +182,6 @@ class PipelineSet:
         dataset_types : `tuple` [`str`, ...]
             Empty if it has no pipeline of that kind.
         """
-        if (product, verification) in (of_camera := self.of_cameras.get(instrument, {})):
-            return of_camera[product, verification]
         pipelines: Mapping[Product, Generator | Verifier]
         pipelines = self.verifiers if verification else self.generators
         return pipelines[product].prerequisites if product in pipelines else ()

@@ -141,7 +141,7 @@ def _ways_around(dataset_type: str, stages: Sequence[Stage], generation: str) ->
         ):
             yield f"make it in the run ({how})"
     for name, other in GENERATIONS.items():
-        if not any(dataset_type in _needed(stage, other) for stage in stages):
+        if name != generation and not any(dataset_type in _needed(stage, other) for stage in stages):
             yield f'write pipeline_generation: "{name}" if the OCPS has those pipelines, which need none'
 
 
@@ -155,8 +155,7 @@ def _is_given(product: Product, stage: Stage, pipelines: PipelineSet) -> bool:
 
 def _needed(stage: Stage, pipelines: PipelineSet) -> tuple[str, ...]:
     verification = stage.kind is StageKind.VERIFY
-    instrument = stage.job.instrument if stage.job else ""
-    return pipelines.prerequisites_of(stage.subject.product, instrument, verification=verification)
+    return pipelines.prerequisites_of(stage.subject.product, verification=verification)
 
 
 def _collections_parameter(stage: Stage) -> str:
