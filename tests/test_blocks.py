@@ -117,7 +117,7 @@ def test_scripts_of_all_cameras_are_judged_each_by_its_schema() -> None:
     # Then each configuration is compared with what its camera has
     assert result.exit_code == 2
     assert "scripts[0]: valid" in result.stdout
-    assert "grating: unknown; leave it out" in " ".join(result.stdout.split())
+    assert "grating: unknown; leave it out" in " ".join(result.output.split())
 
 
 def test_the_name_of_a_camera_leads_to_its_script() -> None:
@@ -126,7 +126,7 @@ def test_the_name_of_a_camera_leads_to_its_script() -> None:
     for script, name in zip(block["scripts"], names, strict=True):
         script["name"] = name
     result = calibscripts("validate", "-", stdin=json.dumps(block))
-    told = " ".join(result.stdout.split())
+    told = " ".join(result.output.split())
     assert "write maintel/make_comcam_calibrations.py" in told
     assert "write maintel/make_lsstcam_calibrations.py" in told
 
