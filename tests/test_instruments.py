@@ -8,6 +8,7 @@ import os
 
 import pytest
 from lsst.ts.calibrationscripts import get_scripts_dir
+from lsst.ts.calibrationscripts.butler._measuring import sample
 from lsst.ts.calibrationscripts.config import ConfigurationError, load_schema, parse
 from lsst.ts.calibrationscripts.instruments import (
     E2V,
@@ -145,6 +146,15 @@ def test_the_disk_of_halves_is_half() -> None:
 
 def test_no_filter_has_one_name_on_sal_and_another_in_the_butler() -> None:
     assert same_filter("NONE", "none") and not same_filter("NONE", "r_57")
+
+
+def test_frames_are_measured_on_nine_detectors_of_several_rafts() -> None:
+    ids = LSSTCAM.detector_ids()
+    names = {detector.id: detector.name for detector in LSSTCAM.detectors}
+    assert len(sample(ids)) == 9
+    assert len({names[each][:3] for each in sample(ids)}) == 9
+    assert sample(LSSTCOMCAM.detector_ids()) == LSSTCOMCAM.detector_ids()
+    assert sample((191,)) == (191,)
 
 
 def test_ids_of_detectors_are_written_as_ranges() -> None:
