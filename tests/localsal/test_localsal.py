@@ -17,7 +17,10 @@ from lsst.ts.calibrationscripts import localsal
 from lsst.ts.calibrationscripts.localsal.component_topics import ComponentTopics
 from lsst.ts.calibrationscripts.localsal.interfaces import get_component_info
 
-COMPONENTS = ("Script", "ATCamera", "ATSpectrograph", "ATHeaderService", "ATOODS", "OCPS")
+COMPONENTS = (
+    *("Script", "OCPS", "ATSpectrograph"),
+    *(f"{prefix}{name}" for prefix in ("AT", "CC", "MT") for name in ("Camera", "HeaderService", "OODS")),
+)
 
 
 @pytest.mark.parametrize("name", COMPONENTS)
