@@ -105,12 +105,39 @@ def test_names_of_our_scripts_are_those_of_the_executables() -> None:
 
 @pytest.mark.parametrize("command", ["validate", "plan"])
 def test_a_block_with_nothing_of_ours_says_so(command: str) -> None:
-    result = calibscripts(command, BLOCKS / "another-camera.json")
+    result = calibscripts(command, BLOCKS / "of-no-camera.json")
     assert result.exit_code == 0
-    assert "scripts[0] is of LSSTCam, which has no script here yet: not judged" in result.stdout
-    assert "scripts[1] is of LSSTComCam" in result.stdout
     assert "none of its 2 scripts is auxtel/make_latiss_calibrations.py" in result.stdout
     assert "valid" not in result.stdout.replace("invalid", "")
+
+
+def test_scripts_of_all_cameras_are_judged_each_by_its_schema() -> None:
+    # Given a BLOCK of LSSTCam and ComCam, when it is judged
+    result = calibscripts("validate", BLOCKS / "other-cameras.json")
+    # Then each configuration is compared with what its camera has
+    assert result.exit_code == 2
+    assert "scripts[0]: valid" in result.stdout
+    assert "grating: unknown; leave it out" in " ".join(result.output.split())
+
+
+def test_the_name_of_a_camera_leads_to_its_script() -> None:
+    block = json.loads((BLOCKS / "other-cameras.json").read_text())
+    names = ["maintel/make_lsstcomcam_calibrations.py", "auxtel/make_lsstcam_calibrations.py"]
+    for script, name in zip(block["scripts"], names, strict=True):
+        script["name"] = name
+    result = calibscripts("validate", "-", stdin=json.dumps(block))
+    told = " ".join(result.output.split())
+    assert "write maintel/make_comcam_calibrations.py" in told
+    assert "write maintel/make_lsstcam_calibrations.py" in told
+
+
+def test_a_block_of_two_cameras_is_not_simulated_in_one_work_folder(tmp_path: Path) -> None:
+    block = json.loads((BLOCKS / "other-cameras.json").read_text())
+    del block["scripts"][1]["parameters"]["grating"]
+    result = calibscripts("simulate", "-", "--workdir", tmp_path, stdin=json.dumps(block))
+    assert result.exit_code == 2
+    assert "There are scripts of LSSTCam and LSSTComCam" in result.stderr
+    assert "--script N" in result.stderr and not list(tmp_path.iterdir())
 
 
 # Variables

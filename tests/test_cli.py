@@ -20,9 +20,10 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 from lsst.ts.calibrationscripts.cli import main
+from lsst.ts.calibrationscripts.cli._common import instrument_of_workdir
 from lsst.ts.calibrationscripts.cli._display import access_hint
 from lsst.ts.calibrationscripts.config import load_schema
-from lsst.ts.calibrationscripts.instruments import LATISS, Detector
+from lsst.ts.calibrationscripts.instruments import INSTRUMENTS, LATISS, Detector
 from lsst.ts.calibrationscripts.outcomes import Certification
 from lsst.ts.calibrationscripts.plan import JobRequest
 from lsst.ts.calibrationscripts.products import Product, StageId, StageKind, Subject
@@ -92,14 +93,19 @@ def test_the_schema_is_printed_as_it_is_written() -> None:
 
 
 @pytest.mark.parametrize("command", ["validate", "plan", "schema", "run", "simulate"])
-@pytest.mark.parametrize(
-    ("name", "what"), [("LSSTCam", "there is no script for it yet"), ("Elsewhere", "unknown")]
-)
-def test_an_instrument_without_a_script_is_refused(command: str, name: str, what: str, write: Any) -> None:
+def test_an_instrument_without_a_script_is_refused(command: str, write: Any) -> None:
     arguments = [] if command == "schema" else [write("n_bias: 3")]
-    result = calibscripts(command, "--instrument", name, *arguments)
+    result = calibscripts(command, "--instrument", "Elsewhere", *arguments)
     assert (result.exit_code, result.stdout) == (2, "")
-    assert result.stderr == f"--instrument {name}: {what}; write one of LATISS\n"
+    assert result.stderr == "--instrument Elsewhere: unknown; write one of LATISS, LSSTComCam, LSSTCam\n"
+
+
+def test_a_new_work_folder_is_of_latiss_and_any_other_of_its_camera(tmp_path: Path) -> None:
+    assert instrument_of_workdir(tmp_path) is LATISS
+    (tmp_path / "repo").mkdir()
+    kind = {"instrument": "LSSTComCam", "scale": 8, "seed": 1, "generation": "current"}
+    (tmp_path / "repo" / "simulation.json").write_text(json.dumps(kind))
+    assert instrument_of_workdir(tmp_path) is INSTRUMENTS["LSSTComCam"]
 
 
 def test_the_hint_opens_what_was_certified_of_the_instrument() -> None:

@@ -78,7 +78,7 @@ def test_the_schema_has_the_facts_of_the_camera() -> None:
     assert properties["input_collections_bias"]["default"] == "Duo/calib"
     assert properties["filter"]["maximum"] == 5
     assert (
-        "for example red, or its ID, the slot of the filter wheel, 0 to 5"
+        "for example red, or its ID, its place in the list of filters that DuoCamera reports, 0 to 5"
         in (properties["filter"]["description"])
     )
     assert "Duo has 2 detectors" in properties["detectors"]["description"]

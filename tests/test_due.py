@@ -428,11 +428,25 @@ def test_flats_that_cannot_be_set_are_named_and_the_others_proposed() -> None:
 
 def test_a_camera_without_a_script_gets_no_configuration() -> None:
     due = judged_of(stock({}), [taken(0.1)], only("bias"))
-    proposals, remarks = proposed(due, stock({}), instrument=INSTRUMENTS["LSSTCam"])
+    without = dataclasses.replace(INSTRUMENTS["LSSTCam"], schema=None)
+    proposals, remarks = proposed(due, stock({}), instrument=without)
     assert (proposals, remarks) == (
         (),
         (Remark("There is no script for LSSTCam yet: no configuration is proposed."),),
     )
+
+
+def test_a_camera_whose_filter_stays_gets_one_configuration_for_each_filter() -> None:
+    # Given flats of LSSTCam that are due through two filters
+    camera = INSTRUMENTS["LSSTCam"]
+    frames = [taken(0.1, physical_filter=name) for name in ("r_57", "i_39")]
+    due = judged_of(stock({}), frames, only("flat"))
+    # When configurations are proposed
+    proposals, _ = proposed(due, stock({}), instrument=camera)
+    # Then each is valid, has one filter, and says to put it in place first
+    assert sorted(parse(each.text, camera).filter or "" for each in proposals) == ["i_39", "r_57"]
+    for each in proposals:
+        assert f"# First put {parse(each.text, camera).filter} into the light path" in each.text
 
 
 def test_only_detectors_that_lack_something_are_processed() -> None:

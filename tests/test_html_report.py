@@ -420,6 +420,7 @@ def test_the_daily_default_stays_small() -> None:
 def test_189_detectors_stay_below_20_megabytes() -> None:
     # Given LSSTCam, three types of 20 exposures, failures everywhere
     lsstcam = INSTRUMENTS["LSSTCam"]
+    lsstcam = dataclasses.replace(lsstcam, detectors=lsstcam.detectors[:189])
     subjects = (BIAS, DARK, FLAT)
     evidence = evidence_of(lsstcam, subjects, n_exposures=20)
     found = [f"{d.name} {amplifier} NOISE" for d in lsstcam.detectors for amplifier in AMPLIFIERS]

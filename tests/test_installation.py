@@ -28,7 +28,7 @@ import yaml
 from lsst.ts.calibrationscripts.cli import ExitCode, _installation, main
 from lsst.ts.calibrationscripts.cli._display import access_hint
 from lsst.ts.calibrationscripts.config import load_schema
-from lsst.ts.calibrationscripts.instruments import LATISS
+from lsst.ts.calibrationscripts.instruments import INSTRUMENTS, LATISS
 from lsst.ts.calibrationscripts.outcomes import Certification, RunState
 from lsst.ts.calibrationscripts.plan import JobRequest
 from lsst.ts.calibrationscripts.products import Product, StageId, StageKind, Subject
@@ -41,8 +41,8 @@ PACKAGE = ROOT / "python" / "lsst" / "ts" / "calibrationscripts"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 EXTRAS = PROJECT["project"]["optional-dependencies"]
 
-EXECUTABLES = ["auxtel/make_latiss_calibrations.py", "maintel/make_latiss_calibrations.py"]
-DECIDING = [name.replace("make_latiss", "decide") for name in EXECUTABLES]
+EXECUTABLES = [name for camera in INSTRUMENTS.values() for name in camera.scripts]
+DECIDING = [f"{folder}/decide_calibrations.py" for folder in LATISS.script_folders]
 
 OBSERVATORY = {"ts-observatory-control", "ts-salobj", "ts-utils", "ts-xml"}
 """What the observatory's own channel has, and PyPI has not."""
@@ -385,7 +385,8 @@ def test_an_installed_script_prints_its_schema(installation: Installation, name:
     # Started as the queue does: by its own first line, with Python on PATH.
     path = f"{installation.bin}{os.pathsep}{os.environ['PATH']}"
     printed = succeed(installation.scripts / name, "0", "--schema", cwd=installation.folder, PATH=path)
-    assert yaml.safe_load(printed) == load_schema(LATISS)
+    (camera,) = (camera for camera in INSTRUMENTS.values() if name in camera.scripts)
+    assert yaml.safe_load(printed) == load_schema(camera)
 
 
 @pytest.mark.slow

@@ -84,7 +84,7 @@ def test_nothing_is_called_certified_where_nothing_was_generated() -> None:
 
 def test_189_detectors_stay_readable() -> None:
     # Given LSSTCam with a bad detector, and a test that fails everywhere
-    names = [detector.name for detector in INSTRUMENTS["LSSTCam"].detectors]
+    names = [each.name for each in INSTRUMENTS["LSSTCam"].detectors if each.ccd.purpose == "SCIENCE"]
     found = [f"{name} {amplifier} NOISE" for name in names for amplifier in AMPLIFIERS]
     found += [f"R22_S11 {amplifier} MEAN" for amplifier in AMPLIFIERS]
     statistics = run_statistics({exposure: found[: len(found) - exposure] for exposure in range(1, 21)})

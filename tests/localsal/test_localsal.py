@@ -19,13 +19,9 @@ from lsst.ts.calibrationscripts.localsal.interfaces import get_component_info
 from lsst.ts.calibrationscripts.localsal.surroundings import SURROUNDINGS
 
 COMPONENTS = (
-    "Script",
-    "ATCamera",
-    "ATSpectrograph",
-    "ATHeaderService",
-    "ATOODS",
-    "OCPS",
-    *sorted(SURROUNDINGS.keys() - {"ATCamera"}),
+    *("Script", "OCPS", "ATSpectrograph"),
+    *(f"{prefix}{name}" for prefix in ("AT", "CC", "MT") for name in ("Camera", "HeaderService", "OODS")),
+    *sorted(SURROUNDINGS.keys() - {"ATCamera", "MTCamera", "CCCamera"}),
 )
 
 

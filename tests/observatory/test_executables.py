@@ -17,10 +17,11 @@ import pytest
 import yaml
 from lsst.ts.calibrationscripts import get_scripts_dir
 from lsst.ts.calibrationscripts.config import load_schema
-from lsst.ts.calibrationscripts.instruments import LATISS
+from lsst.ts.calibrationscripts.instruments import INSTRUMENTS
 
 NAME = "make_latiss_calibrations.py"
 EXECUTABLES = [get_scripts_dir() / telescope / NAME for telescope in ("auxtel", "maintel")]
+OF_ALL = {get_scripts_dir() / name: camera for camera in INSTRUMENTS.values() for name in camera.scripts}
 DECIDE = [path.with_name("decide_calibrations.py") for path in EXECUTABLES]
 
 HEAVY = ("lsst.ts.salobj", "lsst.daf", "lsst.pipe", "numpy", "scipy", "astropy", "pydantic", "asyncio")
@@ -46,16 +47,16 @@ def run(*arguments: str, executable: Path = EXECUTABLES[0], **environment: str) 
 
 def test_the_scripts_dir_holds_executables_alone() -> None:
     found = {path for path in get_scripts_dir().rglob("*") if path.is_file() and path.suffix != ".pyc"}
-    assert found == {*EXECUTABLES, *DECIDE}
+    assert found == {*OF_ALL, *DECIDE}
 
 
-@pytest.mark.parametrize("executable", EXECUTABLES, ids=lambda path: path.parent.name)
-def test_both_are_executable_and_print_the_schema(executable: Path) -> None:
+@pytest.mark.parametrize("executable", OF_ALL, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_all_are_executable_and_print_the_schema(executable: Path) -> None:
     assert os.access(executable, os.X_OK)
     assert executable.read_text().startswith("#!/usr/bin/env python\n")
     done = run("0", "--schema", executable=executable)
     assert (done.returncode, done.stderr) == (0, "")
-    assert yaml.safe_load(done.stdout) == load_schema(LATISS)
+    assert yaml.safe_load(done.stdout) == load_schema(OF_ALL[executable])
 
 
 @pytest.mark.parametrize("executable", DECIDE, ids=lambda path: path.parent.name)

@@ -6,13 +6,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from lsst.daf.butler import DimensionUniverse
 from lsst.pipe.base import Pipeline
 from lsst.pipe.base.pipeline_graph import PipelineGraph
 from lsst.ts.calibrationscripts import simulation
-from lsst.ts.calibrationscripts.instruments import LATISS
+from lsst.ts.calibrationscripts.instruments import LATISS, LSSTCAM, LSSTCOMCAM, Instrument
 from lsst.ts.calibrationscripts.pipelines import (
     GENERATIONS,
     Generator,
@@ -41,10 +42,12 @@ Read = Callable[..., PipelineGraph]
 
 @pytest.fixture
 def read(monkeypatch: pytest.MonkeyPatch) -> Read:
-    def read(generation: str, uri: str, options: tuple[str, ...] = ()) -> PipelineGraph:
+    def read(
+        generation: str, uri: str, options: tuple[str, ...] = (), camera: Instrument = LATISS
+    ) -> PipelineGraph:
         for name, value in PIPELINE_ENVIRONMENTS[generation].items():
             monkeypatch.setenv(name, value)
-        pipeline = Pipeline.from_uri(pipeline_uri(uri, LATISS))
+        pipeline = Pipeline.from_uri(pipeline_uri(uri, camera))
         for override in options[1::2]:
             label, _, setting = override.partition(":")
             pipeline.addConfigOverride(label, *setting.split("="))
@@ -75,7 +78,10 @@ def test_there_is_a_tree_for_each_generation() -> None:
     sorted(Path(simulation.__file__).parent.glob("**/pipelines/**/*.yaml")),
     ids=lambda path: "-".join(path.relative_to(Path(simulation.__file__).parent).with_suffix("").parts),
 )
-def test_every_pipeline_can_be_read(path: Path) -> None:
+def test_every_pipeline_can_be_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    generation, _ = path.relative_to(Path(simulation.__file__).parent).parts[:2]
+    for name, value in PIPELINE_ENVIRONMENTS[generation].items():
+        monkeypatch.setenv(name, value)
     assert Pipeline.fromFile(str(path)).to_graph().tasks
 
 
@@ -110,6 +116,22 @@ def test_a_verifier_makes_what_is_expected_of_it(read: Read, generation: str, ve
     assert prerequisites(graph) == set(verifier.prerequisites)
     merged = graph.producer_of(verifier.statistics)
     assert (verifier.key is StatisticsKey.DETECTOR) == (merged.label in ("verifyPtc",))
+
+
+@pytest.mark.parametrize("camera", [LSSTCOMCAM, LSSTCAM], ids=lambda camera: camera.name)
+@pytest.mark.parametrize("product", [Product.BIAS, Product.DARK, Product.FLAT])
+@pytest.mark.parametrize("verification", [False, True])
+def test_other_cameras_look_up_what_is_said_of_them(
+    read: Read, camera: Instrument, product: Product, *, verification: bool
+) -> None:
+    # Their settings in cp_pipe f029a3f2 and cp_verify 5855743: ComCam corrects
+    # deferred charge in all, LSSTCam that of flats; no flat needs bfk.
+    current = GENERATIONS["current"].for_camera(camera)
+    pipelines: Any = current.verifiers if verification else current.generators
+    needed = pipelines[product].prerequisites
+    assert prerequisites(read("current", pipelines[product].path, camera=camera)) == set(needed)
+    assert ("cti" in needed) == (camera is LSSTCOMCAM or product is Product.FLAT)
+    assert "bfk" not in needed
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +12,6 @@ import pytest_asyncio
 from leaks import no_tasks_left
 from lsst.daf.butler import Butler
 from lsst.ts.calibrationscripts.instruments import LATISS as ATCAM
-from lsst.ts.calibrationscripts.instruments import LSSTCAM
 from lsst.ts.calibrationscripts.observatory.sal import LATISS, salobj
 from lsst.ts.calibrationscripts.simulation.faults import parse_fault
 from lsst.ts.calibrationscripts.simulation.observatory import (
@@ -97,8 +95,3 @@ async def test_a_work_folder_belongs_to_one_camera(duo: SimulatedObservatory) ->
     with pytest.raises(WorkFolderError, match=r"instrument: LATISS, but .* was made for Duo"):
         async with SimulatedObservatory(duo.workdir, instrument=ATCAM):
             pass
-
-
-async def test_a_camera_without_spectrograph_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="LSSTCam has no spectrograph"):
-        SimulatedObservatory(tmp_path, instrument=LSSTCAM)

@@ -9,18 +9,26 @@ Everything that differs from one camera to another is an attribute of
 from __future__ import annotations
 
 __all__ = [
+    "E2V",
     "INSTRUMENTS",
+    "ITL",
     "LATISS",
+    "LSSTCAM",
+    "LSSTCOMCAM",
+    "WAVEFRONT",
+    "CcdType",
     "Components",
     "Detector",
     "ImageType",
     "Instrument",
     "Pace",
+    "named_detectors",
     "same_filter",
 ]
 
 import enum
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -37,6 +45,33 @@ _AMPLIFIERS = tuple(f"C{row}{column}" for row in range(2) for column in range(8)
 
 
 @dataclass(frozen=True)
+class CcdType:
+    """A type of CCD, as obs_lsst has it (``policy/cameraHeader.yaml``)."""
+
+    name: str
+
+    amplifier_columns: int
+    amplifier_rows: int
+    """Size of the light-sensitive segment of each amplifier (pixel)."""
+
+    overscan: int = 64
+    """Columns of serial overscan that follow it in a raw image."""
+
+    purpose: str = "SCIENCE"
+    """As in the Butler's records of detectors."""
+
+
+ITL = CcdType("ITL", 509, 2000)
+E2V = CcdType("E2V", 512, 2002, 54)
+WAVEFRONT = CcdType("ITL_WF", 509, 2000, purpose="WAVEFRONT")
+"""Half of an ITL CCD: its eight amplifiers are in one row."""
+GUIDER = CcdType("ITL_G", 509, 2000, purpose="GUIDER")
+
+_HALF = tuple(f"C1{column}" for column in reversed(range(8)))
+"""Amplifiers of such a half, from left to right."""
+
+
+@dataclass(frozen=True)
 class Detector:
     """A detector (CCD) of an instrument."""
 
@@ -47,7 +82,16 @@ class Detector:
     """``<raft>_<sensor>``, as in cp_verify's failure strings."""
 
     amplifiers: tuple[str, ...] = _AMPLIFIERS
-    """Names of its amplifiers, as in cp_verify's failure strings."""
+    """Names of its amplifiers, as in cp_verify's failure strings: row by row,
+    each from left to right."""
+
+    ccd: CcdType = ITL
+
+    @property
+    def area(self) -> float:
+        """Its light-sensitive area, relative to an ITL CCD of 16."""
+        one = self.ccd.amplifier_columns * self.ccd.amplifier_rows
+        return len(self.amplifiers) * one / (16 * ITL.amplifier_columns * ITL.amplifier_rows)
 
 
 @dataclass(frozen=True)
@@ -104,6 +148,10 @@ class Instrument:
     """The Butler's name of the instrument."""
 
     detectors: tuple[Detector, ...]
+    """Those whose frames are processed."""
+
+    guiders: tuple[Detector, ...] = ()
+    """Those whose frames are not: they guide."""
 
     components: Components
 
@@ -119,7 +167,16 @@ class Instrument:
     ``grating``. Their names, joined by ``~``, are the physical filter."""
 
     wheel_slots: int = 4
-    """Slots of each wheel, numbered from 0."""
+    """Slots of each wheel, numbered from 0. If the camera changes its filter
+    itself, places in the list of filters that it reports."""
+
+    wheels_turn: bool = True
+    """Whether a run may turn the wheels. If not, flats are taken through what
+    is in the beam."""
+
+    wheel_timeout: float = 90.0
+    """Longest that the wheels may take (s). One of LATISS may take 30 s, and
+    an acknowledgement that it is in progress extends that."""
 
     flat_examples: tuple[tuple[str, ...], tuple[str, ...]] | None = None
     """Two settings of the wheels, in their order, for descriptions and
@@ -129,7 +186,10 @@ class Instrument:
     """Folder of its pipelines in cp_pipe and cp_verify."""
 
     schema: str | None = None
-    """File of its script's schema; `None` if it has no script yet."""
+    """File of its script's schema; `None` if it has none."""
+
+    script_folders: tuple[str, ...] = ("maintel",)
+    """Where the script queues find its script."""
 
     repo: str
     """Butler repository by default."""
@@ -148,10 +208,10 @@ class Instrument:
     up to 20,000 are bias."""
 
     raw_size: float = 38e6
-    """A raw frame of one detector (byte)."""
+    """A raw frame of one ITL CCD (byte)."""
 
     processed_size: float = 65e6
-    """A frame of one detector after instrument signature removal (byte)."""
+    """A frame of one ITL CCD after instrument signature removal (byte)."""
 
     pace: Pace = Pace()
     """How long the rest takes."""
@@ -168,6 +228,12 @@ class Instrument:
     def calib_collection(self) -> str:
         """Collection of its standard calibrations."""
         return f"{self.name}/calib"
+
+    @property
+    def scripts(self) -> tuple[str, ...]:
+        """Names of its script in the script queues."""
+        name = (self.schema or f"make_{self.name.lower()}_calibrations.yaml").removesuffix(".yaml")
+        return tuple(f"{folder}/{name}.py" for folder in self.script_folders)
 
     @property
     def ocps(self) -> str:
@@ -187,6 +253,21 @@ class Instrument:
         ids : `tuple` [`int`, ...]
         """
         return selected or tuple(detector.id for detector in self.detectors)
+
+    def area(self, selected: tuple[int, ...] = ()) -> float:
+        """Return the area of detectors, relative to one ITL CCD.
+
+        Parameters
+        ----------
+        selected : `tuple` [`int`, ...], optional
+            Ids; none means all.
+
+        Returns
+        -------
+        area : `float`
+        """
+        ids = set(self.detector_ids(selected))
+        return sum(detector.area for detector in self.detectors if detector.id in ids)
 
     def find_detector(self, raft: str, sensor: str) -> Detector | None:
         """Return the detector that an ingest event is about.
@@ -214,20 +295,42 @@ def same_filter(one: str, other: str) -> bool:
     Parameters
     ----------
     one, other : `str`
-        Names as the spectrograph or the Butler has them: an empty slot has a
-        number, such as ``empty_1``, in the one and not in the other.
+        Names as the camera or the Butler has them. An empty slot of LATISS
+        has a number, such as ``empty_1``, in the one and not in the other.
+        No filter is ``NONE`` in the one and ``none`` in the other.
     """
-    return re.sub(r"empty_\d+", "empty", one) == re.sub(r"empty_\d+", "empty", other)
+    return _plain_filter(one) == _plain_filter(other)
 
 
-def _rafts(names: list[str]) -> tuple[Detector, ...]:
-    """Return the nine sensors S00..S22 of each raft, numbered in order."""
+def _plain_filter(name: str) -> str:
+    return re.sub(r"empty_\d+", "empty", name).replace("NONE", "none")
+
+
+def named_detectors(detectors: Iterable[int]) -> str:
+    """Return ids of detectors, such as ``0-8, 12``.
+
+    Parameters
+    ----------
+    detectors : iterable of `int`
+        The ids.
+
+    Returns
+    -------
+    text : `str`
+    """
+    runs: list[list[int]] = []
+    for detector in sorted(set(detectors)):
+        if runs and detector == runs[-1][1] + 1:
+            runs[-1][1] = detector
+        else:
+            runs.append([detector, detector])
+    return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
+
+
+def _raft(name: str, first: int, ccd: CcdType) -> tuple[Detector, ...]:
+    """Return the nine sensors S00..S22 of a raft, numbered in order."""
     sensors = [f"S{row}{column}" for row in range(3) for column in range(3)]
-    return tuple(
-        Detector(9 * i + j, f"{raft}_{sensor}")
-        for i, raft in enumerate(names)
-        for j, sensor in enumerate(sensors)
-    )
+    return tuple(Detector(first + i, f"{name}_{sensor}", ccd=ccd) for i, sensor in enumerate(sensors))
 
 
 LATISS = Instrument(
@@ -242,37 +345,66 @@ LATISS = Instrument(
     flat_examples=(("SDSSr_65mm", "empty_1"), ("empty_1", "SDSSy_65mm")),
     pipelines_folder="LATISS",
     schema="make_latiss_calibrations.yaml",
+    # The procedure has the second one.
+    script_folders=("auxtel", "maintel"),
     repo="/repo/LATISS",
     raft_aliases=(("R00", "RXX"),),
 )
 
-_CORNERS = {"R00", "R04", "R40", "R44"}
-
 LSSTCOMCAM = Instrument(
     name="LSSTComCam",
-    detectors=_rafts(["R22"]),
+    detectors=_raft("R22", 0, ITL),
     components=Components(camera="CCCamera", header_service="CCHeaderService", oods="CCOODS"),
     ocps_index=2,
     image_prefix="CC",
     wheels=("filter",),
+    wheel_slots=6,
+    # observatory-control waits 60 s for the command, and 60 s for the event.
+    wheel_timeout=120.0,
     flat_examples=(("r_03",), ("i_06",)),
     pipelines_folder="LSSTComCam",
+    schema="make_comcam_calibrations.yaml",
     repo="/repo/LSSTComCam",
 )
 
+_CORNERS = ("R00", "R04", "R40", "R44")
+_RAFTS = [f"R{row}{column}" for row in range(5) for column in range(5) if f"R{row}{column}" not in _CORNERS]
+_ITL_RAFTS = {"R01", "R02", "R03", "R10", "R20", "R41", "R42", "R43"}
+_FIRST_OF_CORNERS = 9 * len(_RAFTS)
+"""A corner raft has four ids: two guiders, then the halves of the wavefront
+sensor. From ``policy/rafts.yaml`` of obs_lsst."""
+
 LSSTCAM = Instrument(
     name="LSSTCam",
-    detectors=_rafts(sorted({f"R{row}{column}" for row in range(5) for column in range(5)} - _CORNERS)),
+    detectors=(
+        *(
+            detector
+            for i, raft in enumerate(_RAFTS)
+            for detector in _raft(raft, 9 * i, ITL if raft in _ITL_RAFTS else E2V)
+        ),
+        *(
+            Detector(_FIRST_OF_CORNERS + 4 * i + 2 + half, f"{raft}_SW{half}", _HALF, WAVEFRONT)
+            for i, raft in enumerate(_CORNERS)
+            for half in range(2)
+        ),
+    ),
+    guiders=tuple(
+        Detector(_FIRST_OF_CORNERS + 4 * i + guider, f"{raft}_SG{guider}", ccd=GUIDER)
+        for i, raft in enumerate(_CORNERS)
+        for guider in range(2)
+    ),
     components=Components(camera="MTCamera", header_service="MTHeaderService", oods="MTOODS"),
     ocps_index=3,
     image_prefix="MC",
     wheels=("filter",),
-    wheel_slots=5,
+    wheel_slots=6,
+    # For a change of filter, telescope and rotator stand in a certain place.
+    wheels_turn=False,
     flat_examples=(("r_57",), ("i_39",)),
     pipelines_folder="LSSTCam",
+    schema="make_lsstcam_calibrations.yaml",
     repo="/repo/LSSTCam",
 )
 
 INSTRUMENTS = {instrument.name: instrument for instrument in (LATISS, LSSTCOMCAM, LSSTCAM)}
-"""By name: those whose run statistics can be judged. Scripts exist for those
-that have a schema."""
+"""By name: those whose calibrations are made."""

@@ -4,7 +4,16 @@
 
 from __future__ import annotations
 
-__all__ = ["ForgetfulJournal", "NoCamera", "NoIngest", "NoJobs", "Warnings", "instrument_of", "tai_now"]
+__all__ = [
+    "ForgetfulJournal",
+    "NoCamera",
+    "NoIngest",
+    "NoJobs",
+    "Warnings",
+    "instrument_of",
+    "of_instrument",
+    "tai_now",
+]
 
 import time
 from collections.abc import Collection
@@ -25,9 +34,41 @@ def tai_now() -> float:
 
 
 def instrument_of(record: RunRecord) -> Instrument | None:
-    """Return whose run it is, by its jobs; `None` if it has none."""
-    names = {job.request.instrument for job in record.jobs}
+    """Return whose run it is; `None` if that is not known.
+
+    The records of earlier versions say it by their jobs only.
+    """
+    names = {record.instrument} if record.instrument else {job.request.instrument for job in record.jobs}
     return next((each for each in INSTRUMENTS.values() if names == {each.name}), None)
+
+
+def of_instrument(record: RunRecord, instrument: Instrument) -> RunRecord:
+    """Return the record of a run that a script of an instrument resumes.
+
+    Parameters
+    ----------
+    record : `RunRecord`
+        What that run has done.
+    instrument : `Instrument`
+        That of the script.
+
+    Returns
+    -------
+    record : `RunRecord`
+        The same.
+
+    Raises
+    ------
+    LookupError
+        If it is a run of another instrument.
+    """
+    other = instrument_of(record)
+    if other is not None and other.name != instrument.name:
+        raise LookupError(
+            f"is a run of {other.name}, and this is the script of {instrument.name}",
+            f"resume it with {other.scripts[0]}, or --instrument {other.name}",
+        )
+    return record
 
 
 class NoCamera:

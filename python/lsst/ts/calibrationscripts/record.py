@@ -192,6 +192,9 @@ class RunRecord:
     resumed: int = 0
     """How often the run was resumed."""
 
+    instrument: str = ""
+    """Name of its instrument; "" in the records of earlier versions."""
+
     timeline: tuple[Span, ...] = ()
     """Frames and stages that have ended, of all its sessions."""
 

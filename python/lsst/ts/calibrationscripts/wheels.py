@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-__all__ = ["physical_filter", "selected", "setting_names", "unknown_settings"]
+__all__ = ["physical_filter", "selected", "setting_names", "settings_to_change", "unknown_settings"]
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -81,6 +81,39 @@ def setting_names(
         wheel: value if isinstance(value, str) else names[wheel][value]
         for wheel, value in selected(series, instrument).items()
     }
+
+
+def settings_to_change(
+    series: Series,
+    instrument: Instrument,
+    names: Mapping[str, Sequence[str]],
+    in_beam: Mapping[str, str],
+) -> Iterator[str]:
+    """Yield what is selected that is not in the beam.
+
+    Parameters
+    ----------
+    series : `Series`
+        Flats.
+    instrument : `Instrument`
+        Whose wheels a run does not turn.
+    names : `~collections.abc.Mapping` [`str`, sequence of `str`]
+        What is in each wheel, by slot.
+    in_beam : `~collections.abc.Mapping` [`str`, `str`]
+        What each wheel has in the beam.
+
+    Yields
+    ------
+    problem : `str`
+        With what to do.
+    """
+    for wheel, name in setting_names(series, instrument, names).items():
+        if name != in_beam[wheel]:
+            yield (
+                f"{wheel}: {name}: {instrument.components.camera} has {in_beam[wheel]} in the light path, "
+                f"and a run does not change the {wheel} of {instrument.name}; change it first, or leave "
+                f"{wheel} out"
+            )
 
 
 def physical_filter(

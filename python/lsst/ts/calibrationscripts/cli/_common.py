@@ -15,6 +15,7 @@ __all__ = [
     "complete_file",
     "discard_stdout",
     "fail",
+    "instrument_of_workdir",
     "instrument_option",
     "load_text",
     "parse_config",
@@ -197,7 +198,7 @@ def within(timeout: float, action: Callable[[], T]) -> T:
     return asyncio.run(run())
 
 
-def instrument_option(*, with_script: bool) -> Callable[[Command], Command]:
+def instrument_option(*, with_script: bool, of_workdir: bool = False) -> Callable[[Command], Command]:
     """Return the option ``--instrument``, which becomes an `Instrument`.
 
     Parameters
@@ -205,10 +206,15 @@ def instrument_option(*, with_script: bool) -> Callable[[Command], Command]:
     with_script : `bool`
         Whether the command needs the instrument's script or its
         configuration.
+    of_workdir : `bool`, optional
+        Whether it becomes `None` if it is not given: then it is that of the
+        work folder, see `instrument_of_workdir`.
     """
     allowed = [name for name in INSTRUMENTS if name in SCRIPTS or not with_script]
 
-    def find(context: click.Context, parameter: click.Parameter, name: str) -> Instrument:
+    def find(context: click.Context, parameter: click.Parameter, name: str | None) -> Instrument | None:
+        if name is None:
+            return None
         if name in allowed:
             return INSTRUMENTS[name]
         what = "there is no script for it yet" if name in INSTRUMENTS else "unknown"
@@ -216,11 +222,33 @@ def instrument_option(*, with_script: bool) -> Callable[[Command], Command]:
 
     return click.option(
         "--instrument",
-        default=LATISS.name,
-        show_default=True,
+        default=None if of_workdir else LATISS.name,
+        show_default=f"that of the work folder, {LATISS.name} in a new one" if of_workdir else True,
         callback=find,
         help=f"The camera: one of {', '.join(allowed)}.",
     )
+
+
+def instrument_of_workdir(workdir: Path) -> Instrument:
+    """Return the instrument that a work folder of the simulation is for.
+
+    Parameters
+    ----------
+    workdir : `pathlib.Path`
+        The folder.
+
+    Returns
+    -------
+    instrument : `Instrument`
+        LATISS if there is none yet.
+    """
+    from ..simulation.repository import WorkFolderError, is_repository, read_kind
+
+    repo = workdir.absolute() / "repo"
+    try:
+        return INSTRUMENTS.get(read_kind(repo).instrument, LATISS) if is_repository(repo) else LATISS
+    except WorkFolderError as error:
+        fail(str(error), ExitCode.INVALID)
 
 
 def read_text(file: Path | None) -> str:

@@ -54,7 +54,7 @@ _HELP = {
         {_OK: "all can be planned", _INVALID: f"one is not valid, or {_UNUSABLE}"},
     ),
     "schema": _Help(
-        ["calibscripts schema", "calibscripts schema > make_latiss_calibrations.yaml"],
+        ["calibscripts schema", "calibscripts schema --instrument LSSTCam > make_lsstcam_calibrations.yaml"],
         {_OK: "it is printed", _INVALID: "there is no script for the instrument"},
     ),
     "doctor": _Help(
@@ -108,6 +108,7 @@ _HELP = {
         [
             "calibscripts simulate",
             "calibscripts simulate daily.yaml --json run.json",
+            "calibscripts simulate --instrument LSSTComCam --workdir comcam",
             "calibscripts simulate BLOCK-295.json --script 1",
             "calibscripts simulate daily.yaml --fault job-fails:2",
             "calibscripts simulate daily.yaml --job-service bps",

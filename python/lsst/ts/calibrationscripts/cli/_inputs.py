@@ -7,8 +7,7 @@ from __future__ import annotations
 __all__ = ["FILES", "Configuration", "Input", "read_inputs", "refuse_block", "set_option"]
 
 import difflib
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -30,15 +29,9 @@ from ..instruments import INSTRUMENTS, Instrument
 from ..observatory.scripts import SCRIPTS
 from ._common import ExitCode, complete_file, fail, load_text
 
-_FOLDERS = ("auxtel", "maintel")
-OUR_SCRIPTS = {
-    f"{folder}/make_{name.lower()}_calibrations.py": INSTRUMENTS[name]
-    for folder in _FOLDERS
-    for name in SCRIPTS
-}
+OUR_SCRIPTS = {script: INSTRUMENTS[name] for name in SCRIPTS for script in INSTRUMENTS[name].scripts}
 """The executables that take the configurations, and their instruments."""
 
-_OF_CAMERA = re.compile(r"make_([a-z]+)_calibrations(?:\.py)?")
 _SIMILAR = 0.85
 _DEFAULT = "the daily default"
 
@@ -233,7 +226,7 @@ def _of_block(name: str, block: Block, settings: Mapping[str, str]) -> Input:
             )
         else:
             skipped.append(f"{script.place} {script.name}")
-    notes = [*_of_other_cameras(block.scripts)]
+    notes: list[str] = []
     if not ours:
         n = len(block.scripts)
         notes.append(
@@ -259,30 +252,17 @@ def _of_script(
 
 def _misspelt(script: BlockScript) -> Problem | None:
     """Return what to write for a name that is nearly one of ours."""
-    if _camera_of(script) is not None:
-        return None
-    near = difflib.get_close_matches(script.name, OUR_SCRIPTS, n=1, cutoff=_SIMILAR)
-    by_file = [each for each in OUR_SCRIPTS if PurePosixPath(each).stem == PurePosixPath(script.name).stem]
-    if not (near or by_file):
+    stem = PurePosixPath(script.name).stem
+    exact = [
+        name
+        for name, instrument in OUR_SCRIPTS.items()
+        if stem in (PurePosixPath(name).stem, f"make_{instrument.name.lower()}_calibrations")
+    ]
+    near = [
+        name for name in exact if PurePosixPath(name).parent == PurePosixPath(script.name).parent
+    ] or exact
+    near = near or difflib.get_close_matches(script.name, OUR_SCRIPTS, n=1, cutoff=_SIMILAR)
+    if not near:
         return None
     what = "is not the name of a script of the queue"
-    return Problem(f"{script.place}.name", script.name, what, f"write {(near or by_file)[0]}")
-
-
-def _of_other_cameras(scripts: Iterable[BlockScript]) -> Iterator[str]:
-    """Yield which scripts are of a camera that has none here."""
-    places: dict[str, list[str]] = {}
-    for script in scripts:
-        if camera := _camera_of(script):
-            places.setdefault(camera, []).append(script.place)
-    for camera, found in places.items():
-        verb = "are" if len(found) > 1 else "is"
-        yield f"{', '.join(found)} {verb} of {camera}, which has no script here yet: not judged"
-
-
-def _camera_of(script: BlockScript) -> str | None:
-    """Return the camera without a script here whose script it is."""
-    matched = _OF_CAMERA.fullmatch(PurePosixPath(script.name).name)
-    without = {name.lower(): name for name in INSTRUMENTS if name not in SCRIPTS}
-    without |= {short.removeprefix("lsst"): name for short, name in without.items()}
-    return without.get(matched[1]) if matched else None
+    return Problem(f"{script.place}.name", script.name, what, f"write {near[0]}")

@@ -51,6 +51,7 @@ def parse_to_run(
     """
     from ..config import ConfigurationError
     from ..files.journal import journal_folder, load_record, lock_earlier_run
+    from ..offline import of_instrument
     from ..procedure import check_without
 
     found: list[RunRecord] = []
@@ -59,7 +60,7 @@ def parse_to_run(
         folder = journals or journal_folder(journal_dir)
         # The script locks it again. This says at once if it is running.
         lock_earlier_run(folder, run_id).release()
-        found.append(load_record(folder, run_id))
+        found.append(of_instrument(load_record(folder, run_id), instrument))
         return found[0].config
 
     config = parse_config(text, instrument, earlier, find_generation)

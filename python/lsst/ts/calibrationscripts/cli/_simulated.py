@@ -59,6 +59,12 @@ def choose(inputs: Sequence[Input], index: int | None, examiner: Examiner) -> li
         found += [(one.source, one.given) for one in examined]
     if wrong:
         raise SystemExit(ExitCode.INVALID)
+    if len(cameras := list(dict.fromkeys(given.instrument.name for _, given in found))) > 1:
+        fail(
+            f"There are scripts of {' and '.join(cameras)}, and a work folder is of one camera: choose one "
+            "script by --script N",
+            ExitCode.INVALID,
+        )
     if not found and index is not None:
         listed = [each.source(given) for each in inputs for given in each.configurations if given.place]
         known = f"it is one of {', '.join(listed)}" if listed else "that is for a BLOCK"
@@ -151,6 +157,7 @@ class SimulatedRuns:
                 settings.scale,
                 settings.seed,
                 config.pipeline_generation,
+                config.detectors,
                 ocps=config.job_service == "ocps",
             ),
             time_scale=settings.time_scale,

@@ -19,6 +19,7 @@ from ._common import (
     REQUIRED_FILE,
     ExitCode,
     fail,
+    instrument_of_workdir,
     instrument_option,
     read_text,
     show,
@@ -111,7 +112,7 @@ def _list_faults(context: click.Context, parameter: click.Parameter, wanted: boo
 
 @click.command()
 @FILES
-@instrument_option(with_script=True)
+@instrument_option(with_script=True, of_workdir=True)
 @set_option
 @click.option(
     "--script",
@@ -123,8 +124,9 @@ def _list_faults(context: click.Context, parameter: click.Parameter, wanted: boo
 @workdir_option
 @click.option(
     "--scale",
-    type=click.IntRange(1, 16),
-    help="Frames are smaller by this; 1 for 4072x4000.  [default: that of the work folder, 8 in a new one]",
+    type=click.IntRange(1, 64),
+    help="Frames are smaller by this; 1 for 4072x4000.  [default: that of the work folder; in a new one 8, "
+    "and 64 for more than 9 detectors]",
 )
 @time_scale_option
 @click.option(
@@ -163,7 +165,7 @@ def _list_faults(context: click.Context, parameter: click.Parameter, wanted: boo
 @json_option
 def simulate(
     files: tuple[Path, ...],
-    instrument: Instrument,
+    instrument: Instrument | None,
     workdir: Path,
     fault_texts: tuple[str, ...],
     json_file: Path | None,
@@ -194,11 +196,12 @@ def simulate(
     runs = SimulatedRuns(workdir, settings_of_runs)
     with result_to(json_file) as write:
         examiner = Examiner(find_generation=runs.find_generation(), forecasts=False)
+        instrument = instrument or instrument_of_workdir(workdir)
         chosen = choose(read_inputs(files, instrument, settings), index, examiner)
         if resume is not None:
             chosen = [_resuming_one(chosen, resume, runs.journals)]
         reports = runs.run_all(chosen)
-        _show_repository(reports[-1], workdir / "repo", instrument)
+        _show_repository(reports[-1], workdir / "repo", chosen[len(reports) - 1][1].instrument)
         write(runs_json(chosen, reports))
     sys.exit(worst(map(exit_code, reports)))
 

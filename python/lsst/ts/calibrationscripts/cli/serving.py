@@ -11,7 +11,15 @@ from pathlib import Path
 import click
 
 from ..instruments import Instrument
-from ._common import ExitCode, fail, instrument_option, time_scale_option, use_sal, workdir_option
+from ._common import (
+    ExitCode,
+    fail,
+    instrument_of_workdir,
+    instrument_option,
+    time_scale_option,
+    use_sal,
+    workdir_option,
+)
 from ._installation import simulation_hint
 
 _UNREACHABLE = "no other process can reach the simulated CSCs"
@@ -19,9 +27,9 @@ _UNREACHABLE = "no other process can reach the simulated CSCs"
 
 @click.command()
 @workdir_option
-@instrument_option(with_script=True)
+@instrument_option(with_script=True, of_workdir=True)
 @time_scale_option
-def serve(workdir: Path, instrument: Instrument, time_scale: float) -> None:
+def serve(workdir: Path, instrument: Instrument | None, time_scale: float) -> None:
     """Run the simulated observatory for other programs, until stopped.
 
     Its CSCs use the SAL that is installed, so that a script can be tried on
@@ -49,6 +57,6 @@ def serve(workdir: Path, instrument: Instrument, time_scale: float) -> None:
     from ._program import run_until_signal
 
     try:
-        run_until_signal(serve_simulated(workdir, instrument, time_scale))
+        run_until_signal(serve_simulated(workdir, instrument or instrument_of_workdir(workdir), time_scale))
     except (WorkFolderError, AlreadyServedError) as error:
         fail(str(error), ExitCode.INVALID)

@@ -13,6 +13,8 @@ __all__ = [
     "threshold_limit",
 ]
 
+from pathlib import PurePosixPath
+
 from ..instruments import Instrument
 from ..thresholds import detectors_to_fail
 from ._surroundings import ignored_example, preconditions_text
@@ -104,7 +106,7 @@ def schema_facts(instrument: Instrument) -> dict[str, str | int]:
     -------
     facts : `dict` [`str`, `str` or `int`]
     """
-    script = (instrument.schema or f"make_{instrument.name.lower()}_calibrations").removesuffix(".yaml")
+    script = PurePosixPath(instrument.scripts[0]).stem
     n_detectors, limit = len(instrument.detectors), threshold_limit(instrument)
     first, second = flat_examples(instrument)
     low, high = instrument.usable_counts
@@ -126,6 +128,12 @@ def schema_facts(instrument: Instrument) -> dict[str, str | int]:
         "wheels": " and ".join(instrument.wheels),
         "preconditions": preconditions_text(instrument.name),
         "ignored": ignored_example(instrument.name),
+        "filter_use": "to set before the flats"
+        if instrument.wheels_turn
+        else "in place, which a run does not change",
+        "filter_id": "the slot of the filter wheel"
+        if instrument.components.spectrograph
+        else f"its place in the list of filters that {instrument.components.camera} reports",
         "last_slot": instrument.wheel_slots - 1,
         **first,
         **{f"other_{wheel}": name for wheel, name in second.items()},

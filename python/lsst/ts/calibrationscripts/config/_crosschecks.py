@@ -43,6 +43,8 @@ def check_together(parsed: ParsedConfig, frames: Frames, findings: Findings) -> 
     if parsed.is_complete:
         check_release(parsed, findings)
         check_job_service(parsed, findings)
+    if frames.flat_sets and not parsed.instrument.wheels_turn:
+        _check_one_set(parsed, frames, findings)
     if findings.usable("spoilt_frames", "retakes"):
         _check_retakes(parsed, findings)
     if findings.usable("incomplete", "detectors"):
@@ -87,6 +89,18 @@ def _check_rest(parsed: ParsedConfig, findings: Findings) -> None:
             "certify_rest",
             f"the run is about detector {detectors[0]} alone, of which there is no rest",
             "leave incomplete out",
+        )
+
+
+def _check_one_set(parsed: ParsedConfig, frames: Frames, findings: Findings) -> None:
+    """Check that flats are taken through one filter, which stays in place."""
+    if len(frames.flat_sets) > 1:
+        findings.report(
+            "flat_sets",
+            None,
+            f"has {len(frames.flat_sets)} sets, and a run does not change the filter of "
+            f"{parsed.instrument.name}",
+            "write one configuration for each filter, and change the filter between them",
         )
 
 

@@ -21,6 +21,7 @@ from ._addresses import parse_notify, parse_publish
 from ._bps import parse_bps_config
 from ._counts import parse_flat_counts
 from ._dates import begin_date, end_date
+from ._detectors import parse_detectors
 from ._options import parse_options
 from ._parameters import PRODUCT_PARAMETERS, WHEEL_PARAMETERS
 from ._problems import Unusable, shown
@@ -224,20 +225,6 @@ def _hold_out(value: int | str) -> int | str:
     return _text(value, placeholder_for="a number, or the id of a run") if isinstance(value, str) else value
 
 
-def _detectors(value: list[int], instrument: Instrument) -> tuple[int, ...]:
-    ids = tuple(int(detector) for detector in value)
-    known = list(instrument.detector_ids())
-    unknown = [str(detector) for detector in ids if detector not in known]
-    if unknown:
-        raise Unusable(
-            f"{instrument.name} has no detector {unknown[0]}",
-            f"write {shown(known)}, or leave detectors out for all",
-        )
-    if len(set(ids)) < len(ids):
-        raise Unusable("names a detector twice", f"write {sorted(set(ids))}")
-    return ids
-
-
 def _generation(value: str | int) -> str:
     # Without quotes, YAML takes a year for a number.
     return str(value)
@@ -296,7 +283,7 @@ _PARSERS: dict[str, Callable[[Any], object]] = {
     },
 }
 _CAMERA_PARSERS: dict[str, Callable[[Any, Instrument], object]] = {
-    "detectors": _detectors,
+    "detectors": parse_detectors,
     "calib_collection": _collection,
     "repo": _repo,
 }

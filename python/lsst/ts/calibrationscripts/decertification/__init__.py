@@ -19,12 +19,11 @@ __all__ = [
     "iso",
     "make_routes",
     "make_standing",
-    "named_detectors",
     "reach_json",
     "reach_text",
 ]
 
 from ._choice import RefusedError, Undo, choose
 from ._reach import Exposure, Exposures, Instead, Reach, Route, make_routes
-from ._standing import Standing, Unit, Valid, iso, make_standing, named_detectors
+from ._standing import Standing, Unit, Valid, iso, make_standing
 from ._text import reach_json, reach_text

@@ -4,12 +4,13 @@
 
 from __future__ import annotations
 
-__all__ = ["Standing", "Unit", "Valid", "iso", "make_standing", "named_detectors"]
+__all__ = ["Standing", "Unit", "Valid", "iso", "make_standing"]
 
 import datetime
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from ..instruments import named_detectors
 from ._choice import Undo
 
 _NEVER = 4_102_444_800 * 10**9
@@ -140,14 +141,3 @@ def iso(time: int) -> str:
     if not 0 < time < _NEVER:
         return "ever"
     return f"{datetime.datetime.fromtimestamp(time // 10**9, datetime.UTC):%Y-%m-%dT%H:%M:%S}"
-
-
-def named_detectors(detectors: Iterable[int]) -> str:
-    """Return ids of detectors, such as ``0-8, 12``."""
-    runs: list[list[int]] = []
-    for detector in sorted(set(detectors)):
-        if runs and detector == runs[-1][1] + 1:
-            runs[-1][1] = detector
-        else:
-            runs.append([detector, detector])
-    return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)

@@ -11,8 +11,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from ..instruments import named_detectors
 from ._reach import Exposures, Instead, Reach, Route
-from ._standing import iso, named_detectors
+from ._standing import iso
 
 _WIDTH = 80
 _MAX_NAMED_COLLECTIONS = 4

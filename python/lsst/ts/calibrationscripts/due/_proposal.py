@@ -258,7 +258,8 @@ def _not_searched(collection: str, setting: Setting, stock: Stock) -> Remark:
 
 def _proposals(wanted: _Wanted, collection: str, setting: Setting, is_searched: bool) -> Iterator[Proposal]:
     """Yield a configuration, and others for filters that do not fit in."""
-    chunks = [wanted.filters[i : i + _MAX_SETS] for i in range(0, max(1, len(wanted.filters)), _MAX_SETS)]
+    size = _MAX_SETS if setting.instrument.wheels_turn else 1
+    chunks = [wanted.filters[i : i + size] for i in range(0, max(1, len(wanted.filters)), size)]
     for number, filters in enumerate(chunks):
         first = number == 0
         mode = wanted.mode if first else "FLAT"
@@ -279,7 +280,8 @@ def _proposals(wanted: _Wanted, collection: str, setting: Setting, is_searched: 
                 [f"flat {each}" for each in filters] if dataset_type == "flat" and filters else [dataset_type]
             )
         )
-        yield Proposal(_yaml(values, closes), closes, collection)
+        in_place = "" if setting.instrument.wheels_turn else "".join(filters)
+        yield Proposal(_yaml(values, closes, in_place), closes, collection)
 
 
 def _values(
@@ -325,7 +327,7 @@ def _inputs(
         yield "input_collections_ptc", ",".join(searched)
 
 
-def _yaml(values: dict[str, Any], closes: Sequence[str]) -> str:
+def _yaml(values: dict[str, Any], closes: Sequence[str], in_place: str) -> str:
     lines = textwrap.wrap(
         f"Closes: {', '.join(closes)}.",
         _WIDTH,
@@ -334,6 +336,8 @@ def _yaml(values: dict[str, Any], closes: Sequence[str]) -> str:
         break_long_words=False,
         break_on_hyphens=False,
     )
+    if in_place:
+        lines.append(f"# First put {in_place} into the light path: the run does not change the filter.")
     if "n_flat" in values or any("n_flat" in each for each in values.get("flat_sets", ())):
         lines.append("# The brightest pair of flats should be close to saturation.")
     for key, value in values.items():

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from ..decertification import iso, named_detectors
+from ..decertification import iso
+from ..instruments import named_detectors
 from ._findings import State
 from ._report import DueReport, Judged
 

@@ -34,16 +34,19 @@ class ComponentTopics(Generic[_Command, _Event, _Telemetry]):
     cmd_execute: _Command
     cmd_resume: _Command
     cmd_run: _Command
+    cmd_setFilter: _Command
     cmd_setGroupId: _Command
     cmd_standby: _Command
     cmd_start: _Command
     cmd_stop: _Command
     cmd_takeImages: _Command
+    evt_availableFilters: _Event
     evt_ccsCommandState: _Event
     evt_description: _Event
     evt_disperserInPosition: _Event
     evt_dropoutDoorState: _Event
     evt_endReadout: _Event
+    evt_endSetFilter: _Event
     evt_errorCode: _Event
     evt_filterInPosition: _Event
     evt_heartbeat: _Event
@@ -62,6 +65,7 @@ class ComponentTopics(Generic[_Command, _Event, _Telemetry]):
     evt_shutterState: _Event
     evt_startIntegration: _Event
     evt_startReadout: _Event
+    evt_startSetFilter: _Event
     evt_state: _Event
     evt_summaryState: _Event
     tel_focal_plane_Reb: _Telemetry

@@ -58,6 +58,35 @@ _LARGE_FILE = (
     "url string, generator string, version float, byteSize long, checkSum string, mimeType string, id string"
 )
 
+_CAMERA = _CSC | {
+    "cmd_takeImages": (
+        "numImages long, expTime double, shutter boolean, sensors string, keyValueMap string, obsNote string"
+    ),
+    "evt_ccsCommandState": "substate long, timestampTransition double",
+    "evt_endReadout": f"{_IMAGE}, requestedExposureTime double, timestampEndOfReadout double",
+    "evt_startIntegration": f"{_IMAGE}, exposureTime double, mode string, timeout double",
+    "evt_startReadout": f"{_IMAGE}, exposureTime double, timestampStartOfReadout double",
+}
+
+# Of the cameras that change their filter themselves.
+_FILTERS = {
+    "cmd_setFilter": "name string",
+    "evt_availableFilters": (
+        "filterNames string, filterTypes string, maxChangeAngle double, maxFastChangeAngle double, "
+        "maxSlowChangeTime double[6], maxFastChangeTime double[6]"
+    ),
+    "evt_endSetFilter": "filterName string, filterType string, filterSlot int, filterPosition double",
+    "evt_startSetFilter": "filterName string, filterType string",
+}
+
+_HEADER_SERVICE = _CSC | {"evt_largeFileObjectAvailable": _LARGE_FILE}
+
+_OODS = _CSC | {
+    "evt_imageInOODS": (
+        "camera string, obsid string, raft string, sensor string, statusCode long, description string"
+    )
+}
+
 _INTERFACES: dict[str, dict[str, str]] = {
     "Script": _MANDATORY
     | {
@@ -81,17 +110,9 @@ _INTERFACES: dict[str, dict[str, str]] = {
             "blockId string, dayObs int, blockExecution int, executionId string"
         ),
     },
-    "ATCamera": _CSC
-    | {
-        "cmd_takeImages": (
-            "numImages long, expTime double, shutter boolean, sensors string, keyValueMap string, "
-            "obsNote string"
-        ),
-        "evt_ccsCommandState": "substate long, timestampTransition double",
-        "evt_endReadout": f"{_IMAGE}, requestedExposureTime double, timestampEndOfReadout double",
-        "evt_startIntegration": f"{_IMAGE}, exposureTime double, mode string, timeout double",
-        "evt_startReadout": f"{_IMAGE}, exposureTime double, timestampStartOfReadout double",
-    },
+    "ATCamera": _CAMERA,
+    "CCCamera": _CAMERA | _FILTERS,
+    "MTCamera": _CAMERA | _FILTERS,
     "ATSpectrograph": _CSC
     | {
         "cmd_changeDisperser": "disperser long, name string",
@@ -114,16 +135,12 @@ _INTERFACES: dict[str, dict[str, str]] = {
             "instrumentPort long"
         ),
     },
-    "ATHeaderService": _CSC
-    | {
-        "evt_largeFileObjectAvailable": _LARGE_FILE,
-    },
-    "ATOODS": _CSC
-    | {
-        "evt_imageInOODS": (
-            "camera string, obsid string, raft string, sensor string, statusCode long, description string"
-        ),
-    },
+    "ATHeaderService": _HEADER_SERVICE,
+    "CCHeaderService": _HEADER_SERVICE,
+    "MTHeaderService": _HEADER_SERVICE,
+    "ATOODS": _OODS,
+    "CCOODS": _OODS,
+    "MTOODS": _OODS,
     "OCPS": _CSC
     | {
         "cmd_abort_job": "job_id string",

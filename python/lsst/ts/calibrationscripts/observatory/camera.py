@@ -6,15 +6,14 @@ from __future__ import annotations
 
 __all__ = ["SalCamera"]
 
-from typing import Any
-
 from ..config import CalibrationConfig, Series
 from ..instruments import ImageType, Instrument
 from ..plan import PlannedExposure
 from ..ports import CameraError, ComponentLostError
 from ..wheels import selected, setting_names, unknown_settings
-from .control import Control, image_id
+from .control import Control, WheelPosition, image_id
 from .errors import SAL_ERRORS, explain
+from .in_beam import in_beam, not_in_place
 from .sal import salobj
 from .watch import ComponentWatch
 
@@ -33,10 +32,6 @@ class SalCamera:
     watch : `ComponentWatch`
         Watches the components of the instrument.
     """
-
-    SETUP_TIMEOUT = 90.0
-    """Longest that the wheels may take: one may take 30 s, and an
-    acknowledgement that it is in progress extends that (s)."""
 
     EXPOSURE_MARGIN = 60.0
     """What a frame may take beyond its exposure time until the camera has
@@ -73,20 +68,21 @@ class SalCamera:
         try:
             names = await self._control.wheel_names()
         except SAL_ERRORS as error:
-            return (f"{self._wheel_component} does not report its filters and gratings: {explain(error)}",)
-        return tuple(
+            kinds = " and ".join(f"{wheel}s" for wheel in self._instrument.wheels)
+            return (f"{self._wheel_component} does not report its {kinds}: {explain(error)}",)
+        problems = [
             problem for series in flats for problem in unknown_settings(series, self._instrument, names)
-        )
+        ]
+        if problems or self._instrument.wheels_turn:
+            return tuple(problems)
+        return await not_in_place(self._control, self._instrument, flats, names)
 
     async def physical_filter(self, series: Series) -> str:
         """Return the Butler's name of what a series is to be taken through."""
-        wheels, timeout = self._instrument.wheels, self._control.fast_timeout
+        wheels = self._instrument.wheels
         try:
             names = await self._control.wheel_names() if wheels else {}
-            current = {
-                wheel: (await self._control.wheel_position(wheel).aget(timeout=timeout)).name
-                for wheel in wheels
-            }
+            current = await in_beam(self._control, self._instrument)
         except SAL_ERRORS as error:
             raise CameraError(
                 f"{self._wheel_component} does not report its {' and '.join(wheels)}: {explain(error)}"
@@ -102,9 +98,9 @@ class SalCamera:
             return
         component = self._wheel_component
         for wheel in wanted:
-            self._control.wheel_position(wheel).flush()
+            self._control.wheel_event(wheel).flush()
         try:
-            async with self._watch.timeout(self.SETUP_TIMEOUT):
+            async with self._watch.timeout(self._instrument.wheel_timeout):
                 await self._watch.guard(component, self._control.setup_instrument(**wanted))
         except (ComponentLostError, *SAL_ERRORS) as error:
             raise CameraError(
@@ -113,7 +109,7 @@ class SalCamera:
             ) from error
         for wheel, value in wanted.items():
             position = await self._read_back(wheel, value)
-            if value not in (position.name, position.slot):
+            if value not in position:
                 raise CameraError(
                     f"{component} reports {wheel} {position.name} (slot {position.slot}) after "
                     f"{value} was selected. Check the wheel before running again."
@@ -138,17 +134,17 @@ class SalCamera:
         """Return what the observer selects, by wheel of the instrument."""
         return selected(series, self._instrument)
 
-    async def _read_back(self, wheel: str, value: int | str) -> Any:
+    async def _read_back(self, wheel: str, value: int | str) -> WheelPosition:
         """Return the position that was selected, or the last one reported.
 
         The report may come after the acknowledgement of the command.
         """
-        event, position = self._control.wheel_position(wheel), None
+        event, position = self._control.wheel_event(wheel), None
         try:
             async with self._watch.timeout(self._control.fast_timeout):
-                position = await event.aget()
-                while value not in (position.name, position.slot):
-                    position = await event.next(flush=False)
+                position = await self._control.read_wheel(wheel, await event.aget())
+                while value not in position:
+                    position = await self._control.read_wheel(wheel, await event.next(flush=False))
         except TimeoutError as error:
             if position is None:
                 raise CameraError(f"{self._wheel_component} does not report its {wheel} position") from error

@@ -4,22 +4,31 @@
 
 from __future__ import annotations
 
-__all__ = ["Control", "image_id"]
+__all__ = ["Control", "WheelPosition", "image_id"]
 
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from .sal import salobj
+
+
+class WheelPosition(NamedTuple):
+    """What of a wheel is in the beam."""
+
+    name: str
+
+    slot: int | None
+    """`None` if it has none."""
 
 
 class Control(Protocol):
     """A camera and what belongs to it, as observatory-control groups them.
 
-    The classes of observatory-control have all but the two methods for the
-    wheels. They should override ``wait_for_camera_readiness``, as
-    `SalCamera` waits itself.
+    The classes of observatory-control have all but the methods for the
+    wheels. They should override ``wait_for_camera_readiness``, as `SalCamera`
+    waits itself.
     """
 
     fast_timeout: float
@@ -50,7 +59,7 @@ class Control(Protocol):
             If they are not known.
         """
 
-    def wheel_position(self, wheel: str) -> salobj.topics.RemoteEvent:
+    def wheel_event(self, wheel: str) -> salobj.topics.RemoteEvent:
         """Return the event that reports the position of a wheel.
 
         Parameters
@@ -61,7 +70,15 @@ class Control(Protocol):
         Returns
         -------
         event : `salobj.topics.RemoteEvent`
-            Its data have the fields ``name`` and ``slot``.
+        """
+
+    async def read_wheel(self, wheel: str, data: Any) -> WheelPosition:
+        """Return what the data of such an event say.
+
+        Raises
+        ------
+        RuntimeError
+            If that cannot be known.
         """
 
     async def take_imgtype(

@@ -25,8 +25,10 @@ from ..ports import PreconditionError
 from ..procedure import Outlook, Sources, look_ahead, remaining
 from ..record import RunRecord
 from ..threads import in_thread
+from ..wheels import selected
 from .control import Control
 from .errors import SAL_ERRORS
+from .in_beam import not_in_place
 
 _LOOK_TIMEOUT = 30.0
 """Longest look at the repository; the run looks again, with more time (s)."""
@@ -110,6 +112,9 @@ class Foresight:
                 if not outlook.refused:
                     with contextlib.suppress(FileNotFoundError, PermissionError):
                         free_space = await in_thread(repository.free_space)
+                for text in await self._to_change(control, sources.wheel_names):
+                    # A script before this one may change it.
+                    self._log.warning(f"Forecast: {text}")
         except TimeoutError:
             unknown = f"{self._config.repo} did not answer within {timeout:.0f} s; the run looks again"
         if outlook.refused:
@@ -134,6 +139,15 @@ class Foresight:
         except SAL_ERRORS:
             # What reports it may not run yet; the run needs it.
             return None
+
+    async def _to_change(
+        self, control: Control, names: Mapping[str, Sequence[str]] | None
+    ) -> tuple[str, ...]:
+        """Return what has to be in place before the run, and is not."""
+        if self._instrument.wheels_turn or not names or self._config.exposures is not None:
+            return ()
+        flats = [series for series in self._config.series if selected(series, self._instrument)]
+        return await not_in_place(control, self._instrument, flats, names)
 
     def _tell(self, forecast: Forecast) -> None:
         if objections := forecast.objections(strict=self._config.strict):

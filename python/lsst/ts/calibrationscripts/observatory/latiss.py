@@ -7,7 +7,9 @@ from __future__ import annotations
 __all__ = ["CalibrationLatiss", "CalibrationUsages"]
 
 from collections.abc import Iterator
+from typing import Any
 
+from .control import WheelPosition
 from .sal import LATISS, LATISSUsages, UsagesResources, salobj
 
 
@@ -68,10 +70,14 @@ class CalibrationLatiss(LATISS):
             "grating": [name.strip() for name in gratings],
         }
 
-    def wheel_position(self, wheel: str) -> salobj.topics.RemoteEvent:
+    def wheel_event(self, wheel: str) -> salobj.topics.RemoteEvent:
         """Return the event that reports the position of a wheel."""
         spectrograph = self.rem.atspectrograph
         return {
             "filter": spectrograph.evt_reportedFilterPosition,
             "grating": spectrograph.evt_reportedDisperserPosition,
         }[wheel]
+
+    async def read_wheel(self, wheel: str, data: Any) -> WheelPosition:
+        """Return what such an event says."""
+        return WheelPosition(data.name, data.slot)

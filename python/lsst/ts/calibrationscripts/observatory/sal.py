@@ -22,9 +22,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .. import localsal
+    from ..localsal.comcam import ComCam as ComCam
+    from ..localsal.comcam import ComCamUsages as ComCamUsages
     from ..localsal.enums import ScriptState as ScriptState
     from ..localsal.latiss import LATISS as LATISS
     from ..localsal.latiss import LATISSUsages as LATISSUsages
+    from ..localsal.lsstcam import LSSTCam as LSSTCam
+    from ..localsal.lsstcam import LSSTCamUsages as LSSTCamUsages
     from ..localsal.remote_group import RemoteGroup as RemoteGroup
     from ..localsal.remote_group import UsagesResources as UsagesResources
 
@@ -52,6 +56,10 @@ _NAMES: dict[str, tuple[str, str, str | None]] = {
     "salobj": ("lsst.ts.salobj", _LOCAL, None),
     "LATISS": ("lsst.ts.observatory.control.auxtel.latiss", f"{_LOCAL}.latiss", "LATISS"),
     "LATISSUsages": ("lsst.ts.observatory.control.auxtel.latiss", f"{_LOCAL}.latiss", "LATISSUsages"),
+    "ComCam": ("lsst.ts.observatory.control.maintel.comcam", f"{_LOCAL}.comcam", "ComCam"),
+    "ComCamUsages": ("lsst.ts.observatory.control.maintel.comcam", f"{_LOCAL}.comcam", "ComCamUsages"),
+    "LSSTCam": ("lsst.ts.observatory.control.maintel.lsstcam", f"{_LOCAL}.lsstcam", "LSSTCam"),
+    "LSSTCamUsages": ("lsst.ts.observatory.control.maintel.lsstcam", f"{_LOCAL}.lsstcam", "LSSTCamUsages"),
     "RemoteGroup": ("lsst.ts.observatory.control", f"{_LOCAL}.remote_group", "RemoteGroup"),
     "UsagesResources": ("lsst.ts.observatory.control", f"{_LOCAL}.remote_group", "UsagesResources"),
     "ScriptState": ("lsst.ts.xml.enums.Script", f"{_LOCAL}.enums", "ScriptState"),

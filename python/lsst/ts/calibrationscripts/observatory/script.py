@@ -36,6 +36,7 @@ from ..files.journal import (
 )
 from ..files.lock import Lock
 from ..instruments import Instrument
+from ..offline import of_instrument
 from ..plan import TAI_MINUS_UTC, PlannedExposure, RunPlan, make_plan
 from ..ports import JournalFile, ObservatoryError, Watcher, World
 from ..procedure import Procedure, check_without, remaining
@@ -217,7 +218,8 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
                 folder = journal_folder(journal_dir)
                 lock = lock_earlier_run(folder, run_id)
                 unless_read.callback(lock.release)
-                found.append(_Earlier(folder, load_record(folder, run_id), lock))
+                record = of_instrument(load_record(folder, run_id), self.instrument)
+                found.append(_Earlier(folder, record, lock))
                 return found[0].record.config
 
             find = self.find_generation or (
@@ -235,7 +237,7 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
         now = datetime.datetime.now(datetime.UTC)
         folder = journal_folder(config.journal_dir)
         run_id, lock = claim_run(folder, f"{now:%Y%m%dT%H%M%S}-{self.salinfo.index}")
-        return _Request(config, RunRecord(run_id, {}), folder, lock)
+        return _Request(config, RunRecord(run_id, {}, instrument=self.instrument.name), folder, lock)
 
     async def configure(self, config: Any) -> None:
         """Do nothing more: the script is prepared before, or could not be."""
@@ -265,7 +267,7 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
         connection.look_around(topics_of(needed), self.domain)
         self._configured_as = _Configured(**vars(request), plan=plan, connection=connection)
         await connection.start()
-        foresight = Foresight(request.config, plan, self.instrument, request.record, self.log)
+        foresight = Foresight(request.config, plan, instrument, request.record, self.log)
         await foresight.look(connection.control, self.environment, self._frame_time, until)
         connection.surroundings.preview(needed, self.log)
 

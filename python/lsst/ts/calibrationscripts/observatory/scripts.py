@@ -12,13 +12,15 @@ __all__ = ["SCRIPTS", "script_class"]
 import importlib
 from typing import TYPE_CHECKING
 
-from ..instruments import LATISS, Instrument
+from ..instruments import LATISS, LSSTCAM, LSSTCOMCAM, Instrument
 
 if TYPE_CHECKING:
     from .script import BaseMakeCalibrations
 
 SCRIPTS = {
     LATISS.name: (f"{__package__}.make_latiss_calibrations", "MakeLatissCalibrations"),
+    LSSTCOMCAM.name: (f"{__package__}.make_comcam_calibrations", "MakeComCamCalibrations"),
+    LSSTCAM.name: (f"{__package__}.make_lsstcam_calibrations", "MakeLSSTCamCalibrations"),
 }
 """Module and class of each instrument's script, by name of the instrument."""
 

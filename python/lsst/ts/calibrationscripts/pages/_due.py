@@ -6,8 +6,9 @@ from __future__ import annotations
 
 __all__ = ["due_page"]
 
-from ..decertification import iso, named_detectors
+from ..decertification import iso
 from ..due import DueReport, conclusion, exposures_text, heading
+from ..instruments import named_detectors
 from ._render import render
 
 

@@ -35,6 +35,24 @@ _PTC = Generator(
     workarounds=("-c", "cpPtcExtractPair:useEfdPhotodiodeData=False"),
 )
 
+_VERIFIED_FLAT = (*_ISR, "bias", "defects", "dark", "flat", "cti")
+_OF_CAMERAS = {
+    "LSSTComCam": {
+        (Product.BIAS, False): (*_ISR, "cti"),
+        (Product.DARK, False): (*_ISR, "bias", "defects", "cti"),
+        (Product.FLAT, False): (*_ISR, "bias", "dark", "cti"),
+        (Product.BIAS, True): (*_ISR, "bias", "defects", "cti"),
+        (Product.DARK, True): (*_ISR, "bias", "defects", "dark", "cti"),
+        (Product.FLAT, True): _VERIFIED_FLAT,
+    },
+    "LSSTCam": {
+        (Product.FLAT, False): (*_ISR, "bias", "dark", "cti"),
+        (Product.FLAT, True): _VERIFIED_FLAT,
+    },
+}
+"""They correct deferred charge, and no flat for brighter pixels. From the
+settings of their pipelines in cp_pipe f029a3f2 and cp_verify 5855743."""
+
 CURRENT = PipelineSet(
     generators={
         Product.BIAS: Generator(
@@ -130,4 +148,5 @@ CURRENT = PipelineSet(
     },
     pair_rule=PairRule.NEIGHBOURS,
     noise_two_sided=False,
+    of_cameras=_OF_CAMERAS,
 )

@@ -8,7 +8,7 @@ __all__ = ["Generator", "PipelineSet", "StatisticsKey", "Verifier", "looked_up",
 
 import enum
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from ..instruments import ImageType, Instrument
 from ..pairs import PairRule
@@ -119,6 +119,36 @@ class PipelineSet:
     """By how much the noise of a bias or dark may differ from the nominal
     read noise, relative to that: cp_verify's verifyBias.py and
     verifyDark.py, from 2022 to today."""
+
+    of_cameras: Mapping[str, Mapping[tuple[Product, bool], tuple[str, ...]]] = field(default_factory=dict)
+    """Prerequisites of cameras whose pipelines look up others than those of
+    LATISS, by name: of a product, and whether it is verified."""
+
+    def for_camera(self, instrument: Instrument) -> PipelineSet:
+        """Return the pipelines of a camera.
+
+        Parameters
+        ----------
+        instrument : `Instrument`
+            The camera.
+
+        Returns
+        -------
+        pipelines : `PipelineSet`
+            With the prerequisites that those of the camera have.
+        """
+        own = self.of_cameras.get(instrument.name, {})
+        return replace(
+            self,
+            generators={
+                product: replace(one, prerequisites=own.get((product, False), one.prerequisites))
+                for product, one in self.generators.items()
+            },
+            verifiers={
+                product: replace(one, prerequisites=own.get((product, True), one.prerequisites))
+                for product, one in self.verifiers.items()
+            },
+        )
 
     @property
     def fewest_frames(self) -> int:

@@ -28,9 +28,9 @@ def disk_needed(config: CalibrationConfig, plan: RunPlan, instrument: Instrument
     size : `float`
         An estimate.
     """
-    n_detectors = len(instrument.detector_ids(config.detectors))
+    area = instrument.area(config.detectors)
     kept = {series.subject: series.n for series in config.series}
     processed = sum(
         kept[series] for stage in plan.stages if stage.job and stage.duration for series in stage.job.series
     )
-    return n_detectors * (len(plan.exposures) * instrument.raw_size + processed * instrument.processed_size)
+    return area * (len(plan.exposures) * instrument.raw_size + processed * instrument.processed_size)

@@ -38,4 +38,4 @@ class Context:
     @property
     def pipelines(self) -> PipelineSet:
         """The pipelines that jobs run."""
-        return GENERATIONS[self.config.pipeline_generation]
+        return GENERATIONS[self.config.pipeline_generation].for_camera(self.instrument)

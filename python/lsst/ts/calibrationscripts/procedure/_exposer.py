@@ -112,7 +112,8 @@ class Exposer:
             self.physical_filters[series.subject] = await self._physical_filter(series)
         if len(set(self.physical_filters.values())) < len(self.physical_filters):
             named = {series.name: name for series, name in self.physical_filters.items()}
-            return (f"flat_sets: two sets are of the same filter and grating: {named}",)
+            wheels = " and ".join(self._context.instrument.wheels)
+            return (f"flat_sets: two sets are of the same {wheels}: {named}",)
         return ()
 
     @property

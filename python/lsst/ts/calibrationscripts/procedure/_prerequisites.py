@@ -160,7 +160,7 @@ def _ways_around(dataset_type: str, stages: Sequence[Stage], generation: str) ->
         ):
             yield f"make it in the run ({how})"
     for name, other in GENERATIONS.items():
-        if not any(dataset_type in _needed(stage, other) for stage in stages):
+        if name != generation and not any(dataset_type in _needed(stage, other) for stage in stages):
             yield f'write pipeline_generation: "{name}" if the OCPS has those pipelines, which need none'
 
 

@@ -24,7 +24,8 @@ _WHEN_CERTIFIED = {
 }
 """By the values of the configuration's ``certify``."""
 
-_BELOW = ((), ("filter, grating",), ("exposure times",), ("exposure times", "filter, grating"))
+_TIMES, _WHEELS = 3, 5
+_BELOW = ((), (_WHEELS,), (_TIMES,), (_TIMES, _WHEELS))
 """Columns of the table that are below its rows: the first that make it fit."""
 
 
@@ -56,8 +57,8 @@ def itinerary(
     """
     lines = [f"{len(plan.exposures)} exposures, {_clock(plan.duration)} (h:mm:ss) in all"]
     lines += _table(
-        ("series", "frames", "discarded", "exposure times", "exposed", "filter, grating"),
-        [_series_row(series, plan) for series in _as_taken(config, plan)],
+        ("series", "frames", "discarded", "exposure times", "exposed", ", ".join(config.wheels)),
+        [_series_row(series, config, plan) for series in _as_taken(config, plan)],
         width,
     )
     lines.append("Stages, each below the last that it waits for, and its start (h:mm:ss):")
@@ -83,10 +84,10 @@ def _clock(seconds: float) -> str:
     return str(datetime.timedelta(seconds=round(seconds)))
 
 
-def _series_row(series: Series, plan: RunPlan) -> tuple[str, ...]:
+def _series_row(series: Series, config: CalibrationConfig, plan: RunPlan) -> tuple[str, ...]:
     frames, n_trials = plan.exposures_of(series.subject), len(plan.trials_of(series.subject))
-    wheels = [series.filter, series.grating]
-    given = ", ".join("as it is" if wheel is None else str(wheel) for wheel in wheels)
+    wheels = {"filter": series.filter, "grating": series.grating}
+    given = ", ".join("as it is" if wheels[wheel] is None else str(wheels[wheel]) for wheel in config.wheels)
     return (
         series.name,
         f"{len(frames)} + {n_trials} trials" if n_trials else str(len(frames)),
@@ -104,7 +105,7 @@ def _table(headings: tuple[str, ...], rows: list[tuple[str, ...]], width: int) -
     widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
     beside: list[int] = []
     for below in _BELOW:
-        beside = [i for i, heading in enumerate(headings) if heading not in below]
+        beside = [i for i in range(len(headings)) if i not in below]
         if len("    ") + sum(widths[i] for i in beside) + len("  ") * (len(beside) - 1) <= width:
             break
     for row in (headings, *rows):

@@ -1,6 +1,6 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A model of an ITL CCD that makes raw images, and a camera of them."""
+"""A model of a CCD that makes raw images, and a camera of them."""
 
 from __future__ import annotations
 
@@ -12,9 +12,15 @@ import numpy as np
 from .. import instruments
 from .exposure import Detector
 
-__all__ = ["DEFAULT_SCALE", "DEFAULT_SEED", "CcdModel", "CcdTruth", "FocalPlane"]
+__all__ = ["DEFAULT_SCALE", "DEFAULT_SEED", "CcdModel", "CcdTruth", "FocalPlane", "default_scale"]
 
 DEFAULT_SCALE = 8
+
+_MANY = 9.1
+"""From this area on, in CCDs, a camera is simulated with smaller ones."""
+
+_SCALE_OF_MANY = 64
+
 DEFAULT_SEED = 20220929
 
 GAIN = 1.25
@@ -100,15 +106,15 @@ class CcdTruth:
 
 
 class CcdModel:
-    """An ITL CCD, like that of LATISS.
+    """A CCD of the types that the cameras have.
 
     Parameters
     ----------
     detector : `lsst.ts.calibrationscripts.instruments.Detector`
-        Id, name and amplifiers.
+        Id, name, amplifiers and type.
     scale : `int`
-        How much smaller than the real detector: with 16 amplifiers, 1 gives
-        4072 by 4000 pixels and 8 gives 512 by 500.
+        How much smaller than the real detector: of an ITL CCD with 16
+        amplifiers, 1 gives 4072 by 4000 pixels and 8 gives 512 by 500.
     seed : `int`
         With the detector's id it determines the detector and its images.
 
@@ -134,6 +140,7 @@ class CcdModel:
         self.scale = scale
         self.seed = seed
         self._id = detector.id
+        self._area = detector.area
         rng = self._random()
         n = len(detector.amplifiers)
 
@@ -145,9 +152,9 @@ class CcdModel:
         self.detector = Detector(
             id=detector.id,
             name=detector.name,
-            amp_width=math.ceil(509 / scale),
-            amp_height=2000 // scale,
-            overscan=max(16, 64 // scale),
+            amp_width=math.ceil(detector.ccd.amplifier_columns / scale),
+            amp_height=detector.ccd.amplifier_rows // scale,
+            overscan=max(16, detector.ccd.overscan // scale),
             gains=gains,
             read_noises=noises,
         )
@@ -273,7 +280,7 @@ class CcdModel:
 
     def _add_cosmic_rays(self, signal: np.ndarray, rng: np.random.Generator, seconds: float) -> None:
         """Draw short straight tracks of 500 to 3000 electrons a pixel."""
-        for _ in range(rng.poisson(COSMIC_RAYS * seconds / self.scale**2)):
+        for _ in range(rng.poisson(COSMIC_RAYS * self._area * seconds / self.scale**2)):
             steps = np.arange(rng.integers(2, 7))
             angle = rng.uniform(0.0, 2 * np.pi)
             start = rng.uniform(0, signal.shape)
@@ -287,6 +294,21 @@ def _transmission(physical_filter: str) -> float:
     return math.prod(FILTER_TRANSMISSION.get(element, 1.0) for element in physical_filter.split("~"))
 
 
+def default_scale(area: float) -> int:
+    """Return the scale of CCDs if none is asked for.
+
+    Parameters
+    ----------
+    area : `float`
+        Of all CCDs, relative to that of an ITL CCD.
+
+    Returns
+    -------
+    scale : `int`
+    """
+    return DEFAULT_SCALE if area < _MANY else _SCALE_OF_MANY
+
+
 class FocalPlane:
     """The CCDs of a camera.
 
@@ -296,6 +318,8 @@ class FocalPlane:
         The camera.
     scale, seed : `int`, optional
         Of each CCD; see `CcdModel`.
+    detectors : `tuple` [`int`, ...], optional
+        Ids of those that are simulated; by default all.
 
     Attributes
     ----------
@@ -304,9 +328,14 @@ class FocalPlane:
     """
 
     def __init__(
-        self, instrument: instruments.Instrument, scale: int = DEFAULT_SCALE, seed: int = DEFAULT_SEED
+        self,
+        instrument: instruments.Instrument,
+        scale: int = DEFAULT_SCALE,
+        seed: int = DEFAULT_SEED,
+        detectors: tuple[int, ...] = (),
     ) -> None:
         self.instrument = instrument
         self.scale = scale
         self.seed = seed
-        self.ccds = {detector.id: CcdModel(detector, scale, seed) for detector in instrument.detectors}
+        ids = set(instrument.detector_ids(detectors))
+        self.ccds = {each.id: CcdModel(each, scale, seed) for each in instrument.detectors if each.id in ids}

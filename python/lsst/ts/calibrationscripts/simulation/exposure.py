@@ -88,7 +88,8 @@ class Detector:
     """Geometry and nominal properties of a CCD.
 
     Its amplifiers are named after row and column, such as C07. They fill a
-    rectangle whose row 0 is the highest one.
+    rectangle whose first row is the highest one. In a row, they are in the
+    order of the gains: that of half a CCD begins with C17.
 
     Parameters
     ----------
@@ -120,8 +121,7 @@ class Detector:
     read_noises: Mapping[str, float]
 
     def __post_init__(self) -> None:
-        rows, columns = self.grid
-        if sorted(self.gains) != [f"C{row}{column}" for row in range(rows) for column in range(columns)]:
+        if len({tuple(sorted(name[2:] for name in row)) for row in self._rows}) > 1:
             raise ValueError(
                 f"Detector {self.name}: amplifiers {', '.join(self.gains)} do not fill rows and columns, "
                 "such as C00 to C07."
@@ -130,17 +130,21 @@ class Detector:
     @cached_property
     def grid(self) -> tuple[int, int]:
         """Rows and columns of amplifiers."""
-        return (
-            1 + max(int(name[1]) for name in self.gains),
-            1 + max(int(name[2]) for name in self.gains),
-        )
+        return len(self._rows), len(self._rows[0])
+
+    @cached_property
+    def _rows(self) -> list[list[str]]:
+        """Names of the amplifiers, by row, the lowest one first."""
+        names = sorted({name[1] for name in self.gains}, reverse=True)
+        return [[name for name in self.gains if name[1] == row] for row in names]
 
     @cached_property
     def amplifiers(self) -> tuple[Amplifier, ...]:
         """The amplifiers, in the order of the gains."""
         amplifiers = []
         for name in self.gains:
-            row, column = self.grid[0] - 1 - int(name[1]), int(name[2])
+            row = next(i for i, names in enumerate(self._rows) if name in names)
+            column = self._rows[row].index(name)
             amplifiers.append(
                 Amplifier(
                     name=name,

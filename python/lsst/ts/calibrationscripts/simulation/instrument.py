@@ -5,15 +5,16 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from ..instruments import Instrument
+from ..instruments import LSSTCAM, LSSTCOMCAM, Instrument
 
 if TYPE_CHECKING:
     from lsst.daf.butler import Registry
 
-__all__ = ["FILTERS", "GRATINGS", "physical_filter", "physical_filters", "register_instrument"]
+__all__ = ["FILTERS", "GRATINGS", "physical_filter", "physical_filters", "register_instrument", "slots"]
 
 FILTERS = ("empty_1", "SDSSg_65mm", "SDSSr_65mm", "SDSSi_65mm", "BG40_65mm_1")
 """What the filter wheel holds."""
@@ -23,11 +24,36 @@ GRATINGS = ("empty_1", "holo4_003", "SDSSy_65mm", "blue300lpmm_qn1")
 
 _SLOTS = {"filter": FILTERS, "grating": GRATINGS}
 
+_FILTERS_OF = {
+    LSSTCOMCAM.name: ("r_03", "g_01", "i_06", "NONE"),
+    LSSTCAM.name: ("r_57", "u_24", "g_6", "i_39", "z_20", "NONE"),
+}
+"""The filters of cameras that change them themselves, by the names that they
+have there. In the Butler, NONE is none."""
+
 # Broad bands, where filter and grating give one.
 _BANDS = {"SDSSg_65mm": "g", "SDSSr_65mm": "r", "SDSSi_65mm": "i", "SDSSy_65mm": "y"}
+_OF_BAND = re.compile("([ugrizy])_\\d+")
 
 _EXPOSURE_MAX = 2999123199999
 """The largest exposure id before the year 3000."""
+
+
+def slots(instrument: Instrument, wheel: str) -> tuple[str, ...]:
+    """Return what a wheel holds, by slot.
+
+    Parameters
+    ----------
+    instrument : `Instrument`
+        The camera.
+    wheel : `str`
+        One of its wheels.
+
+    Returns
+    -------
+    names : `tuple` [`str`, ...]
+    """
+    return _FILTERS_OF.get(instrument.name, _SLOTS[wheel])
 
 
 def physical_filter(instrument: Instrument, in_beam: Mapping[str, str]) -> str:
@@ -45,7 +71,8 @@ def physical_filter(instrument: Instrument, in_beam: Mapping[str, str]) -> str:
     name : `str`
         The Butler's name, such as "SDSSr_65mm~empty_1".
     """
-    return "~".join(in_beam.get(wheel, _SLOTS[wheel][0]) for wheel in instrument.wheels)
+    names = (in_beam.get(wheel, slots(instrument, wheel)[0]) for wheel in instrument.wheels)
+    return "~".join(names).replace("NONE", "none")
 
 
 def physical_filters(instrument: Instrument) -> list[str]:
@@ -60,7 +87,8 @@ def physical_filters(instrument: Instrument) -> list[str]:
     -------
     names : `list` [`str`]
     """
-    return ["~".join(names) for names in itertools.product(*(_SLOTS[wheel] for wheel in instrument.wheels))]
+    combinations = itertools.product(*(slots(instrument, wheel) for wheel in instrument.wheels))
+    return ["~".join(names).replace("NONE", "none") for names in combinations]
 
 
 def register_instrument(registry: Registry, instrument: Instrument) -> None:
@@ -78,7 +106,7 @@ def register_instrument(registry: Registry, instrument: Instrument) -> None:
             "instrument",
             {
                 "name": instrument.name,
-                "detector_max": 1 + max(detector.id for detector in instrument.detectors),
+                "detector_max": 1 + max(each.id for each in (*instrument.detectors, *instrument.guiders)),
                 "visit_max": _EXPOSURE_MAX,
                 "exposure_max": _EXPOSURE_MAX,
                 "visit_system": 0,
@@ -86,7 +114,7 @@ def register_instrument(registry: Registry, instrument: Instrument) -> None:
                 "class_name": "lsst.pipe.base.Instrument",
             },
         )
-        for detector in instrument.detectors:
+        for detector in (*instrument.detectors, *instrument.guiders):
             raft: str | None
             raft, _, sensor = detector.name.partition("_")
             if len(instrument.detectors) == 1:
@@ -100,12 +128,19 @@ def register_instrument(registry: Registry, instrument: Instrument) -> None:
                     "full_name": detector.name,
                     "name_in_raft": sensor,
                     "raft": raft,
-                    "purpose": "SCIENCE",
+                    "purpose": detector.ccd.purpose,
                 },
             )
         for name in physical_filters(instrument):
-            bands = [_BANDS[element] for element in name.split("~") if element in _BANDS]
             registry.syncDimensionData(
                 "physical_filter",
-                {"instrument": instrument.name, "name": name, "band": bands[0] if bands else "white"},
+                {"instrument": instrument.name, "name": name, "band": _band(name)},
             )
+
+
+def _band(name: str) -> str:
+    """Return the band of a physical filter."""
+    bands = [_BANDS[element] for element in name.split("~") if element in _BANDS]
+    if matched := _OF_BAND.fullmatch(name):
+        bands.append(matched[1])
+    return bands[0] if bands else "white"

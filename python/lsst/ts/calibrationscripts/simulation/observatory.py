@@ -27,9 +27,10 @@ from sqlalchemy.exc import OperationalError
 from ..files.lock import Lock, LockedError
 from ..instruments import Instrument
 from ..pipelines import GENERATIONS
-from .ccd import DEFAULT_SCALE, DEFAULT_SEED, FocalPlane
+from .ccd import DEFAULT_SEED, FocalPlane, default_scale
 from .cscs import (
     CameraCsc,
+    FilterCameraCsc,
     HeaderServiceCsc,
     ObservingDay,
     OcpsCsc,
@@ -39,12 +40,12 @@ from .cscs import (
     Surroundings,
 )
 from .cscs.ocps import log_path
-from .cscs.spectrograph import spectrograph_of
 from .raws import RawFiles, exposure_id_of, read_end
 from .repository import (
     DEFAULT_GENERATION,
     RepositoryKind,
     WorkFolderError,
+    add_detectors,
     create_repository,
     is_repository,
     read_kind,
@@ -84,12 +85,17 @@ class SimulationSettings:
     ----------
     scale : `int`, optional
         How much smaller than the real detectors the simulated ones are. By
-        default that of the repository, or 8 for a new one.
+        default that of the repository. For a new one it is 8, and 64 for more
+        than nine detectors.
     seed : `int`, optional
         Seed of the CCD models. By default that of the repository, or a fixed
         one.
     generation : `str`, optional
         Generation of pipelines, one of `GENERATIONS`.
+    detectors : `tuple` [`int`, ...], optional
+        Ids of the detectors that are simulated; none means all. To simulate
+        the others would take time, and no run that processes these alone
+        would see them.
     ocps : `bool`, optional
         Whether there is an OCPS; not if something else runs the jobs.
 
@@ -102,6 +108,7 @@ class SimulationSettings:
     scale: int | None = None
     seed: int | None = None
     generation: str = DEFAULT_GENERATION
+    detectors: tuple[int, ...] = ()
     ocps: bool = True
 
     def __post_init__(self) -> None:
@@ -138,8 +145,6 @@ class SimulatedObservatory:
 
     Raises
     ------
-    ValueError
-        If the camera has no spectrograph.
     WorkFolderError
         On entering: if the repository was made for another camera, scale,
         seed or generation, or if another observatory uses the folder.
@@ -154,7 +159,9 @@ class SimulatedObservatory:
     runner : `PipetaskRunner`
         Runs the jobs.
     camera, spectrograph, header_service, oods, ocps : `SimulatedCsc`
-        The CSCs; no OCPS if something else runs the jobs.
+        The CSCs; no OCPS if something else runs the jobs. The camera takes the
+        place of the spectrograph where there is none, as it changes its filter
+        itself.
     surroundings : `Surroundings`
         Lamp, dome, telescope and temperature, with CSCs of their own.
     notes : `list` [`str`]
@@ -175,7 +182,6 @@ class SimulatedObservatory:
         # Absolute, because the frames are announced by URL.
         self.workdir = workdir.absolute()
         self.instrument = instrument
-        spectrograph_of(instrument)  # Refuse now what no CSC could do later.
         self.time_scale = time_scale
         self.day_obs = day_obs or current_day()
         self._settings = settings or SimulationSettings()
@@ -269,10 +275,15 @@ class SimulatedObservatory:
 
     def _make_cscs(self, day: ObservingDay) -> None:
         files = self.files
-        self.spectrograph = self._own(SpectrographCsc(self.instrument, time_scale=self.time_scale))
+        make_camera: type[CameraCsc] = FilterCameraCsc
+        if self.instrument.components.spectrograph is not None:
+            make_camera = CameraCsc
+            self.spectrograph = self._own(SpectrographCsc(self.instrument, time_scale=self.time_scale))
         self.camera = self._own(
-            CameraCsc(focal_plane=self.focal_plane, files=files, day=day, time_scale=self.time_scale)
+            make_camera(focal_plane=self.focal_plane, files=files, day=day, time_scale=self.time_scale)
         )
+        if make_camera is FilterCameraCsc:
+            self.spectrograph = self.camera
         self.header_service = self._own(HeaderServiceCsc(files=files))
         self.oods = self._own(OodsCsc(repo=self.repo, files=files))
         if self._settings.ocps:
@@ -300,7 +311,7 @@ class SimulatedObservatory:
     @property
     def files(self) -> RawFiles:
         """Where the camera leaves its images for the OODS."""
-        return RawFiles(self.staging, self.instrument)
+        return RawFiles(self.staging, self.instrument, self._settings.detectors)
 
     def _prepare(self) -> ObservingDay:
         """Make what the folder lacks; return what it has of the day."""
@@ -315,14 +326,20 @@ class SimulatedObservatory:
                     "and is made again."
                 )
             settings = self._settings
-            scale = DEFAULT_SCALE if settings.scale is None else settings.scale
+            area = self.instrument.area(settings.detectors)
+            scale = default_scale(area) if settings.scale is None else settings.scale
             seed = DEFAULT_SEED if settings.seed is None else settings.seed
             create_repository(
-                self.repo, self.instrument, scale=scale, seed=seed, generation=settings.generation
+                self.repo,
+                self.instrument,
+                scale=scale,
+                seed=seed,
+                generation=settings.generation,
+                detectors=settings.detectors,
             )
-        kind = read_kind(self.repo)
-        self._check(kind)
-        self.focal_plane = FocalPlane(self.instrument, kind.scale, kind.seed)
+        self._check(read_kind(self.repo))
+        kind = add_detectors(self.repo, self.instrument, self._settings.detectors)
+        self.focal_plane = FocalPlane(self.instrument, kind.scale, kind.seed, self._settings.detectors)
         return ObservingDay(self.day_obs) if is_new else _history(self.repo, self.files, self.day_obs)
 
     def _leftovers(self) -> list[Path]:

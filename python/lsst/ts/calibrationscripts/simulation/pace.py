@@ -45,10 +45,13 @@ def as_simulated(focal_plane: FocalPlane, time_scale: float) -> Instrument:
         For plans only: its times and sizes are those of the simulation.
     """
     detector = next(iter(focal_plane.ccds.values())).detector
-    n = len(detector.gains) * detector.amp_height
+    instrument = focal_plane.instrument
+    first, *_ = focal_plane.ccds
+    # Of a whole ITL CCD, whatever the first one is.
+    n = len(detector.gains) * detector.amp_height / instrument.area((first,))
     area = (DEFAULT_SCALE / focal_plane.scale) ** 2
     return replace(
-        focal_plane.instrument,
+        instrument,
         raw_size=n * (detector.amp_width + detector.overscan) * _VALUE_SIZE + _HEADERS_SIZE,
         processed_size=n * detector.amp_width * _VALUE_SIZE + _HEADERS_SIZE,
         pace=Pace(
@@ -56,7 +59,7 @@ def as_simulated(focal_plane: FocalPlane, time_scale: float) -> Instrument:
             frame=_FRAME_TIME,
             ingest=_INGEST_TIME,
             job=_JOB_TIME,
-            job_per_frame=_JOB_TIME_PER_FRAME * area * len(focal_plane.ccds),
+            job_per_frame=_JOB_TIME_PER_FRAME * area * instrument.area(tuple(focal_plane.ccds)),
             certification=_CERTIFICATION_TIME,
         ),
     )

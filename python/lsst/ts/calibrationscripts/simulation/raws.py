@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,7 @@ __all__ = [
     "exposure_id_of",
     "has_raw",
     "ingest_raw",
+    "ingest_raws",
     "read_end",
     "write_raw",
 ]
@@ -144,10 +145,19 @@ class RawFiles:
         The folder between camera and OODS.
     instrument : `Instrument`
         The camera.
+    selected : `tuple` [`int`, ...], optional
+        Ids of the detectors that are simulated; none means all.
     """
 
     folder: Path
     instrument: Instrument
+    selected: tuple[int, ...] = ()
+
+    @property
+    def detectors(self) -> tuple[Detector, ...]:
+        """The detectors of which it writes images."""
+        ids = set(self.instrument.detector_ids(self.selected))
+        return tuple(detector for detector in self.instrument.detectors if detector.id in ids)
 
     def path(self, image_name: str, detector: Detector) -> Path:
         """Return where a detector's part of an image is."""
@@ -269,42 +279,74 @@ def ingest_raw(butler_or_root: Butler | Path, path: Path, instrument: Instrument
     from lsst.daf.butler import Butler
 
     if isinstance(butler_or_root, Butler):
-        return _ingest(butler_or_root, path, instrument)
+        return ingest_raws(butler_or_root, [path], instrument)[0]
     with Butler.from_config(str(butler_or_root), writeable=True) as butler:
-        return _ingest(butler, path, instrument)
+        return ingest_raws(butler, [path], instrument)[0]
 
 
-def _ingest(butler: Butler, path: Path, instrument: Instrument) -> int:
-    from astropy.io import fits
+def ingest_raws(butler: Butler, paths: Sequence[Path], instrument: Instrument) -> list[int]:
+    """Move raw images into the repository together: all, or none.
+
+    Parameters
+    ----------
+    butler : `lsst.daf.butler.Butler`
+        A writeable Butler.
+    paths : `~collections.abc.Sequence` [`~pathlib.Path`]
+        Files that `write_raw` made.
+    instrument : `Instrument`
+        The camera that took them.
+
+    Returns
+    -------
+    exposure_ids : `list` [`int`]
+        Of each file.
+
+    Raises
+    ------
+    ValueError, lsst.daf.butler.registry.ConflictingDefinitionError
+        As of `ingest_raw`.
+    """
     from lsst.daf.butler import DatasetRef, FileDataset
 
     from .formatters import ExposureFormatter
 
+    read = [_read_record(path, instrument) for path in paths]
+    with butler.transaction():
+        for record in {record["id"]: record for record, _ in read}.values():
+            for element, key, value in (
+                ("day_obs", "id", record["day_obs"]),
+                ("group", "name", record["group"]),
+            ):
+                butler.registry.insertDimensionData(
+                    element, {"instrument": instrument.name, key: value}, skip_existing=True
+                )
+            butler.registry.syncDimensionData("exposure", record)
+        dataset_type = butler.get_dataset_type("raw")
+        files = []
+        for path, (record, detector) in zip(paths, read, strict=True):
+            data_id = butler.registry.expandDataId(
+                instrument=instrument.name, exposure=record["id"], detector=detector
+            )
+            ref = DatasetRef(dataset_type, data_id, run=instrument.raw_collection)
+            files.append(FileDataset(str(path), [ref], formatter=ExposureFormatter))
+        butler.ingest(*files, transfer="hardlink")
+    # A file that is moved before the registry has it could be lost.
+    for path in paths:
+        path.unlink()
+    return [int(record["id"]) for record, _ in read]
+
+
+def _read_record(path: Path, instrument: Instrument) -> tuple[dict[str, Any], int]:
+    """Return the record of a file's exposure, and its detector."""
+    from astropy.io import fits
+
     header = fits.getheader(path)
     try:
-        record = _exposure_record(header, instrument)
-        detector = header["DETECTOR"]
+        return _exposure_record(header, instrument), header["DETECTOR"]
     except KeyError as error:
         raise ValueError(
             f"{path} is not a raw image of the simulated {instrument.name}: {error.args[0]}"
         ) from error
-    with butler.transaction():
-        for element, key, value in (
-            ("day_obs", "id", record["day_obs"]),
-            ("group", "name", record["group"]),
-        ):
-            butler.registry.insertDimensionData(
-                element, {"instrument": instrument.name, key: value}, skip_existing=True
-            )
-        butler.registry.syncDimensionData("exposure", record)
-        data_id = butler.registry.expandDataId(
-            instrument=instrument.name, exposure=record["id"], detector=detector
-        )
-        ref = DatasetRef(butler.get_dataset_type("raw"), data_id, run=instrument.raw_collection)
-        butler.ingest(FileDataset(str(path), [ref], formatter=ExposureFormatter), transfer="hardlink")
-    # A file that is moved before the registry has it could be lost.
-    path.unlink()
-    return int(record["id"])
 
 
 def has_raw(butler: Butler, obs_id: str, instrument: Instrument, detector: Detector) -> bool:

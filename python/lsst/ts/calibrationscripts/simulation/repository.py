@@ -31,6 +31,7 @@ __all__ = [
     "DEFAULT_GENERATION",
     "RepositoryKind",
     "WorkFolderError",
+    "add_detectors",
     "certify_references",
     "create_repository",
     "is_repository",
@@ -72,12 +73,16 @@ class RepositoryKind:
         Of the CCD models; see `CcdModel`.
     generation : `str`
         Of the pipelines.
+    detectors : `tuple` [`int`, ...], optional
+        Ids of the detectors that have references; none means all. More can
+        be added.
     """
 
     instrument: str
     scale: int
     seed: int
     generation: str
+    detectors: tuple[int, ...] = ()
 
 
 def is_repository(root: Path) -> bool:
@@ -114,6 +119,7 @@ def read_kind(root: Path) -> RepositoryKind:
     """
     try:
         kind = RepositoryKind(**json.loads((root / _KIND_FILE).read_text()))
+        kind = dataclasses.replace(kind, detectors=tuple(kind.detectors))
         GENERATIONS[kind.generation]
     except (TypeError, ValueError, KeyError) as error:
         raise WorkFolderError(
@@ -207,7 +213,7 @@ def read_focal_plane(root: Path, instrument: Instrument) -> FocalPlane:
         The same scale and seed, hence the same CCDs.
     """
     kind = read_kind(root)
-    return FocalPlane(instrument, kind.scale, kind.seed)
+    return FocalPlane(instrument, kind.scale, kind.seed, kind.detectors)
 
 
 def create_repository(
@@ -219,6 +225,7 @@ def create_repository(
     generation: str = DEFAULT_GENERATION,
     reference_collection: str | None = None,
     registry: str | None = None,
+    detectors: tuple[int, ...] = (),
 ) -> None:
     """Make a Butler repository with a camera and reference calibrations.
 
@@ -241,6 +248,8 @@ def create_repository(
     registry : `str`, optional
         URL of an empty database for the registry, by default a SQLite file
         in the folder.
+    detectors : `tuple` [`int`, ...], optional
+        Ids of the detectors that get references; none means all.
 
     Raises
     ------
@@ -263,11 +272,49 @@ def create_repository(
         register_instrument(butler.registry, instrument)
         butler.registry.registerDatasetType(_dataset_type(butler, "raw", "CcdExposure", ("exposure",), False))
         butler.collections.register(instrument.raw_collection)
-        focal_plane = FocalPlane(instrument, scale, seed)
+        focal_plane = FocalPlane(instrument, scale, seed, detectors)
         certify_references(butler, focal_plane, f"{collection}/reference", collection, Timespan(None, None))
-    kind = RepositoryKind(instrument.name, scale, seed, generation)
-    (draft / _KIND_FILE).write_text(json.dumps(dataclasses.asdict(kind)))
+    _write_kind(draft, RepositoryKind(instrument.name, scale, seed, generation, detectors))
     draft.replace(root.resolve())
+
+
+def _write_kind(root: Path, kind: RepositoryKind) -> None:
+    (root / _KIND_FILE).write_text(json.dumps(dataclasses.asdict(kind)))
+
+
+def add_detectors(root: Path, instrument: Instrument, detectors: tuple[int, ...]) -> RepositoryKind:
+    """Give references to detectors that a repository was not made for.
+
+    Parameters
+    ----------
+    root : `~pathlib.Path`
+        Folder of the repository.
+    instrument : `Instrument`
+        Its camera.
+    detectors : `tuple` [`int`, ...]
+        Ids of the detectors; none means all.
+
+    Returns
+    -------
+    kind : `RepositoryKind`
+        With these detectors.
+    """
+    from lsst.daf.butler import Butler, Timespan
+
+    kind = read_kind(root)
+    present = set(instrument.detector_ids(kind.detectors))
+    if not (wanted := set(instrument.detector_ids(detectors)) - present):
+        return kind
+    run, collection = f"{instrument.calib_collection}/reference", instrument.calib_collection
+    with Butler.from_config(str(root), writeable=True) as butler:
+        # A process may have been killed before it noted what it had added.
+        added = {ref.dataId["detector"] for ref in butler.query_datasets("bias", run, explain=False)}
+        if missing := tuple(sorted(wanted - added)):
+            focal_plane = FocalPlane(instrument, kind.scale, kind.seed, missing)
+            certify_references(butler, focal_plane, run, collection, Timespan(None, None))
+    kind = dataclasses.replace(kind, detectors=tuple(sorted(present | wanted)))
+    _write_kind(root, kind)
+    return kind
 
 
 def _dataset_type(
@@ -310,13 +357,15 @@ def certify_references(
     for name, (storage_class, dimensions) in _CALIBRATIONS.items():
         butler.registry.registerDatasetType(_dataset_type(butler, name, storage_class, dimensions, True))
     filters = physical_filters(focal_plane.instrument)
-    for detector, ccd in focal_plane.ccds.items():
-        data_id = {"instrument": focal_plane.instrument.name, "detector": detector}
-        products = _references(ccd, focal_plane.instrument)
-        flat = products.pop("flat")
-        refs = [butler.put(product, name, data_id, run=run) for name, product in products.items()]
-        flat_refs = _put_flat(butler, flat, data_id, filters, run)
-        butler.registry.certify(collection, [*refs, *flat_refs], timespan)
+    # All or nothing, and to wait for the disk once, not a thousand times.
+    with butler.transaction():
+        refs: list[DatasetRef] = []
+        for detector, ccd in focal_plane.ccds.items():
+            data_id = {"instrument": focal_plane.instrument.name, "detector": detector}
+            products = _references(ccd, focal_plane.instrument)
+            refs += _put_flat(butler, products.pop("flat"), data_id, filters, run)
+            refs += [butler.put(product, name, data_id, run=run) for name, product in products.items()]
+        butler.registry.certify(collection, refs, timespan)
 
 
 def _put_flat(

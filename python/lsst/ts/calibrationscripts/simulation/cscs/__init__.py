@@ -5,13 +5,14 @@
 They communicate only through SAL, as the real ones do: the camera reads the
 spectrograph's positions, the header service the camera's ``endReadout``, and
 the OODS the header service's ``largeFileObjectAvailable``. Their names are
-those of the camera's components, whose topics must be those of LATISS's.
+those of the camera's components.
 """
 
 from __future__ import annotations
 
 __all__ = [
     "CameraCsc",
+    "FilterCameraCsc",
     "HeaderServiceCsc",
     "ObservingDay",
     "OcpsCsc",
@@ -24,6 +25,7 @@ __all__ = [
 
 from .base import SimulatedCsc
 from .camera import CameraCsc, ObservingDay
+from .filter_camera import FilterCameraCsc
 from .headerservice import HeaderServiceCsc
 from .ocps import OcpsCsc
 from .oods import OodsCsc

@@ -16,7 +16,6 @@ from ...observatory.sal import salobj
 from ..ccd import FocalPlane
 from ..raws import RawFiles, RawHeader, write_raw
 from .base import SimulatedCsc, step
-from .spectrograph import spectrograph_of
 
 FIRST_EXPOSURE_HOUR = 14
 """Hour (TAI) of the observing day at which its calibrations begin."""
@@ -136,12 +135,14 @@ class CameraCsc(SimulatedCsc):
         self._clock = max(start.timestamp(), day.end + self._instrument.readout_time)
         self._exposing: asyncio.Task[None] | None = None
         self._readout: asyncio.Task[None] | None = None
-        self._spectrograph = salobj.Remote(
-            self.domain,
-            spectrograph_of(self._instrument),
-            readonly=True,
-            include=["reportedFilterPosition", "reportedDisperserPosition"],
-        )
+        self._spectrograph: Any = None
+        if name := self._instrument.components.spectrograph:
+            self._spectrograph = salobj.Remote(
+                self.domain,
+                name,
+                readonly=True,
+                include=["reportedFilterPosition", "reportedDisperserPosition"],
+            )
 
     async def start(self) -> None:
         """Report the last image, for clients that wait for its end."""
@@ -211,7 +212,7 @@ class CameraCsc(SimulatedCsc):
 
         The files have their names only after the readout.
         """
-        for detector in self._instrument.detectors:
+        for detector in self._files.detectors:
             ccd = self._focal_plane.ccds[detector.id]
             raw = ccd.expose(header.image_type, header.exp_time, header.exposure_id, header.physical_filter)
             write_raw(self._files.draft(header.obs_id, detector), raw, header, ccd)
@@ -240,7 +241,7 @@ class CameraCsc(SimulatedCsc):
         """Read an image out and give its files their names."""
         await asyncio.sleep(self._instrument.readout_time * self._time_scale)
         await frame
-        for detector in self._instrument.detectors:
+        for detector in self._files.detectors:
             draft = self._files.draft(image_name, detector)
             await asyncio.to_thread(draft.replace, self._files.path(image_name, detector))
 
@@ -263,10 +264,6 @@ class CameraCsc(SimulatedCsc):
     def _header(self, image_name: str, request: _Request, begin: float) -> RawHeader:
         from astropy.time import Time
 
-        positions = {
-            "filter": self._spectrograph.evt_reportedFilterPosition.get(),
-            "grating": self._spectrograph.evt_reportedDisperserPosition.get(),
-        }
         return RawHeader(
             instrument=self._instrument,
             obs_id=image_name,
@@ -274,12 +271,20 @@ class CameraCsc(SimulatedCsc):
             exp_time=request.exp_time,
             begin=Time(begin, format="unix_tai", scale="tai"),
             end=Time(begin + request.exp_time, format="unix_tai", scale="tai"),
-            in_beam={wheel: position.name for wheel, position in positions.items() if position is not None},
+            in_beam=self.in_beam(),
             group_id=request.key_values.get("groupId", ""),
             reason=request.key_values.get("reason", ""),
             program=request.key_values.get("program", ""),
             note=request.note,
         )
+
+    def in_beam(self) -> dict[str, str]:
+        """Return what each wheel has in the beam, as far as is known."""
+        positions = {
+            "filter": self._spectrograph.evt_reportedFilterPosition.get(),
+            "grating": self._spectrograph.evt_reportedDisperserPosition.get(),
+        }
+        return {wheel: position.name for wheel, position in positions.items() if position is not None}
 
     async def _report_command_state(self, state: CommandState) -> None:
         await self.evt_ccsCommandState.set_write(substate=state)

@@ -42,7 +42,7 @@ class HeaderServiceCsc(SimulatedCsc):
     async def _announce(self, data: Any) -> None:
         if not self.enabled:
             return
-        for detector in self._files.instrument.detectors:
+        for detector in self._files.detectors:
             await self._announce_file(data.imageName, self._files.path(data.imageName, detector))
 
     async def _announce_file(self, image_name: str, path: Path) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 __all__ = ["OodsCsc"]
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,7 +16,7 @@ from urllib.request import url2pathname
 
 from ...instruments import Detector
 from ...observatory.sal import salobj
-from ..raws import RawFiles, exposure_id_of, has_raw, ingest_raw
+from ..raws import RawFiles, exposure_id_of, has_raw, ingest_raws
 from .base import SimulatedCsc, step
 
 if TYPE_CHECKING:
@@ -41,7 +41,10 @@ _CONTROLLER_STEP = 1000 * 10**9
 
 
 class OodsCsc(SimulatedCsc):
-    """Ingests announced images, one file at a time, in its own thread.
+    """Ingests announced images in its own thread.
+
+    Like the real one, it ingests the files together that have arrived. If
+    that fails, each is ingested alone.
 
     Files that are present at the start are ingested too. There is one
     ``imageInOODS`` for each detector of an image, with the fields that the
@@ -64,8 +67,9 @@ class OodsCsc(SimulatedCsc):
         self._files = files
         self._butler: Butler | None = None
         self._paths: asyncio.Queue[Path] = asyncio.Queue()
+        self._waiting: list[tuple[Path, asyncio.Future[None]]] = []
         # One thread for all: a Butler on SQLite is best used in the thread
-        # that opened it, and ingesting one by one needs no locks.
+        # that opened it, and one ingest at a time needs no locks.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=self.salinfo.name)
         self._worker: asyncio.Task[None] | None = None
         self._header_service = salobj.Remote(
@@ -118,7 +122,24 @@ class OodsCsc(SimulatedCsc):
     @step
     async def store(self, path: Path) -> None:
         """Move a file into the Butler repository."""
-        await self._in_thread(self._ingest, path)
+        stored: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((path, stored))
+        if len(self._waiting) == 1:
+            self.spawn(self._store_waiting())
+        await stored
+
+    async def _store_waiting(self) -> None:
+        """Ingest what has come in while the thread was busy."""
+        await self._in_thread(self._open_butler)
+        waiting, self._waiting = self._waiting, []
+        errors = await self._in_thread(self._ingest, [path for path, _ in waiting])
+        for (_, stored), error in zip(waiting, errors, strict=True):
+            if stored.cancelled():
+                continue
+            if error is None:
+                stored.set_result(None)
+            else:
+                stored.set_exception(error)
 
     @step
     async def publish(self, image_name: str, detector: Detector, status_code: int, description: str) -> None:
@@ -163,13 +184,23 @@ class OodsCsc(SimulatedCsc):
 
     async def _work(self) -> None:
         while True:
-            await self.ingest(await self._paths.get())
+            paths = [await self._paths.get()]
+            while not self._paths.empty():
+                paths.append(self._paths.get_nowait())
+            await asyncio.gather(*map(self.ingest, paths))
 
     async def _in_thread(self, action: Callable[..., _T], *args: Any) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, action, *args)
 
-    def _ingest(self, path: Path) -> None:
-        ingest_raw(self._open_butler(), path, self._instrument)
+    def _ingest(self, paths: Sequence[Path]) -> list[Exception | None]:
+        """Ingest files; return why each could not be ingested, if so."""
+        try:
+            ingest_raws(self._open_butler(), paths, self._instrument)
+        except Exception as error:  # noqa: BLE001 - clients must hear of every error.
+            if len(paths) == 1:
+                return [error]
+            return [each for path in paths for each in self._ingest([path])]
+        return [None] * len(paths)
 
     def _find_leftovers(self) -> list[Path]:
         """Return the files that the Butler does not have."""

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-__all__ = ["SpectrographCsc", "Wheel", "spectrograph_of"]
+__all__ = ["SpectrographCsc"]
 
 import asyncio
 from typing import Any
@@ -13,6 +13,7 @@ from ...instruments import Instrument
 from ...observatory.sal import salobj
 from ..instrument import FILTERS, GRATINGS
 from .base import SimulatedCsc, step
+from .wheel import Wheel
 
 SLOT_TIME = 4.0
 """Time of a wheel from one slot to the next (second)."""
@@ -21,73 +22,13 @@ LINEAR_STAGE_RANGE = (0.0, 74.0)
 """Travel of the linear stage (mm)."""
 
 
-def spectrograph_of(instrument: Instrument) -> str:
-    """Return the name of the component that turns a camera's wheels.
-
-    Parameters
-    ----------
-    instrument : `Instrument`
-        The camera.
-
-    Returns
-    -------
-    name : `str`
-
-    Raises
-    ------
-    ValueError
-        If the camera does not have one.
-    """
-    name = instrument.components.spectrograph
-    if name is None:
-        raise ValueError(f"{instrument.name} has no spectrograph, which the simulation needs for its wheels.")
-    return name
-
-
-class Wheel:
-    """A wheel with named slots.
-
-    Parameters
-    ----------
-    kind : `str`
-        What it carries, for messages.
-    names : `tuple` [`str`, ...]
-        Name by slot.
-    """
-
-    def __init__(self, kind: str, names: tuple[str, ...]) -> None:
-        self.kind = kind
-        self.names = names
-        self.slot = 0
-
-    def find(self, slot: int, name: str) -> int:
-        """Return the slot that a command asks for.
-
-        Raises
-        ------
-        lsst.ts.salobj.ExpectedError
-            If both are given or the slot does not exist.
-        """
-        if name and slot:
-            raise salobj.ExpectedError(f"Both {self.kind} id {slot} and name {name!r} given: give one.")
-        if name:
-            if name not in self.names:
-                raise salobj.ExpectedError(
-                    f"Invalid {self.kind} name {name!r}: must be one of {', '.join(self.names)}."
-                )
-            return self.names.index(name)
-        if slot not in range(len(self.names)):
-            raise salobj.ExpectedError(f"Invalid {self.kind} id {slot}: must be 0 to {len(self.names) - 1}.")
-        return slot
-
-
 class SpectrographCsc(SimulatedCsc):
     """Filter wheel, grating wheel, and a linear stage that does not move.
 
     Parameters
     ----------
     instrument : `Instrument`
-        The camera whose light it sees.
+        The camera whose light it sees, which has a spectrograph.
     time_scale : `float`, optional
         Duration of a simulated second (second).
     initial_state : `salobj.State`, optional
@@ -100,7 +41,8 @@ class SpectrographCsc(SimulatedCsc):
     """
 
     def __init__(self, instrument: Instrument, *, time_scale: float = 1.0, initial_state: Any = None) -> None:
-        super().__init__(spectrograph_of(instrument), initial_state=initial_state)
+        assert instrument.components.spectrograph is not None
+        super().__init__(instrument.components.spectrograph, initial_state=initial_state)
         self._time_scale = time_scale
         self.filters = Wheel("filter", FILTERS)
         self.gratings = Wheel("disperser", GRATINGS)

@@ -38,6 +38,7 @@ from .ocps import (
     OcpsReorders,
     OcpsResultFirst,
 )
+from .one_detector import BadDetector, DetectorFailedIngest, DetectorLate, DetectorMissing
 from .oods import (
     OodsFailedIngest,
     OodsForeignImages,
@@ -79,6 +80,10 @@ FAULTS: dict[str, type[Fault]] = {
         OodsFailedIngest,
         OodsUnreadableFile,
         OodsForeignImages,
+        DetectorLate,
+        DetectorMissing,
+        DetectorFailedIngest,
+        BadDetector,
         OcpsRejects,
         OcpsLosesResult,
         OcpsNeverAcknowledges,

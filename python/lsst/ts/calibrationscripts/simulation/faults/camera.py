@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..cscs.camera import CameraErrorCode
-from ..instrument import FILTERS
-from ..raws import RawFiles
+from ..instrument import slots
 from .base import Proceed, StepFault
 
 if TYPE_CHECKING:
@@ -85,12 +84,11 @@ class _LyingHeader(StepFault):
     def attach(self, observatory: SimulatedObservatory) -> None:
         """Intercept the readout."""
         super().attach(observatory)
-        self._instrument = observatory.instrument
-        self._files = RawFiles(observatory.staging, observatory.instrument)
+        self._files = observatory.files
 
     async def _strike(self, proceed: Proceed, frame: asyncio.Task[None], image_name: str) -> None:
         await frame
-        for detector in self._instrument.detectors:
+        for detector in self._files.detectors:
             await asyncio.to_thread(self._falsify, self._files.draft(image_name, detector))
         await proceed(frame, image_name)
 
@@ -124,4 +122,5 @@ class HeaderWrongFilter(_LyingHeader):
 
     def falsify(self, header: Any) -> None:
         """Change the filter."""
-        header["FILTER"] = FILTERS[(FILTERS.index(header["FILTER"]) + 1) % len(FILTERS)]
+        names = [name.replace("NONE", "none") for name in slots(self._files.instrument, "filter")]
+        header["FILTER"] = names[(names.index(header["FILTER"]) + 1) % len(names)]

@@ -43,7 +43,7 @@ class SpoiltFrame(StepFault):
     async def intercept(self, proceed: Proceed, frame: asyncio.Task[None], image_name: str) -> Any:
         """Spoil the frame once it is written, before it has its name."""
         await frame
-        drafts = [self._files.draft(image_name, each) for each in self._files.instrument.detectors]
+        drafts = [self._files.draft(image_name, each) for each in self._files.detectors]
         await asyncio.to_thread(self._spoil_all, drafts)
         return await proceed(frame, image_name)
 

@@ -8,7 +8,7 @@ __all__ = ["WheelMoved", "WheelTimeout", "WrongFilter"]
 
 from typing import TYPE_CHECKING
 
-from ..cscs.spectrograph import Wheel
+from ..cscs.wheel import Wheel
 from .base import Proceed, StepFault
 from .camera import CameraFault
 
