@@ -253,7 +253,7 @@ def _frames_left(report: RunReport, image_type: ImageType) -> dict[ImageType, li
         each: [i for i in report.exposures.get(each, ()) if i not in {*lost, *report.discarded.get(each, ())}]
         for each in complete
     }
-    kept = {each: ids for each, ids in kept.items() if len(ids) >= MIN_FRAMES}
+    kept = {each: ids for each, ids in kept.items() if ids}
     chain = list(itertools.takewhile(kept.__contains__, ImageType))
     if image_type in chain and len(chain) == len(exposing):
         return {each: kept[each] for each in chain}
