@@ -61,13 +61,12 @@ class PreconditionList(SphinxDirective):
 
     def _lines(self) -> Iterator[str]:
         yield from (".. list-table::", "   :header-rows: 1", "")
-        yield from ("   * - Camera, frames", "     - What is looked at", "     - What it has to be")
-        yield "     - Component, topic and field of SAL"
+        yield from ("   * - Frames", "     - What is looked at", "     - What it has to be")
         for name in INSTRUMENTS:
             for each in preconditions_of(name):
                 frames = "all" if len(each.image_types) == len(ImageType) else ", ".join(each.image_types)
-                yield from (f"   * - {name}, {frames}", f"     - {each.what}", f"     - {each.limit.text}")
-                yield f"     - ``{each.component}``, ``{each.topic.partition('_')[2]}.{each.field}``"
+                yield from (f"   * - {name}, {frames}", f"     - {each.what} ({each.component})")
+                yield f"     - {each.limit.text}"
 
 
 class ModuleGraph(SphinxDirective):
