@@ -52,6 +52,9 @@ CREATE TABLE IF NOT EXISTS value (
 """A row of values has those of the amplifiers of a detector, in the order of
 their kind."""
 
+_CACHE = 16_000
+"""What is kept of the index (kB)."""
+
 _CHUNK = 20
 """Files that are read in one transaction."""
 
@@ -97,6 +100,9 @@ class TrendIndex:
         except (OSError, sqlite3.Error) as error:
             self._fall_back(error)
         self._database.isolation_level = None
+        # A run has a value in each of many places: a chunk of them stays here
+        # until it is written.
+        self._database.execute(f"PRAGMA cache_size = -{_CACHE}")
 
     def __exit__(self, *_: object) -> None:
         self._database.close()
@@ -170,7 +176,7 @@ class TrendIndex:
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
-        # Whoever else writes waits from its beginning.
+        # Another process that writes waits from its beginning.
         self._database.execute("BEGIN IMMEDIATE")
         with self._database:
             yield
