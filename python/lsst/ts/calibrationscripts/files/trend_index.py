@@ -8,7 +8,7 @@ again.
 
 from __future__ import annotations
 
-__all__ = ["NEWEST_RUNS", "TrendIndex"]
+__all__ = ["NEWEST_RUNS", "DamagedIndexError", "TrendIndex"]
 
 import contextlib
 import json
@@ -59,6 +59,10 @@ _CHUNK = 20
 """Files that are read in one transaction."""
 
 
+class DamagedIndexError(RuntimeError):
+    """Values of runs cannot be read from an index; it is removed."""
+
+
 class _File(NamedTuple):
     """A file as it is now."""
 
@@ -71,7 +75,8 @@ class TrendIndex:
     """The values of the runs in a folder; it is a context manager.
 
     Where the index cannot be written, one in memory takes its place: then the
-    newest runs are read alone.
+    newest runs are read alone. What damage is found when it is updated is
+    repaired; what is found later ends in a `DamagedIndexError`.
 
     Parameters
     ----------
@@ -104,8 +109,14 @@ class TrendIndex:
         # until it is written.
         self._database.execute(f"PRAGMA cache_size = -{_CACHE}")
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         self._database.close()
+        if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
+            file = self._folder / _FILE
+            remove_index(file)
+            raise DamagedIndexError(
+                f"the index {file} was damaged and is removed; the next use makes it anew"
+            ) from error
 
     def update(self, newest: int | None = None) -> int:
         """Read the files that are new or have changed.
