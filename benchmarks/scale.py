@@ -167,22 +167,24 @@ def _make_runs(folder: Path, n_runs: int) -> None:
     finally:
         trend_index.load_file = real
     with contextlib.closing(sqlite3.connect(folder / "trend.sqlite3")) as database, database:
-        made = database.execute("SELECT id, name FROM run ORDER BY id").fetchall()
-        others = sorted({f"run-{number}" for number in range(n_runs)} - {name for _, name in made})
-        for i, name in enumerate(others):
+        database.execute("CREATE TEMP TABLE copy (run INTEGER PRIMARY KEY, time REAL, like INTEGER, at REAL)")
+        made = database.execute("SELECT id, time, name FROM run ORDER BY id").fetchall()
+        others = {f"run-{number}" for number in range(n_runs)} - {name for _, _, name in made}
+        for i, name in enumerate(sorted(others, key=lambda name: int(name.removeprefix("run-")))):
             status = (folder / f"{name}.json").stat()
             time = 86_400.0 * (20_000 + int(name.removeprefix("run-")))
-            like = made[i % len(made)][0]
+            like, at, _ = made[i % len(made)]
             new = database.execute(
                 "INSERT INTO run (file, modified, size, problem, repo, name, time, n_values, jobs) "
                 "SELECT ?, ?, ?, problem, repo, ?, ?, n_values, jobs FROM run WHERE id = ?",
                 (f"{name}.json", status.st_mtime_ns, status.st_size, name, time, like),
             ).lastrowid
-            database.execute(
-                "INSERT INTO value SELECT kind, ?, ?, data FROM kind JOIN run ON run.id = ? "
-                "JOIN value ON value.kind = kind.id AND value.time = run.time AND value.run = run.id",
-                (time, new, like),
-            )
+            database.execute("INSERT INTO copy VALUES (?, ?, ?, ?)", (new, time, like, at))
+        # In the order of the table, so that no page is written twice.
+        database.execute(
+            "INSERT INTO value SELECT kind.id, copy.time, copy.run, value.data FROM kind CROSS JOIN copy "
+            "CROSS JOIN value ON value.kind = kind.id AND value.time = copy.at AND value.run = copy.like"
+        )
 
 
 @row

@@ -12,9 +12,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from lsst.ts.calibrationscripts import reporting
+from lsst.ts.calibrationscripts.cli import main
 from lsst.ts.calibrationscripts.codec import write_document
-from lsst.ts.calibrationscripts.files import database, trend_index
+from lsst.ts.calibrationscripts.files import database, trend_index, trend_values
 from lsst.ts.calibrationscripts.files.trend_index import TrendIndex
 from lsst.ts.calibrationscripts.outcomes import Gain
 from lsst.ts.calibrationscripts.pages import trend_page
@@ -280,3 +282,24 @@ def test_of_thousands_of_runs_what_is_far_out_is_still_drawn() -> None:
     kept = thinned(values)
     assert {1234, 4321, 4999} <= set(kept) and kept == sorted(kept) and len(kept) <= 401
     assert thinned(values[:400]) == list(range(400))
+
+
+def test_damage_that_is_found_late_removes_the_index_and_says_so(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names(folder)
+
+    def fail(*args: object) -> None:
+        raise sqlite3.DatabaseError("database disk image is malformed")
+
+    # Given pages of values that are damaged, which an update does not read
+    page = folder / "trend.html"
+    command = ["trend", "--journals", str(folder), "-o", str(page)]
+    with monkeypatch.context() as patched:
+        patched.setattr(trend_values.IndexedHistory, "rows", fail)
+        result = CliRunner().invoke(main, command)
+        assert result.exit_code == 2 and "was damaged and is removed" in result.stderr
+        assert "Traceback" not in result.stderr and not (folder / INDEX).exists()
+    # Then the next use makes it anew
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 0 and page.exists()

@@ -68,6 +68,7 @@ def report(file: Path, output: Path, repo: str | None) -> None:
 def trend(repo: str | None, journals: Path | None, output: Path) -> None:
     """Show read noise, bias level and gain of earlier runs over time."""
     from ..files.journal import journal_folder
+    from ..files.trend_index import DamagedIndexError
     from ..pages import trend_page
     from ..ports import ObservatoryError
     from ._report import open_trend
@@ -84,6 +85,8 @@ def trend(repo: str | None, journals: Path | None, output: Path) -> None:
             html = trend_page(history, notes)
     except ObservatoryError as error:
         fail(str(error), ExitCode.INVALID)
+    except DamagedIndexError as error:
+        fail(f"{error}. Run the command again", ExitCode.INVALID)
     _write_page(output, html)
 
 

@@ -16,7 +16,7 @@ from ..deciding import WaitingProduct, waiting_of
 from ..files.journal import load_record, written_at
 from ..files.private import read_text
 from ..files.runs import load_document
-from ..files.trend_index import TrendIndex
+from ..files.trend_index import NEWEST_RUNS, DamagedIndexError, TrendIndex
 from ..outcomes import Outcome
 from ..pages import Picture, curve_plot, quantity_pictures
 from ..products import Product, Subject
@@ -122,15 +122,18 @@ class Runs:
         subject = self._subject(record, product)
         if document is None:
             return ()
-        with TrendIndex(self._folder) as index:
-            index.update()
-            history = index.history(repository(document))
-            time = next((run.time for run in history.runs if run.name == run_id), None)
-            if time is None:
-                return ()
-            quantities = _QUANTITIES.get(subject.product, ())
-            pictures = quantity_pictures(history.until(time), quantities)
-            return tuple(each.picture for each in pictures)
+        quantities = _QUANTITIES.get(subject.product, ())
+        try:
+            with TrendIndex(self._folder) as index:
+                index.update(newest=NEWEST_RUNS)
+                history = index.history(repository(document))
+                time = next((run.time for run in history.runs if run.name == run_id), None)
+                if time is None:
+                    return ()
+                pictures = quantity_pictures(history.until(time), quantities)
+                return tuple(each.picture for each in pictures)
+        except DamagedIndexError as error:
+            raise UnknownError(str(error)) from error
 
     def image(self, run_id: str, product: str, detector: int, kind: str) -> Callable[[], bytes]:
         """Return what reads a picture of a product: new, old, difference."""

@@ -8,7 +8,7 @@ again.
 
 from __future__ import annotations
 
-__all__ = ["NEWEST_RUNS", "TrendIndex"]
+__all__ = ["NEWEST_RUNS", "DamagedIndexError", "TrendIndex"]
 
 import contextlib
 import json
@@ -52,8 +52,15 @@ CREATE TABLE IF NOT EXISTS value (
 """A row of values has those of the amplifiers of a detector, in the order of
 their kind."""
 
+_CACHE = 16_000
+"""What is kept of the index (kB)."""
+
 _CHUNK = 20
 """Files that are read in one transaction."""
+
+
+class DamagedIndexError(RuntimeError):
+    """Values of runs cannot be read from an index; it is removed."""
 
 
 class _File(NamedTuple):
@@ -68,7 +75,8 @@ class TrendIndex:
     """The values of the runs in a folder; it is a context manager.
 
     Where the index cannot be written, one in memory takes its place: then the
-    newest runs are read alone.
+    newest runs are read alone. What damage is found when it is updated is
+    repaired; what is found later ends in a `DamagedIndexError`.
 
     Parameters
     ----------
@@ -97,9 +105,18 @@ class TrendIndex:
         except (OSError, sqlite3.Error) as error:
             self._fall_back(error)
         self._database.isolation_level = None
+        # A run has a value in each of many places: a chunk of them stays here
+        # until it is written.
+        self._database.execute(f"PRAGMA cache_size = -{_CACHE}")
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         self._database.close()
+        if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
+            file = self._folder / _FILE
+            remove_index(file)
+            raise DamagedIndexError(
+                f"the index {file} was damaged and is removed; the next use makes it anew"
+            ) from error
 
     def update(self, newest: int | None = None) -> int:
         """Read the files that are new or have changed.
@@ -170,7 +187,7 @@ class TrendIndex:
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
-        # Whoever else writes waits from its beginning.
+        # Another process that writes waits from its beginning.
         self._database.execute("BEGIN IMMEDIATE")
         with self._database:
             yield

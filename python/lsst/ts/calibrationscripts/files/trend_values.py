@@ -10,8 +10,9 @@ import json
 import math
 import sqlite3
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import islice
 
 from ..trend import BAND_RUNS, Band, Group, History, Key, Kind, Points, Run, bands_of
 
@@ -200,16 +201,21 @@ class _Bands(Mapping[Key, Band]):
             self._known[group] = dict(bands_of(self._newest(group)))
         return self._known[group]
 
-    def _newest(self, group: Group) -> dict[Key, list[float]]:
+    def _newest(self, group: Group) -> dict[Key, Sequence[float]]:
+        """Return the values that make the bands of a group."""
         history = self._history
+        kinds, extra = history.groups.get(group, []), history.extra_keys.get(group, [])
         found: dict[Key, list[tuple[float, float]]] = {}
-        for kind, amplifiers in history.groups.get(group, ()):
-            rows = [row for row, _ in zip(history.rows(kind), range(BAND_RUNS), strict=False)]
-            times = [time for time, _ in rows]
+        for kind, amplifiers in kinds:
+            rows = list(islice(history.rows(kind), BAND_RUNS))
             columns = zip(*(_unpacked(data) for _, data in rows), strict=True)
-            for amplifier, column in zip(amplifiers, columns, strict=bool(rows)):
-                found.setdefault(group.key(amplifier), []).extend(zip(times, column, strict=True))
-        for key in history.extra_keys.get(group, ()):
+            values = dict(zip(map(group.key, amplifiers), columns, strict=bool(rows)))
+            if len(kinds) == 1 and not extra:
+                return dict(values)
+            for key, column in values.items():
+                points = zip((time for time, _ in rows), column, strict=True)
+                found.setdefault(key, []).extend(points)
+        for key in extra:
             found.setdefault(key, []).extend(history.extra.series[key])
         return {
             key: [value for _, value in sorted(points, reverse=True)[:BAND_RUNS]]
