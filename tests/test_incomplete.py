@@ -187,7 +187,10 @@ def test_the_rest_is_certified_together_or_waits_for_a_person() -> None:
     )
 
 
-FLATS = "{script_mode: FLAT, n_flat: 2, exp_times_flat: 5, filter: r_03, do_verify: %s, incomplete: %s, detectors: %s}"
+FLATS = (
+    "{script_mode: FLAT, n_flat: 2, exp_times_flat: 5, filter: r_03, do_verify: %s, incomplete: %s, "
+    "detectors: %s}"
+)
 
 
 @pytest.mark.parametrize(
