@@ -187,6 +187,30 @@ def test_the_rest_is_certified_together_or_waits_for_a_person() -> None:
     )
 
 
+FLATS = (
+    "{script_mode: FLAT, n_flat: 2, exp_times_flat: 5, filter: r_03, do_verify: %s, incomplete: %s, "
+    "detectors: %s}"
+)
+
+
+@pytest.mark.parametrize(
+    ("incomplete", "outcome"), [("hold", Outcome.HELD), ("certify_rest", Outcome.PASSED)]
+)
+def test_a_detector_without_gains_is_bad(incomplete: str, outcome: Outcome) -> None:
+    # Given two detectors, of which the first alone gives gains
+    report = run(comcam(), FLATS % ("true", incomplete, [0, 1]))
+    measured = result(report, "measure GAIN")
+    assert measured.outcome is outcome
+    assert bad(measured) == [(1, LSSTCOMCAM.detectors[1].name, Cause.FAILED)]
+
+
+@pytest.mark.parametrize("incomplete", ["hold", "certify_rest"])
+def test_nothing_is_judged_where_nothing_is_verified(incomplete: str) -> None:
+    report = run(comcam(), FLATS % ("false", incomplete, []))
+    assert result(report, "measure GAIN").outcome is Outcome.PASSED
+    assert not [each for each in report.stages if each.bad_detectors]
+
+
 def test_a_failure_of_the_oods_is_said_with_its_description() -> None:
     frames = {f"BIAS {i}/4, 0 s" for i in range(1, 5)}
     world = comcam(not_ingested={BAD: frames, 5: {"BIAS 2/4, 0 s"}}, refused={BAD: "status 1, disk full"})

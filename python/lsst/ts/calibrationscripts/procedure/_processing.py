@@ -132,22 +132,18 @@ class Processing:
                 return StageResult(stage.id, Outcome.PASSED, nothing)
             wanted = replace(wanted, exposures=tuple((first, second) for first, second, _ in pairs))
         await self._run_job(stage, wanted, generator.per_exposure)
-        found = ""
-        match stage.subject.product:
-            case Product.GAIN:
-                gains = await self._report_gains(stage)
-                judgement = judged_by_itself(stage, gains, judge_gains, self._incomplete)
-            case Product.PTC:
-                await self._report_gains(stage)
-                return self._made(stage)
-            case Product.DEFECTS:
-                defects = await self._report_defects(stage)
-                judgement = judged_by_itself(stage, defects, judge_defects, self._incomplete)
-                found = defects_found(defects)
-            case _:
-                return self._made(stage)
-        if not self._config.do_verify:
-            return self.result(stage, Outcome.PASSED, found)
+        product, found = stage.subject.product, ""
+        gains = await self._report_gains(stage) if product in (Product.GAIN, Product.PTC) else ()
+        defects = await self._report_defects(stage) if product is Product.DEFECTS else ()
+        if product is Product.DEFECTS:
+            found = defects_found(defects)
+        if product not in (Product.GAIN, Product.DEFECTS) or not self._config.do_verify:
+            return self._made(stage, found)
+        judgement = (
+            judged_by_itself(stage, gains, judge_gains, self._incomplete)
+            if product is Product.GAIN
+            else judged_by_itself(stage, defects, judge_defects, self._incomplete)
+        )
         self.judgements[stage.subject] = judgement
         if not judgement.passed:
             return self.result(stage, Outcome.HELD, f"{judgement.reason}{self._incomplete.remedy(stage)}")
