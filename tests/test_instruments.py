@@ -22,6 +22,7 @@ from lsst.ts.calibrationscripts.instruments import (
     named_detectors,
     same_filter,
 )
+from lsst.ts.calibrationscripts.observatory.scripts import SCRIPTS
 from lsst.ts.calibrationscripts.plan import disk_needed, make_plan
 from lsst.ts.calibrationscripts.simulation.ccd import CcdModel
 from lsst.ts.calibrationscripts.simulation.exposure import Detector, Exposure
@@ -110,6 +111,8 @@ def test_defaults_are_those_of_the_public_scripts(instrument: Instrument) -> Non
     ]
     assert config.calib_collection == f"{instrument.name}/calib/daily"
     assert {product.inputs for product in config.products.values()} == {(f"{instrument.name}/calib",)}
+    class_name = SCRIPTS[instrument.name][1]
+    assert load_schema(instrument)["title"] == f"{class_name} v1"
     assert ("grating" in load_schema(instrument)["properties"]) == (instrument is LATISS)
     for script in instrument.scripts:
         assert os.access(get_scripts_dir() / script, os.X_OK)
