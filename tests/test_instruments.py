@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from lsst.ts.calibrationscripts import get_scripts_dir
@@ -22,7 +24,10 @@ from lsst.ts.calibrationscripts.instruments import (
     named_detectors,
     same_filter,
 )
+from lsst.ts.calibrationscripts.observatory.scripts import SCRIPTS
+from lsst.ts.calibrationscripts.offline import of_instrument
 from lsst.ts.calibrationscripts.plan import disk_needed, make_plan
+from lsst.ts.calibrationscripts.record import RunRecord
 from lsst.ts.calibrationscripts.simulation.ccd import CcdModel
 from lsst.ts.calibrationscripts.simulation.exposure import Detector, Exposure
 
@@ -110,6 +115,8 @@ def test_defaults_are_those_of_the_public_scripts(instrument: Instrument) -> Non
     ]
     assert config.calib_collection == f"{instrument.name}/calib/daily"
     assert {product.inputs for product in config.products.values()} == {(f"{instrument.name}/calib",)}
+    class_name = SCRIPTS[instrument.name][1]
+    assert load_schema(instrument)["title"] == f"{class_name} v1"
     assert ("grating" in load_schema(instrument)["properties"]) == (instrument is LATISS)
     for script in instrument.scripts:
         assert os.access(get_scripts_dir() / script, os.X_OK)
@@ -155,6 +162,22 @@ def test_frames_are_measured_on_nine_detectors_of_several_rafts() -> None:
     assert len({names[each][:3] for each in sample(ids)}) == 9
     assert sample(LSSTCOMCAM.detector_ids()) == LSSTCOMCAM.detector_ids()
     assert sample((191,)) == (191,)
+
+
+def test_a_run_is_resumed_by_the_script_of_its_own_camera() -> None:
+    # Given a run of ComCam whose record says so, when another script asks
+    record = RunRecord("20261126T100106-1060", {}, instrument="LSSTComCam")
+    assert of_instrument(record, LSSTCOMCAM) is record
+
+    def earlier(run_id: str, journal_dir: str | None) -> Mapping[str, Any]:
+        return of_instrument(record, LATISS).config
+
+    with pytest.raises(ConfigurationError) as refused:
+        parse(f"resume: {record.run_id}", LATISS, earlier)
+    # Then it is refused, and the right one named
+    text = str(refused.value.problems[0])
+    assert "is a run of LSSTComCam, and this is the script of LATISS" in text
+    assert "maintel/make_comcam_calibrations.py, or --instrument LSSTComCam" in text
 
 
 def test_ids_of_detectors_are_written_as_ranges() -> None:

@@ -4,11 +4,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ from leaks import no_tasks_left
 from lsst.daf.butler import Butler
 from lsst.ts.calibrationscripts.instruments import LSSTCAM, LSSTCOMCAM
 from lsst.ts.calibrationscripts.observatory.sal import ComCam, LSSTCam, salobj
+from lsst.ts.calibrationscripts.simulation.cscs import OodsCsc, oods
 from lsst.ts.calibrationscripts.simulation.faults import parse_fault
 from lsst.ts.calibrationscripts.simulation.observatory import SimulatedObservatory, SimulationSettings
+from lsst.ts.calibrationscripts.simulation.raws import RawFiles
 
 from .conftest import DAY_OBS, NoRunner
 
@@ -60,8 +63,8 @@ def observatory_of(folder: Path, camera: Any, *detectors: int, faults: str = "")
     return observatory
 
 
-async def ingested(oods: Any, n: int) -> set[tuple[str, str, str, str, int]]:
-    events = [await oods.evt_imageInOODS.next(flush=False, timeout=TIMEOUT) for _ in range(n)]
+async def ingested(remote: Any, n: int) -> set[tuple[str, str, str, str, int]]:
+    events = [await remote.evt_imageInOODS.next(flush=False, timeout=TIMEOUT) for _ in range(n)]
     return {(data.camera, data.obsid, data.raft, data.sensor, data.statusCode) for data in events}
 
 
@@ -123,6 +126,47 @@ async def test_detectors_that_a_later_run_wants_get_their_references(topics: Non
         assert {ref.dataId["detector"] for ref in refs} == {0, 94, 191}
         halves = butler.query_dimension_records("detector", where="instrument = 'LSSTCam' AND detector = 191")
     assert [(half.full_name, half.purpose) for half in halves] == [("R00_SW0", "WAVEFRONT")]
+
+
+class OodsWithoutButler(OodsCsc):
+    """An OODS whose ingest takes no time."""
+
+    def _ingest(self, paths: Sequence[Path]) -> list[Exception | None]:
+        return [None] * len(paths)
+
+    def _open_butler(self) -> Any:
+        return None
+
+
+async def test_no_event_of_197_detectors_is_lost(
+    topics: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given an OODS that has all files of an image of LSSTCam at once, and a
+    # client whose queue keeps 100 messages,
+    monkeypatch.setattr(oods, "_read_header", lambda path: None)
+    files = RawFiles(tmp_path, LSSTCAM)
+    heard: set[str] = set()
+    complete = asyncio.Event()
+
+    async def hear(data: Any) -> None:
+        heard.add(f"{data.raft}_{data.sensor}")
+        if len(heard) == 197:
+            complete.set()
+
+    async with (
+        no_tasks_left(),
+        OodsWithoutButler(repo=tmp_path, files=files) as csc,
+        salobj.Domain() as domain,
+        salobj.Remote(domain, "MTOODS", include=["imageInOODS"], evt_max_history=0) as remote,
+    ):
+        remote.evt_imageInOODS.callback = hear
+        # when it ingests them,
+        paths = [files.path("MC_O_20261125_000001", each) for each in files.detectors]
+        await asyncio.gather(*map(csc.ingest, paths))
+        # then the client hears of each.
+        async with asyncio.timeout(TIMEOUT):
+            await complete.wait()
+    assert heard == {detector.name for detector in LSSTCAM.detectors}
 
 
 def simulate(folder: Path, *args: object, config: Mapping[str, Any] | None = None) -> tuple[int, str]:

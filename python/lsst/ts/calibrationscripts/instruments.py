@@ -188,6 +188,9 @@ class Instrument:
     schema: str | None = None
     """File of its script's schema; `None` if it has none."""
 
+    script_title: str | None = None
+    """Title of that schema; `None` for one made of the file's name."""
+
     script_folders: tuple[str, ...] = ("maintel",)
     """Where the script queues find its script."""
 
@@ -364,6 +367,7 @@ LSSTCOMCAM = Instrument(
     flat_examples=(("r_03",), ("i_06",)),
     pipelines_folder="LSSTComCam",
     schema="make_comcam_calibrations.yaml",
+    script_title="MakeComCamCalibrations",
     repo="/repo/LSSTComCam",
 )
 
@@ -403,6 +407,7 @@ LSSTCAM = Instrument(
     flat_examples=(("r_57",), ("i_39",)),
     pipelines_folder="LSSTCam",
     schema="make_lsstcam_calibrations.yaml",
+    script_title="MakeLSSTCamCalibrations",
     repo="/repo/LSSTCam",
 )
 

@@ -113,7 +113,7 @@ def schema_facts(instrument: Instrument) -> dict[str, str | int]:
     return {
         "name": instrument.name,
         "script": script,
-        "title": "".join(word.capitalize() for word in script.split("_")),
+        "title": instrument.script_title or "".join(word.capitalize() for word in script.split("_")),
         "repo": instrument.repo,
         "raw_collection": instrument.raw_collection,
         "calib_collection": instrument.calib_collection,

@@ -18,11 +18,14 @@ _HEADERS_SIZE = 10_000
 """Headers of a frame (byte)."""
 
 _JOB_TIME = 3.0
-_JOB_TIME_PER_FRAME = 0.3
-"""Of a frame of one detector at the default scale. With the above, 9 s for 20
-biases: what a job takes on two cores of 2024 that do little else (s)."""
+_JOB_TIME_PER_FRAME = 0.1
+_JOB_TIME_PER_AREA = 0.2
+"""Of a frame of one detector, and beside that of its pixels at the default
+scale. With the above, 9 s for 20 biases: what a job takes on two cores of
+2024 that do little else (s)."""
 
-_FRAME_TIME = 0.2
+_FRAME_TIME = 0.18
+_FRAME_TIME_PER_DETECTOR = 0.02
 """To make and write it (s)."""
 
 _CERTIFICATION_TIME = 2.0
@@ -56,10 +59,11 @@ def as_simulated(focal_plane: FocalPlane, time_scale: float) -> Instrument:
         processed_size=n * detector.amp_width * _VALUE_SIZE + _HEADERS_SIZE,
         pace=Pace(
             exposing=time_scale,
-            frame=_FRAME_TIME,
+            frame=_FRAME_TIME + _FRAME_TIME_PER_DETECTOR * len(focal_plane.ccds),
             ingest=_INGEST_TIME,
             job=_JOB_TIME,
-            job_per_frame=_JOB_TIME_PER_FRAME * area * instrument.area(tuple(focal_plane.ccds)),
+            job_per_frame=_JOB_TIME_PER_FRAME * len(focal_plane.ccds)
+            + _JOB_TIME_PER_AREA * area * instrument.area(tuple(focal_plane.ccds)),
             certification=_CERTIFICATION_TIME,
         ),
     )
