@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import datetime
+import functools
 import importlib.util
 import json
 import re
@@ -232,10 +233,18 @@ def test_every_exit_code_of_every_command_is_documented() -> None:
     }
 
 
+@functools.cache
+def parsed(module: str) -> ast.Module:
+    return ast.parse((COMMANDS / f"{module}.py").read_text())
+
+
 def exit_codes(module: str, name: str, seen: set[tuple[str, str]] | None = None) -> set[int]:
     """Return the exit codes in a function of the commands, at any depth."""
     seen = set() if seen is None else seen
-    tree = ast.parse((COMMANDS / f"{module}.py").read_text())
+    if (module, name) in seen:
+        return set()
+    seen.add((module, name))
+    tree = parsed(module)
     defined = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
     imported = {
         alias.name: node.module
@@ -244,9 +253,8 @@ def exit_codes(module: str, name: str, seen: set[tuple[str, str]] | None = None)
         for alias in node.names
     }
     found: set[int] = set()
-    if (module, name) in seen or name not in defined:
+    if name not in defined:
         return found
-    seen.add((module, name))
     for node in ast.walk(defined[name]):
         if (
             isinstance(node, ast.Attribute)
