@@ -4,16 +4,23 @@
 
 from __future__ import annotations
 
-__all__ = ["worth_reading"]
+__all__ = ["cause_and_end", "worth_reading"]
 
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..files.private import one_line
+from ..files.tail import last_lines
+
 _MAX_BYTES = 256 * 2**10
 """How much of the end of a log is looked at."""
 
 _MAX_LOGS = 2000
+_MAX_LENGTH = 300
+_CAUSE = re.compile(rb"^(?!.*MPGraphExecutorError)[A-Za-z_][\w.]*(?:Error|Exception)\b.*", re.MULTILINE)
+"""The end of a traceback, but for what only says that there was one."""
+
 _FAILED = re.compile(rb"^(CRITICAL|ERROR|FATAL)\b|^Traceback|\bError: |\bKilled$", re.MULTILINE)
 
 
@@ -42,6 +49,31 @@ def worth_reading(folder: Path) -> Path:
     return folder / "bps.log"
 
 
+def cause_and_end(log: Path) -> tuple[str, ...]:
+    """Return the first exception in a log, and its last lines.
+
+    Parameters
+    ----------
+    log : `pathlib.Path`
+        The log.
+
+    Returns
+    -------
+    lines : `tuple` [`str`, ...]
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    ValueError
+        If it is not a regular file.
+    """
+    end = last_lines(log)
+    found = _CAUSE.search(_end_of(log))
+    cause = () if found is None else (one_line(found[0].decode(errors="replace"), _MAX_LENGTH),)
+    return (*(line for line in cause if line not in end), *end)
+
+
 def _logs_of_quanta(folder: Path) -> Iterator[Path]:
     """Yield the logs of a workflow: of Parsl in logs, of HTCondor in jobs."""
     n_logs = 0
@@ -57,6 +89,10 @@ def _written(log: Path) -> float:
 
 
 def _says_failure(log: Path) -> bool:
+    return _FAILED.search(_end_of(log)) is not None
+
+
+def _end_of(log: Path) -> bytes:
     with log.open("rb") as stream:
         stream.seek(max(0, log.stat().st_size - _MAX_BYTES))
-        return _FAILED.search(stream.read()) is not None
+        return stream.read()

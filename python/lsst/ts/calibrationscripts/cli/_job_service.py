@@ -34,6 +34,9 @@ def with_job_service(given: Configuration, job_service: str, workdir: Path) -> C
     """
     values = yaml.safe_load(given.text) or {}
     values["job_service"] = job_service
+    if job_service == "bps":
+        # The start of a process takes longer than the simulated frames.
+        values.setdefault("n_processes", 1)
     if job_service == "bps" and values.get("bps_config") is None:
         # All of what a job starts may have been killed with a worker: once
         # more, before the job fails.
