@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
+import ctypes
 import os
 import resource
 import subprocess
@@ -57,12 +59,24 @@ def make_biases(
                 path = repo.parent / f"{header.obs_id}_{detector}.fits"
                 write_raw(path, raw, header, ccds[detector])
                 ingest_raw(butler, path, instrument)
-                path.unlink()
             ids.append(header.exposure_id)
     return ids
 
 
+PR_SET_CHILD_SUBREAPER = 36
+
+
+def adopt_orphans() -> None:
+    """Become the parent of what Parsl starts and leaves, to see its times."""
+    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), "prctl")
+
+
 def cpu_of_children() -> float:
+    """Return the CPU time of all processes that have ended (s)."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
@@ -106,6 +120,7 @@ def main() -> None:
     parser.add_argument("--cores", type=int, default=os.cpu_count() or 1)
     given = parser.parse_args()
     sal.use(sal.SalProvider.LOCAL)
+    adopt_orphans()
     from lsst.ts.calibrationscripts.simulation.observatory import PIPELINE_ENVIRONMENTS
 
     instrument = INSTRUMENTS[given.instrument]
