@@ -117,6 +117,7 @@ def main() -> None:
     parser.add_argument("--detectors", type=int, help="how many of them; all by default")
     parser.add_argument("--biases", type=int, default=5)
     parser.add_argument("--scale", type=int, default=16)
+    parser.add_argument("--together", type=int, default=1, help="detectors of one process, in turn")
     parser.add_argument("--cores", type=int, default=os.cpu_count() or 1)
     given = parser.parse_args()
     sal.use(sal.SalProvider.LOCAL)
@@ -144,6 +145,7 @@ def main() -> None:
             "wmsServiceClass": "lsst.ctrl.bps.parsl.ParslService",
             "computeSite": "here",
             "site": {"here": compute},
+            "detectorsPerProcess": given.together,
         }
         (folder / "site.yaml").write_text(yaml.safe_dump(site))
         jobs = BpsJobs(

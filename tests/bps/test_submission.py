@@ -146,6 +146,30 @@ def test_quanta_of_a_detector_are_together_and_no_cluster_waits_for_itself() -> 
     assert clustering._steps(qgraph) == {0: ["isr", "measure"], 1: ["merge"], 2: ["apply"]}
 
 
+@pytest.mark.parametrize(
+    ("together", "expected"),
+    [
+        (1, {"pipetasks": "isr", "dimensions": "detector"}),
+        (8, {"pipetasks": "isr", "partitionDimensions": "detector", "partitionMaxSize": 8}),
+    ],
+)
+def test_a_process_works_on_as_many_detectors_as_the_site_says(
+    together: int, expected: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    functions = pytest.importorskip("lsst.ctrl.bps.quantum_clustering_funcs")
+    monkeypatch.setattr(clustering, "_steps", lambda qgraph: {0: ["isr"], 1: ["merge"]})
+    monkeypatch.setattr(functions, "dimension_clustering", lambda config, qgraph, name: config["cluster"])
+
+    class Config(dict[str, object]):
+        def search(self, key: str, opt: dict[str, object]) -> tuple[bool, object]:
+            return True, {clustering.TOGETHER: together}.get(key, opt["default"])
+
+    assert clustering.by_detector(Config(), None, "name") == {
+        "step0": expected,
+        "step1": {"pipetasks": "merge"},
+    }
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     logs = tmp_path / "submit" / "logs"

@@ -21,7 +21,9 @@ _MAX_LENGTH = 300
 _CAUSE = re.compile(rb"^(?!.*MPGraphExecutorError)[A-Za-z_][\w.]*(?:Error|Exception)\b.*", re.MULTILINE)
 """The end of a traceback, but for what only says that there was one."""
 
-_FAILED = re.compile(rb"^(CRITICAL|ERROR|FATAL)\b|^Traceback|\bError: |\bKilled$", re.MULTILINE)
+_FAILED = re.compile(
+    rb"^(CRITICAL|ERROR|FATAL)\b|^Traceback|\bError: |\bKilled$|: No such file or directory$", re.MULTILINE
+)
 
 
 def worth_reading(folder: Path) -> Path:
@@ -39,10 +41,11 @@ def worth_reading(folder: Path) -> Path:
         quantum graph, of the last step, or of ``bps`` itself.
     """
     failed = [log for log in _logs_of_quanta(folder) if _says_failure(log)]
+    # The last step fails where others did, and is not their cause.
+    if of_quanta := [log for log in failed if not _is_of_last_step(log)]:
+        return min(of_quanta, key=_written)
     if failed:
-        last = [log for log in failed if "finalJob" in log.name]
-        # The last step fails where others did, and is not their cause.
-        return min((log for log in failed if log not in last), key=_written, default=failed[0])
+        return failed[0]
     of_graph = folder / "submit" / "quantumGraphGeneration.out"
     if of_graph.exists() and not any(of_graph.parent.glob("*.qg")):
         return of_graph
@@ -82,6 +85,10 @@ def _logs_of_quanta(folder: Path) -> Iterator[Path]:
             if log.suffix in (".stderr", ".out", ".err") and n_logs < _MAX_LOGS and log.is_file():
                 n_logs += 1
                 yield log
+
+
+def _is_of_last_step(log: Path) -> bool:
+    return "finalJob" in log.name
 
 
 def _written(log: Path) -> float:
