@@ -371,7 +371,7 @@ class BpsJobs(BpsNames):
 
     @property
     def _of_service(self) -> tuple[str, str]:
-        return "--wms-service", self._site.service
+        return "--wms-service-class", self._site.service
 
     async def _ask(self, *words: str, timeout: float | None = None) -> tuple[int, str]:
         return await self._run(timeout or self.CHECK_TIMEOUT, sys.executable, *words)
