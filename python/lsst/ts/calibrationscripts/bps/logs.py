@@ -22,7 +22,7 @@ _CAUSE = re.compile(rb"^(?!.*MPGraphExecutorError)[A-Za-z_][\w.]*(?:Error|Except
 """The end of a traceback, but for what only says that there was one."""
 
 _FAILED = re.compile(
-    rb"^(CRITICAL|ERROR|FATAL)\b|^Traceback|\bError: |\bKilled$|: No such file or directory$", re.MULTILINE
+    rb"^(CRITICAL|ERROR|FATAL)\b|^Traceback|\bError: |\bKilled$|: [\w ]+ file or directory$", re.MULTILINE
 )
 
 
