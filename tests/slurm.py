@@ -111,6 +111,7 @@ class Cluster:
             yield
         finally:
             self.run("scancel", job)
+            wait_until(lambda: job not in dict(self.queue()), "the other job has ended")
 
     @contextlib.contextmanager
     def drained(self) -> Iterator[None]:

@@ -139,7 +139,7 @@ def test_the_base_install_has_what_is_imported_outside_the_simulation() -> None:
     missing = {
         (file, distribution)
         for file, distribution in imported_distributions(PACKAGE)
-        if not file.startswith(("desk/", "simulation/")) and distribution not in BASE
+        if not file.startswith(("bps/", "desk/", "simulation/")) and distribution not in BASE
     }
     assert missing == {
         # Without it, doctor looks at the text of pipelines alone.
@@ -158,6 +158,13 @@ def test_the_extra_has_what_the_desk_alone_imports() -> None:
     imported = {distribution for _, distribution in imported_distributions(PACKAGE / "desk")}
     # starlette imports it to read forms.
     assert imported - set(BASE) | {"python-multipart"} == set(versions(EXTRAS["desk"]))
+
+
+def test_the_extra_has_what_the_batch_systems_need() -> None:
+    imported = {distribution for _, distribution in imported_distributions(PACKAGE / "bps")}
+    # A workflow runs these; they are not imported.
+    programs = {"lsst-ctrl-bps-parsl", "lsst-ctrl-mpexec", "parsl"}
+    assert imported - set(BASE) | programs == set(versions(EXTRAS["bps"]))
 
 
 def test_dependencies_have_lower_bounds_only() -> None:

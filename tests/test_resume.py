@@ -312,3 +312,29 @@ def test_whatever_fails_and_however_often_nothing_is_lost(mode: str, moments: li
     assert sum(len(ids) for ids in report.exposures.values()) == len(set(world.taken)), planned
     # and its report is whole.
     assert len(report.certifications) == len(world.certified)
+
+
+def interrupted(resumable: str) -> World:
+    """Return a world whose run was killed while its first job ran."""
+    world = World(resumable={resumable})
+    world.on_event = lambda name: world.kill() if name == "ending cpBias" else None
+    run(world, CHAIN)
+    world.on_event, world.killed = None, False
+    return world
+
+
+def test_an_interrupted_job_is_continued_where_its_service_can() -> None:
+    # Given a service that continues the job, no other one is submitted.
+    world = interrupted("cpBias")
+    report = run(world, CHAIN, resume=True)
+    assert report.complete
+    assert "cpBias-2" not in world.requests
+    assert world.aborted == []
+
+
+def test_a_job_that_is_continued_in_vain_is_submitted_again() -> None:
+    world = interrupted("cpBias")
+    world.exit_codes["cpBias"] = 1
+    report = run(world, CHAIN, resume=True)
+    assert report.complete
+    assert "cpBias-2" in world.requests

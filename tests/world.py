@@ -121,6 +121,9 @@ class World:
     fruitless: set[str] = dataclasses.field(default_factory=set)
     """Jobs that end with exit code 0 and make nothing."""
 
+    resumable: set[str] = dataclasses.field(default_factory=set)
+    """Jobs that the service continues for a later process."""
+
     unavailable: frozenset[str] = frozenset()
     """Dataset types that the input collections lack."""
 
@@ -327,7 +330,7 @@ class World:
         return True
 
     async def resume(self, job_id: str) -> bool:
-        return False
+        return job_id in self.resumable
 
     async def abort(self, job_id: str) -> None:
         if self.killed:

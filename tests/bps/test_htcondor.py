@@ -40,6 +40,10 @@ here = pathlib.Path(__file__).parent
 words = [word for word in sys.argv[1:] if word != "--long-log"]
 with (here / "asked").open("a") as stream:
     stream.write(json.dumps(words) + "\\n")
+known = {{"submit": set(), "status": {{"--hist"}}, "restart": set(), "cancel": set()}}
+options = {{word for word in words if word.startswith("--")}}
+if options and options != {{"--wms-service-class", "--id"}} | known[words[0]]:
+    sys.exit(2)
 answers = json.loads((here / "answers.json").read_text())
 answer = answers[words[0]].pop(0) if len(answers[words[0]]) > 1 else answers[words[0]][0]
 (here / "answers.json").write_text(json.dumps(answers))
@@ -126,7 +130,7 @@ async def test_a_job_ends_as_its_status_says(jobs: BpsJobs, htcondor: HTCondor) 
     # It is asked for by HTCondor's own id.
     assert (
         htcondor.asked("status")
-        == [["status", "--wms-service", SERVICE, "--hist", "7", "--id", "8154.0"]] * 3
+        == [["status", "--wms-service-class", SERVICE, "--hist", "7", "--id", "8154.0"]] * 3
     )
 
 
@@ -186,7 +190,7 @@ async def test_a_job_that_a_queue_keeps_is_given_up_in_time_and_canceled(
     with pytest.raises(JobTimeoutError, match="did not end within 3 s"):
         await jobs.result(job_id)
     await jobs.abort(job_id)
-    assert htcondor.asked("cancel") == [["cancel", "--wms-service", SERVICE, "--id", "8154.0"]]
+    assert htcondor.asked("cancel") == [["cancel", "--wms-service-class", SERVICE, "--id", "8154.0"]]
 
 
 async def test_a_cancellation_that_is_refused_says_why(jobs: BpsJobs, htcondor: HTCondor) -> None:
@@ -224,7 +228,7 @@ class TestResume:
         assert await later.resume(job_id)
         assert await later.result(job_id) == JobResult(job_id, 0)
         folder = str(tmp_path / "bps" / job_id / "submit")
-        assert htcondor.asked("restart") == [["restart", "--wms-service", SERVICE, "--id", folder]]
+        assert htcondor.asked("restart") == [["restart", "--wms-service-class", SERVICE, "--id", folder]]
         assert htcondor.asked("status")[-1][-1] == "8200.0"
 
     async def test_one_that_cannot_be_restarted_may_be_submitted_again(
@@ -240,3 +244,10 @@ class TestResume:
 
     async def test_one_that_was_never_submitted_is_not_continued(self, jobs: BpsJobs) -> None:
         assert not await jobs.resume("1_0123456789ab")
+
+
+def test_the_commands_and_options_are_those_of_bps() -> None:
+    commands = pytest.importorskip("lsst.ctrl.bps.cli.cmd.commands")
+    for name, more in (("status", {"--hist"}), ("restart", set()), ("cancel", set())):
+        options = {option for each in getattr(commands, name).params for option in each.opts}
+        assert {"--wms-service-class", "--id"} | more <= options, name

@@ -13,9 +13,14 @@ __all__ = ["by_detector"]
 
 from typing import Any
 
+TOGETHER = "detectorsPerProcess"
+"""Setting of a site: how many detectors one process works on in turn."""
+
 
 def by_detector(config: Any, qgraph: Any, name: str) -> Any:
     """Make a cluster of each detector, and one of what is for all of them.
+
+    Or of several detectors, as the setting ``detectorsPerProcess`` says.
 
     Where a pipeline goes from detectors to all of them and back, each of
     these steps has its own clusters, as clusters must not depend on each
@@ -36,8 +41,14 @@ def by_detector(config: Any, qgraph: Any, name: str) -> Any:
     """
     from lsst.ctrl.bps.quantum_clustering_funcs import dimension_clustering
 
+    _, together = config.search(TOGETHER, opt={"default": 1})
+    of_detectors = (
+        {"dimensions": "detector"}
+        if together == 1
+        else {"partitionDimensions": "detector", "partitionMaxSize": together}
+    )
     config["cluster"] = {
-        f"step{step}": {"pipetasks": ",".join(labels), **({} if step % 2 else {"dimensions": "detector"})}
+        f"step{step}": {"pipetasks": ",".join(labels), **({} if step % 2 else of_detectors)}
         for step, labels in sorted(_steps(qgraph).items())
     }
     return dimension_clustering(config, qgraph, name)

@@ -1,6 +1,6 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs ``bps`` for a job, and ends all of it once nobody waits for it.
+"""Runs ``bps`` for a job, and ends all of it once no process waits for it.
 
 A process of its own: ``python -m lsst.ts.calibrationscripts.bps.guard``. Its
 standard input is a pipe of who waits. When that ends, however it ends, the
@@ -24,7 +24,7 @@ _POLL = 0.25
 """How soon the end of ``bps`` is noticed (s)."""
 
 ENDED = 255
-"""Exit code where nobody waits any more."""
+"""Exit code if it was ended."""
 
 
 def guard(job_id: str, log: str, command: Sequence[str], *, slurm: bool) -> int:

@@ -22,12 +22,11 @@ from pathlib import Path
 import yaml
 
 from ..files.private import make_folder
-from ..files.tail import last_lines
 from ..job_names import BpsNames
 from ..plan import JobRequest
 from ..ports import JobLostError, JobRefusedError, JobResult, JobTimeoutError, ObservatoryError
 from ..threads import in_thread
-from .logs import worth_reading
+from .logs import cause_and_end, worth_reading
 from .processes import end_all, slurm_name
 from .site import Site
 from .submission import make_submission
@@ -322,7 +321,7 @@ class BpsJobs(BpsNames):
     async def _lines(self, log: Path) -> tuple[str, ...]:
         try:
             async with asyncio.timeout(self.LOG_TIMEOUT):
-                return await in_thread(lambda: last_lines(log))
+                return await in_thread(lambda: cause_and_end(log))
         except (OSError, ValueError, TimeoutError):
             return ()
 
@@ -372,7 +371,7 @@ class BpsJobs(BpsNames):
 
     @property
     def _of_service(self) -> tuple[str, str]:
-        return "--wms-service", self._site.service
+        return "--wms-service-class", self._site.service
 
     async def _ask(self, *words: str, timeout: float | None = None) -> tuple[int, str]:
         return await self._run(timeout or self.CHECK_TIMEOUT, sys.executable, *words)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 __all__ = ["with_job_service"]
 
+import math
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -34,18 +35,20 @@ def with_job_service(given: Configuration, job_service: str, workdir: Path) -> C
     """
     values = yaml.safe_load(given.text) or {}
     values["job_service"] = job_service
+    if job_service == "bps":
+        # The start of a process takes longer than the simulated frames.
+        values.setdefault("n_processes", 1)
     if job_service == "bps" and values.get("bps_config") is None:
         # All of what a job starts may have been killed with a worker: once
         # more, before the job fails.
-        compute = {
-            "class": "lsst.ctrl.bps.parsl.sites.Local",
-            "cores": os.cpu_count() or 1,
-            "retries": 1,
-        }
+        cores = os.cpu_count() or 1
+        compute = {"class": "lsst.ctrl.bps.parsl.sites.Local", "cores": cores, "retries": 1}
+        n_detectors = len(given.instrument.detector_ids())
         site = {
             "wmsServiceClass": "lsst.ctrl.bps.parsl.ParslService",
             "computeSite": "simulated",
             "site": {"simulated": compute},
+            "detectorsPerProcess": math.ceil(n_detectors / (2 * cores)),
         }
         path = workdir.absolute() / "bps-site.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)

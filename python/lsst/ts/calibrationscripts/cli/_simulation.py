@@ -75,7 +75,9 @@ async def run_simulated(
     async with observatory:
         for note in observatory.notes:
             click.echo(note, err=True)
-        here = {"ocps_log_path": observatory.ocps_log_path, "journal_dir": str(journals)}
+        here = {"journal_dir": str(journals)}
+        if config.job_service == "ocps":
+            here["ocps_log_path"] = observatory.ocps_log_path
         if config.resume is None:
             here["repo"] = str(observatory.repo)
         text = yaml.safe_dump((yaml.safe_load(text) or {}) | here)

@@ -68,6 +68,8 @@ def itinerary(
     lines.append(f"Expected end: {end:%Y-%m-%d %H:%M %Z}, {tai:%Y-%m-%d %H:%M} TAI, if it begins now")
     lines.append(f"Disk needed: about {_size(disk_needed(config, plan, instrument))}")
     lines.append(f"Pipelines: generation {config.pipeline_generation} of cp_pipe and cp_verify")
+    if config.job_service == "bps":
+        lines.append(f"Jobs: through bps, on the batch system of {config.bps_config}")
     lines += _certified(config, plan)
     lines += [f"Note: {notice}" for notice in plan.notices]
     return fold("\n".join(lines), width)
