@@ -178,7 +178,9 @@ class Camera:
 
     def _noise_task(self, product: Product) -> VerifyReadNoiseTask:
         """Return the task as the simulated pipeline configures it."""
-        (file,) = self._tree.rglob(f"*erify{product.capitalize()}.yaml")
+        found = self._tree.rglob(f"*erify{product.capitalize()}.yaml")
+        # In 2022 all cameras had one.
+        (file,) = (path for path in found if path.parent.name in ("pipelines", LATISS.pipelines_folder))
         tasks = yaml.safe_load(file.read_text())["tasks"].values()
         (settings,) = [task["config"] for task in tasks if task["class"].endswith(".VerifyReadNoiseTask")]
         config = VerifyReadNoiseTask.ConfigClass()

@@ -62,7 +62,7 @@ class Installation:
             shutil.copytree(folder, self.trees / Path(folder).name)
 
     def pipeline(self, name: str) -> Path:
-        (file,) = self.trees.rglob(f"{name}.yaml")
+        (file,) = self.trees.rglob(f"LATISS/{name}.yaml")
         return file
 
     def edit(self, name: str, old: str, new: str) -> None:

@@ -314,7 +314,7 @@ def test_held_defects_say_what_to_do() -> None:
     )
     report = held_run(stages=stages, verdicts={}, config={}, defects=found_defects())
     assert [(each.name, each.word, each.text) for each in products(report)] == [("DEFECTS", "held", reason)]
-    assert "certify them with 'do_verify: false'" in next_steps(report)[0]
+    assert "write 'do_verify: false' when you resume" in next_steps(report)[0]
 
 
 def test_a_certification_of_defects_shows_what_it_is_based_on() -> None:

@@ -245,7 +245,7 @@ def test_a_camera_that_has_no_lamp_has_no_fault_of_it() -> None:
 async def test_the_connection_reads_all_that_latiss_needs(around: Surroundings, domain: Any) -> None:
     log = logging.getLogger("test")
     control = CalibrationLatiss(domain=domain, log=log, intended_usage=CalibrationUsages.Calibrations)
-    connection = Connection(control, LATISS, domain)
+    connection = Connection(control, LATISS, domain, ocps=True)
     connection.look_around(topics_of(ALL), domain)
     await connection.start()
     try:
