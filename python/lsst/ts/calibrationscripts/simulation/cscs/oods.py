@@ -187,10 +187,16 @@ class OodsCsc(SimulatedCsc):
 
     async def _work(self) -> None:
         while True:
-            paths = [await self._paths.get()]
-            while not self._paths.empty():
-                paths.append(self._paths.get_nowait())
-            await asyncio.gather(*map(self.ingest, paths))
+            images: dict[str, list[Path]] = {}
+            path = await self._paths.get()
+            while True:
+                images.setdefault(self._files.identify(path)[0], []).append(path)
+                if self._paths.empty():
+                    break
+                path = self._paths.get_nowait()
+            # The files of an image together, but one image after the other.
+            for paths in images.values():
+                await asyncio.gather(*map(self.ingest, paths))
 
     async def _in_thread(self, action: Callable[..., _T], *args: Any) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, action, *args)
