@@ -121,8 +121,8 @@ def test_the_rest_is_certified_down_the_chain_where_the_observer_wants_it(kind: 
     assert f"without 1 of 9 detectors: {NAME}" in result(report, "certify BIAS").reason
     assert not report.complete
     assert next_steps(report) == (
-        f"Left out: 1 of 9 detectors: {NAME}. Once the cause is fixed, a run with 'detectors: [{BAD}]' makes "
-        "what is missing, from the same frames if 'exposures' names them.",
+        f"Left out: 1 of 9 detectors: {NAME}. Once the cause is fixed, a run with 'detectors: [{BAD}]' in "
+        "place of 'incomplete' makes what is missing, from the same frames if 'exposures' names them.",
     )
     assert conclusion(report) == (
         f"Everything passed, but not for all detectors: {NAME} is left out (incomplete: certify_rest)"

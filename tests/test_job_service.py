@@ -8,6 +8,8 @@ import datetime
 from pathlib import Path, PurePath
 
 import pytest
+from click.testing import CliRunner
+from lsst.ts.calibrationscripts.cli import ExitCode, main
 from lsst.ts.calibrationscripts.config import CalibrationConfig, ConfigurationError, parse
 from lsst.ts.calibrationscripts.instruments import LATISS
 from lsst.ts.calibrationscripts.job_names import names_of
@@ -84,3 +86,12 @@ def test_a_script_refuses_a_site_file_that_does_not_exist(tmp_path: Path) -> Non
         check_site(config)
     path.write_text("wmsServiceClass: lsst.ctrl.bps.htcondor.HTCondorService")
     check_site(config)
+
+
+def test_a_work_folder_that_cannot_be_used_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "bias.yaml").write_text("script_mode: BIAS")
+    words = ["simulate", str(tmp_path / "bias.yaml"), "--workdir", str(tmp_path / "file" / "w")]
+    result = CliRunner().invoke(main, [*words, "--job-service", "bps"])
+    assert result.exit_code == ExitCode.INVALID
+    assert "Not a directory. Name another work folder (--workdir)." in " ".join(result.output.split())

@@ -5,10 +5,11 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 import pytest
 from lsst.ts.calibrationscripts.config import ConfigurationError, parse
-from lsst.ts.calibrationscripts.instruments import INSTRUMENTS, LATISS, ImageType
+from lsst.ts.calibrationscripts.instruments import INSTRUMENTS, LATISS, ImageType, Instrument
 from lsst.ts.calibrationscripts.outcomes import Outcome
 from lsst.ts.calibrationscripts.ports import PreconditionError
 from lsst.ts.calibrationscripts.preconditions import (
@@ -167,6 +168,15 @@ def test_components_are_ignored_as_in_the_public_script() -> None:
     config = parse("ignore: [atdome, MTHexapod:1, mthexapod_2, ATDome]", LATISS)
     assert config.ignore == ("atdome", "mthexapod_1", "mthexapod_2")
     assert parse("", LATISS).ignore == ()
+
+
+@pytest.mark.parametrize("camera", INSTRUMENTS.values(), ids=lambda camera: camera.name)
+def test_the_example_of_what_to_ignore_is_a_component_of_the_camera(camera: Instrument) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        parse("ignore: [the dome]", camera)
+    (example,) = re.findall(r"for example (\[\w+\])", caught.value.problems[0].remedy)
+    notices = parse(f"{{script_mode: FLAT, ignore: {example}}}", camera).notices
+    assert any("has no effect" in each for each in notices) == (not preconditions_of(camera.name))
 
 
 def test_what_is_not_looked_at_is_said_beforehand() -> None:

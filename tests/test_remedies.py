@@ -109,6 +109,7 @@ def test_what_a_message_proposes_is_accepted(text: str, problem: Problem, change
 
 _IDS = "[2026112300001, 2026112300002, 2026112300003]"
 EARLIER: dict[str, Any] = {"n_bias": 5}
+BATCH = "job_service: bps\nbps_config: /etc/calibrations/slurm.yaml\n"
 FOLLOWED = {
     "script_mode: NONE\nexposures: {BIAS: [20], DARK: []}": "exposures: {BIAS: [2022092900004]}",
     "publish: reports": "publish: s3://bucket/folder",
@@ -203,6 +204,14 @@ FOLLOWED = {
     "release: true\ngenerate_calibrations: true": "release: true",
     "resume: run\nn_bias: 6": "resume: run",
     "resume: unknown": "n_bias: 3",
+    "resume: batch\njob_service: ocps": "resume: batch",
+    "job_service: ocps\nresume: batch": "job_service: ocps\nexposures: {BIAS: [2022092900004]}",
+    "job_service: bps": "job_service: bps\nbps_config: /etc/calibrations/slurm.yaml",
+    "bps_config: slurm.yaml": "bps_config: /etc/calibrations/slurm.yaml",
+    "bps_config: /étc/slurm.yaml": "bps_config: /etc/calibrations/slurm.yaml",
+    f"{BATCH}release: true": f"{BATCH}release: False",
+    "incomplete: certify_rest": "n_bias: 20",
+    "ignore: [at dome]": "ignore: [atwhitelight]",
     "resume: wrong": f"exposures: {{BIAS: {_IDS}}}",
     "resume:": "resume: run",
     "- n_bias": "n_bias: 20",
@@ -226,7 +235,7 @@ FOLLOWED = {
 def _earlier(run_id: str, folder: str | None) -> dict[str, Any]:
     if run_id == "unknown":
         raise LookupError
-    return {"n_bias": -1} if run_id == "wrong" else EARLIER
+    return {"wrong": {"n_bias": -1}, "batch": yaml.safe_load(BATCH)}.get(run_id, EARLIER)
 
 
 def with_earlier(text: str) -> tuple[Problem, ...]:

@@ -28,8 +28,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trials_of_detectors  # noqa: F401 - it adds trials
 import yaml
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 from lsst.ts.calibrationscripts.butler.repository import ButlerRepository
 from lsst.ts.calibrationscripts.cli import main
 from lsst.ts.calibrationscripts.cli._environment import check_sal, check_simulation
@@ -50,7 +51,7 @@ from lsst.ts.calibrationscripts.outcomes import Certification, Outcome, RunState
 from lsst.ts.calibrationscripts.plan import make_plan
 from lsst.ts.calibrationscripts.plan._order import in_order
 from lsst.ts.calibrationscripts.ports import CameraError, IngestReport, ObservatoryError, PreconditionError
-from lsst.ts.calibrationscripts.record import DecisionKind, RunRecord
+from lsst.ts.calibrationscripts.record import DecisionKind
 from lsst.ts.calibrationscripts.report import RunDocument, RunReport, next_steps, summary_text
 from lsst.ts.calibrationscripts.simulation.observatory import (
     SimulatedObservatory,
@@ -82,11 +83,23 @@ from test_release import RELEASED, Later, session
 from test_remedies import CASES, FOLLOWED, with_earlier
 from test_spoilt_frames import CHAIN, SPOILT
 from test_verdict_command import FIRST, FLATS, run_level
+from trying import (
+    TRIALS,
+    calibscripts,
+    helps,
+    leave_journal,
+    outcome,
+    problems_of,
+    refused,
+    refused_command,
+    resumed,
+    run,
+    step_of,
+    trial,
+    with_journal,
+)
 from virtual_time import virtually
 from world import World
-
-Trial = Callable[[Path], Iterator[str]]
-TRIALS: dict[str, Trial] = {}
 
 OLD, NEW = 'pipeline_generation: "2022"', 'pipeline_generation: "current"'
 MADE: dict[str, Any] = {
@@ -100,62 +113,6 @@ def mistakes_of_blocks() -> list[tuple[str, str]]:
     """Return those of the tests of BLOCKs, with what is said of each."""
     (mark,) = (each for each in wrong_blocks.pytestmark if each.name == "parametrize")  # type: ignore[attr-defined]
     return list(mark.args[1])
-
-
-def trial(function: Trial) -> Trial:
-    TRIALS[function.__name__] = function
-    return function
-
-
-def calibscripts(*words: object, given: str | None = None) -> Result:
-    return CliRunner().invoke(main, [str(word) for word in words], input=given)
-
-
-def run(world: World, data: Mapping[str, Any] | str, *, resume: bool = False) -> RunReport:
-    """Run a configuration to its end, however that is."""
-    text = data if isinstance(data, str) else yaml.safe_dump(dict(data))
-    procedure = world.procedure(text, resume=resume)
-    try:
-        virtually(procedure.run())
-    except ObservatoryError:
-        assert procedure.report.stages
-    return procedure.report
-
-
-def resumed(world: World, step: str, more: Mapping[str, Any] | None = None) -> RunReport:
-    """Resume a run by what a text proposes, and what else is written."""
-    (own,) = [each for each in quoted(step) if "resume" in each]
-    return run(world, {**own, **(more or {})}, resume=True)
-
-
-def refused(world: World, text: str, *, resume: bool = False) -> tuple[str, ...]:
-    with pytest.raises(PreconditionError) as caught:
-        virtually(world.procedure(text, resume=resume).run())
-    return caught.value.problems
-
-
-def outcome(report: RunReport, name: str) -> Outcome:
-    return next(result.outcome for result in report.stages if result.name == name)
-
-
-def step_of(report: RunReport, word: str) -> str:
-    (step,) = [each for each in next_steps(report) if word in each]
-    return step
-
-
-def leave_journal(world: World, folder: Path, **changes: Any) -> RunRecord:
-    """Leave the journal of a run on disk, as a script would."""
-    record = read_record(world.journal)
-    frames = tuple(
-        dataclasses.replace(frame, group_id=frame.group_id.replace("/", "-")) for frame in record.frames
-    )
-    record = dataclasses.replace(record, frames=frames, **changes)
-    FileJournal(folder, record.run_id).write(record)
-    return record
-
-
-def with_journal(report: RunReport, folder: Path) -> RunReport:
-    return dataclasses.replace(report, journal=str(folder / f"{report.run_id}.journal.json"))
 
 
 # What the report of a run says that is to be done now
@@ -492,15 +449,6 @@ def calibrations_that_are_missing(folder: Path) -> Iterator[str]:
         yield problem
 
 
-def problems_of(world: World, data: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return why a run does not begin, none if it does."""
-    try:
-        virtually(world.procedure(yaml.safe_dump(dict(data))).run())
-    except PreconditionError as error:
-        return error.problems
-    return ()
-
-
 async def _looked_up(world: World, data: Mapping[str, Any], names: list[str]) -> None:
     """See that what is looked up is looked up where the keys say."""
     written = {**data, **dict.fromkeys(names, "u/me/made")}
@@ -599,26 +547,6 @@ def nothing_to_collect(folder: Path) -> Iterator[str]:
 # Commands
 
 
-def refused_command(*words: object, given: str | None = None) -> str:
-    """Return what a command says that cannot be followed.
-
-    Each option that it names is one of that command.
-    """
-    result = calibscripts(*words, given=given)
-    assert result.exit_code in (1, 2) and "Traceback" not in result.output, result.output
-    command = main.commands[str(words[0])]  # type: ignore[attr-defined]
-    known = {name for each in command.params for name in (*each.opts, *each.secondary_opts)}
-    assert {*options(result.output)} <= known, result.output
-    return result.output
-
-
-def helps(text: str, *words: object, given: str | None = None) -> None:
-    """See that a command is not refused for the same reason."""
-    result = calibscripts(*words, given=given)
-    assert "Traceback" not in result.output
-    assert text.splitlines()[-1] not in result.output, result.output
-
-
 @trial
 def options_of_commands(folder: Path) -> Iterator[str]:
     bias, block = folder / "bias.yaml", folder / "block.json"
@@ -638,6 +566,12 @@ def options_of_commands(folder: Path) -> Iterator[str]:
             }
         )
     )
+    cameras = folder / "cameras.json"
+    of_each = [
+        {"name": f"maintel/make_{name}_calibrations.py", "standard": False, "parameters": {}}
+        for name in ("comcam", "lsstcam")
+    ]
+    cameras.write_text(json.dumps({"name": "BLOCK-2", "program": "BLOCK-2", "scripts": of_each}))
     no_folder = folder / "bias.yaml" / "here"
     # Each row: what is typed, and what a person types who follows the text
     rows: tuple[tuple[tuple[object, ...], tuple[object, ...]], ...] = (
@@ -688,6 +622,19 @@ def options_of_commands(folder: Path) -> Iterator[str]:
         (
             ("simulate", bias, "--workdir", folder / "w", "--fault", "job-fails:x"),
             ("simulate", bias, "--workdir", no_folder, "--fault", "job-fails:2"),
+        ),
+        (
+            ("simulate", bias, "--workdir", folder / "w", "--job-service", "bps", "--fault", "job-fails"),
+            ("simulate", bias, "--workdir", no_folder, "--job-service", "bps"),
+        ),
+        (
+            ("simulate", bias, "--workdir", folder / "w", "--job-service", "bps", "--fault", "job-fails"),
+            ("simulate", bias, "--workdir", no_folder, "--job-service", "ocps", "--fault", "job-fails"),
+        ),
+        (("simulate", bias, "--workdir", no_folder, "--job-service", "bps"), ("plan", bias)),
+        (
+            ("simulate", cameras, "--workdir", folder / "w"),
+            ("simulate", cameras, "--workdir", no_folder, "--script", "1"),
         ),
         (("validate", bias, "--instrument", "LATISSS"), ("validate", bias, "--instrument", "LATISS")),
         (
@@ -1199,11 +1146,11 @@ NOTHING_TO_TRY: dict[str, tuple[str, ...]] = {
         "Everything that was asked for was made",
         "a job cannot write its files",
         "another process tries to resume",
-        "This leaves some 285 topics",
+        "This leaves some 480 topics",
     ),
     "it is for hands, or for another day": (
         "The repository did not answer within",
-        "{} and {} could not be reached within",
+        "{}{} could not be reached within",
         "allow this user to write there",
         "{}. Leave --ocps out",
         "{} could not be reached within {} s. Leave",
@@ -1266,7 +1213,8 @@ def config_remedies() -> Iterator[str]:
     for _, problem, _ in CASES:
         yield from (one_line(problem.remedy), one_line(problem.what))
     for text in FOLLOWED:
-        yield from (one_line(problem.remedy) for problem in with_earlier(text))
+        for problem in with_earlier(text):
+            yield from (one_line(problem.remedy), one_line(problem.what))
 
 
 REGISTERED = [*itertools.chain(*ELSEWHERE.values(), *NOTHING_TO_TRY.values())]
@@ -1291,6 +1239,7 @@ def test_every_option_command_and_key_that_a_text_names_exists() -> None:
         for name in (*each.opts, *each.secondary_opts)
     }
     # Of the scripts, of pipetask and of the Butler, and of any command
+    known |= {"--name"}  # of scancel, which what_runs_jobs_of_bps tries
     known |= {"--schema", "--version", "--help", "--mode", "--register-dataset-types", "--config"}
     wrong = []
     for each in templates():

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import yaml
 
+from ._common import ExitCode, fail
 from ._inputs import Configuration
 
 
@@ -51,7 +52,13 @@ def with_job_service(given: Configuration, job_service: str, workdir: Path) -> C
             "detectorsPerProcess": math.ceil(n_detectors / (2 * cores)),
         }
         path = workdir.absolute() / "bps-site.yaml"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(yaml.safe_dump(site, sort_keys=False))
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(yaml.safe_dump(site, sort_keys=False))
+        except OSError as error:
+            fail(
+                f"{error.filename} cannot be used: {error.strerror}. Name another work folder (--workdir).",
+                ExitCode.INVALID,
+            )
         values["bps_config"] = str(path)
     return replace(given, text=yaml.safe_dump(values, sort_keys=False))

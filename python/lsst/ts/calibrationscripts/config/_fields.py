@@ -269,7 +269,6 @@ _PARSERS: dict[str, Callable[[Any], object]] = {
     "publish": _publish,
     "notify": parse_notify,
     "preconditions": parse_preconditions,
-    "ignore": parse_ignore,
     "bps_config": parse_bps_config,
     "ocps_log_path": _ocps_log_path,
     "certify_calib_begin_date": lambda value: begin_date(_text(value)),
@@ -286,6 +285,7 @@ _CAMERA_PARSERS: dict[str, Callable[[Any, Instrument], object]] = {
     "detectors": parse_detectors,
     "calib_collection": _collection,
     "repo": _repo,
+    "ignore": parse_ignore,
 }
 
 

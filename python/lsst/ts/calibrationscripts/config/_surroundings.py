@@ -16,6 +16,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from ..instruments import Instrument
 from ..preconditions import component_key, preconditions_of
 from ._problems import Unusable, shown
 
@@ -51,13 +52,15 @@ def parse_preconditions(value: str | bool) -> str:
     return "off" if value is False else str(value)
 
 
-def parse_ignore(value: list[str]) -> tuple[str, ...]:
+def parse_ignore(value: list[str], instrument: Instrument) -> tuple[str, ...]:
     """Return the components that are not looked at.
 
     Parameters
     ----------
     value : `list` [`str`]
         What was written.
+    instrument : `Instrument`
+        The camera.
 
     Returns
     -------
@@ -72,7 +75,8 @@ def parse_ignore(value: list[str]) -> tuple[str, ...]:
     for name in value:
         if not re.fullmatch(r"[A-Za-z][A-Za-z0-9]*([:_]\d+)?", name.strip(), re.ASCII):
             raise Unusable(
-                f"{shown(name)} is not the name of a component", "write names, for example [mtdome]"
+                f"{shown(name)} is not the name of a component",
+                f"write names, for example [{ignored_example(instrument.name)}]",
             )
     return tuple(dict.fromkeys(component_key(name.strip()) for name in value))
 

@@ -99,7 +99,7 @@ def remake_command(run_id: str, without: Collection[int], journal: str, resume_c
     return shlex.join(["calibscripts", "remake", run_id, "--without", *map(str, without), *where])
 
 
-def resume_configuration(run_id: str, config: Mapping[str, Any]) -> str:
+def resume_configuration(run_id: str, config: Mapping[str, Any], **changes: str) -> str:
     """Return the configuration that resumes a run.
 
     Parameters
@@ -109,6 +109,8 @@ def resume_configuration(run_id: str, config: Mapping[str, Any]) -> str:
     config : `~collections.abc.Mapping` [`str`, `Any`]
         Its configuration: a folder of journals of its own has to be named
         again, since the journal that says so is in it.
+    **changes : `str`
+        What is written beside it.
 
     Returns
     -------
@@ -116,9 +118,9 @@ def resume_configuration(run_id: str, config: Mapping[str, Any]) -> str:
         YAML, of one line.
     """
     folder = config.get("journal_dir")
-    if not isinstance(folder, str):
+    data = {"resume": run_id, **({"journal_dir": folder} if isinstance(folder, str) else {}), **changes}
+    if len(data) == 1:
         return f"resume: {run_id}"
-    data = {"resume": run_id, "journal_dir": folder}
     # The width is that of no line, so that nothing is wrapped.
     return yaml.safe_dump(data, default_flow_style=True, sort_keys=False, width=1 << 20).strip()
 

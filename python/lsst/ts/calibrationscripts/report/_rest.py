@@ -8,6 +8,7 @@ __all__ = ["after_bad_detectors", "after_rest", "few_are_bad"]
 
 from ..outcomes import Outcome, StageResult, named_detectors
 from ..thresholds import detectors_to_fail
+from ._commands import resume_configuration
 from ._model import RunReport
 
 _MAX_IDS = 16
@@ -50,13 +51,21 @@ def after_bad_detectors(report: RunReport, result: StageResult) -> str:
     named, them = named_detectors(names, result.n_detectors), "it" if len(names) == 1 else "them"
     text = (
         f"{result.stage.subject}: {named}. See what is wrong with {them}. To go on with the others, resume "
-        f"with {{resume: {report.run_id}, incomplete: certify_rest}}: none of their jobs is run again."
+        f"with {_resuming(report)}: none of their jobs is run again."
     )
     bad = {each.detector for each in result.bad_detectors}
     good = [each for each in report.config.get("detectors") or () if each not in bad]
     if 0 < len(good) <= _MAX_IDS:
         text += f" Or leave the bad ones out of a new run: detectors: {good}."
     return text
+
+
+def _resuming(report: RunReport) -> str:
+    """Return what resumes a run with the rest, in words."""
+    if report.resume_command:
+        file = "a file with 'incomplete: certify_rest', which is named at its end"
+        return f"'{report.resume_command}' and {file}"
+    return f"'{resume_configuration(report.run_id, report.config, incomplete='certify_rest')}'"
 
 
 def after_rest(report: RunReport) -> str:
@@ -77,6 +86,6 @@ def after_rest(report: RunReport) -> str:
     named = named_detectors(tuple(left_out.values()), n_detectors)
     ids = f"'detectors: {sorted(left_out)}'" if len(left_out) <= _MAX_IDS else "'detectors'"
     return (
-        f"Left out: {named}. Once the cause is fixed, a run with {ids} makes what is missing, from the same "
-        "frames if 'exposures' names them."
+        f"Left out: {named}. Once the cause is fixed, a run with {ids} in place of 'incomplete' makes what "
+        "is missing, from the same frames if 'exposures' names them."
     )

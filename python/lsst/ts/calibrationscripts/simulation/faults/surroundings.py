@@ -52,7 +52,9 @@ class SurroundingsFault(StepFault):
         self._around = observatory.surroundings
         if not hasattr(self._around, self.whose):
             camera = observatory.instrument.name
-            raise WorkFolderError(f"--fault {self.name}: a simulated {camera} has nothing of that kind.")
+            raise WorkFolderError(
+                f"--fault {self.name}: a simulated {camera} has nothing of that kind. Leave it out."
+            )
         if self.is_due():
             self._begin()
 
