@@ -174,7 +174,7 @@ class TestVerdict:
     def test_threshold_and_instrument_decide(self, write: Any) -> None:
         file = write(yaml.safe_dump(FAILING_STATISTICS))
         assert calibscripts("verdict", file, "--type", "DARK", "--threshold", 17).exit_code == 0
-        # Of 197 detectors the majority passes, but this one by itself does not.
+        # Of 197 detectors the majority passes, this one by itself does not.
         of_many = calibscripts("verdict", file, "--type", "DARK", "--instrument", "LSSTCam")
         assert "have failed" not in of_many.output and of_many.exit_code == 3
         assert calibscripts("verdict", file, "--type", "DARK", "--instrument", "Elsewhere").exit_code == 2
