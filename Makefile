@@ -25,7 +25,7 @@ DEMO := demo/$(shell date -u +%Y%m%dT%H%M%S)
 DOCS_READY := $(VENV)/.docs-ready
 INSTALL := $(BIN)/python -m pip install --quiet --constraint requirements.txt
 
-.PHONY: demo test fast faults sequences coverage lint types check schema docs changelog clean help
+.PHONY: demo test fast faults nightly sequences coverage lint types check schema docs changelog clean help
 
 demo: $(READY)
 	$(BIN)/calibscripts simulate doc/demo.yaml --workdir "$(DEMO)"
@@ -39,6 +39,9 @@ fast: $(READY)
 
 faults: $(READY)
 	$(BIN)/pytest -n $(WORKERS) --all-faults --load $(LOAD) tests/test_fault_matrix.py
+
+nightly: $(READY)
+	$(BIN)/pytest -n auto --dist loadfile -m nightly
 
 sequences: $(READY)
 	CALIBSCRIPTS_SEQUENCES=300 $(BIN)/pytest -n auto -k whatever_is_certified tests/test_proof_sequences.py
@@ -90,6 +93,7 @@ help:
 	@echo 'make test       all tests;  make fast: without the slow ones'
 	@echo 'make faults     every fault of the simulated observatory on whole runs: how many are survived'
 	@echo '                with LOAD=8 beside 8 processes that keep the machine busy, with WORKERS=2 two at a time'
+	@echo 'make nightly    whole runs that are left out of make test, for its time'
 	@echo 'make sequences  2,400 random sequences of runs, 1,000 of certifications that are undone and 1,000 that are looked up,
 	@echo '                on a real Butler'
 	@echo 'make coverage   all tests, and which lines they ran, in htmlcov'

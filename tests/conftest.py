@@ -111,13 +111,22 @@ def _show_faults(terminalreporter: pytest.TerminalReporter) -> None:
     )
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def _leave_out_nightly(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is run at night, unless it is asked for."""
+    left_out = [item for item in items if item.get_closest_marker("nightly")]
+    if left_out and "nightly" not in config.getoption("markexpr"):
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Let a module's tests that have a loop each go before those that share.
 
     With real salobj all components of a name share a logger, by which it
     publishes their log. Were there two of a name in two event loops, each
     message would make another, without end.
     """
+    _leave_out_nightly(config, items)
     places = {path: place for place, path in enumerate(dict.fromkeys(item.path for item in items))}
 
     def place(item: pytest.Item) -> tuple[int, bool]:

@@ -339,6 +339,7 @@ def test_forecasts_hold_for_frames_of_the_simulation(benchmark: ModuleType) -> N
     assert set(benchmark.play(few[3], 7).outcomes.values()) == {Outcome.PASSED}
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_forecasts_hold_for_whole_runs(benchmark: ModuleType, tmp_path: Path) -> None:

@@ -66,6 +66,7 @@ def test_its_calibrations_are_planned_for_both_detectors() -> None:
     ]
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 async def test_its_calibrations_are_certified_for_both_detectors(topics: None, tmp_path: Path) -> None:
     # Given an observatory that has this camera

@@ -14,7 +14,7 @@ from lsst.ts.calibrationscripts.cli import ExitCode, main
 
 from .conftest import need_bps
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.nightly, pytest.mark.slow, pytest.mark.timeout(600)]
 
 DAY = """
 script_mode: BIAS_DARK

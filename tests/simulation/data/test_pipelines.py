@@ -39,6 +39,7 @@ def test_exposures_pass_external_verification(observatory: Observatory) -> None:
         assert processed.getImage().getArray().shape == observatory.ccd.detector.shape
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_exposures_of_a_day_make_calibrations_that_pass(observatory: Observatory) -> None:
     # Given the exposures of a day,

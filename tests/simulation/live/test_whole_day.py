@@ -106,7 +106,7 @@ def left(folder: Path) -> dict[str, int]:
         }
 
 
-@pytest.fixture(scope="module", params=DAYS)
+@pytest.fixture(scope="module", params=["current", pytest.param("2022", marks=pytest.mark.nightly)])
 def day(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Day:
     folder = tmp_path_factory.mktemp(f"day{request.param}")
     (folder / "day.yaml").write_text(DAYS[request.param])

@@ -3,7 +3,9 @@
 """The processes of a job on this machine, and its places in Slurm's queue.
 
 Parsl puts its workers into process groups of their own, and they outlive
-their parent. So each process is found by a mark in its environment.
+their parent. So each process is found by a mark in its environment; that of
+Parsl's interchange, whose title is written over its environment, by its
+folder, which is that of the job.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ __all__ = ["MARK", "end_all", "marked", "slurm_name"]
 import os
 import subprocess
 import time
+from pathlib import Path
 from typing import Any
 
 MARK = "CALIBSCRIPTS_BPS_JOB"
@@ -49,11 +52,18 @@ def marked(job_id: str) -> list[Any]:
     found = []
     for process in psutil.process_iter():
         try:
-            if process.environ().get(MARK) == job_id and process.status() != psutil.STATUS_ZOMBIE:
+            if _is_of(process, job_id) and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
         except (psutil.Error, OSError):
             continue  # It has ended, or is another user's.
     return found
+
+
+def _is_of(process: Any, job_id: str) -> bool:
+    environment = process.environ()
+    if environment:
+        return bool(environment.get(MARK) == job_id)
+    return Path(process.cwd()).name == job_id
 
 
 def end_all(job_id: str, *, slurm: bool) -> str:
