@@ -3,7 +3,7 @@
 """A Slurm cluster of one node for tests, which ends with them.
 
 It listens on the loopback interface, and all of its files are in a temporary
-folder. It runs as whoever runs the tests.
+folder. It runs as the user of the tests.
 """
 
 from __future__ import annotations

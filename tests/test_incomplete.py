@@ -181,7 +181,7 @@ def test_the_rest_is_certified_together_or_waits_for_a_person() -> None:
     report = run(world, REST.replace("}", ", certify: ask}"))
     waiting = result(report, "certify BIAS")
     assert waiting.outcome is Outcome.WAITING and bad(waiting) == [(BAD, NAME, Cause.FAILED)]
-    # Then who decides is told of it
+    # Then its remarks name it
     assert any(
         f"without 1 of 9 detectors: {NAME}: NOISE on 16 amplifiers" in text for text in waiting.remarks
     )

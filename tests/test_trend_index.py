@@ -192,7 +192,7 @@ def test_without_an_index_the_newest_runs_are_read_and_that_is_said(
     (folder / INDEX).symlink_to(folder / "elsewhere")
     now = document_of(9, noise=9.0)
     warnings, problems = unlike_earlier(now, folder)
-    # Then the run is compared all the same
+    # Then the run is compared nevertheless
     assert warnings[0].startswith("Read noise is unlike earlier runs in 16 of 16 amplifiers")
     assert len(problems) == 1 and INDEX in problems[0] and "cannot be written" in problems[0]
     assert not (folder / "elsewhere").exists()

@@ -17,12 +17,10 @@ import json
 import sys
 from pathlib import Path
 
-from .codec import write_document
-from .files.atomic import replace_file
-from .files.private import make_folder, one_line
+from .files.private import one_line
 from .files.runs import load_document
 from .report import Evidence, RunDocument, RunReport
-from .reporting import UNREAD, WrittenReport, write_report
+from .reporting import UNREAD, WrittenReport, write_json, write_report
 from .threads import in_thread
 
 
@@ -53,7 +51,7 @@ async def write_in_process(report: RunReport, repo: str, folder: Path) -> Writte
         If the process fails, with the last line of what it wrote.
     """
     document = RunDocument(report, Evidence(notes=(UNREAD,)))
-    await in_thread(lambda: _write_first(folder / f"{report.run_id}.json", document))
+    await in_thread(lambda: write_json(folder / f"{report.run_id}.json", document))
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -78,11 +76,6 @@ async def write_in_process(report: RunReport, repo: str, folder: Path) -> Writte
         last = one_line(errors.decode(errors="replace").strip().rpartition("\n")[2])
         raise RuntimeError(f"the process that writes it ended with code {process.returncode}: {last}")
     return _read(output)
-
-
-def _write_first(file: Path, document: RunDocument) -> None:
-    make_folder(file.parent)
-    replace_file(file, write_document(document))
 
 
 def _read(output: bytes) -> WrittenReport:

@@ -4,7 +4,15 @@
 
 from __future__ import annotations
 
-__all__ = ["UNREAD", "WrittenReport", "rewrite_report", "unlike_earlier", "warm_up", "write_report"]
+__all__ = [
+    "UNREAD",
+    "WrittenReport",
+    "rewrite_report",
+    "unlike_earlier",
+    "warm_up",
+    "write_json",
+    "write_report",
+]
 
 import threading
 from collections.abc import Callable
@@ -184,15 +192,28 @@ def _write_files(document: RunDocument, folder: Path, attempt: _Attempt) -> tupl
     """
     run_id = document.report.run_id
     page, json = folder / f"{run_id}.html", folder / f"{run_id}.json"
-    attempt.make(f"{json} is not written", lambda: _write_json(json, document))
+    attempt.make(f"{json} is not written", lambda: write_json(json, document))
     evidence = document.evidence and with_pictures(document.evidence, folder, run_id)
     shown = replace(document, evidence=evidence)
     attempt.make(f"{page} is not written", lambda: _replace(page, run_page(shown)))
     return page, json
 
 
-def _write_json(file: Path, document: RunDocument) -> None:
-    """Write the JSON of a run, with its pictures in files beside it."""
+def write_json(file: Path, document: RunDocument) -> None:
+    """Write the JSON of a run, with its pictures in files beside it.
+
+    Parameters
+    ----------
+    file : `pathlib.Path`
+        Where to; its folder is made.
+    document : `RunDocument`
+        The run.
+
+    Raises
+    ------
+    OSError
+        If that fails.
+    """
     evidence, pictures = take_pictures(document.evidence or Evidence())
     if document.evidence is not None:
         document = replace(document, evidence=evidence)

@@ -107,7 +107,12 @@ def _shortened(product: ProductOutcome, told: list[str]) -> str:
     cause = because[3] if because else product.text
     if not any(cause and (cause in each or each in cause) for each in told if each):
         return product.text
-    return f"because {because[1]} ended {because[2]}" if because else "for the cause given above"
+    return _referring(because) if because else "for the cause given above"
+
+
+def _referring(because: re.Match[str]) -> str:
+    """Return which stage the cause is to be read of, without the cause."""
+    return f"because {because[1]} ended {because[2]}"
 
 
 def stage_rows(report: RunReport) -> tuple[StageResult, ...]:
@@ -127,7 +132,7 @@ def stage_rows(report: RunReport) -> tuple[StageResult, ...]:
         because = _BECAUSE.match(result.reason)
         reason = result.reason
         if because and any(because[3] in each.reason for each in rows):
-            reason = f"because {because[1]} ended {because[2]}"
+            reason = _referring(because)
         rows.append(dataclasses.replace(result, reason=reason))
     return tuple(rows)
 

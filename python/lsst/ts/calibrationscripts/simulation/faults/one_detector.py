@@ -6,15 +6,13 @@ from __future__ import annotations
 
 __all__ = ["BadDetector", "DetectorFailedIngest", "DetectorLate", "DetectorMissing"]
 
-import asyncio
 import dataclasses
-import errno
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .base import Proceed, StepFault
+from .oods import OodsFailedIngest, OodsLate, OodsMissing
 
 if TYPE_CHECKING:
     from ..observatory import SimulatedObservatory
@@ -26,7 +24,6 @@ _NOISE = 3.0
 class _OneDetector(StepFault):
     """What the OODS does with the files of the last simulated detector."""
 
-    component = "oods"
     counts = "image from which on"
 
     def attach(self, observatory: SimulatedObservatory) -> None:
@@ -46,7 +43,7 @@ class _OneDetector(StepFault):
 
 
 @dataclass(eq=False)
-class DetectorLate(_OneDetector):
+class DetectorLate(_OneDetector, OodsLate):
     """The images of one detector are ingested and announced late.
 
     Parameters
@@ -57,40 +54,22 @@ class DetectorLate(_OneDetector):
         The delay (simulated second).
     """
 
-    delay: float = 300.0
-
     name = "detector-late"
     description = "the OODS ingests and announces each image of the last detector 300 simulated seconds late"
-    step = "ingest"
-
-    async def _strike(self, proceed: Proceed, path: Path) -> None:
-        async def ingest() -> None:
-            await asyncio.sleep(self.delay * self.time_scale)
-            await proceed(path)
-
-        self.csc.spawn(ingest())
 
 
-class DetectorMissing(_OneDetector):
+class DetectorMissing(_OneDetector, OodsMissing):
     """The images of one detector are neither ingested nor announced."""
 
     name = "detector-missing"
     description = "the OODS ignores each image of the last detector: they stay in the staging folder"
-    step = "ingest"
-
-    async def _strike(self, proceed: Proceed, path: Path) -> None:
-        pass
 
 
-class DetectorFailedIngest(_OneDetector):
+class DetectorFailedIngest(_OneDetector, OodsFailedIngest):
     """The images of one detector cannot be ingested; that is announced."""
 
     name = "detector-failed-ingest"
     description = "the OODS fails to ingest each image of the last detector: statusCode 1"
-    step = "store"
-
-    async def _strike(self, proceed: Proceed, path: Path) -> None:
-        raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
 
 
 class BadDetector(StepFault):
