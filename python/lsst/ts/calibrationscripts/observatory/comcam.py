@@ -33,25 +33,8 @@ class CalibrationComCam(FilterEvents, ComCam):
     def usages(self) -> dict[int, UsagesResources]:
         """The topics of each usage."""
         usages = super().usages
-        usages[CalibrationComCamUsages.Calibrations] = UsagesResources(
-            components_attr=self.components_attr,
-            readonly=False,
-            generics=["summaryState", "errorCode", "heartbeat"],
-            cccamera=[
-                "takeImages",
-                "startIntegration",
-                "endReadout",
-                "ccsCommandState",
-                "setFilter",
-                "endSetFilter",
-                "availableFilters",
-            ],
-            ccoods=["imageInOODS"],
-        )
+        usages[CalibrationComCamUsages.Calibrations] = self.resources(camera="cccamera", oods="ccoods")
         return usages
-
-    async def wait_for_camera_readiness(self) -> None:
-        """Return at once: `SalCamera` has waited, and with a limit."""
 
     async def setup_instrument(
         self, *, filter: int | str | None = None, grating: int | str | None = None

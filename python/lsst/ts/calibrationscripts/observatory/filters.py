@@ -10,7 +10,7 @@ import re
 from typing import Any, Protocol
 
 from .control import WheelPosition
-from .sal import salobj
+from .sal import UsagesResources, salobj
 
 
 class _FilterCamera(Protocol):
@@ -18,6 +18,9 @@ class _FilterCamera(Protocol):
 
     @property
     def camera(self) -> salobj.Remote: ...
+
+    @property
+    def components_attr(self) -> list[str]: ...
 
     async def get_available_filters(self) -> list[str]: ...
 
@@ -31,6 +34,40 @@ class FilterEvents:
     ``endSetFilter``, the one in the light path. Neither tells which slot each
     filter is in, so a slot is a place in that list.
     """
+
+    def resources(self: _FilterCamera, *, camera: str, oods: str) -> UsagesResources:
+        """Return the topics that calibrations need.
+
+        Parameters
+        ----------
+        camera, oods : `str`
+            What the components are called in ``rem``.
+
+        Returns
+        -------
+        resources : `UsagesResources`
+        """
+        topics = {
+            camera: [
+                "takeImages",
+                "startIntegration",
+                "endReadout",
+                "ccsCommandState",
+                "setFilter",
+                "endSetFilter",
+                "availableFilters",
+            ],
+            oods: ["imageInOODS"],
+        }
+        return UsagesResources(
+            components_attr=self.components_attr,
+            readonly=False,
+            generics=["summaryState", "errorCode", "heartbeat"],
+            **topics,
+        )
+
+    async def wait_for_camera_readiness(self) -> None:
+        """Return at once: `SalCamera` has waited, and with a limit."""
 
     async def wheel_names(self: _FilterCamera) -> dict[str, list[str]]:
         """Return the names of the filters, by place in the list."""
