@@ -10,7 +10,7 @@ import asyncio
 import datetime
 import logging
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 from .base import current_tai
 from .domain import Domain
@@ -40,8 +40,6 @@ class BaseCamera(RemoteGroup):
 
     Parameters
     ----------
-    components : `list` [`str`]
-        Its SAL components.
     domain : `Domain`, optional
         The domain of the remotes; by default one of its own.
     log : `logging.Logger`, optional
@@ -60,14 +58,18 @@ class BaseCamera(RemoteGroup):
         Locked while the instrument is set up or exposes.
     """
 
+    component_names: ClassVar[tuple[str, ...]]
+    """Its SAL components; a class attribute of the subclass."""
+
     def __init__(
         self,
-        components: list[str],
         domain: Domain | None = None,
         log: logging.Logger | None = None,
         intended_usage: int | None = None,
     ) -> None:
-        super().__init__(components=components, domain=domain, log=log, intended_usage=intended_usage)
+        super().__init__(
+            components=list(self.component_names), domain=domain, log=log, intended_usage=intended_usage
+        )
         self.read_out_time = 2.0
         self.min_exptime = 0.1
         self.cmd_lock = asyncio.Lock()

@@ -6,12 +6,10 @@ from __future__ import annotations
 
 __all__ = ["ComCam", "ComCamUsages"]
 
-import logging
 import types
 from typing import Any
 
 from .base_camera import NoUsages
-from .domain import Domain
 from .filter_camera import FilterCamera
 from .remote import Remote
 
@@ -31,32 +29,12 @@ class _Remotes(types.SimpleNamespace):
 class ComCam(FilterCamera):
     """ComCam: CCCamera, CCHeaderService and CCOODS.
 
-    Parameters
-    ----------
-    domain : `Domain`, optional
-        The domain of the remotes; by default one of its own.
-    log : `logging.Logger`, optional
-        The parent of its logger.
-    intended_usage : `int`, optional
-        Bit mask of ``valid_use_cases``, which limits the components and
-        topics that are read; by default all are.
+    Its parameters are those of `BaseCamera`.
     """
 
     rem: _Remotes
-
-    def __init__(
-        self,
-        domain: Domain | None = None,
-        log: logging.Logger | None = None,
-        intended_usage: int | None = None,
-    ) -> None:
-        super().__init__(
-            components=["CCCamera", "CCHeaderService", "CCOODS"],
-            domain=domain,
-            log=log,
-            intended_usage=intended_usage,
-        )
-        self.filter_change_timeout = 60.0
+    component_names = ("CCCamera", "CCHeaderService", "CCOODS")
+    filter_change_timeout = 60.0
 
     @property
     def camera(self) -> Remote:

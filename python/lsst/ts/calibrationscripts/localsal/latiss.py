@@ -7,12 +7,10 @@ from __future__ import annotations
 __all__ = ["LATISS", "LATISSUsages"]
 
 import asyncio
-import logging
 import types
 from typing import Any
 
 from .base_camera import BaseCamera, NoUsages
-from .domain import Domain
 from .remote import Remote
 
 
@@ -32,31 +30,11 @@ class _Remotes(types.SimpleNamespace):
 class LATISS(BaseCamera):
     """LATISS: ATCamera, ATSpectrograph, ATHeaderService and ATOODS.
 
-    Parameters
-    ----------
-    domain : `Domain`, optional
-        The domain of the remotes; by default one of its own.
-    log : `logging.Logger`, optional
-        The parent of its logger.
-    intended_usage : `int`, optional
-        Bit mask of ``valid_use_cases``, which limits the components and
-        topics that are read; by default all are.
+    Its parameters are those of `BaseCamera`.
     """
 
     rem: _Remotes
-
-    def __init__(
-        self,
-        domain: Domain | None = None,
-        log: logging.Logger | None = None,
-        intended_usage: int | None = None,
-    ) -> None:
-        super().__init__(
-            components=["ATCamera", "ATSpectrograph", "ATHeaderService", "ATOODS"],
-            domain=domain,
-            log=log,
-            intended_usage=intended_usage,
-        )
+    component_names = ("ATCamera", "ATSpectrograph", "ATHeaderService", "ATOODS")
 
     @property
     def camera(self) -> Remote:

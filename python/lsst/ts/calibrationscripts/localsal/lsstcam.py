@@ -6,12 +6,10 @@ from __future__ import annotations
 
 __all__ = ["LSSTCam", "LSSTCamUsages"]
 
-import logging
 import types
 from typing import Any
 
 from .base_camera import NoUsages
-from .domain import Domain
 from .filter_camera import FilterCamera
 from .remote import Remote
 
@@ -34,32 +32,12 @@ class LSSTCam(FilterCamera):
     The telescope is omitted, with which the original can change the filter:
     this package does not move it.
 
-    Parameters
-    ----------
-    domain : `Domain`, optional
-        The domain of the remotes; by default one of its own.
-    log : `logging.Logger`, optional
-        The parent of its logger.
-    intended_usage : `int`, optional
-        Bit mask of ``valid_use_cases``, which limits the components and
-        topics that are read; by default all are.
+    Its parameters are those of `BaseCamera`.
     """
 
     rem: _Remotes
-
-    def __init__(
-        self,
-        domain: Domain | None = None,
-        log: logging.Logger | None = None,
-        intended_usage: int | None = None,
-    ) -> None:
-        super().__init__(
-            components=["MTCamera", "MTHeaderService", "MTOODS"],
-            domain=domain,
-            log=log,
-            intended_usage=intended_usage,
-        )
-        self.filter_change_timeout = 120.0
+    component_names = ("MTCamera", "MTHeaderService", "MTOODS")
+    filter_change_timeout = 120.0
 
     @property
     def camera(self) -> Remote:
