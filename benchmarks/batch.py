@@ -29,6 +29,7 @@ from lsst.ts.calibrationscripts.observatory import sal
 from lsst.ts.calibrationscripts.plan import JobRequest
 
 DAY = "20261123"
+ONE_MACHINE = "lsst.ts.calibrationscripts.bps.one_machine.OneMachine"
 
 
 def make_biases(
@@ -51,7 +52,6 @@ def make_biases(
                 exp_time=0.0,
                 begin=begin,
                 end=begin,
-                in_beam={"filter": "empty_1"},
                 reason="benchmark",
             )
             for detector in detectors:
@@ -118,6 +118,7 @@ def main() -> None:
     parser.add_argument("--biases", type=int, default=5)
     parser.add_argument("--scale", type=int, default=16)
     parser.add_argument("--together", type=int, default=1, help="detectors of one process, in turn")
+    parser.add_argument("--site", default=ONE_MACHINE, help="class of Parsl's site")
     parser.add_argument("--cores", type=int, default=os.cpu_count() or 1)
     given = parser.parse_args()
     sal.use(sal.SalProvider.LOCAL)
@@ -140,7 +141,7 @@ def main() -> None:
             tuple(detectors),
             tuple(ids),
         )
-        compute = {"class": "lsst.ctrl.bps.parsl.sites.Local", "cores": given.cores, "retries": 0}
+        compute = {"class": given.site, "cores": given.cores, "retries": 0}
         site = {
             "wmsServiceClass": "lsst.ctrl.bps.parsl.ParslService",
             "computeSite": "here",

@@ -41,8 +41,12 @@ PIPELINES = PIPELINE_ENVIRONMENTS["current"]
 PARSL = {
     "wmsServiceClass": "lsst.ctrl.bps.parsl.ParslService",
     "computeSite": "here",
-    "site": {"here": {"class": "lsst.ctrl.bps.parsl.sites.Local", "cores": 1, "retries": 0}},
+    "site": {
+        "here": {"class": "lsst.ts.calibrationscripts.bps.one_machine.OneMachine", "cores": 1, "retries": 0}
+    },
 }
+WORKERS = PARSL | {"site": {"here": {"class": "lsst.ctrl.bps.parsl.sites.Local", "cores": 1, "retries": 0}}}
+"""Parsl's own site of one machine: workers beside the workflow."""
 SLURM = PARSL | {
     "site": {
         "here": {
@@ -168,6 +172,12 @@ def make_bps(
 def parsl(biases: Biases, tmp_path: Path) -> Service:
     need_bps()
     return Service(make_bps(biases, tmp_path, PARSL), marked)
+
+
+@pytest.fixture
+def workers(biases: Biases, tmp_path: Path) -> Service:
+    need_bps()
+    return Service(make_bps(biases, tmp_path, WORKERS), marked)
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,7 @@ from lsst.ts.calibrationscripts.bps.jobs import BpsJobs
 from lsst.ts.calibrationscripts.bps.processes import marked, slurm_name
 from lsst.ts.calibrationscripts.ports import JobLostError, JobResult, JobTimeoutError
 
-from .conftest import PARSL, PIPELINES, SLURM, Biases, Service, make_bps, need_bps
+from .conftest import PARSL, PIPELINES, SLURM, WORKERS, Biases, Service, make_bps, need_bps
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -107,11 +107,11 @@ class TestParsl:
         assert logs(jobs, job_id, "step*.stderr") == before
 
     async def test_a_killed_worker_is_a_failed_job_that_can_be_continued(
-        self, parsl: Service, biases: Biases
+        self, workers: Service, biases: Biases
     ) -> None:
         import psutil
 
-        job_id = await parsl.jobs.submit(biases.request())
+        job_id = await workers.jobs.submit(biases.request())
 
         def kill_a_worker() -> bool:
             for process in marked(job_id):
@@ -122,16 +122,16 @@ class TestParsl:
             return False
 
         await until(kill_a_worker, "a worker runs")
-        assert await parsl.jobs.result(job_id) == JobResult(job_id, 1)
-        assert parsl.left(job_id) == []
-        assert await parsl.jobs.resume(job_id)
-        assert await parsl.jobs.result(job_id) == JobResult(job_id, 0)
+        assert await workers.jobs.result(job_id) == JobResult(job_id, 1)
+        assert workers.left(job_id) == []
+        assert await workers.jobs.resume(job_id)
+        assert await workers.jobs.result(job_id) == JobResult(job_id, 0)
 
     async def test_a_job_ends_with_the_script_that_is_killed(self, biases: Biases, tmp_path: Path) -> None:
         # Given a script that has submitted a job, in a process of its own.
         need_bps()
         (tmp_path / "site.yaml").write_text("")
-        jobs = make_bps(biases, tmp_path, PARSL)
+        jobs = make_bps(biases, tmp_path, WORKERS)
         script = tmp_path / "script.py"
         script.write_text(
             "import asyncio, os, pathlib, sys\n"

@@ -16,6 +16,8 @@ import yaml
 from ._common import ExitCode, fail
 from ._inputs import Configuration
 
+_ONE_MACHINE = "lsst.ts.calibrationscripts.bps.one_machine.OneMachine"
+
 
 def with_job_service(given: Configuration, job_service: str, workdir: Path) -> Configuration:
     """Return a configuration with the job service of the command line.
@@ -43,7 +45,7 @@ def with_job_service(given: Configuration, job_service: str, workdir: Path) -> C
         # All of what a job starts may have been killed with a worker: once
         # more, before the job fails.
         cores = os.cpu_count() or 1
-        compute = {"class": "lsst.ctrl.bps.parsl.sites.Local", "cores": cores, "retries": 1}
+        compute = {"class": _ONE_MACHINE, "cores": cores, "retries": 1}
         n_detectors = len(given.instrument.detector_ids())
         site = {
             "wmsServiceClass": "lsst.ctrl.bps.parsl.ParslService",
