@@ -132,7 +132,7 @@ def test_of_bps_only_programs_of_their_own_import_the_science_pipelines() -> Non
     # The script must not wait for them: they take seconds.
     stack = re.compile(r"^\s*(from|import) lsst\.(?!ts\.)", re.MULTILINE)
     found = {file.stem for file in (CODE / "bps").glob("*.py") if stack.search(file.read_text())}
-    assert found == {"clustering", "probe", "quanta"}
+    assert found == {"clustering", "one_machine", "probe", "quanta"}
 
 
 def test_only_the_command_line_imports_the_simulation(graph: grimp.ImportGraph) -> None:
