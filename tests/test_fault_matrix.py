@@ -303,7 +303,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "cell" in metafunc.fixturenames:
         here = metafunc.function is test_a_killed_run_is_carried_on
         # All of them, once each, would take half of the time of the suite.
-        tried = [name for i, name in enumerate(TRIALS) if n is None or i % 8 == 0 or name == "killed"]
+        tried = [name for i, name in enumerate(TRIALS) if n is None or i % 16 == 0 or name == "killed"]
         chosen = [cell for name in tried if (name == "killed") == here for cell in cells(name)[:n]]
         metafunc.parametrize("cell", chosen, ids=str)
     if "seed" in metafunc.fixturenames:

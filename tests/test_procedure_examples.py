@@ -436,6 +436,7 @@ class TestAnotherExampleWithPhotonTransferCurve:
         record_property("procedure's second PTC example, gain of the curve", assert_curve_is_true(run, ptc))
 
 
+@pytest.mark.nightly
 class TestTimesAndNumbers:
     """Other exposure times and numbers of exposures, verified externally."""
 

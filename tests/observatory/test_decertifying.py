@@ -31,7 +31,7 @@ from lsst.ts.calibrationscripts.proof import Proof
 from lsst.ts.calibrationscripts.record import JobRecord
 from postgres import Database, wait_until
 
-N_HISTORIES = int(os.environ.get("CALIBSCRIPTS_HISTORIES", "100"))
+N_HISTORIES = int(os.environ.get("CALIBSCRIPTS_HISTORIES", "50"))
 BATCH = 100
 """Histories that are certified, and undone, by one call."""
 

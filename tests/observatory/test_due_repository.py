@@ -40,7 +40,7 @@ from lsst.ts.calibrationscripts.record import RunRecord
 from lsst.ts.calibrationscripts.report import RunDocument, RunReport
 from test_proof import PROOF
 
-N_HISTORIES = int(os.environ.get("CALIBSCRIPTS_LOOKUPS", "60"))
+N_HISTORIES = int(os.environ.get("CALIBSCRIPTS_LOOKUPS", "30"))
 
 DETECTORS = (0, 1, 2)
 FILTERS = ("SDSSr_65mm~empty", "SDSSg_65mm~empty")

@@ -301,15 +301,23 @@ async def test_a_report_that_is_given_up_writes_nothing_any_more(
     observatory: SimulatedObservatory, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     # Given a Butler that hangs while the report reads it
-    released, read = threading.Event(), threading.Event()
+    hangs, released, read = threading.Event(), threading.Event(), threading.Event()
 
     def hang(report: RunReport, repo: str) -> Evidence:
+        hangs.set()
         assert released.wait(TIMEOUT)
         read.set()
         return Evidence(notes=("read late",))
 
+    async def write(report: RunReport, repo: str, folder: Path) -> reporting.WrittenReport:
+        writing = asyncio.create_task(ending.write_in_thread(report, repo, folder))
+        await asyncio.to_thread(hangs.wait, TIMEOUT)
+        writing.cancel()
+        return await writing
+
     monkeypatch.setattr(reporting, "gather", hang)
-    monkeypatch.setattr(ending, "_REPORT_TIMEOUTS", {RunState.STOPPED: 0.5})
+    monkeypatch.setattr(MakeLatissCalibrations, "write_report", staticmethod(write))
+    monkeypatch.setattr(ending, "_REPORT_TIMEOUTS", {RunState.STOPPED: TIMEOUT})
     run = Run(observatory, script_mode="BIAS", journal_dir=str(tmp_path))
     result = await run.to_its_end(pause_checkpoint="BIAS 2/.*", on_paused=QueuedScript.stop)
     assert "The run's report" in texts(result)
