@@ -8,9 +8,11 @@ import errno
 import json
 import os
 import resource
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -345,3 +347,36 @@ def test_each_write_is_seen_by_who_looks_for_journals_that_have_changed(tmp_path
         assert newest_run(tmp_path) == index.lines()[0].run_id == RUN_ID
         n_taken = sum(frame.exposure is not None for frame in record.frames)
         assert index.lines()[0].n_frames == n_taken
+
+
+WRITE_ON = f"""
+import sys
+from pathlib import Path
+from lsst.ts.calibrationscripts.files.journal import FileJournal
+from lsst.ts.calibrationscripts.products import Product, Subject
+from lsst.ts.calibrationscripts.record import Frame, RunRecord
+record, journal = RunRecord("{RUN_ID}", {{}}), FileJournal(Path(sys.argv[1]), "{RUN_ID}")
+for number in range(1, 100_000):
+    record = record.with_frame(Frame(Subject(Product.BIAS), number, f"group#{{number}}"))
+    journal.write(record)
+"""
+"""A program that writes a journal until it is killed."""
+
+
+def test_who_reads_while_a_process_writes_and_is_killed_finds_whole_records(tmp_path: Path) -> None:
+    program = subprocess.Popen([sys.executable, "-c", WRITE_ON, str(tmp_path)])
+    found: list[int] = []
+    try:
+        # When the journal is read again and again meanwhile
+        while not found or found[-1] < 40:
+            with suppress(LookupError) if newest_run(tmp_path) is None else nullcontext():
+                found.append(len(load_record(tmp_path, RUN_ID).frames))
+            assert program.poll() is None
+    finally:
+        program.kill()
+        program.wait()
+    record = load_record(tmp_path, RUN_ID)
+    # Then each time it was a record that had been written, in their order
+    assert found == sorted(found) and len(set(found)) > 3
+    assert [frame.number for frame in record.frames] == list(range(1, len(record.frames) + 1))
+    assert len(record.frames) >= found[-1]
