@@ -127,7 +127,7 @@ def grown(n_frames: int) -> list[RunRecord]:
     ),
     cut=st.floats(0, 1),
 )
-@hypothesis.settings(max_examples=100)
+@hypothesis.settings(max_examples=50)
 def test_whatever_is_written_by_whom_is_read_back_and_a_torn_write_was_none(
     steps: list[tuple[Callable[[RunRecord, int], RunRecord], int, int]], cut: float
 ) -> None:

@@ -147,7 +147,7 @@ def test_a_step_of_a_long_run_turns_only_what_is_new_into_text(monkeypatch: pyte
 def test_a_write_of_a_long_journal_adds_as_many_bytes_as_that_of_a_short_one(tmp_path: Path) -> None:
     # Given a run that has written its journal as a whole once
     journal, file = FileJournal(tmp_path, "run-1"), tmp_path / "run-1.journal.json"
-    records = steps(300)
+    records = steps(150)
     journal.write(next(records))
     before = file.stat()
     added = []
@@ -160,7 +160,7 @@ def test_a_write_of_a_long_journal_adds_as_many_bytes_as_that_of_a_short_one(tmp
     assert min(added) > 0
     assert max(added[-50:]) <= max(added[:50]) + 20
     # Also that of a stage, which began before all that is in the timeline
-    span = Span(stage("expose BIAS"), 0.0, 300.0, outcome=Outcome.PASSED)
+    span = Span(stage("expose BIAS"), 0.0, 150.0, outcome=Outcome.PASSED)
     journal.write(record := replace(record, timeline=(span, *record.timeline)))
     assert file.stat().st_size - after.st_size <= max(added)
     assert load_record(tmp_path, "run-1") == record
