@@ -207,14 +207,15 @@ def journal(folder: Path) -> Iterator[str]:
     """The journal of 1,000 frames, written at each step of the run."""
     import asyncio
 
-    from lsst.ts.calibrationscripts.files.journal import FileJournal, load_record
+    from lsst.ts.calibrationscripts.files.journal import FileJournal, claim_run, load_record
     from lsst.ts.calibrationscripts.observatory.journal import BackgroundJournal
+    from lsst.ts.calibrationscripts.outcomes import RunState
     from lsst.ts.calibrationscripts.products import Product, StageId, StageKind, Subject
     from lsst.ts.calibrationscripts.record import Frame, RunRecord, Span
 
     bias = Subject(Product.BIAS)
     stage = StageId(StageKind.EXPOSE, bias)
-    file = FileJournal(folder, "run-1")
+    file = FileJournal(folder, *claim_run(folder, "run-1"))
 
     async def write(first: int, record: RunRecord) -> RunRecord:
         journal = BackgroundJournal(file)
@@ -238,6 +239,11 @@ def journal(folder: Path) -> Iterator[str]:
         else:
             yield "100 more"
     assert load_record(folder, "run-1") == record
+    yield f"read {Path(file.path).stat().st_size / 1000:.0f} kB, as if its process had been killed"
+    file.write(ended := replace(record, state=RunState.DONE))
+    yield "written at its end"
+    assert load_record(folder, "run-1") == ended
+    yield f"read {Path(file.path).stat().st_size / 1000:.0f} kB"
 
 
 def _many_runs() -> Path:

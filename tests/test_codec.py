@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any
 
@@ -11,8 +12,10 @@ import pytest
 from lsst.ts.calibrationscripts.codec import (
     FORMAT,
     FormatError,
+    change_text,
     read_document,
     read_record,
+    record_text,
     to_json,
     write_document,
 )
@@ -68,6 +71,43 @@ DOCUMENT = RunDocument(
 def test_a_journal_is_read_back_as_it_was() -> None:
     text = json.dumps(to_json(RECORD))
     assert read_record(text) == RECORD
+
+
+def test_a_journal_is_read_back_with_the_changes_behind_it() -> None:
+    # Given a record as it was written as a whole, and two lines behind it
+    second = dataclasses.replace(RECORD, state=RunState.STOPPED, jobs=RECORD.jobs[1:], resumed=2)
+    third = dataclasses.replace(second, frames=(*RECORD.frames, Frame(BIAS, 2, "group#3")), jobs=())
+    lines = change_text(RECORD, second, 1), change_text(second, third, 2)
+    # Then a line has what has changed, and nothing else
+    assert json.loads(lines[0]) == {
+        "change": 1,
+        "set": {"state": "STOPPED", "resumed": 2},
+        "lists": {"jobs": {"from": 0, "to": 1, "items": []}},
+    }
+    assert json.loads(lines[1])["lists"].keys() == {"frames", "jobs"}
+    # However the record before them is written
+    for text in (
+        record_text(RECORD),
+        json.dumps(to_json(RECORD), indent=1),
+        f" {json.dumps(to_json(RECORD))}",
+    ):
+        assert read_record(f"{text}\n{lines[0]}") == second
+        assert read_record(f"{text}\n{lines[0]}\n{lines[1].rstrip()}") == third
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"set": {"state": "ASLEEP"}}, r"\$\.state"),
+        ({"lists": {"frames": {"from": 0, "to": 1, "items": [{}]}}}, r"\$\.frames\[0\]"),
+        ({"lists": {"weather": {"from": 0, "to": 0, "items": []}}}, "line 2 is not change 1 of the record"),
+        ({"set": []}, "line 2 is not change 1 of the record"),
+    ],
+)
+def test_a_change_that_was_changed_is_refused_with_the_place(changed: dict[str, Any], message: str) -> None:
+    line = json.dumps({"change": 1, "set": {}, "lists": {}} | changed)
+    with pytest.raises(FormatError, match=message):
+        read_record(f"{json.dumps(to_json(RECORD))}\n{line}\n")
 
 
 def test_what_a_run_leaves_is_read_back_as_it_was() -> None:

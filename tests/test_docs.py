@@ -25,7 +25,7 @@ import pytest
 from endings import ENDINGS
 from lsst.ts.calibrationscripts import cli
 from lsst.ts.calibrationscripts.cli import ExitCode, main
-from lsst.ts.calibrationscripts.codec import forecast_json, plan_json, to_json, write_document
+from lsst.ts.calibrationscripts.codec import change_text, forecast_json, plan_json, to_json, write_document
 from lsst.ts.calibrationscripts.config import load_schema, parse
 from lsst.ts.calibrationscripts.forecast import Forecast, forecast_text, make_forecast
 from lsst.ts.calibrationscripts.instruments import LATISS, ImageType
@@ -210,7 +210,8 @@ def test_every_field_of_a_run_is_documented() -> None:
     assert documented_fields("The evidence") == set(to_json(Evidence()))
     assert documented_fields("The plan") == set(plan_json(plan))
     assert documented_fields("The forecast") == set(forecast_json(Forecast(())))
-    assert documented_fields("The journal") == set(to_json(RunRecord("1", {})))
+    assert documented_fields("The journal") == set(to_json(record := RunRecord("1", {})))
+    assert documented_fields("A change of a journal") == set(json.loads(change_text(record, record, 1)))
 
 
 def test_every_exit_code_is_documented() -> None:

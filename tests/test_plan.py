@@ -5,13 +5,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from lsst.ts.calibrationscripts.codec import plan_json
 from lsst.ts.calibrationscripts.config import parse
 from lsst.ts.calibrationscripts.instruments import LATISS
 from lsst.ts.calibrationscripts.pipelines import GENERATIONS
-from lsst.ts.calibrationscripts.plan import RunPlan, make_plan
+from lsst.ts.calibrationscripts.plan import JobRequest, RunPlan, make_plan
 from lsst.ts.calibrationscripts.products import StageId
 from named import BIAS, DARK, FLAT, names
 
@@ -83,6 +84,20 @@ def test_a_dark_is_made_with_the_bias_of_this_run(generation: str, options: str,
     )
     assert request.data_query == "instrument='LATISS' AND detector IN (0) AND exposure IN (1, 2)"
     assert request.pipeline == f"${{CP_PIPE_DIR}}/pipelines/{folder}/cpDark.yaml"
+
+
+def test_many_exposures_of_a_job_are_ranges_of_ids() -> None:
+    first = 2026112300001
+    # Given a thousand exposures, of which a person has left out one, in any
+    # order
+    exposures = (*range(first + 9, first + 1000), *range(first, first + 8))
+    request = JobRequest("cpBias.yaml", ("LATISS/raw/all",), (), "LATISS", (0,), exposures)
+    assert request.data_query == (
+        "instrument='LATISS' AND detector IN (0) AND exposure IN "
+        f"({first}..{first + 7}, {first + 9}..{first + 999})"
+    )
+    few = replace(request, exposures=(*range(first, first + 499), first + 600))
+    assert few.data_query.count(str(first)[:8]) == 500 and ".." not in few.data_query
 
 
 def test_no_pairs_no_gain_stage() -> None:

@@ -9,18 +9,21 @@ import random
 import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 from lsst.ts.calibrationscripts import codec
 from lsst.ts.calibrationscripts.codec import (
-    RecordWriter,
+    change_text,
     read_document,
     read_record,
+    record_text,
     to_json,
     write_document,
 )
+from lsst.ts.calibrationscripts.files import journal as journals
 from lsst.ts.calibrationscripts.files.journal import FileJournal, load_record
 from lsst.ts.calibrationscripts.files.private import read_text
 from lsst.ts.calibrationscripts.instruments import INSTRUMENTS
@@ -132,22 +135,49 @@ def steps(n_frames: int) -> Iterator[RunRecord]:
 def test_a_step_of_a_long_run_turns_only_what_is_new_into_text(monkeypatch: pytest.MonkeyPatch) -> None:
     counted = Counted(codec._CONVERTER)
     monkeypatch.setattr(codec, "_CONVERTER", counted)
-    writer = RecordWriter()
     numbers = []
-    for record in steps(300):
+    for before, record in pairwise(steps(300)):
         counted.n_items = 0
-        writer.text(record)
+        change_text(before, record, 1)
         numbers.append(counted.n_items)
-    # Then it is the record itself, a span, and the frames that are under way
-    assert max(numbers) <= 6
+    # Then it is a span, and the frames that are or were under way
+    assert max(numbers) <= 4
+
+
+def test_a_write_of_a_long_journal_adds_as_many_bytes_as_that_of_a_short_one(tmp_path: Path) -> None:
+    # Given a run that has written its journal as a whole once
+    journal, file = FileJournal(tmp_path, "run-1"), tmp_path / "run-1.journal.json"
+    records = steps(150)
+    journal.write(next(records))
+    before = file.stat()
+    added = []
+    for record in records:
+        journal.write(record)
+        after = file.stat()
+        added.append(after.st_size - before.st_size)
+        before = after
+    # Then each later write has added its line to that file
+    assert min(added) > 0
+    assert max(added[-50:]) <= max(added[:50]) + 20
+    # Also that of a stage, which began before all that is in the timeline
+    span = Span(stage("expose BIAS"), 0.0, 150.0, outcome=Outcome.PASSED)
+    journal.write(record := replace(record, timeline=(span, *record.timeline)))
+    assert file.stat().st_size - after.st_size <= max(added)
+    assert load_record(tmp_path, "run-1") == record
+
+
+def test_the_changes_of_a_thousand_frames_are_far_from_the_largest_journal() -> None:
+    size = sum(len(change_text(before, record, 1999)) for before, record in pairwise(steps(1000)))
+    assert size < journals._MAX_CHANGES / 2 < journals._MAX_BYTES / 4
 
 
 def test_a_record_is_written_as_it_is_whatever_was_written_before() -> None:
-    # Given one writer, and steps that add, replace and remove in any order
-    writer, chance = RecordWriter(), random.Random(3)  # noqa: S311 - only to look like chance
+    # Given one journal, and steps that add, replace and remove in any order
+    chance = random.Random(3)  # noqa: S311 - only to look like chance
     record = RunRecord("run-1", {"n_bias": 3})
-    for i in range(300):
-        number = chance.randrange(8)
+    text = record_text(record)
+    for i in range(1, 301):
+        before, number = record, chance.randrange(8)
         match chance.randrange(6):
             case 0 | 1:
                 record = record.with_frame(Frame(BIAS, number, f"group#{i}", 2026112500000 + i))
@@ -164,8 +194,8 @@ def test_a_record_is_written_as_it_is_whatever_was_written_before() -> None:
                 record = replace(record, frames=record.frames[1:], repeats=(*record.repeats, f"again {i}"))
             case _:
                 record = replace(record, state=RunState.STOPPED, reason=str(i), config={"n_bias": i})
-        text = writer.text(record)
-        assert json.loads(text) == to_json(record)
+        assert json.loads(record_text(record)) == to_json(record)
+        text += change_text(before, record, i)
         assert read_record(text) == record
     # And as before, when a journal was written as one text
     assert read_record(json.dumps(to_json(record), indent=1)) == record

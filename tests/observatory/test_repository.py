@@ -206,6 +206,15 @@ async def test_nothing_stands_in_the_way_of_a_first_certification(
     assert await repository.check({"LATISS/calib", "LATISS/raw/all"}, wanted) == ()
 
 
+def test_a_job_may_have_more_than_a_thousand_exposures(butler: Butler) -> None:
+    # Given the ids of many exposures, of which the repository has the first
+    wanted = tuple(range(EXPOSURES[0], EXPOSURES[0] + 2000))
+    request = JobRequest("cpBias.yaml", ("LATISS/raw/all",), (), "LATISS", (0,), wanted)
+    # When the Butler reads its query, as pipetask does
+    raws = butler.query_datasets("raw", collections=request.inputs, where=request.data_query)
+    assert {raw.dataId["exposure"] for raw in raws} == set(EXPOSURES)
+
+
 async def test_missing_input_collections_are_named(repository: ButlerRepository, repo: Path) -> None:
     problems = await repository.check({"LATISS/calib", "LATISS/calib/weekly", "LATISS/clib"}, [])
     assert problems == (

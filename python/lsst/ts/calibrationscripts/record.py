@@ -248,13 +248,20 @@ class RunRecord:
         decision = self.decision_on(subject)
         return decision is not None and decision.result is not None
 
+    def has_frame(self, series: Subject, number: int) -> bool:
+        """Return whether a frame was asked for."""
+        return self._index_of(series, number) is not None
+
     def with_frame(self, frame: Frame) -> RunRecord:
         """Note that a frame is asked for, or which exposure it became."""
-        # The number tells most apart: there may be a thousand.
-        others = tuple(
-            other for other in self.frames if other.number != frame.number or other.series != frame.series
-        )
+        index = self._index_of(frame.series, frame.number)
+        others = self.frames if index is None else (*self.frames[:index], *self.frames[index + 1 :])
         return replace(self, frames=(*others, frame))
+
+    def _index_of(self, series: Subject, number: int) -> int | None:
+        # The number tells most apart: there may be a thousand.
+        numbers = (i for i, frame in enumerate(self.frames) if frame.number == number)
+        return next((i for i in numbers if self.frames[i].series == series), None)
 
     def with_job(self, job: JobRecord) -> RunRecord:
         """Note a stage's job; how the stage ended is no longer known."""

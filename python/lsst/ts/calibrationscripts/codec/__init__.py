@@ -12,20 +12,19 @@ from __future__ import annotations
 __all__ = [
     "FORMAT",
     "FormatError",
-    "RecordWriter",
+    "change_text",
     "forecast_json",
     "from_json",
     "plan_json",
     "read_document",
     "read_record",
+    "record_text",
     "to_json",
     "write_document",
 ]
 
 import json
 from dataclasses import replace
-from itertools import takewhile
-from operator import is_
 from typing import Any, TypeVar
 
 import cattrs
@@ -38,6 +37,7 @@ from ..record import Decision, RunRecord
 from ..report import Evidence, RunDocument, RunReport
 from ..spoilt import Mark
 from ..verification import Verdict
+from ._changes import apply_changes, splice
 from ._converter import make_converter, parts
 
 FORMAT = 1
@@ -135,54 +135,92 @@ def read_record(text: str) -> RunRecord:
     Parameters
     ----------
     text : `str`
-        The JSON of a `RunRecord`.
+        What `record_text` has written, or other JSON of a `RunRecord`, and
+        behind it the lines of `change_text`, if any.
 
     Returns
     -------
     record : `RunRecord`
+        With all changes but, if only a part of it was written, the last.
 
     Raises
     ------
     FormatError
-        If it is something else.
+        If it is something else; says where.
     """
-    return from_json(_load(text), RunRecord)
+    start = len(text) - len(text.lstrip())
+    try:
+        data, end = json.JSONDecoder().raw_decode(text, start)
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"not JSON: {error}") from error
+    record = _checked(data)
+    try:
+        apply_changes(record, text[end:], text.count("\n", 0, end))
+    except ValueError as error:
+        raise FormatError(str(error)) from error
+    return from_json(record, RunRecord)
 
 
-class RecordWriter:
-    """Writes the record of a run again and again.
+def record_text(record: RunRecord) -> str:
+    """Return the text of a journal.
 
-    A record grows by a frame at a time, at its end. What is before that is
-    the same as it was, and is turned into text once.
+    Parameters
+    ----------
+    record : `RunRecord`
+        What to write.
+
+    Returns
+    -------
+    text : `str`
+        The JSON of `to_json`, with each frame, job and so on in a line.
     """
+    many = _many(record)
+    texts = {name: json.dumps(value) for name, value in _few_json(record).items()}
+    for name, items in many.items():
+        lines = (json.dumps(_CONVERTER.unstructure(item)) for item in items)
+        texts[name] = "[\n" + ",\n".join(lines) + "\n]"
+    return "{\n" + ",\n".join([f'"{name}": {text}' for name, text in texts.items()]) + "\n}\n"
 
-    def __init__(self) -> None:
-        self._written: dict[str, tuple[tuple[object, ...], list[str]]] = {}
-        """What was written last, and its lines, by field."""
 
-    def text(self, record: RunRecord) -> str:
-        """Return the JSON of a record, as of `to_json`.
+def change_text(before: RunRecord, after: RunRecord, number: int) -> str:
+    """Return what has changed in a record, to be added to its journal.
 
-        Parameters
-        ----------
-        record : `RunRecord`
-            What to write.
+    Parameters
+    ----------
+    before : `RunRecord`
+        What the journal has.
+    after : `RunRecord`
+        What it is to have. What has not changed of its frames and so on is
+        the same objects as before.
+    number : `int`
+        How many changes it is since the record was written as a whole.
 
-        Returns
-        -------
-        text : `str`
-            Each frame, job and so on is in a line.
-        """
-        many = {name: value for name, value in vars(record).items() if isinstance(value, tuple)}
-        few: dict[str, Any] = dict.fromkeys(many, ())
-        texts = {name: json.dumps(value) for name, value in to_json(replace(record, **few)).items()}
-        for name, items in many.items():
-            earlier, lines = self._written.get(name, ((), []))
-            n_same = len(list(takewhile(bool, map(is_, earlier, items))))
-            lines[n_same:] = [json.dumps(_CONVERTER.unstructure(item)) for item in items[n_same:]]
-            self._written[name] = items, lines
-            texts[name] = "[\n" + ",\n".join(lines) + "\n]"
-        return "{\n" + ",\n".join([f'"{name}": {text}' for name, text in texts.items()]) + "\n}\n"
+    Returns
+    -------
+    line : `str`
+        As long as what is new, however long the record is.
+    """
+    lists: Json = {}
+    for name, items in _many(after).items():
+        if (changed := splice(getattr(before, name), items)) is not None:
+            start, stop, new = changed
+            new_json = [_CONVERTER.unstructure(item) for item in new]
+            lists[name] = {"from": start, "to": stop, "items": new_json}
+    rest = ((name, value) for name, value in vars(after).items() if not isinstance(value, tuple))
+    names = [name for name, value in rest if value is not getattr(before, name)]
+    few = _few_json(after) if names else {}
+    return json.dumps({"change": number, "set": {name: few[name] for name in names}, "lists": lists}) + "\n"
+
+
+def _many(record: RunRecord) -> dict[str, tuple[Any, ...]]:
+    """Return the fields of a record that grow, by name."""
+    return {name: value for name, value in vars(record).items() if isinstance(value, tuple)}
+
+
+def _few_json(record: RunRecord) -> Json:
+    """Return a record as JSON, without what grows."""
+    nothing: dict[str, Any] = dict.fromkeys(_many(record), ())
+    return to_json(replace(record, **nothing))
 
 
 def from_json(data: object, cls: type[T]) -> T:
@@ -260,6 +298,11 @@ def _load(text: str) -> Json:
         data = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise FormatError(f"not JSON: {error}") from error
+    return _checked(data)
+
+
+def _checked(data: object) -> Json:
+    """Return the fields of a document, if its format is known."""
     if not isinstance(data, dict):
         raise FormatError("JSON, but not a run's: not a mapping")
     found = data.pop("format", None)

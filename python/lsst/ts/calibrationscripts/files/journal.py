@@ -24,13 +24,15 @@ import os
 import stat
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from ..codec import RecordWriter, read_record
+from ..codec import change_text, read_record, record_text
+from ..outcomes import RunState
 from ..ports import ObservatoryError
 from ..record import RunRecord
 from ..threads import in_thread
-from .atomic import replace_file
+from .atomic import FileState, append_to_file, replace_file
 from .contents import check_record, is_run_id
 from .lock import Lock, LockedError
 from .private import files_in, make_folder, one_line, read_text
@@ -40,6 +42,9 @@ SUFFIX = ".journal.json"
 
 _MAX_NAMED_RUNS = 5
 _MAX_BYTES = 16 * 2**20
+
+_MAX_CHANGES = 4 * 2**20
+"""Longest text of changes behind a record (byte): those of 3,000 frames."""
 
 
 def journal_folder(journal_dir: str | None = None) -> Path:
@@ -317,8 +322,25 @@ def claim_run(folder: Path, run_id: str) -> tuple[str, Lock]:
     raise AssertionError("numbers do not end")
 
 
+@dataclass(frozen=True)
+class _Written:
+    """What a process has written into a journal."""
+
+    record: RunRecord
+    state: FileState
+    size: int
+    """That of the record as it was written as a whole (byte)."""
+
+    n_changes: int = 0
+    """How many changes are behind it."""
+
+
 class FileJournal:
-    """A `Journal` in one JSON file.
+    """A `Journal` in one file.
+
+    The first record that it writes replaces the file, as one JSON. Each later
+    one adds a line with what has changed, so that it costs the same for a run
+    of any length. A run that ends leaves one JSON.
 
     Parameters
     ----------
@@ -334,7 +356,8 @@ class FileJournal:
     def __init__(self, folder: Path, run_id: str, lock: Lock | None = None) -> None:
         self._file = journal_file(folder, run_id)
         self._lock = lock or run_lock(folder, run_id)
-        self._writer = RecordWriter()
+        self._written: _Written | None = None
+        """`None` if the next record replaces the file."""
 
     @property
     def path(self) -> str:
@@ -354,7 +377,7 @@ class FileJournal:
             return (f"the journal cannot be written in {where}: {error.strerror}. Write another journal_dir",)
 
     def write(self, record: RunRecord) -> None:
-        """Replace the record that was written before, as a whole.
+        """Write a record in place of the one before, all of it or nothing.
 
         Parameters
         ----------
@@ -368,8 +391,30 @@ class FileJournal:
         """
         try:
             with self._lock.taken():
-                replace_file(self._file, self._writer.text(record))
+                # Whatever fails, the next one replaces the file.
+                written, self._written = self._written, None
+                self._written = self._append(record, written) or self._replace(record)
         except LockedError as error:
             raise ObservatoryError(f"the journal {self._file} is written by {error}") from error
         except OSError as error:
             raise ObservatoryError(f"the journal {self._file} cannot be written: {error.strerror}") from error
+
+    def _replace(self, record: RunRecord) -> _Written:
+        """Replace the file."""
+        state = replace_file(self._file, record_text(record))
+        return _Written(record, state, state.size)
+
+    def _append(self, record: RunRecord, before: _Written | None) -> _Written | None:
+        """Add what has changed to the file.
+
+        `None` if it is to be replaced: others have changed it meanwhile, the
+        run has ended, or the changes become long.
+        """
+        if before is None or record.state is not RunState.RUNNING:
+            return None
+        number = before.n_changes + 1
+        line = change_text(before.record, record, number).encode()
+        if before.state.size + len(line) - before.size > _MAX_CHANGES:
+            return None
+        state = append_to_file(self._file, line, before.state)
+        return None if state is None else _Written(record, state, before.size, number)

@@ -13,6 +13,9 @@ from functools import cached_property
 from ..instruments import ImageType
 from ..products import StageId, StageKind, Subject
 
+_MANY_EXPOSURES = 500
+"""SQLite takes about 1,000 conditions in a query."""
+
 
 @dataclass(frozen=True)
 class PlannedExposure:
@@ -105,8 +108,21 @@ class JobRequest:
         """Which data to process, likewise."""
         return (
             f"instrument='{self.instrument}' AND detector IN ({', '.join(map(str, self.detectors))})"
-            f" AND exposure IN ({', '.join(map(str, self.exposures))})"
+            f" AND exposure IN ({', '.join(_listed(self.exposures))})"
         )
+
+
+def _listed(exposures: Collection[int]) -> list[str]:
+    """Return exposure ids for a query; if there are many, as ranges."""
+    if len(exposures) <= _MANY_EXPOSURES:
+        return [str(each) for each in exposures]
+    ranges: list[range] = []
+    for each in sorted(exposures):
+        if ranges and each == ranges[-1].stop:
+            ranges[-1] = range(ranges[-1].start, each + 1)
+        else:
+            ranges.append(range(each, each + 1))
+    return [f"{each[0]}..{each[-1]}" if len(each) > 1 else f"{each[0]}" for each in ranges]
 
 
 @dataclass(frozen=True)

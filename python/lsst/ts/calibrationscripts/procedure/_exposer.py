@@ -326,8 +326,7 @@ class Exposer:
 
     def _note_retake(self, exposure: PlannedExposure) -> None:
         """Note that a frame was asked for before, but cannot be found."""
-        asked = {(frame.series, frame.number) for frame in self._recorder.record.frames}
-        if (exposure.series, exposure.number) in asked:
+        if self._recorder.record.has_frame(exposure.series, exposure.number):
             self._recorder.repeat(
                 f"{exposure.label}: asked for before the run was interrupted, but not in the Butler; "
                 "taken again"

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 __all__ = ["Timeline"]
 
+import bisect
 from collections.abc import Callable, Iterable
 
 from ..outcomes import Outcome
@@ -26,9 +27,9 @@ class Timeline:
 
     def __init__(self, clock: Callable[[], float], earlier: Iterable[Span] = ()) -> None:
         self._clock = clock
-        self._earlier = tuple(earlier)
         self._begun: dict[tuple[StageId, str], float] = {}
         self._ended: dict[tuple[StageId, str], Span] = {}
+        self._spans = sorted(earlier, key=_order)
 
     def begin(self, stage: StageId, frame: str = "") -> None:
         """Note that a stage, or a frame of it, begins."""
@@ -37,10 +38,17 @@ class Timeline:
     def end(self, stage: StageId, frame: str = "", outcome: Outcome | None = None) -> None:
         """Note that it ends; what never began is not noted."""
         if (stage, frame) in self._begun:
-            self._ended[stage, frame] = Span(stage, self._begun[stage, frame], self._clock(), frame, outcome)
+            span = Span(stage, self._begun[stage, frame], self._clock(), frame, outcome)
+            if (before := self._ended.get((stage, frame))) is not None:
+                self._spans.remove(before)
+            self._ended[stage, frame] = span
+            bisect.insort(self._spans, span, key=_order)
 
     @property
     def spans(self) -> tuple[Span, ...]:
         """What has ended, in the order in which it began."""
-        spans = (*self._earlier, *self._ended.values())
-        return tuple(sorted(spans, key=lambda span: (span.begin, span.name)))
+        return tuple(self._spans)
+
+
+def _order(span: Span) -> tuple[float, str]:
+    return span.begin, span.name
