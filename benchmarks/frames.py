@@ -3,8 +3,15 @@
 """What jobs on frames of full size cost, beside reading the frames.
 
 A bias is made of frames of one detector of 4072 by 4000 pixels, and verified
-by them. Each job is a process of its own. Compared with it is a process that
-reads the same raw frames and goes through their pixels once.
+by them. Each job is a process of its own, of which three things are told:
+
+- the time on the wall and that of the processor, both without those of a job
+  that only reads its pipeline, which is the start and the imports of pipetask;
+- the first of these beside that of a process that reads the same raw frames,
+  one after the other, and adds up their pixels;
+- its largest memory.
+
+Each is the median of several runs.
 """
 
 from __future__ import annotations
@@ -12,12 +19,16 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
+import platform
+import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from astropy.time import Time, TimeDelta
@@ -47,11 +58,19 @@ for path in sys.argv[1:]:
 class Cost:
     """What a process took."""
 
+    wall: float
+    """Time until it ended (s)."""
+
     cpu: float
     """Time of the processor (s)."""
 
     memory: float
     """Largest resident memory (MB)."""
+
+    @classmethod
+    def median(cls, costs: Sequence[Cost]) -> Cost:
+        """Return the median of each."""
+        return cls(*(statistics.median(values) for values in zip(*map(astuple, costs), strict=True)))
 
 
 def cost(argv: Sequence[str], environment: dict[str, str] | None = None) -> Cost:
@@ -62,6 +81,7 @@ def cost(argv: Sequence[str], environment: dict[str, str] | None = None) -> Cost
     SystemExit
         If it failed, with the last lines that it wrote.
     """
+    begin = time.monotonic()
     with tempfile.TemporaryFile() as output:
         child = subprocess.Popen(
             [sys.executable, *argv],
@@ -70,12 +90,13 @@ def cost(argv: Sequence[str], environment: dict[str, str] | None = None) -> Cost
             stderr=subprocess.STDOUT,
         )
         _, status, used = os.wait4(child.pid, 0)
+        wall = time.monotonic() - begin
         # Waited for already, which Popen does not know.
         child.returncode = os.waitstatus_to_exitcode(status)
         if child.returncode:
             output.seek(0)
             sys.exit(output.read().decode(errors="replace")[-3000:])
-    return Cost(used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+    return Cost(wall, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
 
 
 def take(root: Path, numbers: Sequence[int]) -> list[int]:
@@ -102,49 +123,89 @@ def job(root: Path, pipeline: str, inputs: str, run: str, exposures: Sequence[in
     return cost(argv, ENVIRONMENT)
 
 
-def measure(root: Path, exposures: Sequence[int], start: Cost) -> tuple[Cost, Cost]:
-    """Make and verify a bias of some frames; return what each took."""
-    folder, name = f"pipelines/{LATISS.pipelines_folder}", f"of_{len(exposures)}"
-    inputs = f"{LATISS.raw_collection},{LATISS.calib_collection}"
-    made = job(root, f"$CP_PIPE_DIR/{folder}/cpBias.yaml", inputs, f"made/{name}", exposures)
-    verified = job(
-        root,
-        f"$CP_VERIFY_DIR/{folder}/verifyBias.yaml",
-        f"made/{name},{inputs}",
-        f"verified/{name}",
-        exposures,
-    )
-    for what, took in (("made", made), ("verified", verified)):
-        work = took.cpu - start.cpu
-        print(
-            f"bias of {len(exposures)} {what}: {work:.1f} s of the processor, {work / len(exposures):.2f} s "
-            f"a frame, {took.memory:.0f} MB ({took.memory - start.memory:.0f} MB above an empty job)"
-        )
-    return made, verified
+class Benchmark:
+    """Jobs on the frames of a repository.
+
+    Parameters
+    ----------
+    root : `~pathlib.Path`
+        Folder of the repository.
+    exposures : `~collections.abc.Sequence` [`int`]
+        Its biases.
+    repeat : `int`
+        How often each job is run.
+    """
+
+    FOLDER = f"pipelines/{LATISS.pipelines_folder}"
+
+    def __init__(self, root: Path, exposures: Sequence[int], repeat: int) -> None:
+        self._root = root
+        self._exposures = exposures
+        self._raws = sorted(map(str, (root / LATISS.raw_collection).rglob("*.fits")))
+        self._repeat = repeat
+        self._n_runs = 0
+
+    def rows(self, n: int) -> dict[str, Cost]:
+        """Make and verify a bias of some frames, beside reading them."""
+        floor = self._median(lambda: cost(["-c", READ_ALL, *self._raws[:n]]))
+        made, verified = [], []
+        for _ in range(self._repeat):
+            self._n_runs += 1
+            inputs = f"{LATISS.raw_collection},{LATISS.calib_collection}"
+            name, chosen = f"{n}/{self._n_runs}", self._exposures[:n]
+            pipeline = f"$CP_PIPE_DIR/{self.FOLDER}/cpBias.yaml"
+            made.append(job(self._root, pipeline, inputs, f"made/{name}", chosen))
+            pipeline, inputs = f"$CP_VERIFY_DIR/{self.FOLDER}/verifyBias.yaml", f"made/{name},{inputs}"
+            verified.append(job(self._root, pipeline, inputs, f"verified/{name}", chosen))
+            # What is not kept need not be written to the disk.
+            for kind in ("made", "verified"):
+                shutil.rmtree(self._root / kind)
+        return {"read": floor, "made": Cost.median(made), "verified": Cost.median(verified)}
+
+    def empty(self) -> tuple[Cost, Cost]:
+        """Return what a process costs that reads no frame, or its pipeline."""
+        build = [*PIPETASK, "build", "-p", f"$CP_PIPE_DIR/{self.FOLDER}/cpBias.yaml"]
+        return self._median(lambda: cost(["-c", READ_ALL])), self._median(lambda: cost(build, ENVIRONMENT))
+
+    def _median(self, run: Callable[[], Cost]) -> Cost:
+        return Cost.median([run() for _ in range(self._repeat)])
+
+
+def load() -> str:
+    """Return how many processes have wanted a core in the last minutes."""
+    return ", ".join(f"{number:.1f}" for number in os.getloadavg())
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--frames", type=int, nargs="+", default=[5, 12, 20], help="numbers of frames")
-    frames = sorted(parser.parse_args().frames)
+    parser.add_argument("--repeat", type=int, default=3, help="runs of each job (default: 3)")
+    arguments = parser.parse_args()
+    frames = sorted(arguments.frames)
+    print(
+        f"{len(os.sched_getaffinity(0))} cores, {platform.machine()}, CPython {platform.python_version()}, "
+        f"median of {arguments.repeat}, load {load()}"
+    )
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "repo"
         # The largest memory of a process begins with that of its parent.
         with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as other:
             exposures = other.submit(take, root, range(1, frames[-1] + 1)).result()
-        raws = sorted(map(str, (root / LATISS.raw_collection).rglob("*.fits")))
-        # What reads a pipeline only has imported all that a job imports.
-        empty = f"$CP_PIPE_DIR/pipelines/{LATISS.pipelines_folder}/cpBias.yaml"
-        start = cost([*PIPETASK, "build", "-p", empty], ENVIRONMENT)
-        idle = cost(["-c", READ_ALL])
+        benchmark = Benchmark(root, exposures, arguments.repeat)
+        idle, start = benchmark.empty()
+        print(f"{'frames':<8}{'what':<30}{'wall':>8}{'cpu':>8}{'x floor':>9}{'MB':>6}")
+        print(
+            f"{'':<8}{'only reads its pipeline':<30}{start.wall:>7.2f}s{start.cpu:>7.2f}s{'':>9}{start.memory:>6.0f}"
+        )
         for n in frames:
-            floor = cost(["-c", READ_ALL, *raws[:n]]).cpu - idle.cpu
-            made, verified = measure(root, exposures[:n], start)
-            print(
-                f"    floor, to read {n} frames and add up their pixels: {floor:.1f} s; made: "
-                f"{(made.cpu - start.cpu) / floor:.1f} times that, verified: "
-                f"{(verified.cpu - start.cpu) / floor:.1f} times"
-            )
+            rows = benchmark.rows(n)
+            floor = rows["read"].wall - idle.wall
+            for what, took in rows.items():
+                without = idle if what == "read" else start
+                wall, cpu = took.wall - without.wall, took.cpu - without.cpu
+                label = "floor: read, and added up" if what == "read" else what
+                print(f"{n:<8}{label:<30}{wall:>7.2f}s{cpu:>7.2f}s{wall / floor:>9.1f}{took.memory:>6.0f}")
+    print(f"load {load()}")
 
 
 if __name__ == "__main__":

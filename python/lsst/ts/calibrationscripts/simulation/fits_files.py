@@ -34,7 +34,7 @@ _BLOCK = 2880
 
 
 def pieces(
-    n_rows: int, row_bytes: int, first: int = 0, piece_bytes: int = PIECE_BYTES
+    n_rows: int, row_bytes: int, first: int = 0, piece_bytes: int | None = None
 ) -> list[tuple[int, int]]:
     """Divide rows of an image into pieces.
 
@@ -47,14 +47,15 @@ def pieces(
     first : `int`, optional
         Number of the first one.
     piece_bytes : `int`, optional
-        Largest size of a piece, if that is a row or more.
+        Largest size of a piece, if that is a row or more; by default
+        `PIECE_BYTES`.
 
     Returns
     -------
     rows : `list` [`tuple` [`int`, `int`]]
         The first row of each piece, and the one after its last.
     """
-    step = max(1, piece_bytes // max(1, row_bytes))
+    step = max(1, (piece_bytes or PIECE_BYTES) // max(1, row_bytes))
     return [(row, min(row + step, first + n_rows)) for row in range(first, first + n_rows, step)]
 
 
