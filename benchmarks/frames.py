@@ -8,10 +8,12 @@ by them. Each job is a process of its own, of which three things are told:
 - the time on the wall and that of the processor, both without those of a job
   that only reads its pipeline, which is the start and the imports of pipetask;
 - the first of these beside that of a process that reads the same raw frames,
-  one after the other, and adds up their pixels;
+  one after the other, and adds up their pixels, which is the floor;
 - its largest memory.
 
-Each is the median of several runs.
+The same jobs on small frames tell what pipetask does beside the pixels: it
+makes the graph, asks the registry and waits for the disk at each of its
+entries. Each is the median of several runs.
 """
 
 from __future__ import annotations
@@ -43,14 +45,17 @@ TREES = Path(simulation.__file__).parent / GENERATION
 ENVIRONMENT = {"CP_PIPE_DIR": str(TREES / "cp_pipe"), "CP_VERIFY_DIR": str(TREES / "cp_verify")}
 FIRST = Time("2026-11-25T14:00:00", scale="tai")
 
+SMALL = 64
+"""Scale of frames whose pixels take no time, only their jobs do."""
+
 PIPETASK = ("-c", "from lsst.ctrl.mpexec.cli.pipetask import main; main()")
 
 READ_ALL = """
 import sys
-from lsst.ts.calibrationscripts.simulation.exposure import Exposure
+from astropy.io import fits
 total = 0.0
 for path in sys.argv[1:]:
-    total += Exposure.read_fits(path).image.array.sum(dtype="float64")
+    total += fits.getdata(path, memmap=False).sum(dtype="float64")
 """
 
 
@@ -66,6 +71,10 @@ class Cost:
 
     memory: float
     """Largest resident memory (MB)."""
+
+    def __sub__(self, other: Cost) -> Cost:
+        """Return what it took beyond another; the memory is the whole."""
+        return Cost(self.wall - other.wall, self.cpu - other.cpu, self.memory)
 
     @classmethod
     def median(cls, costs: Sequence[Cost]) -> Cost:
@@ -99,9 +108,9 @@ def cost(argv: Sequence[str], environment: dict[str, str] | None = None) -> Cost
     return Cost(wall, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
 
 
-def take(root: Path, numbers: Sequence[int]) -> list[int]:
+def take(root: Path, numbers: Sequence[int], scale: int = 1) -> list[int]:
     """Make a repository with biases; return their exposure ids."""
-    create_repository(root, LATISS, scale=1, generation=GENERATION)
+    create_repository(root, LATISS, scale=scale, generation=GENERATION)
     ccd = read_focal_plane(root, LATISS).ccds[0]
     with Butler.from_config(str(root), writeable=True) as butler:
         exposures = []
@@ -129,25 +138,37 @@ class Benchmark:
     Parameters
     ----------
     root : `~pathlib.Path`
-        Folder of the repository.
-    exposures : `~collections.abc.Sequence` [`int`]
-        Its biases.
+        Folder of the repository, which is made.
+    n : `int`
+        Number of biases in it.
+    scale : `int`
+        How much smaller than real ones they are.
     repeat : `int`
         How often each job is run.
     """
 
     FOLDER = f"pipelines/{LATISS.pipelines_folder}"
 
-    def __init__(self, root: Path, exposures: Sequence[int], repeat: int) -> None:
+    def __init__(self, root: Path, n: int, scale: int, repeat: int) -> None:
+        # The largest memory of a process begins with that of its parent.
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as other:
+            self._exposures = other.submit(take, root, range(1, n + 1), scale).result()
         self._root = root
-        self._exposures = exposures
         self._raws = sorted(map(str, (root / LATISS.raw_collection).rglob("*.fits")))
         self._repeat = repeat
         self._n_runs = 0
 
-    def rows(self, n: int) -> dict[str, Cost]:
-        """Make and verify a bias of some frames, beside reading them."""
-        floor = self._median(lambda: cost(["-c", READ_ALL, *self._raws[:n]]))
+    def read(self, n: int) -> Cost:
+        """Read some frames, and add up their pixels."""
+        return self._median(lambda: cost(["-c", READ_ALL, *self._raws[:n]]))
+
+    def build(self) -> Cost:
+        """Let pipetask read a pipeline, and nothing else."""
+        argv = [*PIPETASK, "build", "-p", f"$CP_PIPE_DIR/{self.FOLDER}/cpBias.yaml"]
+        return self._median(lambda: cost(argv, ENVIRONMENT))
+
+    def bias(self, n: int) -> tuple[Cost, Cost]:
+        """Make a bias of some frames, and verify it by them."""
         made, verified = [], []
         for _ in range(self._repeat):
             self._n_runs += 1
@@ -157,23 +178,24 @@ class Benchmark:
             made.append(job(self._root, pipeline, inputs, f"made/{name}", chosen))
             pipeline, inputs = f"$CP_VERIFY_DIR/{self.FOLDER}/verifyBias.yaml", f"made/{name},{inputs}"
             verified.append(job(self._root, pipeline, inputs, f"verified/{name}", chosen))
-            # What is not kept need not be written to the disk.
+            # What is removed is not written to the disk beside the next job.
             for kind in ("made", "verified"):
                 shutil.rmtree(self._root / kind)
-        return {"read": floor, "made": Cost.median(made), "verified": Cost.median(verified)}
-
-    def empty(self) -> tuple[Cost, Cost]:
-        """Return what a process costs that reads no frame, or its pipeline."""
-        build = [*PIPETASK, "build", "-p", f"$CP_PIPE_DIR/{self.FOLDER}/cpBias.yaml"]
-        return self._median(lambda: cost(["-c", READ_ALL])), self._median(lambda: cost(build, ENVIRONMENT))
+        return Cost.median(made), Cost.median(verified)
 
     def _median(self, run: Callable[[], Cost]) -> Cost:
         return Cost.median([run() for _ in range(self._repeat)])
 
 
+def show(n: int | str, what: str, took: Cost, floor: float = 0.0) -> None:
+    """Print a row of the table, which is 64 columns wide."""
+    ratio = f"{took.wall / floor:.1f}" if floor else ""
+    print(f"{n:<7}{what:<26}{took.wall:>7.2f}s{took.cpu:>7.2f}s{ratio:>9}{took.memory:>7.0f}", flush=True)
+
+
 def load() -> str:
     """Return how many processes have wanted a core in the last minutes."""
-    return ", ".join(f"{number:.1f}" for number in os.getloadavg())
+    return "load " + ", ".join(f"{number:.1f}" for number in os.getloadavg())
 
 
 def main() -> None:
@@ -182,30 +204,24 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=3, help="runs of each job (default: 3)")
     arguments = parser.parse_args()
     frames = sorted(arguments.frames)
-    print(
-        f"{len(os.sched_getaffinity(0))} cores, {platform.machine()}, CPython {platform.python_version()}, "
-        f"median of {arguments.repeat}, load {load()}"
-    )
     with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder) / "repo"
-        # The largest memory of a process begins with that of its parent.
-        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as other:
-            exposures = other.submit(take, root, range(1, frames[-1] + 1)).result()
-        benchmark = Benchmark(root, exposures, arguments.repeat)
-        idle, start = benchmark.empty()
-        print(f"{'frames':<8}{'what':<30}{'wall':>8}{'cpu':>8}{'x floor':>9}{'MB':>6}")
+        large = Benchmark(Path(folder) / "large", frames[-1], 1, arguments.repeat)
+        small = Benchmark(Path(folder) / "small", frames[-1], SMALL, arguments.repeat)
         print(
-            f"{'':<8}{'only reads its pipeline':<30}{start.wall:>7.2f}s{start.cpu:>7.2f}s{'':>9}{start.memory:>6.0f}"
+            f"{len(os.sched_getaffinity(0))} cores, CPython {platform.python_version()}, "
+            f"median of {arguments.repeat}, {load()}"
         )
+        idle, start = large.read(0), large.build()
+        print(f"{'frames':<7}{'what':<26}{'wall':>8}{'cpu':>8}{'x floor':>9}{'MB':>7}")
+        show("", "pipetask reads a pipeline", start)
         for n in frames:
-            rows = benchmark.rows(n)
-            floor = rows["read"].wall - idle.wall
-            for what, took in rows.items():
-                without = idle if what == "read" else start
-                wall, cpu = took.wall - without.wall, took.cpu - without.cpu
-                label = "floor: read, and added up" if what == "read" else what
-                print(f"{n:<8}{label:<30}{wall:>7.2f}s{cpu:>7.2f}s{wall / floor:>9.1f}{took.memory:>6.0f}")
-    print(f"load {load()}")
+            floor = large.read(n) - idle
+            show(n, "floor: read and added up", floor, floor.wall)
+            kinds = zip(("made", "verified"), large.bias(n), small.bias(n), strict=True)
+            for what, took, of_small in kinds:
+                show(n, what, took - start, floor.wall)
+                show(n, f"  of frames of scale {SMALL}", of_small - start, floor.wall)
+    print(load())
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ __all__ = ["PIECE_BYTES", "StoredPixels", "open_fits", "pieces", "write_fits"]
 PIECE_BYTES = 256 * 2**10
 """Size of the pieces of an image: half of a core's cache (byte)."""
 
-_TYPES = {32: np.dtype(">i4"), -32: np.dtype(">f4"), -64: np.dtype(">f8")}
+_TYPES: dict[int, np.dtype[Any]] = {32: np.dtype(">i4"), -32: np.dtype(">f4"), -64: np.dtype(">f8")}
 """Types of pixels by BITPIX."""
 
 _BLOCK = 2880
@@ -106,7 +106,7 @@ class StoredPixels:
         pixels = np.empty((last - first, self.shape[1]), self.dtype) if into is None else into
         if not pixels.size:
             return pixels
-        memory = memoryview(pixels).cast("B")
+        memory = pixels.data.cast("B")
         position = self._offset + first * self._row_bytes
         descriptor = os.open(self.path, os.O_RDONLY)
         try:
@@ -174,7 +174,7 @@ def write_fits(path: str | Path, array: np.ndarray, metadata: Mapping[str, Any])
     path : `str` or `~pathlib.Path`
         The file to make.
     array : `numpy.ndarray`, (ny, nx)
-        The image: int32, float32 or float64.
+        The image: int32, float32 or float64; at least one row.
     metadata : `~collections.abc.Mapping` [`str`, `typing.Any`]
         Keywords beside those that describe the image.
 
@@ -189,15 +189,14 @@ def write_fits(path: str | Path, array: np.ndarray, metadata: Mapping[str, Any])
     stored = _TYPES[header["BITPIX"]]
     with Path(path).open("xb", buffering=0) as file:
         _write(file.fileno(), header.tostring().encode("ascii"))
-        scratch: np.ndarray | None = None
-        for first, last in pieces(array.shape[0], array.shape[1] * stored.itemsize):
-            if scratch is None:
-                scratch = np.empty((last - first, array.shape[1]), stored.newbyteorder("="))
+        parts = pieces(array.shape[0], array.shape[1] * stored.itemsize)
+        scratch: np.ndarray = np.empty((parts[0][1], array.shape[1]), stored.newbyteorder("="))
+        for first, last in parts:
             piece = scratch[: last - first]
             np.copyto(piece, array[first:last])
             if not stored.isnative:
                 piece.byteswap(inplace=True)
-            _write(file.fileno(), memoryview(piece).cast("B"))
+            _write(file.fileno(), piece.data.cast("B"))
         _write(file.fileno(), bytes(-array.size * stored.itemsize % _BLOCK))
 
 
