@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import multiprocessing
 import threading
+import tracemalloc
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +176,44 @@ def test_pieces_change_no_pixel(ccd: CcdModel, request: pytest.FixtureRequest, t
     request.getfixturevalue("small_pieces")
     (tmp_path / "pieces").mkdir()
     assert np.array_equal(made_and_verified(ccd, tmp_path / "pieces")[0], whole)
+
+
+def test_a_frame_is_corrected_and_verified_in_the_memory_of_its_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a raw frame of 5 MB and a bias of 4 MB on disk, and two threads,
+    ccd = CcdModel(LATISS.detectors[0], scale=4, seed=3)
+    trimmed = ccd.detector.to_metadata()
+    Exposure(ccd.expose("BIAS", 0.0, 1), trimmed | {"DARKTIME": 0.0}).write_fits(tmp_path / "raw.fits")
+    Exposure(ccd.truth.bias, trimmed).write_fits(tmp_path / "bias.fits")
+    monkeypatch.setattr(cores, "LARGE", 1)
+    monkeypatch.setattr(fits_files, "PIECE_BYTES", 65536)
+    monkeypatch.setenv(cores.THREADS, "2")
+    n_bytes = ccd.truth.bias.nbytes
+
+    def peak(do: Callable[[], object]) -> int:
+        tracemalloc.start()
+        try:
+            do()
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    # when it is corrected, written and verified,
+    frame = Exposure.read_fits(tmp_path / "raw.fits")
+    corrected = []
+    correction = peak(
+        lambda: corrected.append(IsrTask().run(frame, Exposure.read_fits(tmp_path / "bias.fits")))
+    )
+    image = corrected[0].outputExposure
+    writing = peak(lambda: image.write_fits(tmp_path / "corrected.fits"))
+    again = Exposure.read_fits(tmp_path / "corrected.fits")
+    verification = peak(lambda: VerifyReadNoiseTask().run(again))
+
+    # then there is one image in memory, and pieces.
+    assert correction < 1.4 * n_bytes
+    assert writing < 0.2 * n_bytes
+    assert verification < 1.4 * n_bytes
 
 
 @pytest.fixture

@@ -394,7 +394,7 @@ class Exposure:
         Raises
         ------
         OSError
-            If the file cannot be read, or has no such image.
+            If the file cannot be read, or its image is not of this kind.
         """
         pixels, header = open_fits(path)
         return cls(pixels if rows is None else pixels.read(*rows), header)
