@@ -9,7 +9,7 @@ import multiprocessing
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 __all__ = ["THREADS", "each", "n_threads"]
 
@@ -18,6 +18,9 @@ THREADS = "CALIBSCRIPTS_THREADS"
 
 LARGE = 4 * 2**20
 """Images of fewer bytes are done before a second thread has started."""
+
+_SHARES = 4
+"""Into how many shares the pieces are divided for each thread."""
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -61,7 +64,18 @@ def each(function: Callable[[_Item], _Result], items: Sequence[_Item], n_bytes: 
     n = min(n_threads(), len(items)) if n_bytes >= LARGE else 1
     if n < 2:
         return [function(item) for item in items]
+    # Few shares, as each costs as much as a small piece; several for each
+    # thread, as one of them may have to wait for a core.
+    n_shares = min(_SHARES * n, len(items))
+    shares = [items[number::n_shares] for number in range(n_shares)]
     # What numpy does about 0 / 0 is a context variable.
-    contexts = [contextvars.copy_context() for _ in items]
+    contexts = [contextvars.copy_context() for _ in shares]
+
+    def take(context: contextvars.Context, share: Sequence[_Item]) -> list[_Result]:
+        return context.run(lambda: [function(item) for item in share])
+
+    results: list[Any] = [None] * len(items)
     with ThreadPoolExecutor(n, thread_name_prefix="pixels") as pool:
-        return list(pool.map(lambda context, item: context.run(function, item), contexts, items))
+        for number, found in enumerate(pool.map(take, contexts, shares)):
+            results[number::n_shares] = found
+    return results

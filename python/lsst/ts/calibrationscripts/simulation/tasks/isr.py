@@ -16,7 +16,6 @@ from ..cores import each
 from ..exposure import Detector, Exposure, Image
 from ..products import Defects
 from .base import FILTER, FRAME, TaskConfig, calibration, frame
-from .moments import Moments, combined, moments
 
 __all__ = ["IsrConfig", "IsrTask"]
 
@@ -210,7 +209,7 @@ class Corrections:
         """Correct an image in place; return its mean, without NaN (ADU)."""
         columns = detector.grid[1]
 
-        def correct(rows: tuple[int, int]) -> Moments:
+        def correct(rows: tuple[int, int]) -> tuple[int, float]:
             pixels = array[slice(*rows)]
             scratch = np.empty_like(pixels)
             by_segment = pixels.reshape(len(pixels), columns, -1)
@@ -222,6 +221,10 @@ class Corrections:
             if self.flat is not None:
                 response = self.flat.rows(*rows, scratch)
                 pixels /= np.where(response > MIN_RESPONSE, response, np.float32(np.nan))
-            return moments(pixels)
+            np.copyto(scratch, pixels)
+            masked = np.flatnonzero(np.isnan(scratch))
+            scratch.flat[masked] = 0
+            return pixels.size - len(masked), float(scratch.sum())
 
-        return combined(each(correct, detector.pieces(4 * array.shape[1]), array.nbytes)).mean
+        n, total = np.sum(each(correct, detector.pieces(4 * array.shape[1]), array.nbytes), axis=0)
+        return float(total / n) if n else np.nan
