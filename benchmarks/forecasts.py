@@ -115,15 +115,14 @@ def of(config: CalibrationConfig) -> tuple[RunPlan, Forecast]:
 
 
 class _Handle:
-    """An image in memory, as a task reads one block by block."""
+    """An image in memory, as a task gets one that it may not need."""
 
     def __init__(self, image: Exposure) -> None:
         self._image = image
         self.dataId: dict[str, Any] = {}
 
-    def get(self, parameters: dict[str, Any]) -> Exposure:
-        first, end = parameters["rows"]
-        return Exposure(self._image.image.array[first:end].copy(), self._image.metadata)
+    def get(self) -> Exposure:
+        return self._image
 
 
 class Camera:

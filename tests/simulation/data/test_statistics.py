@@ -9,15 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from lsst.ts.calibrationscripts.simulation.exposure import Exposure
+from lsst.ts.calibrationscripts.simulation.exposure import Exposure, Image
+from lsst.ts.calibrationscripts.simulation.fits_files import pieces
 from lsst.ts.calibrationscripts.simulation.tasks import statistics
+from lsst.ts.calibrationscripts.simulation.tasks.moments import clipped_mean_and_stdev
 from lsst.ts.calibrationscripts.simulation.tasks.statistics import (
-    clipped_mean_and_stdev,
     clipped_stack_mean,
     combine_rows,
     mean_without_farthest,
     reject_cosmic_rays,
-    rows_per_block,
 )
 
 ONES = np.ones(20)
@@ -104,16 +104,14 @@ def test_two_images_are_both_needed(stack: np.ndarray) -> None:
 def test_blocks_change_nothing(stack: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     def combined() -> np.ndarray:
         return combine_rows(
-            lambda number, rows: stack[number, rows[0] : rows[1]],
-            20,
-            (30, 40),
+            [Image(each) for each in stack],
             lambda block, rows: clipped_stack_mean(block, ONES, ONES, 3.0, 3),
         )
 
     whole = combined()
     # Two images' worth: 3 rows of 20 images, the last block the same.
     monkeypatch.setattr(statistics, "STACK_BYTES", 2 * 4 * 30 * 40)
-    assert rows_per_block((30, 40), 20) == 3
+    assert pieces(30, 4 * 40 * 20, piece_bytes=statistics.STACK_BYTES)[:2] == [(0, 3), (3, 6)]
     assert np.array_equal(whole, combined())
 
 
@@ -128,15 +126,12 @@ def test_a_large_stack_takes_the_memory_of_few_images(
         Exposure(rng.standard_normal(shape, np.float32)).write_fits(tmp_path / f"{number}.fits")
     weights = np.ones(n_images)
 
-    def read(number: int, rows: tuple[int, int]) -> np.ndarray:
-        array: np.ndarray = Exposure.read_fits(tmp_path / f"{number}.fits", rows=rows).image.array
-        return array
-
     # when they are combined,
     tracemalloc.start()
     try:
         mean = combine_rows(
-            read, n_images, shape, lambda block, rows: clipped_stack_mean(block, weights, weights, 3.0, 3)
+            [Exposure.read_fits(tmp_path / f"{number}.fits").image for number in range(n_images)],
+            lambda block, rows: clipped_stack_mean(block, weights, weights, 3.0, 3),
         )
         peak = tracemalloc.get_traced_memory()[1]
     finally:

@@ -22,7 +22,7 @@ class Raw:
     def __init__(self, ccd: CcdModel) -> None:
         self._exposure = Exposure(np.zeros((1, 1)), ccd.detector.to_metadata())
 
-    def get(self, *, parameters: dict[str, Any]) -> Exposure:
+    def get(self) -> Exposure:
         return self._exposure
 
 

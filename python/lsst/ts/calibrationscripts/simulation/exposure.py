@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from .fits_files import StoredPixels, open_fits, pieces, write_fits
 from .products import Box
 
 __all__ = ["Amplifier", "Detector", "Exposure", "Image", "Keywords"]
@@ -209,6 +210,22 @@ class Detector:
         rows, columns = self.grid
         return array.reshape(rows, self.amp_height, columns, -1)
 
+    def pieces(self, row_bytes: int) -> list[tuple[int, int]]:
+        """Divide the rows into pieces, each of one row of amplifiers.
+
+        Parameters
+        ----------
+        row_bytes : `int`
+            Size of a row.
+
+        Returns
+        -------
+        rows : `list` [`tuple` [`int`, `int`]]
+            As of `lsst.ts.calibrationscripts.simulation.fits_files.pieces`.
+        """
+        firsts = range(0, self.shape[0], self.amp_height)
+        return [rows for first in firsts for rows in pieces(self.amp_height, row_bytes, first)]
+
     def to_metadata(self) -> dict[str, Any]:
         """Return the geometry as FITS keywords."""
         metadata: dict[str, Any] = {
@@ -238,17 +255,53 @@ class Detector:
         )
 
 
-@dataclass
 class Image:
     """Pixels, reached the way that an LSST image gives them.
 
     Parameters
     ----------
-    array : `numpy.ndarray`
-        The pixels, row first.
+    pixels : `numpy.ndarray` or `StoredPixels`
+        The pixels, row first. Those of a file are read once they are asked
+        for.
     """
 
-    array: np.ndarray
+    def __init__(self, pixels: np.ndarray | StoredPixels) -> None:
+        self._pixels = pixels
+
+    @property
+    def array(self) -> np.ndarray:
+        """The pixels, all of them, in memory from now on."""
+        if isinstance(self._pixels, StoredPixels):
+            self._pixels = self._pixels.read_all()
+        return self._pixels
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        rows, columns = self._pixels.shape
+        return rows, columns
+
+    def rows(self, first: int, last: int, scratch: np.ndarray | None = None) -> np.ndarray:
+        """Return some rows, without reading the others.
+
+        Parameters
+        ----------
+        first, last : `int`
+            First row, and the one after the last.
+        scratch : `numpy.ndarray`, optional
+            Contiguous memory of so many rows, or more. It is used if the
+            pixels are in a file and of its type.
+
+        Returns
+        -------
+        pixels : `numpy.ndarray`, (last - first, nx)
+            Not to be changed: it may be the image itself.
+        """
+        if not isinstance(self._pixels, StoredPixels):
+            return self._pixels[first:last]
+        if scratch is not None and scratch.dtype == self._pixels.dtype:
+            return self._pixels.read(first, last, scratch[: last - first])
+        return self._pixels.read(first, last)
 
     def getArray(self) -> np.ndarray:
         """Return the pixels."""
@@ -267,14 +320,14 @@ class Exposure:
 
     Parameters
     ----------
-    image : `Image` or `numpy.ndarray`
+    image : `Image`, `numpy.ndarray` or `StoredPixels`
         Raw images are int32 ADU; all others float32, where NaN marks a
         pixel that is not to be used.
     keywords : `Keywords`, optional
         FITS keywords, at most eight characters each, and their values.
     """
 
-    def __init__(self, image: Image | np.ndarray, keywords: Keywords | None = None) -> None:
+    def __init__(self, image: Image | np.ndarray | StoredPixels, keywords: Keywords | None = None) -> None:
         self.image = image if isinstance(image, Image) else Image(image)
         self._keywords: Keywords = {} if keywords is None else keywords
 
@@ -319,9 +372,7 @@ class Exposure:
 
     def write_fits(self, path: str | Path) -> None:
         """Write a FITS file with the image in its primary HDU."""
-        from astropy.io import fits
-
-        fits.PrimaryHDU(self.image.array, fits.Header(self.metadata)).writeto(path)
+        write_fits(path, self.image.array, self.metadata)
 
     @classmethod
     def read_fits(cls, path: str | Path, rows: tuple[int, int] | None = None) -> Exposure:
@@ -332,24 +383,21 @@ class Exposure:
         path : `str` or `~pathlib.Path`
             The file.
         rows : `tuple` [`int`, `int`], optional
-            First row and the one after the last; by default all. Only
-            these are read from the disk.
+            First row and the one after the last, to be read now. By default
+            all pixels are read once they are asked for.
 
         Returns
         -------
         exposure : `Exposure`
             Pixels in the machine's byte order.
-        """
-        from astropy.io import fits
 
-        with fits.open(path, memmap=False, lazy_load_hdus=True) as hdus:
-            hdu = hdus[0]
-            pixels = hdu.data if rows is None else hdu.section[rows[0] : rows[1]]
-            header = hdu.header
-        if not pixels.dtype.isnative:
-            # In place: a copy of a raw image has 73 MB.
-            pixels = pixels.byteswap(inplace=True).view(pixels.dtype.newbyteorder("="))
-        return cls(pixels, header)
+        Raises
+        ------
+        OSError
+            If the file cannot be read, or its image is not of this kind.
+        """
+        pixels, header = open_fits(path)
+        return cls(pixels if rows is None else pixels.read(*rows), header)
 
 
 # What FITS needs to describe the array; astropy writes it for each file.

@@ -4,16 +4,20 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import yaml
 from lsst.daf.butler import FormatterV2
+from lsst.daf.butler.formatters.json import JsonFormatter
 from lsst.daf.butler.formatters.yaml import YamlFormatter
 from lsst.resources import ResourcePath
 
 from .exposure import Exposure
+from .products import Defects
 
-__all__ = ["ExposureFormatter", "StatisticsFormatter"]
+__all__ = ["DefectsFormatter", "ExposureFormatter", "StatisticsFormatter"]
 
 
 class ExposureFormatter(FormatterV2):
@@ -21,9 +25,9 @@ class ExposureFormatter(FormatterV2):
 
     Notes
     -----
-    With the read parameter ``rows``, a pair (first, one after the last),
-    only a part of the image is read from the disk. So a stack of images can
-    be combined that does not fit into memory.
+    The pixels are read from the disk when they are asked for, and only
+    those. With the read parameter ``rows``, a pair (first, one after the
+    last), these rows are read at once, and are the image.
     """
 
     default_extension = ".fits"
@@ -37,6 +41,25 @@ class ExposureFormatter(FormatterV2):
     def write_local_file(self, in_memory_dataset: Exposure, uri: ResourcePath) -> None:
         """Write an `Exposure`; see `lsst.daf.butler.FormatterV2`."""
         in_memory_dataset.write_fits(uri.ospath)
+
+
+class DefectsFormatter(JsonFormatter):
+    """The Butler's JSON files, each of which a process reads once.
+
+    A job applies the same 25,000 defects to each of its frames.
+    """
+
+    def read_from_uri(self, uri: ResourcePath, component: str | None = None, expected_size: int = -1) -> Any:
+        """Read `Defects`; see `lsst.daf.butler.FormatterV2`."""
+        if not uri.isLocal:
+            return super().read_from_uri(uri, component, expected_size)
+        return _read_defects(uri.ospath, Path(uri.ospath).stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=4)
+def _read_defects(path: str, changed: int) -> Defects:
+    """Read defects, which nothing can change once they are read."""
+    return Defects.model_validate_json(Path(path).read_bytes())
 
 
 class StatisticsFormatter(YamlFormatter):

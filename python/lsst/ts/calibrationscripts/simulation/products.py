@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import cached_property
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -141,9 +143,34 @@ class Defects(BaseModel):
             True where a pixel is bad.
         """
         mask = np.zeros(shape, bool)
-        for x, y, width, height in self.boxes:
-            mask[y : y + height, x : x + width] = True
+        mask[self.pixels(shape)] = True
         return mask
+
+    def pixels(self, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+        """Return the defects pixel by pixel.
+
+        Parameters
+        ----------
+        shape : `tuple` [`int`, `int`]
+            Rows and columns of the image. Pixels outside are left out.
+
+        Returns
+        -------
+        y, x : `numpy.ndarray`, (n,)
+            Row and column of each pixel.
+        """
+        y, x = self._pixels
+        inside = (y < shape[0]) & (x < shape[1])
+        return y[inside], x[inside]
+
+    @cached_property
+    def _pixels(self) -> tuple[np.ndarray, np.ndarray]:
+        boxes = np.fromiter(chain.from_iterable(self.boxes), np.intp, 4 * len(self.boxes))
+        x, y, width, height = boxes.reshape(-1, 4).T
+        sizes = width * height
+        box = np.repeat(np.arange(len(sizes)), sizes)
+        number = np.arange(len(box)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        return y[box] + number // width[box], x[box] + number % width[box]
 
     def __len__(self) -> int:
         return len(self.boxes)

@@ -105,5 +105,5 @@ def read_header(handle: DeferredDatasetHandle) -> dict[str, Any]:
     -------
     header : `dict` [`str`, `typing.Any`]
     """
-    header: dict[str, Any] = handle.get(parameters={"rows": (0, 1)}).metadata
+    header: dict[str, Any] = handle.get().metadata
     return header

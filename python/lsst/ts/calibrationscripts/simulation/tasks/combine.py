@@ -12,7 +12,7 @@ from lsst.pex.config import ChoiceField, Field
 from lsst.pipe.base import PipelineTask, PipelineTaskConnections, Struct
 
 from ..exposure import Exposure
-from .base import DETECTOR, FILTER, TaskConfig, frames, product, read_header
+from .base import DETECTOR, FILTER, TaskConfig, frames, product
 from .statistics import clipped_stack_mean, combine_rows
 
 __all__ = ["CombineByFilterConfig", "CombineByFilterTask", "CombineConfig", "CombineTask"]
@@ -54,8 +54,7 @@ class CombineTask(PipelineTask):
         Parameters
         ----------
         inputExps : `list` [`lsst.daf.butler.DeferredDatasetHandle`]
-            The images. At most as many of their rows are in memory as fit
-            into 32 MiB.
+            The images. A few of their rows are in memory at one time.
 
         Returns
         -------
@@ -67,7 +66,8 @@ class CombineTask(PipelineTask):
         ValueError
             If an image cannot be scaled, with its data id.
         """
-        headers = [read_header(handle) for handle in inputExps]
+        images: list[Exposure] = [handle.get() for handle in inputExps]
+        headers = [image.metadata for image in images]
         scales = np.array([self._scale(header) for header in headers])
         for handle, scale in zip(inputExps, scales, strict=True):
             if not scale > 0:
@@ -76,15 +76,10 @@ class CombineTask(PipelineTask):
                 )
         weights = scales ** {"Unity": 0, "DarkTime": 2, "MeanStats": 1}[self.config.exposureScaling]
 
-        def read(number: int, rows: tuple[int, int]) -> np.ndarray:
-            array: np.ndarray = inputExps[number].get(parameters={"rows": rows}).image.array
-            return array
-
         def combine(stack: np.ndarray, rows: tuple[int, int]) -> np.ndarray:
             return clipped_stack_mean(stack, scales, weights, self.config.sigmaClip, self.config.clipMaxIter)
 
-        shape = Exposure(np.empty((0, 0)), headers[0]).detector.shape
-        array = combine_rows(read, len(inputExps), shape, combine)
+        array = combine_rows([image.image for image in images], combine)
         array[np.isnan(array)] = self.config.fillValue
         self.log.info("Combined %d images.", len(inputExps))
         kept = ("INSTRUME", "IMGTYPE", "FILTER", "GRATING")

@@ -11,9 +11,9 @@ from lsst.daf.butler import DeferredDatasetHandle
 from lsst.pex.config import Field
 from lsst.pipe.base import PipelineTask, PipelineTaskConnections, Struct
 
-from ..exposure import Detector
+from ..exposure import Detector, Exposure
 from ..products import Defects
-from .base import DETECTOR, TaskConfig, frames, product, read_header
+from .base import DETECTOR, TaskConfig, frames, product
 from .statistics import combine_rows, mean_without_farthest
 
 __all__ = ["FindDefectsConfig", "FindDefectsTask", "dead_pixels", "hot_pixels"]
@@ -68,26 +68,27 @@ class FindDefectsTask(PipelineTask):
         ValueError
             If there is neither a dark with a dark time nor a flat.
         """
-        darks: list[tuple[DeferredDatasetHandle, float]] = []
-        flats: list[tuple[DeferredDatasetHandle, float]] = []
+        darks: list[tuple[Exposure, float]] = []
+        flats: list[tuple[Exposure, float]] = []
         header: dict[str, Any] = {}
         for handle in inputExps:
-            header = read_header(handle)
+            image: Exposure = handle.get()
+            header = image.metadata
             if header["IMGTYPE"] == "DARK" and header["DARKTIME"] > 0:
-                darks.append((handle, header["DARKTIME"]))
+                darks.append((image, header["DARKTIME"]))
             elif header["IMGTYPE"] == "FLAT" and header["ISRMEAN"] > 0:
-                flats.append((handle, header["ISRMEAN"]))
+                flats.append((image, header["ISRMEAN"]))
         if not darks and not flats:
             raise ValueError("Defects need darks or flats, and there are none.")
 
         detector = Detector.from_metadata(header)
         mask = np.zeros(detector.shape, bool)
         if darks:
-            rate = _average(darks, detector, power=2)
+            rate = _average(darks, power=2)
             mask |= hot_pixels(rate, detector, self.config.nSigmaHot, self.config.minHot)
         n_hot = int(mask.sum())
         if flats:
-            mask |= dead_pixels(_average(flats, detector, power=1), detector, self.config.maxDead)
+            mask |= dead_pixels(_average(flats, power=1), detector, self.config.maxDead)
         defects = Defects.from_mask(mask, detector.id)
         self.log.info(
             "Found %d hot pixels in %d darks and %d dead ones in %d flats: %d boxes.",
@@ -153,15 +154,11 @@ def dead_pixels(array: np.ndarray, detector: Detector, largest: float) -> np.nda
     return mask
 
 
-def _average(scaled: list[tuple[DeferredDatasetHandle, float]], detector: Detector, power: int) -> np.ndarray:
+def _average(scaled: list[tuple[Exposure, float]], power: int) -> np.ndarray:
     """Average images divided by their scales, whose power is the weight."""
     scales = np.array([scale for _, scale in scaled])
-
-    def read(number: int, rows: tuple[int, int]) -> np.ndarray:
-        array: np.ndarray = scaled[number][0].get(parameters={"rows": rows}).image.array
-        return array
 
     def combine(stack: np.ndarray, rows: tuple[int, int]) -> np.ndarray:
         return mean_without_farthest(stack, scales, scales**power)
 
-    return combine_rows(read, len(scaled), detector.shape, combine)
+    return combine_rows([image.image for image, _ in scaled], combine)

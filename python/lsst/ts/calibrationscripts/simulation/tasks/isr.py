@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import lsst.pipe.base.connectionTypes as cT
@@ -11,7 +12,8 @@ import numpy as np
 from lsst.pex.config import Field, FieldValidationError, ListField
 from lsst.pipe.base import PipelineTask, PipelineTaskConnections, Struct
 
-from ..exposure import Exposure
+from ..cores import each
+from ..exposure import Detector, Exposure, Image
 from ..products import Defects
 from .base import FILTER, FRAME, TaskConfig, calibration, frame
 
@@ -123,28 +125,106 @@ class IsrTask(PipelineTask):
             where masked.
         """
         detector = ccdExposure.detector
-        segments = detector.segments(ccdExposure.image.array)
-        overscan = segments[..., detector.amp_width :]
-        levels = overscan.mean(axis=(1, 3), keepdims=True)
-        noises = overscan.std(axis=(1, 3), keepdims=True)
-
-        pixels = np.ascontiguousarray(segments[..., : detector.amp_width], np.float32)
-        pixels -= levels.astype(np.float32)
-        array = pixels.reshape(detector.shape)
-        if bias is not None:
-            array -= bias.image.array
-        if dark is not None:
-            array -= dark.image.array * np.float32(ccdExposure.metadata["DARKTIME"])
-        if flat is not None:
-            response = flat.image.array
-            array /= np.where(response > MIN_RESPONSE, response, np.float32(np.nan))
+        array, levels, noises = trim(ccdExposure.image, detector)
+        corrections = Corrections(
+            levels=levels.astype(np.float32),
+            bias=None if bias is None else bias.image,
+            dark=None if dark is None else dark.image,
+            dark_time=0.0 if dark is None else float(ccdExposure.metadata["DARKTIME"]),
+            flat=None if flat is None else flat.image,
+        )
         if defects is not None and self.config.doDefect:
-            array[defects.mask(detector.shape)] = np.nan
+            array[defects.pixels(detector.shape)] = np.nan
+        mean = corrections.apply(array, detector)
 
         metadata: dict[str, Any] = ccdExposure.metadata | {"OVERSCAN": 0, "BUNIT": "adu"}
         for amplifier in detector:
-            row, column = amplifier.index
-            metadata[f"OSLV{amplifier.name}"] = float(levels[row, 0, column, 0])
-            metadata[f"OSNS{amplifier.name}"] = float(noises[row, 0, column, 0])
-        metadata["ISRMEAN"] = float(np.mean(array, dtype=np.float64, where=~np.isnan(array)))
+            metadata[f"OSLV{amplifier.name}"] = float(levels[amplifier.index])
+            metadata[f"OSNS{amplifier.name}"] = float(noises[amplifier.index])
+        metadata["ISRMEAN"] = mean
         return Struct(outputExposure=Exposure(array, metadata))
+
+
+def trim(raw: Image, detector: Detector) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Cut the overscan off, and measure it.
+
+    Parameters
+    ----------
+    raw : `Image`
+        Raw image (ADU), read piece by piece.
+    detector : `Detector`
+        Its geometry.
+
+    Returns
+    -------
+    array : `numpy.ndarray`, (ny, nx)
+        float32 image without the overscan (ADU).
+    levels, noises : `numpy.ndarray`, (rows, columns)
+        Mean and standard deviation of each amplifier's overscan (ADU).
+    """
+    array, columns = np.empty(detector.shape, np.float32), detector.grid[1]
+
+    def cut(rows: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+        segments = raw.rows(*rows).reshape(rows[1] - rows[0], columns, -1)
+        array[slice(*rows)].reshape(-1, columns, detector.amp_width)[:] = segments[..., : detector.amp_width]
+        # Sums of integers have no rounding errors, in whatever order.
+        overscan = segments[..., detector.amp_width :].astype(np.int64)
+        return overscan.sum(axis=(0, 2)), np.einsum("ijk,ijk->j", overscan, overscan)
+
+    parts = detector.pieces(4 * raw.shape[1])
+    found = each(cut, parts, array.nbytes)
+    sums, squares = np.zeros((2, *detector.grid))
+    for (first, _), (total, square) in zip(parts, found, strict=True):
+        sums[first // detector.amp_height] += total
+        squares[first // detector.amp_height] += square
+    n = detector.amp_height * detector.overscan
+    return array, sums / n, np.sqrt(np.maximum(squares - sums**2 / n, 0) / n)
+
+
+@dataclass(frozen=True)
+class Corrections:
+    """What is applied to a trimmed image.
+
+    Parameters
+    ----------
+    levels : `numpy.ndarray`, (rows, columns)
+        float32: level of each amplifier (ADU), subtracted first.
+    bias : `Image` or `None`
+        Subtracted next (ADU).
+    dark : `Image` or `None`
+        Subtracted next (ADU/s), times
+    dark_time : `float`
+        the dark time (s).
+    flat : `Image` or `None`
+        Divided by in the end.
+    """
+
+    levels: np.ndarray
+    bias: Image | None
+    dark: Image | None
+    dark_time: float
+    flat: Image | None
+
+    def apply(self, array: np.ndarray, detector: Detector) -> float:
+        """Correct an image in place; return its mean, without NaN (ADU)."""
+        columns = detector.grid[1]
+
+        def correct(rows: tuple[int, int]) -> tuple[int, float]:
+            pixels = array[slice(*rows)]
+            scratch = np.empty_like(pixels)
+            by_segment = pixels.reshape(len(pixels), columns, -1)
+            by_segment -= self.levels[rows[0] // detector.amp_height][:, None]
+            if self.bias is not None:
+                pixels -= self.bias.rows(*rows, scratch)
+            if self.dark is not None:
+                pixels -= np.multiply(self.dark.rows(*rows, scratch), np.float32(self.dark_time), out=scratch)
+            if self.flat is not None:
+                response = self.flat.rows(*rows, scratch)
+                pixels /= np.where(response > MIN_RESPONSE, response, np.float32(np.nan))
+            np.copyto(scratch, pixels)
+            masked = np.flatnonzero(np.isnan(scratch))
+            scratch.flat[masked] = 0
+            return pixels.size - len(masked), float(scratch.sum())
+
+        n, total = np.sum(each(correct, detector.pieces(4 * array.shape[1]), array.nbytes), axis=0)
+        return float(total / n) if n else np.nan

@@ -1,79 +1,34 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Statistics of images that the tasks share."""
+"""Cosmic rays and stacks of images, for the tasks that share them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from ..cores import each
+from ..exposure import Image
+from ..fits_files import pieces
+
 __all__ = [
-    "clipped_mean_and_stdev",
+    "HIT_SIGMA",
     "clipped_stack_mean",
     "combine_rows",
-    "finite",
+    "mean_without_farthest",
     "reject_cosmic_rays",
-    "rows_per_block",
 ]
 
-STACK_BYTES = 32 * 2**20
-"""Memory that a stack of rows may use (byte)."""
+STACK_BYTES = 8 * 2**20
+"""Memory that a stack of rows may use, in each thread (byte)."""
 
-
-def finite(pixels: np.ndarray) -> np.ndarray:
-    """Return all pixels but those that are NaN.
-
-    Parameters
-    ----------
-    pixels : `numpy.ndarray`
-        Pixels of any shape.
-
-    Returns
-    -------
-    values : `numpy.ndarray`, (n,)
-        A copy where that is needed.
-    """
-    use = np.isfinite(pixels)
-    return pixels.ravel() if use.all() else pixels[use]
-
-
-def clipped_mean_and_stdev(pixels: np.ndarray, n_sigma: float, n_iterations: int) -> tuple[float, float]:
-    """Return mean and standard deviation without outliers.
-
-    Parameters
-    ----------
-    pixels : `numpy.ndarray`
-        Pixels of any shape; NaN is left out.
-    n_sigma : `float`
-        Pixels farther than this from the mean are outliers, in units of
-        the standard deviation.
-    n_iterations : `int`
-        How often outliers are searched for.
-
-    Returns
-    -------
-    mean, stdev : `float`
-        In the pixels' unit; NaN if no pixel is left.
-    """
-    values = finite(pixels)
-    if not values.size:
-        return np.nan, np.nan
-    for iteration in range(n_iterations + 1):
-        mean = values.mean(dtype=np.float64)
-        # Squared in place: an amplifier is larger than the processor's cache.
-        square = values - values.dtype.type(mean)
-        square *= square
-        variance = square.mean(dtype=np.float64)
-        limit = n_sigma**2 * variance
-        if iteration == n_iterations or square.max() <= limit:
-            break
-        values = values[square <= limit]
-    return float(mean), float(np.sqrt(variance))
+HIT_SIGMA = 6.0
+"""Height of a cosmic ray's brightest pixels over the level, in noise."""
 
 
 def reject_cosmic_rays(
-    pixels: np.ndarray, level: float, noise: float, n_sigma: float = 6.0, grow: float = 3.0
+    pixels: np.ndarray, level: float, noise: float, n_sigma: float = HIT_SIGMA, grow: float = 3.0
 ) -> np.ndarray:
     """Return an image with the pixels that cosmic rays hit set to NaN.
 
@@ -220,61 +175,37 @@ def mean_without_farthest(stack: np.ndarray, scales: np.ndarray, weights: np.nda
     return np.asarray((total - dropped * values) / (weights.sum() - dropped))
 
 
-def rows_per_block(shape: tuple[int, int], n_images: int) -> int:
-    """Return how many rows of a stack to have in memory at one time.
-
-    Parameters
-    ----------
-    shape : `tuple` [`int`, `int`]
-        Rows and columns of an image.
-    n_images : `int`
-        Images in the stack.
-
-    Returns
-    -------
-    n_rows : `int`
-        As many as fit into `STACK_BYTES` as float32, but one at least.
-    """
-    row = 4 * shape[1] * n_images
-    return min(shape[0], max(1, STACK_BYTES // row))
-
-
 def combine_rows(
-    read: Callable[[int, tuple[int, int]], np.ndarray],
-    n_images: int,
-    shape: tuple[int, int],
+    images: Sequence[Image],
     combine: Callable[[np.ndarray, tuple[int, int]], np.ndarray],
-    dtype: type = np.float32,
 ) -> np.ndarray:
     """Combine images that may not fit into memory together.
 
     Parameters
     ----------
-    read : `~collections.abc.Callable`
-        Takes the number of an image and a pair of rows (first, one after
-        the last); returns these rows.
-    n_images : `int`
-        Number of images.
-    shape : `tuple` [`int`, `int`]
-        Rows and columns of each.
+    images : `~collections.abc.Sequence` [`Image`]
+        The images, of the same shape; read block by block of rows.
     combine : `~collections.abc.Callable`
         Takes a stack of rows, (n, rows, nx), which it may overwrite, and
-        the pair of rows; returns the combined rows, (rows, nx).
-    dtype : `type`, optional
-        Of the result.
+        the pair of rows; returns the combined rows, (rows, nx). It is called
+        by several threads.
 
     Returns
     -------
     combined : `numpy.ndarray`, (ny, nx)
-        The result.
+        float32: the result.
     """
-    step = rows_per_block(shape, n_images)
-    combined: np.ndarray = np.empty(shape, dtype)
-    stack = np.empty((n_images, step, shape[1]), np.float32)
-    for first in range(0, shape[0], step):
-        rows = (first, min(first + step, shape[0]))
-        block = stack[:, : rows[1] - rows[0]]
-        for number in range(n_images):
-            block[number] = read(number, rows)
-        combined[rows[0] : rows[1]] = combine(block, rows)
+    n_rows, n_columns = images[0].shape
+    combined = np.empty((n_rows, n_columns), np.float32)
+
+    def fill(rows: tuple[int, int]) -> None:
+        stack = np.empty((len(images), rows[1] - rows[0], n_columns), np.float32)
+        for image, block in zip(images, stack, strict=True):
+            found = image.rows(*rows, block)
+            if found is not block:
+                block[:] = found
+        combined[slice(*rows)] = combine(stack, rows)
+
+    row_bytes = 4 * n_columns * len(images)
+    each(fill, pieces(n_rows, row_bytes, piece_bytes=STACK_BYTES), combined.nbytes)
     return combined

@@ -14,9 +14,11 @@ import numpy as np
 from lsst.pex.config import Field
 from lsst.pipe.base import PipelineTask, PipelineTaskConnections, Struct
 
+from ..cores import each
 from ..exposure import Amplifier, Detector, Exposure
 from .base import FRAME, TaskConfig, frame, outcome
-from .statistics import clipped_mean_and_stdev, finite, reject_cosmic_rays
+from .moments import Pixels, clipped_mean_and_stdev
+from .statistics import HIT_SIGMA, reject_cosmic_rays
 
 __all__ = [
     "VerifyConfig",
@@ -66,14 +68,15 @@ class VerifyTask(PipelineTask):
             and of the detector in ``DET`` (ADU), the outcome of the tests
             in ``VERIFY``, in the same way, and ``SUCCESS``.
         """
+        array = inputExp.image.array
 
         def verify(amplifier: Amplifier) -> tuple[dict[str, float], dict[str, bool]]:
-            measured = self.measure(inputExp.image.array[amplifier.section])
+            measured = self.measure(array[amplifier.section])
             return measured, self.judge(measured, amplifier)
 
         # 0 / 0 is not a number, and what is not a number fails its test.
         with np.errstate(divide="ignore", invalid="ignore"):
-            statistics = verify_amplifiers(inputExp.detector, verify)
+            statistics = verify_amplifiers(inputExp.detector, verify, array.nbytes)
             detector = self.measure_detector(statistics["AMP"])
             if detector:
                 statistics["DET"] = detector
@@ -100,7 +103,9 @@ class VerifyTask(PipelineTask):
 
 
 def verify_amplifiers(
-    detector: Detector, verify: Callable[[Amplifier], tuple[dict[str, float], dict[str, bool]]]
+    detector: Detector,
+    verify: Callable[[Amplifier], tuple[dict[str, float], dict[str, bool]]],
+    n_bytes: int = 0,
 ) -> dict[str, Any]:
     """Verify each amplifier of a detector.
 
@@ -110,7 +115,9 @@ def verify_amplifiers(
         The detector, with its amplifiers' nominal properties.
     verify : `~collections.abc.Callable`
         Takes an amplifier; returns its statistics and the outcomes of its
-        tests, both by name.
+        tests, both by name. Of a large image, several threads call it.
+    n_bytes : `int`, optional
+        Size of the image that it measures.
 
     Returns
     -------
@@ -118,10 +125,9 @@ def verify_amplifiers(
         The statistics by amplifier in ``AMP``, the outcomes by amplifier
         in ``AMP`` of ``VERIFY``, and ``SUCCESS``.
     """
-    measured, passed = {}, {}
-    for amplifier in detector:
-        measured[amplifier.name], outcome = verify(amplifier)
-        passed[amplifier.name] = _with_success(outcome)
+    found = dict(zip(detector.gains, each(verify, detector.amplifiers, n_bytes), strict=True))
+    measured = {name: statistics for name, (statistics, _) in found.items()}
+    passed = {name: _with_success(outcome) for name, (_, outcome) in found.items()}
     success = all(outcome["SUCCESS"] for outcome in passed.values())
     return {"AMP": measured, "VERIFY": {"AMP": passed}, "SUCCESS": success}
 
@@ -171,17 +177,14 @@ class VerifyReadNoiseTask(VerifyTask):
 
     def measure(self, pixels: np.ndarray) -> dict[str, float]:
         """Measure mean, clipped noise, and noise without cosmic rays."""
-        values = finite(pixels)
-        level, noise = clipped_mean_and_stdev(values, self.config.numSigmaClip, self.config.clipMaxIter)
-        if np.isnan(noise):
-            return {"MEAN": noise, "NOISE": noise, "CR_NOISE": noise}
-        cleaned = reject_cosmic_rays(pixels, level, noise)
-        kept = values if cleaned is pixels else finite(cleaned)
-        return {
-            "MEAN": float(values.mean(dtype=np.float64)),
-            "NOISE": noise,
-            "CR_NOISE": float(kept.std(dtype=np.float64)),
-        }
+        found = Pixels(pixels)
+        clipped = found.clipped(self.config.numSigmaClip, self.config.clipMaxIter)
+        level, noise = clipped.mean, clipped.stdev
+        # Most biases have no pixel that is so bright.
+        cleaned = found
+        if found.moments.largest > level + HIT_SIGMA * noise:
+            cleaned = Pixels(reject_cosmic_rays(pixels, level, noise))
+        return {"MEAN": found.moments.mean, "NOISE": noise, "CR_NOISE": cleaned.moments.stdev}
 
     def judge(self, measured: dict[str, float], amplifier: Amplifier) -> dict[str, bool]:
         """Test the noise against the nominal one, which is in electrons."""

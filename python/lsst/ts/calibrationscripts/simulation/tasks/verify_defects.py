@@ -67,9 +67,10 @@ class VerifyDefectsTask(PipelineTask):
         result : `lsst.pipe.base.Struct`
             ``outputStats`` (`dict`): as of `VerifyTask`.
         """
+        arrays = [image.image.array for image in (inputExp, uncorrectedExp)]
 
         def verify(amplifier: Amplifier) -> tuple[dict[str, float], dict[str, bool]]:
-            masked, whole = (image.image.array[amplifier.section] for image in (inputExp, uncorrectedExp))
+            masked, whole = (array[amplifier.section] for array in arrays)
             measured = {
                 "DEFECT_PIXELS": float(np.isnan(masked).sum()),
                 "MIN": float(np.nanmin(masked)),
@@ -82,7 +83,7 @@ class VerifyDefectsTask(PipelineTask):
                 "MAX": measured["UNMASKED_MAX"] >= measured["MAX"],
             }
 
-        return Struct(outputStats=verify_amplifiers(inputExp.detector, verify))
+        return Struct(outputStats=verify_amplifiers(inputExp.detector, verify, arrays[0].nbytes))
 
 
 class MergeVisitConnections(PipelineTaskConnections, dimensions=VISIT):  # type: ignore[call-arg]
