@@ -202,6 +202,19 @@ def test_run_without_sal_names_simulate(write: Any) -> None:
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.parametrize("words", [["run"], ["finish", "20261126T093000-1", "--ocps"]], ids=lambda words: words[0])
+def test_commands_on_sal_say_that_its_topics_have_no_name(
+    words: list[str], write: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CALIBSCRIPTS_SAL", "local")
+    monkeypatch.delenv("LSST_TOPIC_SUBNAME", raising=False)
+    result = in_shell(*words, *([write("script_mode: BIAS")] if words == ["run"] else []))
+    assert result.returncode == 2
+    assert result.stderr == (
+        "LSST_TOPIC_SUBNAME is not set, which salobj needs. Set it to that of the components.\n"
+    )
+
+
 @pytest.mark.parametrize("args", [["validate"], ["schema"], ["plan", "--json"]])
 def test_quick_commands_import_nothing_heavy(args: list[str], write: Any) -> None:
     if args == ["validate"]:

@@ -21,6 +21,7 @@ __all__ = [
     "parse_config",
     "put",
     "read_text",
+    "require_subname",
     "show",
     "time_scale_option",
     "use_sal",
@@ -166,6 +167,15 @@ def use_sal(wanted: SalProvider) -> None:
         sal.provider()
     except ValueError as error:
         fail(str(error), ExitCode.INVALID)
+
+
+def require_subname() -> None:
+    """Exit with what to set, if the components cannot be reached."""
+    from ..observatory import sal
+
+    if not sal.has_subname():
+        what, remedy = sal.NO_SUBNAME
+        fail(f"{what}. {remedy}.", ExitCode.INVALID)
 
 
 def within(timeout: float, action: Callable[[], T]) -> T:

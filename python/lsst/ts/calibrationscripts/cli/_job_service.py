@@ -44,7 +44,7 @@ def with_job_service(given: Configuration, job_service: str, workdir: Path) -> C
         # more, before the job fails.
         cores = os.cpu_count() or 1
         compute = {"class": "lsst.ctrl.bps.parsl.sites.Local", "cores": cores, "retries": 1}
-        n_detectors = len(given.instrument.detector_ids())
+        n_detectors = len(values.get("detectors") or given.instrument.detector_ids())
         site = {
             "wmsServiceClass": "lsst.ctrl.bps.parsl.ParslService",
             "computeSite": "simulated",

@@ -22,6 +22,7 @@ from ._common import (
     instrument_of_workdir,
     instrument_option,
     read_text,
+    require_subname,
     show,
     time_scale_option,
     use_sal,
@@ -78,6 +79,7 @@ def run_text(text: str, instrument: Instrument, json_file: Path | None) -> NoRet
         from ._script import run_on_sal
     except sal.SalNotInstalledError as error:
         fail(str(error), ExitCode.SCRIPT_FAILED)
+    require_subname()
     with result_to(json_file) as write:
         report = run_program(run_on_sal(text, config, instrument))
         write(to_run_json(report))
