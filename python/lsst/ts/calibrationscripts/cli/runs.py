@@ -16,6 +16,7 @@ import click
 
 from ..instruments import Instrument
 from ._common import (
+    OF_WORKDIR,
     REQUIRED_FILE,
     ExitCode,
     fail,
@@ -114,7 +115,7 @@ def _list_faults(context: click.Context, parameter: click.Parameter, wanted: boo
 
 @click.command()
 @FILES
-@instrument_option(with_script=True, of_workdir=True)
+@instrument_option(with_script=True, unless_given=OF_WORKDIR)
 @set_option
 @click.option(
     "--script",
