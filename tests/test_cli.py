@@ -215,6 +215,43 @@ def test_commands_on_sal_say_that_its_topics_have_no_name(
     )
 
 
+SITE = {
+    "wmsServiceClass": "lsst.ctrl.bps.parsl.ParslService",
+    "computeSite": "here",
+    "site": {"here": {"class": "lsst.ctrl.bps.parsl.sites.Local"}},
+}
+
+
+@pytest.mark.parametrize(
+    ("site", "complaint"),
+    [
+        (SITE, ""),
+        (SITE | {"computeSite": "there"}, "Parsl needs to know where it starts workers"),
+        ({"site": {}}, "does not say which batch system"),
+        ("a: [", "is not YAML"),
+    ],
+)
+@pytest.mark.parametrize("command", ["validate", "plan"])
+def test_the_site_file_of_bps_is_read_where_it_is(command: str, site: Any, complaint: str, write: Any) -> None:
+    file = write(site if isinstance(site, str) else yaml.safe_dump(site), "site.yaml")
+    config = write(f"{{script_mode: BIAS, job_service: bps, bps_config: {file}}}")
+    result = calibscripts(command, config)
+    assert result.exit_code == (2 if complaint else 0), result.output
+    if complaint:
+        assert "config.yaml: 1 problem in the configuration:" in result.stderr
+        assert f"bps_config: {file}" in result.stderr and complaint in unfolded(result.stderr)
+
+
+def test_a_site_file_that_is_on_another_machine_is_a_note(write: Any, tmp_path: Path) -> None:
+    config = write(f"{{script_mode: BIAS, job_service: bps, bps_config: {tmp_path}/none.yaml}}")
+    result = calibscripts("validate", config)
+    assert result.exit_code == 0
+    assert (
+        f"note: bps_config: {tmp_path}/none.yaml is not checked, as it cannot be read here (No such file or "
+        "directory)."
+    ) in unfolded(result.stdout)
+
+
 @pytest.mark.parametrize("args", [["validate"], ["schema"], ["plan", "--json"]])
 def test_quick_commands_import_nothing_heavy(args: list[str], write: Any) -> None:
     if args == ["validate"]:
