@@ -38,10 +38,11 @@ def test_a_whole_day_of_comcam_is_certified_by_jobs_of_bps(tmp_path: Path) -> No
     # and a flat finds the calibrations of each detector.
     exposure = run["exposures"]["FLAT"][-1]
     with Butler.from_config(str(tmp_path / "w/repo"), collections="LSSTComCam/calib/daily") as butler:
-        for detector in LSSTCOMCAM.detector_ids():
-            for name in ("bias", "dark", "flat"):
-                ref = butler.find_dataset(name, instrument="LSSTComCam", detector=detector, exposure=exposure)
-                assert ref is not None and ref.run in {f"{source}/run" for source in sources}
+        for name, source in zip(("bias", "dark", "flat"), sources, strict=True):
+            refs = butler.query_datasets(name, find_first=False)
+            assert {ref.run for ref in refs} == {f"{source}/run"}
+            for detector in LSSTCOMCAM.detector_ids():
+                assert butler.get(name, instrument="LSSTComCam", detector=detector, exposure=exposure)
 
 
 def ended_quanta(run: Path) -> dict[str, tuple[int, int]]:
