@@ -202,7 +202,9 @@ def test_run_without_sal_names_simulate(write: Any) -> None:
     assert "Traceback" not in result.stderr
 
 
-@pytest.mark.parametrize("words", [["run"], ["finish", "20261126T093000-1", "--ocps"]], ids=lambda words: words[0])
+@pytest.mark.parametrize(
+    "words", [["run"], ["finish", "20261126T093000-1", "--ocps"]], ids=lambda words: words[0]
+)
 def test_commands_on_sal_say_that_its_topics_have_no_name(
     words: list[str], write: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -232,7 +234,9 @@ SITE = {
     ],
 )
 @pytest.mark.parametrize("command", ["validate", "plan"])
-def test_the_site_file_of_bps_is_read_where_it_is(command: str, site: Any, complaint: str, write: Any) -> None:
+def test_the_site_file_of_bps_is_read_where_it_is(
+    command: str, site: Any, complaint: str, write: Any
+) -> None:
     file = write(site if isinstance(site, str) else yaml.safe_dump(site), "site.yaml")
     config = write(f"{{script_mode: BIAS, job_service: bps, bps_config: {file}}}")
     result = calibscripts(command, config)

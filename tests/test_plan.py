@@ -288,8 +288,8 @@ def test_a_job_that_may_exceed_its_time_is_told_before() -> None:
         return [notice for notice in plan.notices if "job_timeout" in notice]
 
     assert notices(BIASES % []) == [
-        "verify BIAS may take 5:50 (h:mm), which is longer than job_timeout: 3600. That is for 197 detector(s), "
-        "one after the other. Raise job_timeout, or process fewer detectors."
+        "verify BIAS may take 5:50 (h:mm), which is longer than job_timeout: 3600. That is for 197 "
+        "detector(s), one after the other. Raise job_timeout, or process fewer detectors."
     ]
     assert notices("{script_mode: BIAS, n_bias: 20, job_timeout: 21600}") == []
     assert notices(BIASES % [0, 1, 2]) == []

@@ -189,11 +189,13 @@ def test_exposure_stats_of_one_exposure_are_given_once(tmp_path: Path) -> None:
 
 # Statistics of biases of three detectors of LSSTCam
 
-DEAD = {1 + i: {"SUCCESS": False, "FAILURES": [f"R22_S11 {name} NOISE" for name in AMPLIFIERS]} for i in range(3)}
+ALL_NOISY = [f"R22_S11 {name} NOISE" for name in AMPLIFIERS]
+DEAD = {1 + i: {"SUCCESS": False, "FAILURES": ALL_NOISY} for i in range(3)}
 
 
-def of_lsstcam(file: Path, *words: object) -> Result:
-    return CliRunner().invoke(main, ["verdict", str(file), "--type", "BIAS", "--instrument", "LSSTCam", *words])
+def of_lsstcam(file: Path, *words: str) -> Result:
+    options = ["--type", "BIAS", "--instrument", "LSSTCam", *words]
+    return CliRunner().invoke(main, ["verdict", str(file), *options])
 
 
 def test_the_detectors_that_were_processed_can_be_told(tmp_path: Path) -> None:
@@ -211,7 +213,10 @@ def test_the_detectors_that_were_processed_can_be_told(tmp_path: Path) -> None:
     ("detectors", "complaint"),
     [
         ("0-8", "stats.yaml: has failures of R22_S11, which --detectors leaves out"),
-        ("188-191", "--detectors 188-191: 189-190 is not a detector of LSSTCam that is processed; they are 0-188"),
+        (
+            "188-191",
+            "--detectors 188-191: 189-190 is not a detector of LSSTCam that is processed; they are 0-188",
+        ),
         ("R22_S11", "--detectors R22_S11: write ids and ranges of them, such as 0-8,94"),
         ("8-0", "--detectors 8-0: a range begins with its lower id"),
         ("", "--detectors : write ids and ranges of them"),

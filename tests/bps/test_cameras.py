@@ -50,8 +50,8 @@ def ended_quanta(run: Path) -> dict[str, tuple[int, int]]:
 
     It is the last that a quantum writes.
     """
-    found = run.rglob("*_metadata_*.json")
-    return {str(path.relative_to(run)): ((status := path.stat()).st_mtime_ns, status.st_ino) for path in found}
+    found = {path: path.stat() for path in run.rglob("*_metadata_*.json")}
+    return {str(path.relative_to(run)): (each.st_mtime_ns, each.st_ino) for path, each in found.items()}
 
 
 def test_a_bias_of_lsstcam_killed_during_a_job_is_resumed_within_that_job(tmp_path: Path) -> None:

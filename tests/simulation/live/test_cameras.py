@@ -27,6 +27,7 @@ from .conftest import DAY_OBS, NoRunner
 TIMEOUT = 60.0
 """What a test waits for at most (s)."""
 
+
 def observatory_of(folder: Path, camera: Any, *detectors: int, faults: str = "") -> SimulatedObservatory:
     """Return an observatory that takes frames, and runs no jobs."""
     observatory = SimulatedObservatory(

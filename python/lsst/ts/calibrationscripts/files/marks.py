@@ -55,7 +55,8 @@ def known_marks(
         runs = index.run_ids()
     except (OSError, sqlite3.Error):
         # An index needs a folder that can be written.
-        found, runs = list(_read(folder, wanted, instrument)), frozenset(run_id for run_id, _ in runs_in(folder))
+        found = list(_read(folder, wanted, instrument))
+        runs = frozenset(run_id for run_id, _ in runs_in(folder))
     marks: dict[tuple[int, MarkKind], Mark] = {}
     for run_id, mark in found:
         origin = mark.run or run_id

@@ -191,8 +191,7 @@ def _time(report: RunReport) -> float | None:
 
 
 class Source(NamedTuple):
-    """Whose values are compared: detectors of two cameras share names and
-    ids."""
+    """Whose values are compared: two cameras give their detectors one id."""
 
     repo: str | None
     """The Butler repository, as it was configured."""
