@@ -282,7 +282,7 @@ class TrendIndex:
         Returns
         -------
         source : `Source` or `None`
-            `None` if there is no such run.
+            `None` if no run has them.
         """
         found = self._database.execute(
             "SELECT repo, instrument FROM run WHERE problem = '' AND repo = ifnull(?, repo) "
