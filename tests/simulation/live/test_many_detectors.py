@@ -41,7 +41,7 @@ def run(folder: Path, *words: object, config: Mapping[str, Any]) -> tuple[int, s
 def certified(folder: Path) -> set[int]:
     """Return the ids of the detectors whose bias is certified."""
     with Butler.from_config(str(folder / "w/repo")) as butler:
-        if not butler.collections.query("LSSTCam/calib/daily"):
+        if not butler.collections.query("LSSTCam/calib/daily*"):
             return set()
         refs = butler.query_datasets(
             "bias", collections="LSSTCam/calib/daily", find_first=False, explain=False, limit=None
