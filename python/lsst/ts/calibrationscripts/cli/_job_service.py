@@ -92,12 +92,8 @@ def site_findings(config: CalibrationConfig) -> tuple[tuple[str, ...], tuple[str
 
     path = Path(config.bps_config).expanduser()
 
-    def find() -> str:
-        with path.open("rb"):
-            return ""
-
     try:
-        within(_SITE_TIMEOUT, find)
+        within(_SITE_TIMEOUT, lambda: path.open("rb").close())
     except (OSError, TimeoutError) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else "it does not answer"
         return (), (f"bps_config: {path} is not checked, as it cannot be read here ({why}).",)
