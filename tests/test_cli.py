@@ -217,6 +217,15 @@ def test_commands_on_sal_say_that_its_topics_have_no_name(
     )
 
 
+@pytest.mark.parametrize(
+    "text", ["", "script_mode: BIAS\n", "{script_mode: BIAS}", "# Daily\n{script_mode: BIAS, n_bias: 3}\n"]
+)
+def test_a_configuration_of_any_form_can_resume_a_run(text: str, tmp_path: Path) -> None:
+    run_id = "20261126T093000-1"
+    resuming = yaml.safe_load(_resuming(text, run_id, tmp_path))
+    assert resuming == {**(yaml.safe_load(text) or {}), "resume": run_id}
+
+
 SITE = {
     "wmsServiceClass": "lsst.ctrl.bps.parsl.ParslService",
     "computeSite": "here",
