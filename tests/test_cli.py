@@ -22,6 +22,7 @@ from click.testing import CliRunner, Result
 from lsst.ts.calibrationscripts.cli import main
 from lsst.ts.calibrationscripts.cli._common import instrument_of_workdir
 from lsst.ts.calibrationscripts.cli._display import access_hint
+from lsst.ts.calibrationscripts.cli.runs import _resuming
 from lsst.ts.calibrationscripts.config import load_schema
 from lsst.ts.calibrationscripts.instruments import INSTRUMENTS, LATISS, Detector
 from lsst.ts.calibrationscripts.outcomes import Certification
