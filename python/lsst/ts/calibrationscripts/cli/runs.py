@@ -270,7 +270,7 @@ def _resuming(text: str, run_id: str, journals: Path) -> str:
     import yaml
 
     node = yaml.compose(text, Loader=yaml.SafeLoader)
-    if node is not None and node.flow_style:
+    if isinstance(node, yaml.CollectionNode) and node.flow_style:
         # Nothing can be added below a mapping in braces.
         return yaml.safe_dump({**yaml.safe_load(text), "resume": run_id}, sort_keys=False)
     return f"{text}\nresume: {run_id}\n"
