@@ -271,7 +271,7 @@ def trend_page(folder: Path) -> Iterator[str]:
 
     with TrendIndex(_many_runs()) as index:
         yield f"opened the index, read {index.update()} files"
-        history = index.history(index.newest_repository())
+        history = index.history(index.newest_source())
         yield f"found {len(history.runs)} runs"
         n_remarks = len(remarks(history.earlier, history.runs[-1]))
         yield f"compared the newest: {n_remarks} remarks"

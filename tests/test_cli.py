@@ -22,6 +22,7 @@ from click.testing import CliRunner, Result
 from lsst.ts.calibrationscripts.cli import main
 from lsst.ts.calibrationscripts.cli._common import instrument_of_workdir
 from lsst.ts.calibrationscripts.cli._display import access_hint
+from lsst.ts.calibrationscripts.cli.runs import _resuming
 from lsst.ts.calibrationscripts.config import load_schema
 from lsst.ts.calibrationscripts.instruments import INSTRUMENTS, LATISS, Detector
 from lsst.ts.calibrationscripts.outcomes import Certification
@@ -200,6 +201,69 @@ def test_run_without_sal_names_simulate(write: Any) -> None:
     assert result.returncode == 1
     assert "calibscripts simulate" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    "words", [["run"], ["finish", "20261126T093000-1", "--ocps"]], ids=lambda words: words[0]
+)
+def test_commands_on_sal_say_that_its_topics_have_no_name(
+    words: list[str], write: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CALIBSCRIPTS_SAL", "local")
+    monkeypatch.delenv("LSST_TOPIC_SUBNAME", raising=False)
+    result = in_shell(*words, *([write("script_mode: BIAS")] if words == ["run"] else []))
+    assert result.returncode == 2
+    assert result.stderr == (
+        "LSST_TOPIC_SUBNAME is not set, which salobj needs. Set it to that of the components.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["", "script_mode: BIAS\n", "{script_mode: BIAS}", "# Daily\n{script_mode: BIAS, n_bias: 3}\n"]
+)
+def test_a_configuration_of_any_form_can_resume_a_run(text: str, tmp_path: Path) -> None:
+    run_id = "20261126T093000-1"
+    resuming = yaml.safe_load(_resuming(text, run_id, tmp_path))
+    assert resuming == {**(yaml.safe_load(text) or {}), "resume": run_id}
+
+
+SITE = {
+    "wmsServiceClass": "lsst.ctrl.bps.parsl.ParslService",
+    "computeSite": "here",
+    "site": {"here": {"class": "lsst.ctrl.bps.parsl.sites.Local"}},
+}
+
+
+@pytest.mark.parametrize(
+    ("site", "complaint"),
+    [
+        (SITE, ""),
+        (SITE | {"computeSite": "there"}, "Parsl needs to know where it starts workers"),
+        ({"site": {}}, "does not say which batch system"),
+        ("a: [", "is not YAML"),
+    ],
+)
+@pytest.mark.parametrize("command", ["validate", "plan"])
+def test_the_site_file_of_bps_is_read_where_it_is(
+    command: str, site: Any, complaint: str, write: Any
+) -> None:
+    file = write(site if isinstance(site, str) else yaml.safe_dump(site), "site.yaml")
+    config = write(f"{{script_mode: BIAS, job_service: bps, bps_config: {file}}}")
+    result = calibscripts(command, config)
+    assert result.exit_code == (2 if complaint else 0), result.output
+    if complaint:
+        assert "config.yaml: 1 problem in the configuration:" in result.stderr
+        assert f"bps_config: {file}" in result.stderr and complaint in unfolded(result.stderr)
+
+
+def test_a_site_file_that_is_on_another_machine_is_a_note(write: Any, tmp_path: Path) -> None:
+    config = write(f"{{script_mode: BIAS, job_service: bps, bps_config: {tmp_path}/none.yaml}}")
+    result = calibscripts("validate", config)
+    assert result.exit_code == 0
+    assert (
+        f"note: bps_config: {tmp_path}/none.yaml is not checked, as it cannot be read here (No such file or "
+        "directory)."
+    ) in unfolded(result.stdout)
 
 
 @pytest.mark.parametrize("args", [["validate"], ["schema"], ["plan", "--json"]])

@@ -56,6 +56,7 @@ from lsst.ts.calibrationscripts.simulation.repository import (
     is_repository,
     remove_unfinished,
 )
+from lsst.ts.calibrationscripts.trend import Source
 from named import BIAS, stage
 
 RUN_ID = "20261123T053300-100001"
@@ -438,7 +439,7 @@ def test_files_beside_the_journals_are_named_and_skipped(tmp_path: Path) -> None
     # Then the run is read, and each of the others is named with the reason
     with TrendIndex(tmp_path) as index:
         assert index.update() == 1 + len(FOREIGN) + 3
-        assert index.count("/repo/LATISS") == (1, 0)
+        assert index.count(Source("/repo/LATISS", "LATISS")) == (1, 0, 0)
         reasons = dict(text.split(": ", 1) for text in index.skipped())
     assert set(reasons) == {*FOREIGN, "link.json", "dangling.json", "pipe.json"}
     assert all(why in reasons[name] for name, (_, why) in FOREIGN.items())
@@ -447,7 +448,7 @@ def test_files_beside_the_journals_are_named_and_skipped(tmp_path: Path) -> None
     written = write_report(a_report(run_id=f"{RUN_ID}-2"), str(tmp_path / "none"), tmp_path)
     (problem,) = [text for text in written.problems if "Not shown: the repository" not in text]
     assert "runs have not left: " in problem and problem.endswith("and 6 more")
-    with open_trend(tmp_path, None) as (history, notes, _):
+    with open_trend(tmp_path, None, None) as (history, notes, _):
         page = trend_page(history, notes)
     result = calibscripts("trend", "--journals", tmp_path)
     for name in reasons:

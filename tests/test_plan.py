@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 from lsst.ts.calibrationscripts.codec import plan_json
 from lsst.ts.calibrationscripts.config import parse
-from lsst.ts.calibrationscripts.instruments import LATISS
+from lsst.ts.calibrationscripts.instruments import LATISS, LSSTCAM
 from lsst.ts.calibrationscripts.pipelines import GENERATIONS
 from lsst.ts.calibrationscripts.plan import JobRequest, RunPlan, make_plan
 from lsst.ts.calibrationscripts.products import StageId
@@ -274,3 +274,39 @@ def test_defects_are_applied_to_a_curve_if_nothing_else_is_generated() -> None:
     plan = plan_of("{do_defects: true, do_ptc: true, n_flat: 4, exp_times_flat: [1, 1, 2, 2]}")
     assert needs(plan)["generate PTC"] == ("expose FLAT", "generate DEFECTS")
     assert needs(plan)["verify PTC"] == ("expose FLAT", "generate PTC")
+
+
+BIASES = "{script_mode: BIAS, n_bias: 20, detectors: %s}"
+
+
+def durations(detectors: object) -> dict[str, float]:
+    plan = make_plan(parse(BIASES % detectors, LSSTCAM), LSSTCAM)
+    return {stage.name: stage.duration for stage in plan.stages}
+
+
+def test_a_job_takes_as_long_as_the_pixels_that_it_processes() -> None:
+    # Given one detector of the size of that of LATISS, then it takes as long
+    latiss = plan_of("{script_mode: BIAS, n_bias: 20}")
+    assert durations([0]) == {stage.name: stage.duration for stage in latiss.stages}
+    assert durations([0])["verify BIAS"] == pytest.approx(5 + 168)
+    # and each frame of each further one adds to that, half of one half of it.
+    assert durations([0, 1])["verify BIAS"] == pytest.approx(5 + 60 + 2 * 108)
+    assert durations([0, 191])["verify BIAS"] == pytest.approx(5 + 60 + 1.5 * 108)
+    assert durations([])["verify BIAS"] == pytest.approx(65 + 108 * LSSTCAM.area())
+    # The camera takes all at once.
+    assert durations([])["expose BIAS"] == durations([0])["expose BIAS"]
+
+
+def test_a_job_that_may_exceed_its_time_is_told_before() -> None:
+    def notices(text: str) -> list[str]:
+        plan = make_plan(parse(text, LSSTCAM), LSSTCAM)
+        return [notice for notice in plan.notices if "job_timeout" in notice]
+
+    assert notices(BIASES % []) == [
+        "verify BIAS may take 5:50 (h:mm), which is longer than job_timeout: 3600. That is for 197 "
+        "detector(s), one after the other. Raise job_timeout, or process fewer detectors."
+    ]
+    assert notices("{script_mode: BIAS, n_bias: 20, job_timeout: 21600}") == []
+    assert notices(BIASES % [0, 1, 2]) == []
+    # A batch system has as many processes as its site gives it.
+    assert notices("{script_mode: BIAS, n_bias: 20, job_service: bps, bps_config: /site.yaml}") == []

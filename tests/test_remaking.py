@@ -390,24 +390,34 @@ class TestKnownMarks:
         noted_in(tmp_path, "a", Mark(E1, MarkKind.SETTLING, "x"), Mark(E2, MarkKind.NOISE, "y"))
         noted_in(tmp_path, "b", Mark(E3, MarkKind.PERSON, "z", by="ann", time=1.0))
 
-        assert known_marks(tmp_path, [E1, E3]) == (
+        assert known_marks(tmp_path, [E1, E3], "LATISS") == (
             Mark(E1, MarkKind.SETTLING, "x", run="a"),
             Mark(E3, MarkKind.PERSON, "z", by="ann", time=1.0, run="b"),
         )
-        assert known_marks(tmp_path, [E1, E3], but="a")[0].exposure == E3
-        assert known_marks(tmp_path, []) == known_marks(tmp_path, [E9]) == ()
+        assert known_marks(tmp_path, [E1, E3], "LATISS", but="a")[0].exposure == E3
+        assert known_marks(tmp_path, [], "LATISS") == known_marks(tmp_path, [E9], "LATISS") == ()
+
+    def test_are_those_of_the_camera(self, tmp_path: Path) -> None:
+        # Given two cameras, which number their exposures alike
+        noted_in(tmp_path, "a", Mark(E1, MarkKind.NOISE, "x"))
+        judgement = SeriesJudgement(DARK, (E1,), (Mark(E1, MarkKind.PERSON, "y"),))
+        other = RunRecord("b", {}, instrument="LSSTCam").with_judgement(judgement)
+        FileJournal(tmp_path, "b").write(other)
+        assert [mark.run for mark in known_marks(tmp_path, [E1], "LATISS")] == ["a"]
+        assert [mark.run for mark in known_marks(tmp_path, [E1], "LSSTCam")] == ["b"]
+        assert known_marks(tmp_path, [E1], "LSSTComCam") == ()
 
     def test_follow_the_journals(self, tmp_path: Path) -> None:
         noted_in(tmp_path, "a", Mark(E1, MarkKind.PERSON, "x"))
-        assert known_marks(tmp_path, [E1])
+        assert known_marks(tmp_path, [E1], "LATISS")
         # When the person uses the frame again, it is as if never marked
         noted_in(tmp_path, "a")
-        assert known_marks(tmp_path, [E1]) == ()
+        assert known_marks(tmp_path, [E1], "LATISS") == ()
         # and so once the journal is gone
         noted_in(tmp_path, "a", Mark(E1, MarkKind.PERSON, "x"))
-        assert known_marks(tmp_path, [E1])
+        assert known_marks(tmp_path, [E1], "LATISS")
         (tmp_path / "a.journal.json").unlink()
-        assert known_marks(tmp_path, [E1]) == ()
+        assert known_marks(tmp_path, [E1], "LATISS") == ()
 
     @pytest.mark.parametrize(
         "mark",
@@ -420,20 +430,20 @@ class TestKnownMarks:
     def test_of_a_journal_that_was_changed_by_hand_are_left_out(self, tmp_path: Path, mark: Mark) -> None:
         noted_in(tmp_path, "a", Mark(E1, MarkKind.NOISE, "y"))
         noted_in(tmp_path, "b", mark)
-        assert [found.run for found in known_marks(tmp_path, [E1])] == ["a"]
+        assert [found.run for found in known_marks(tmp_path, [E1], "LATISS")] == ["a"]
 
     def test_a_copy_counts_only_where_the_first_run_is_gone(self, tmp_path: Path) -> None:
         noted_in(tmp_path, "a")
         noted_in(tmp_path, "b", Mark(E1, MarkKind.PERSON, "x", run="a"))
         # Given that run a has taken its mark back
-        assert known_marks(tmp_path, [E1]) == ()
+        assert known_marks(tmp_path, [E1], "LATISS") == ()
         (tmp_path / "a.journal.json").unlink()
-        assert known_marks(tmp_path, [E1]) == (Mark(E1, MarkKind.PERSON, "x", run="a"),)
+        assert known_marks(tmp_path, [E1], "LATISS") == (Mark(E1, MarkKind.PERSON, "x", run="a"),)
 
     @pytest.mark.parametrize("damage", ["missing", "garbage", "older"])
     def test_an_index_that_cannot_be_used_is_made_anew(self, tmp_path: Path, damage: str) -> None:
         noted_in(tmp_path, "a", Mark(E1, MarkKind.NOISE, "x"))
-        known_marks(tmp_path, [E1])
+        known_marks(tmp_path, [E1], "LATISS")
         index = tmp_path / "runs.sqlite3"
         if damage == "missing":
             index.unlink()
@@ -445,7 +455,7 @@ class TestKnownMarks:
             with sqlite3.connect(index) as database:
                 database.executescript("DROP TABLE mark; PRAGMA user_version = 1;")
             database.close()
-        assert [mark.run for mark in known_marks(tmp_path, [E1])] == ["a"]
+        assert [mark.run for mark in known_marks(tmp_path, [E1], "LATISS")] == ["a"]
         assert RunIndex(tmp_path).count() == 1
 
     def test_are_read_from_the_journals_where_no_index_can_be_written(
@@ -458,7 +468,7 @@ class TestKnownMarks:
             raise PermissionError(13, "Permission denied")
 
         monkeypatch.setattr(RunIndex, "update", refuse)
-        assert [mark.run for mark in known_marks(tmp_path, [E1])] == ["a"]
+        assert [mark.run for mark in known_marks(tmp_path, [E1], "LATISS")] == ["a"]
 
 
 class TestCommand:

@@ -1120,6 +1120,13 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     ),
     "test_cli.py opens what was certified by it": ("Open the certified {}",),
     "test_notifying.py has addresses of each kind": ("write an address that apprise knows",),
+    "test_plan.py raises it, and takes fewer": ("{} may take {} (h:mm)",),
+    "test_trend_index.py gives it": ("{} runs of other cameras are left out",),
+    "test_verdict_command.py writes them so": (
+        "--detectors {}: {}",
+        "write ids and ranges of them",
+        "{}: has failures of {}, which --detectors leaves out",
+    ),
     "test_procedure.py and the runs of simulation/live resume it": (
         "This takes no frames and runs no jobs",
         "the OCPS is not reached without --ocps",
@@ -1131,6 +1138,7 @@ NOTHING_TO_TRY: dict[str, tuple[str, ...]] = {
     "it proposes nothing": (
         "To resume it:",
         "--json {}: cannot be written",
+        "bps_config: {} is not checked",
         "Nothing was changed (--dry-run)",
         "--with {}: not left out",
         "--resume: no run has left a journal",

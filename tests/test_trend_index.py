@@ -23,10 +23,10 @@ from lsst.ts.calibrationscripts.pages import trend_page
 from lsst.ts.calibrationscripts.pages._trend_plot import thinned
 from lsst.ts.calibrationscripts.report import RunDocument
 from lsst.ts.calibrationscripts.reporting import unlike_earlier
-from lsst.ts.calibrationscripts.trend import BAND_RUNS, History, Key, Run, departures, remarks
+from lsst.ts.calibrationscripts.trend import BAND_RUNS, History, Key, Run, Source, departures, remarks
 from test_trend import AMPLIFIERS, C00, DAY, document_of
 
-REPO = "/repo/LATISS"
+REPO = Source("/repo/LATISS", "LATISS")
 INDEX = "trend.sqlite3"
 NOISE = C00._replace(conditions="external verification, 3 frames, generation not known")
 
@@ -272,7 +272,7 @@ def test_the_newest_runs_make_a_band_and_all_are_drawn() -> None:
 
 def test_a_folder_that_does_not_exist_is_not_made(tmp_path: Path) -> None:
     with TrendIndex(tmp_path / "none") as index:
-        assert index.update() == 0 and index.history(None).runs == () and index.notes == []
+        assert index.update() == 0 and index.history(Source(None, "LATISS")).runs == () and index.notes == []
     assert not (tmp_path / "none").exists()
 
 
@@ -303,3 +303,45 @@ def test_damage_that_is_found_late_removes_the_index_and_says_so(
     # Then the next use makes it anew
     result = CliRunner().invoke(main, command)
     assert result.exit_code == 0 and page.exists()
+
+
+def test_runs_of_two_cameras_have_a_trend_each(folder: Path) -> None:
+    # Given two cameras on one repository, whose detectors have the same ids
+    def of_comcam(day: int, noise: float = 9.0) -> RunDocument:
+        document = document_of(day, noise=noise)
+        report = dataclasses.replace(
+            document.report, run_id=f"comcam-{day:02}", instrument="LSSTComCam", config={"repo": REPO.repo}
+        )
+        return dataclasses.replace(document, report=report)
+
+    write(folder, [of_comcam(day) for day in range(6)])
+    # When each has another run, then it is compared with its own.
+    assert unlike_earlier(document_of(9), folder) == ((), ())
+    assert unlike_earlier(of_comcam(9), folder) == ((), ())
+    (warning,), _ = unlike_earlier(of_comcam(9, noise=6.5), folder)
+    assert warning.startswith("Read noise is unlike earlier runs in 16 of 16 amplifiers")
+    with TrendIndex(folder) as index:
+        index.update()
+        comcam = Source(REPO.repo, "LSSTComCam")
+        assert index.count(comcam) == (6, len(DOCUMENTS), 0)
+        assert index.newest_source(instrument="LSSTComCam") == comcam
+        history = index.history(comcam)
+        assert {run.name[:6] for run in history.runs} == {"comcam"}
+        assert all(8 < dict(run.values)[NOISE] < 10 for run in history.runs)
+        assert all(8 < value < 10 for _, value in history.series[NOISE])
+
+
+def test_the_command_shows_one_camera(folder: Path, tmp_path: Path) -> None:
+    report = dataclasses.replace(document_of(9).report, run_id="other", instrument="LSSTComCam")
+    write(folder, [dataclasses.replace(document_of(9), report=report)])
+    os.utime(folder / "other.json", (1000, 1000))
+    page = tmp_path / "trend.html"
+    words = ["trend", "--journals", str(folder), "-o", str(page)]
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 0, result.output
+    text = page.read_text()
+    assert "Runs of LATISS on the repository /repo/LATISS" in text
+    assert "1 runs of other cameras are left out (--instrument)." in text
+    result = CliRunner().invoke(main, [*words, "--instrument", "LSSTComCam"])
+    assert result.exit_code == 0, result.output
+    assert "trend of 1 runs" in page.read_text()

@@ -185,3 +185,44 @@ def test_exposure_stats_of_one_exposure_are_given_once(tmp_path: Path) -> None:
     given = written(tmp_path / "d" / f"{FIRST}.yaml", FLATS[FIRST])
     result = verdict(file, "--exposure-stats", given, "--exposure-stats", tmp_path / "d")
     assert result.exit_code == 2 and f"exposure {FIRST} is given twice" in result.stderr
+
+
+# Statistics of biases of three detectors of LSSTCam
+
+ALL_NOISY = [f"R22_S11 {name} NOISE" for name in AMPLIFIERS]
+DEAD = {1 + i: {"SUCCESS": False, "FAILURES": ALL_NOISY} for i in range(3)}
+
+
+def of_lsstcam(file: Path, *words: str) -> Result:
+    options = ["--type", "BIAS", "--instrument", "LSSTCam", *words]
+    return CliRunner().invoke(main, ["verdict", str(file), *options])
+
+
+def test_the_detectors_that_were_processed_can_be_told(tmp_path: Path) -> None:
+    file = written(tmp_path / "stats.yaml", DEAD)
+    # Given that one of three fails, or one of one
+    result = of_lsstcam(file, "--detectors", "0-1, 94")
+    assert result.exit_code == 3
+    assert "1 of 3 detectors fails by itself" in result.stdout
+    assert "Acceptable maximum number of failed detectors: 2" in result.stdout
+    result = of_lsstcam(file, "--detectors", "94", "--json")
+    assert result.exit_code == 3 and json.loads(result.stdout)["n_detectors"] == 1
+
+
+@pytest.mark.parametrize(
+    ("detectors", "complaint"),
+    [
+        ("0-8", "stats.yaml: has failures of R22_S11, which --detectors leaves out"),
+        (
+            "188-191",
+            "--detectors 188-191: 189-190 is not a detector of LSSTCam that is processed; they are 0-188",
+        ),
+        ("R22_S11", "--detectors R22_S11: write ids and ranges of them, such as 0-8,94"),
+        ("8-0", "--detectors 8-0: a range begins with its lower id"),
+        ("", "--detectors : write ids and ranges of them"),
+    ],
+)
+def test_detectors_that_cannot_be_are_refused(tmp_path: Path, detectors: str, complaint: str) -> None:
+    result = of_lsstcam(written(tmp_path / "stats.yaml", DEAD), "--detectors", detectors)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert complaint in unfolded(result.stderr)

@@ -15,6 +15,9 @@ from lsst.ts.calibrationscripts.bps import clustering
 from lsst.ts.calibrationscripts.bps.logs import cause_and_end, worth_reading
 from lsst.ts.calibrationscripts.bps.site import SiteError, read_site
 from lsst.ts.calibrationscripts.bps.submission import make_submission
+from lsst.ts.calibrationscripts.cli._inputs import Configuration
+from lsst.ts.calibrationscripts.cli._job_service import with_job_service
+from lsst.ts.calibrationscripts.instruments import LSSTCAM
 from lsst.ts.calibrationscripts.plan import JobRequest
 
 SITES = Path(__file__).parents[2] / "doc" / "engineers" / "sites"
@@ -212,3 +215,15 @@ def test_without_a_graph_the_log_of_its_making_is_read(folder: Path) -> None:
     (folder / "submit" / "a.qg").unlink()
     (folder / "submit" / "quantumGraphGeneration.out").write_text("ValueError: no detector\n")
     assert worth_reading(folder).name == "quantumGraphGeneration.out"
+
+
+@pytest.mark.parametrize(
+    ("text", "together"), [("", 50), ("detectors: [0, 94, 191]", 1), ("detectors: []", 50)]
+)
+def test_a_simulated_run_shares_its_detectors_out_to_two_processes_a_core(
+    text: str, together: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    given = with_job_service(Configuration(text, LSSTCAM), "bps", tmp_path)
+    written = read_site(Path(yaml.safe_load(given.text)["bps_config"]))
+    assert written.settings["detectorsPerProcess"] == together

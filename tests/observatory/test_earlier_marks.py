@@ -26,7 +26,7 @@ async def test_marks_of_other_runs_are_found_but_not_its_own(tmp_path: Path) -> 
         judgement = SeriesJudgement(DARK, (DARK_ID,), (Mark(DARK_ID, kind, "x"),))
         FileJournal(tmp_path, run_id).write(RunRecord(run_id, {}).with_judgement(judgement))
 
-    found = await MarksOfRuns(tmp_path, "b").find([DARK_ID])
+    found = await MarksOfRuns(tmp_path, "b", "LATISS").find([DARK_ID])
     assert [(mark.kind, mark.run) for mark in found] == [(MarkKind.NOISE, "a")]
 
 
@@ -48,7 +48,7 @@ def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.usefixtures("hanging")
 async def test_a_disk_that_hangs_is_given_up(tmp_path: Path) -> None:
     with pytest.raises(ObservatoryError, match=r"could not be read: that took more than 0.05 s"):
-        await MarksOfRuns(tmp_path, "b").find([DARK_ID])
+        await MarksOfRuns(tmp_path, "b", "LATISS").find([DARK_ID])
 
 
 async def test_a_folder_that_cannot_be_read_is_reported(
@@ -59,4 +59,4 @@ async def test_a_folder_that_cannot_be_read_is_reported(
 
     monkeypatch.setattr(earlier_marks, "known_marks", refuse)
     with pytest.raises(ObservatoryError, match="could not be read: Permission denied"):
-        await MarksOfRuns(tmp_path, "b").find([DARK_ID])
+        await MarksOfRuns(tmp_path, "b", "LATISS").find([DARK_ID])

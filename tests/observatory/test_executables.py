@@ -105,6 +105,11 @@ def test_without_sal_the_way_out_is_named() -> None:
         (["0"], {}, "index 0 is for --schema only"),
         (["100001", "--all"], {}, "unrecognized arguments: --all"),
         (["100001"], {"CALIBSCRIPTS_SAL": "kafka"}, "write 'salobj' or 'local'"),
+        (
+            ["100001"],
+            {"CALIBSCRIPTS_SAL": "local", "LSST_TOPIC_SUBNAME": ""},
+            "LSST_TOPIC_SUBNAME is not set, which salobj needs. Set it to that of the components",
+        ),
     ],
 )
 def test_a_wrong_call_is_a_usage_error(arguments: list[str], environment: dict[str, str], words: str) -> None:

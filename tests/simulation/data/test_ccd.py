@@ -4,10 +4,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
-from lsst.ts.calibrationscripts.instruments import LATISS
-from lsst.ts.calibrationscripts.simulation.ccd import ADC_MAX, CcdModel
+from lsst.ts.calibrationscripts.butler._measuring import raw_level
+from lsst.ts.calibrationscripts.instruments import LATISS, LSSTCAM, Detector
+from lsst.ts.calibrationscripts.simulation.ccd import ADC_MAX, FLAT_FLUX, GAIN, CcdModel
+from lsst.ts.calibrationscripts.simulation.exposure import Exposure
 
 
 @pytest.fixture(scope="module")
@@ -108,3 +113,29 @@ def test_a_filter_dims_a_flat(ccd: CcdModel) -> None:
 def test_what_the_camera_cannot_take_is_refused(ccd: CcdModel, image_type: str, exp_time: float) -> None:
     with pytest.raises(ValueError, match=r"image_type|exp_time"):
         ccd.expose(image_type, exp_time, 9)
+
+
+@pytest.mark.parametrize("detector", [LATISS.detectors[0], LSSTCAM.detectors[94], LSSTCAM.detectors[-1]])
+@pytest.mark.parametrize("scale", [8, 16, 32, 64])
+def test_the_level_of_a_flat_is_that_of_its_pixels_whatever_the_overscan(
+    scale: int, detector: Detector
+) -> None:
+    # Given frames of which up to a half is overscan
+    ccd = CcdModel(detector, scale=scale)
+    for exp_time in (0.0, 0.01, 5.0):
+        raw = Exposure(ccd.expose("FLAT", exp_time, 2026112600001), ccd.detector.to_metadata())
+        butler: Any = SimpleNamespace(get=lambda *args, raw=raw, **data_id: raw)
+        level = raw_level(butler, LATISS, 2026112600001, [detector.id])
+        # Then the level is that of the light, the median of which is a
+        # little less than at the centre.
+        expected = FLAT_FLUX * exp_time / GAIN
+        assert level == pytest.approx(0.97 * expected, rel=0.05, abs=15.0)
+
+
+def test_a_frame_without_overscan_has_no_level() -> None:
+    ccd = CcdModel(LATISS.detectors[0], scale=64)
+    metadata = ccd.detector.to_metadata() | {"OVERSCAN": 0}
+    raw = Exposure(np.zeros(ccd.detector.shape, np.int32), metadata)
+    butler: Any = SimpleNamespace(get=lambda *args, **data_id: raw)
+    with pytest.raises(ValueError, match="amplifier C00 has no overscan"):
+        raw_level(butler, LATISS, 2026112600001, [0])

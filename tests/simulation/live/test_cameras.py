@@ -7,14 +7,11 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-import subprocess
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from leaks import no_tasks_left
 from lsst.daf.butler import Butler
 from lsst.ts.calibrationscripts.instruments import LSSTCAM, LSSTCOMCAM
@@ -23,30 +20,12 @@ from lsst.ts.calibrationscripts.simulation.cscs import OodsCsc, oods
 from lsst.ts.calibrationscripts.simulation.faults import parse_fault
 from lsst.ts.calibrationscripts.simulation.observatory import SimulatedObservatory, SimulationSettings
 from lsst.ts.calibrationscripts.simulation.raws import RawFiles
+from simulating import DAY_OF_COMCAM, simulate
 
 from .conftest import DAY_OBS, NoRunner
 
 TIMEOUT = 60.0
 """What a test waits for at most (s)."""
-
-DAY = {
-    # Today's verification fails the flats of any two detectors: their levels
-    # must agree within 0.05 ADU.
-    "pipeline_generation": "2022",
-    "n_bias": 3,
-    "n_dark": 3,
-    "exp_times_dark": 5,
-    "n_flat": 3,
-    "exp_times_flat": 5,
-    "filter": "i_06",
-    "generate_calibrations": True,
-    "do_gain_from_flat_pairs": False,
-    # None of so few frames can fail: too little noise is left of each.
-    "number_verification_tests_threshold_bias": 29,
-    "number_verification_tests_threshold_dark": 29,
-    "n_processes": 2,
-    "oods_timeout": 600,
-}
 
 
 def observatory_of(folder: Path, camera: Any, *detectors: int, faults: str = "") -> SimulatedObservatory:
@@ -169,31 +148,11 @@ async def test_no_event_of_197_detectors_is_lost(
     assert heard == {detector.name for detector in LSSTCAM.detectors}
 
 
-def simulate(folder: Path, *args: object, config: Mapping[str, Any] | None = None) -> tuple[int, str]:
-    """Run the command; return its exit code and what it says."""
-    files = []
-    if config is not None:
-        files = [folder / "config.yaml"]
-        files[0].write_text(yaml.safe_dump(dict(config)))
-    command = [sys.executable, "-c", "from lsst.ts.calibrationscripts.cli import main; main()", "simulate"]
-    words = [*files, "--workdir", folder / "w", "--time-scale", 0.005, *args]
-    done = subprocess.run(
-        command + [str(word) for word in words],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=1500,
-        check=False,
-    )
-    return done.returncode, done.stdout
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_a_whole_day_of_comcam_is_killed_resumed_and_certified(tmp_path: Path) -> None:
     # Given a day of ComCam whose process is killed among the darks,
-    config = DAY | {"calib_collection": "LSSTComCam/calib/daily"}
+    config = DAY_OF_COMCAM | {"n_processes": 2}
     code, text = simulate(
         tmp_path, "--instrument", "LSSTComCam", "--scale", 32, "--fault", "killed:14", config=config
     )

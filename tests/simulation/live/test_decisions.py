@@ -21,9 +21,10 @@ from lsst.daf.butler import Butler, CollectionType, Timespan
 from lsst.ts.calibrationscripts.cli import main
 from lsst.ts.calibrationscripts.codec import read_document
 from lsst.ts.calibrationscripts.deciding import waiting_in
+from lsst.ts.calibrationscripts.desk._runs import Runs
 from lsst.ts.calibrationscripts.files.journal import load_record, run_lock
 from lsst.ts.calibrationscripts.record import DecisionKind
-from named import stage
+from named import stage, unfolded
 
 CONFIG = """
 script_mode: BIAS_DARK
@@ -240,6 +241,44 @@ class TestDecide:
         waiting.decide(waiting.run_id, "reject", "--reason", "noisy")
         second = waiting.decide(waiting.run_id, "accept", "--reason", "good")
         assert second.exit_code == 2 and "nothing waits for a decision" in second.output
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_what_a_person_accepts_of_two_detectors_is_the_good_one(tmp_path: Path) -> None:
+    # Given two detectors of ComCam, one of which failed and is left out
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        "{script_mode: BIAS, n_bias: 3, generate_calibrations: true, detectors: [0, 1], certify: ask,"
+        " incomplete: certify_rest, calib_collection: LSSTComCam/calib/daily/ask}",
+        encoding="utf-8",
+    )
+    words = ["simulate", str(config), "--instrument", "LSSTComCam", "--workdir", str(tmp_path / "w")]
+    result = CliRunner().invoke(main, [*words, "--scale", "64", "--fault", "bad-detector"])
+    assert result.exit_code == 3, result.output
+    journals = tmp_path / "w/journal"
+    (waiting,) = waiting_in(journals)
+    without = "without 1 of 2 detectors: R22_S01: NOISE on 16 amplifiers"
+    assert waiting.seen.count(without) == 1
+    # and who looks at it sees the same
+    runs = Runs(journals)
+    shown = runs.evidence(waiting.run_id, "BIAS")
+    assert shown.waiting is not None and shown.waiting.seen == waiting.seen
+    assert shown.detectors == ((0, "R22_S00"), (1, "R22_S01"))
+    assert all(runs.image(waiting.run_id, "BIAS", i, "new")().startswith(b"\x89PNG") for i in (0, 1))
+    # When it is accepted
+    words = ["decide", waiting.run_id, "accept", "BIAS", "--journals", str(journals), "--reason", "as ever"]
+    result = CliRunner().invoke(main, words)
+    # Then the good one is certified, and it is said that the other is not
+    assert result.exit_code == 0, result.output
+    assert f"BIAS: CERTIFIED into LSSTComCam/calib/daily/ask: {without}" in unfolded(result.stdout)
+    assert "Nothing was certified" not in result.output and "WAITING" not in result.output
+    with Butler.from_config(str(tmp_path / "w/repo")) as butler:
+        refs = butler.query_datasets("bias", collections="LSSTComCam/calib/daily/ask", find_first=False)
+        assert [ref.dataId["detector"] for ref in refs] == [0]
+    # and the record proves that.
+    (proof,) = read_document((journals / f"{waiting.run_id}.json").read_text(encoding="utf-8")).report.proofs
+    assert [bad.name for bad in proof.left_out] == ["R22_S01"] and proof.decision is not None
 
 
 CHROMIUM = shutil.which("chromium")

@@ -104,7 +104,7 @@ def test_a_product_that_was_certified_by_mistake_is_made_anew_without_the_spoilt
     assert bias.std() < mistaken.std() / 10
 
     # and later runs know the frame, and why
-    marks = {mark.kind: mark for mark in known_marks(journals, [bad])}
+    marks = {mark.kind: mark for mark in known_marks(journals, [bad], "LATISS")}
     assert marks.keys() == {MarkKind.SATURATED, MarkKind.PERSON}
     assert (marks[MarkKind.PERSON].text, marks[MarkKind.PERSON].run) == ("saturated", run_id)
     given = tmp_path / "given.yaml"

@@ -133,8 +133,9 @@ class Pace:
     """Time of any job (s)."""
 
     job_per_frame: float = 5.4
-    """Time of a job for each frame more (s). With the above, 168 s for 20
-    biases: a verification job recorded at the summit."""
+    """Time of a job for each frame more of one ITL CCD (s). With the above,
+    168 s for 20 biases: a verification job of LATISS with 8 processes,
+    recorded at the summit. Of other cameras none is known."""
 
     certification: float = 5.0
     """Time of a certification (s)."""

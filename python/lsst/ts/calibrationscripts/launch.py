@@ -78,4 +78,6 @@ def _launch(purpose: str, schema: Callable[[], str], find_script: Callable[[], A
         script = find_script()
     except sal.SalNotInstalledError as error:
         sys.exit(str(error))
+    if not sal.has_subname():
+        parser.error(". ".join(sal.NO_SUBNAME))
     asyncio.run(script.amain())

@@ -31,7 +31,7 @@ from .outcomes import RunState
 from .pages import run_page
 from .products import Product, StageId, StageKind, Subject
 from .report import Evidence, RunDocument, RunReport, Span, picture_names, take_pictures
-from .trend import Run, outliers, repository
+from .trend import Run, outliers, source_of
 
 T = TypeVar("T")
 
@@ -126,7 +126,7 @@ def _write(report: RunReport, evidence: Evidence, folder: Path) -> WrittenReport
 
 
 def unlike_earlier(document: RunDocument, folder: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Compare a run with the newest runs on the same repository.
+    """Compare a run with the newest of its camera on the same repository.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ def unlike_earlier(document: RunDocument, folder: Path) -> tuple[tuple[str, ...]
         return (), ()
     with TrendIndex(folder) as index:
         index.update(newest=NEWEST_RUNS)
-        earlier = index.history(repository(document)).until(run.time, without=run.name)
+        earlier = index.history(source_of(document)).until(run.time, without=run.name)
         problems = list(index.notes)
         if skipped := index.skipped():
             more = [f"and {len(skipped) - _MAX_NAMED} more"] if len(skipped) > _MAX_NAMED else []

@@ -51,15 +51,30 @@ def raw_level(butler: Butler, instrument: Instrument, exposure: int, detectors: 
     -------
     level : `float`
         Above the bias (ADU).
+
+    Raises
+    ------
+    ValueError
+        If an amplifier has no serial overscan.
     """
     import numpy as np
 
+    raws = (
+        _read(butler, instrument, exposure, detector)
+        for detector in sample(_present(butler, instrument, exposure, detectors))
+    )
+    return float(np.median([_level_of(raw) for raw in raws]))
+
+
+def _level_of(raw: Any) -> float:
+    """Return the median level of the amplifiers of a raw frame (ADU)."""
+    import numpy as np
+
+    array = raw.image.array
     levels = []
-    for detector in sample(_present(butler, instrument, exposure, detectors)):
-        raw = _read(butler, instrument, exposure, detector)
-        # A tenth of a raw frame is overscan, which has no light.
-        bias, level = np.percentile(raw.image.array, [5, 50])
-        levels.append(float(level - bias))
+    for amplifier in raw.getDetector():
+        pixels, overscan = _boxes(array, amplifier)
+        levels.append(np.median(pixels) - np.median(_settled(overscan)))
     return float(np.median(levels))
 
 
@@ -165,12 +180,25 @@ def measure_raw(raw: Any, detector: int, saturated_counts: float) -> tuple[Ampli
     array = raw.image.array
     measures = []
     for amplifier in raw.getDetector():
-        pixels = _cut(array, amplifier.getRawDataBBox())
-        overscan = _cut(array, amplifier.getRawSerialOverscanBBox())
-        if not overscan.size or min(pixels.shape) < 2 * _GRID:
-            raise ValueError(f"amplifier {amplifier.getName()} has no overscan, or too few pixels")
+        pixels, overscan = _boxes(array, amplifier)
+        if min(pixels.shape) < 2 * _GRID:
+            raise ValueError(f"amplifier {amplifier.getName()} has too few pixels")
         measures.append(_measure(pixels, overscan, detector, amplifier.getName(), saturated_counts))
     return tuple(measures)
+
+
+def _boxes(array: np.ndarray, amplifier: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return the pixels of an amplifier, and its serial overscan."""
+    pixels = _cut(array, amplifier.getRawDataBBox())
+    overscan = _cut(array, amplifier.getRawSerialOverscanBBox())
+    if not overscan.size:
+        raise ValueError(f"amplifier {amplifier.getName()} has no overscan")
+    return pixels, overscan
+
+
+def _settled(overscan: np.ndarray) -> np.ndarray:
+    """Leave out the first columns: they have charge of the last pixels."""
+    return overscan[:, overscan.shape[1] // 4 :]
 
 
 def _cut(array: np.ndarray, box: Any) -> np.ndarray:
@@ -185,8 +213,7 @@ def _measure(
 ) -> AmplifierMeasure:
     import numpy as np
 
-    # The first columns have charge of the last pixels.
-    overscan = overscan[:, overscan.shape[1] // 4 :].astype(np.float32)
+    overscan = _settled(overscan).astype(np.float32)
     bias = float(_means(overscan.reshape(1, -1))[0])
     blocks = _means(_blocks(pixels).astype(np.float32)) - bias
     level = float(np.median(blocks))

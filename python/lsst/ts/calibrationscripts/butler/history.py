@@ -8,7 +8,8 @@ __all__ = ["read_history"]
 
 import statistics
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ..pipelines import GENERATIONS
@@ -19,6 +20,9 @@ from ._header import finite, read_header
 
 if TYPE_CHECKING:
     from lsst.daf.butler import Butler, DatasetRef
+
+    _ByRun = Callable[[str], dict[str, list[DatasetRef]]]
+    """Returns the newest datasets of a type, by RUN collection."""
 
 _TIME_LIMIT = 60.0
 """What cannot be read in this time is left out (s)."""
@@ -36,13 +40,17 @@ _GAIN_TYPES = {"2022": "cpPtcExtract", "current": "cpPtcPartial"}
 """By generation of the pipelines."""
 
 
-def read_history(repo: str, known: Collection[str] = (), time_limit: float = _TIME_LIMIT) -> tuple[Run, ...]:
+def read_history(
+    repo: str, instrument: str, known: Collection[str] = (), time_limit: float = _TIME_LIMIT
+) -> tuple[Run, ...]:
     """Read noise, bias level and gains of the newest jobs in a repository.
 
     Parameters
     ----------
     repo : `str`
         URI or label of the Butler repository.
+    instrument : `str`
+        Name of the camera whose jobs are wanted.
     known : `~collections.abc.Collection` [`str`], optional
         Output collections of jobs whose values are known already.
     time_limit : `float`, optional
@@ -63,13 +71,16 @@ def read_history(repo: str, known: Collection[str] = (), time_limit: float = _TI
     deadline = time.monotonic() + time_limit
     try:
         with Butler.from_config(repo) as butler:
-            return (*_noises(butler, known, deadline), *_gains(butler, known, deadline))
+            of_camera = partial(_by_run, butler, instrument, known)
+            return (*_noises(butler, of_camera, deadline), *_gains(butler, of_camera, deadline))
     except Exception as error:
         text = str(error).partition("\n")[0]
         raise ObservatoryError(f"{repo}: could not be read: {type(error).__name__}: {text}") from error
 
 
-def _by_run(butler: Butler, dataset_type: str, known: Collection[str]) -> dict[str, list[DatasetRef]]:
+def _by_run(
+    butler: Butler, instrument: str, known: Collection[str], dataset_type: str
+) -> dict[str, list[DatasetRef]]:
     """Return the newest datasets of a type, by RUN collection."""
     from lsst.daf.butler import MissingDatasetTypeError
 
@@ -77,6 +88,7 @@ def _by_run(butler: Butler, dataset_type: str, known: Collection[str]) -> dict[s
         refs = butler.query_datasets(
             dataset_type,
             collections="*",
+            instrument=instrument,
             find_first=False,
             with_dimension_records=True,
             order_by="-exposure",
@@ -97,14 +109,14 @@ def _began(refs: list[DatasetRef]) -> float:
     return min(float(ref.dataId.records["exposure"].timespan.begin.unix_tai) for ref in refs)
 
 
-def _noises(butler: Butler, known: Collection[str], deadline: float) -> Iterator[Run]:
+def _noises(butler: Butler, of_camera: _ByRun, deadline: float) -> Iterator[Run]:
     """Yield read noise and bias level of verified biases."""
     images: dict[str, list[DatasetRef]] = {}
     generations: dict[str, str] = {}
     for generation, name in _IMAGE_TYPES.items():
-        for run, refs in _by_run(butler, name, known).items():
+        for run, refs in of_camera(name).items():
             images[run], generations[run] = refs, generation
-    for run, refs in _by_run(butler, _NOISE_TYPE, known).items():
+    for run, refs in of_camera(_NOISE_TYPE).items():
         if time.monotonic() > deadline:
             return
         exposures = sorted({int(ref.dataId["exposure"]) for ref in refs})
@@ -163,10 +175,10 @@ def _is_internal(butler: Butler, run: str, exposure: int, generation: str) -> bo
     return bool(combined)
 
 
-def _gains(butler: Butler, known: Collection[str], deadline: float) -> Iterator[Run]:
+def _gains(butler: Butler, of_camera: _ByRun, deadline: float) -> Iterator[Run]:
     """Yield the gains of flat pairs."""
     for generation, dataset_type in _GAIN_TYPES.items():
-        for run, refs in _by_run(butler, dataset_type, known).items():
+        for run, refs in of_camera(dataset_type).items():
             if time.monotonic() > deadline:
                 return
             gains: dict[tuple[int, str], list[float]] = {}

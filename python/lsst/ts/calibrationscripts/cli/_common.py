@@ -9,6 +9,7 @@ stay quick.
 from __future__ import annotations
 
 __all__ = [
+    "OF_WORKDIR",
     "REQUIRED_FILE",
     "ExitCode",
     "check_folder",
@@ -21,6 +22,7 @@ __all__ = [
     "parse_config",
     "put",
     "read_text",
+    "require_subname",
     "show",
     "time_scale_option",
     "use_sal",
@@ -168,6 +170,15 @@ def use_sal(wanted: SalProvider) -> None:
         fail(str(error), ExitCode.INVALID)
 
 
+def require_subname() -> None:
+    """Exit with what to set, if the components cannot be reached."""
+    from ..observatory import sal
+
+    if not sal.has_subname():
+        what, remedy = sal.NO_SUBNAME
+        fail(f"{what}. {remedy}.", ExitCode.INVALID)
+
+
 def within(timeout: float, action: Callable[[], T]) -> T:
     """Run what may hang, such as a look at a disk, in a thread.
 
@@ -198,7 +209,7 @@ def within(timeout: float, action: Callable[[], T]) -> T:
     return asyncio.run(run())
 
 
-def instrument_option(*, with_script: bool, of_workdir: bool = False) -> Callable[[Command], Command]:
+def instrument_option(*, with_script: bool, unless_given: str = "") -> Callable[[Command], Command]:
     """Return the option ``--instrument``, which becomes an `Instrument`.
 
     Parameters
@@ -206,9 +217,8 @@ def instrument_option(*, with_script: bool, of_workdir: bool = False) -> Callabl
     with_script : `bool`
         Whether the command needs the instrument's script or its
         configuration.
-    of_workdir : `bool`, optional
-        Whether it becomes `None` if it is not given: then it is that of the
-        work folder, see `instrument_of_workdir`.
+    unless_given : `str`, optional
+        What it is if it is not given, if not LATISS; then it becomes `None`.
     """
     allowed = [name for name in INSTRUMENTS if name in SCRIPTS or not with_script]
 
@@ -222,11 +232,15 @@ def instrument_option(*, with_script: bool, of_workdir: bool = False) -> Callabl
 
     return click.option(
         "--instrument",
-        default=None if of_workdir else LATISS.name,
-        show_default=f"that of the work folder, {LATISS.name} in a new one" if of_workdir else True,
+        default=None if unless_given else LATISS.name,
+        show_default=unless_given or True,
         callback=find,
         help=f"The camera: one of {', '.join(allowed)}.",
     )
+
+
+OF_WORKDIR = f"that of the work folder, {LATISS.name} in a new one"
+"""See `instrument_of_workdir`."""
 
 
 def instrument_of_workdir(workdir: Path) -> Instrument:

@@ -17,7 +17,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from ..checkup import Check
-from ..observatory.sal import SalProvider
+from ..observatory.sal import NO_SUBNAME, SalProvider, has_subname
 from ._installation import is_installed, simulation_hint
 
 _DISTRIBUTION = "ts-calibrationscripts"
@@ -143,10 +143,8 @@ def check_sal(environment: Mapping[str, str]) -> Check:
         if choice or any(map(environment.get, _SAL_VARIABLES)) or len(absent) < len(_SAL_MODULES):
             return Check.failed(name, text, _SAL_REMEDY)
         return Check.skipped(name, f"{text}: only 'calibscripts simulate' can run here", _SAL_REMEDY)
-    if not environment.get("LSST_TOPIC_SUBNAME"):
-        return Check.failed(
-            name, "LSST_TOPIC_SUBNAME is not set, which salobj needs", "Set it to that of the components"
-        )
+    if not has_subname(environment):
+        return Check.failed(name, *NO_SUBNAME)
     servers = {variable: environment.get(variable) or default for variable, default in _SERVERS.items()}
     silent = {
         f"{variable}={address}": why for variable, address in servers.items() if (why := _why_silent(address))

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._common import ExitCode
 from ._inputs import Configuration, Input
+from ._job_service import site_findings
 
 if TYPE_CHECKING:
     from ..config import CalibrationConfig
@@ -67,7 +68,8 @@ class Examiner:
     earlier: Callable[[str, str | None], Mapping[str, Any]] | None = None
     find_generation: Callable[[str], tuple[str, str]] | None = None
     forecasts: bool = True
-    """Whether it looks at the repository for what is certain to fail."""
+    """Whether it looks at the repository for what is certain to fail, and
+    into the site file of bps."""
 
     def examine_all(self, each: Input, begin: datetime.datetime) -> list[Examined]:
         """Judge the configurations of a file, one after the other.
@@ -125,8 +127,9 @@ class Examiner:
         plan = make_plan(config, given.instrument, begin)
         forecast = forecast_of(config, plan, given.instrument, begin) if self.forecasts else None
         objections = forecast.objections(strict=config.strict) if forecast else ()
-        notices = (*given.notices, *config.notices)
-        return Examined(given, source, begin, config, plan, forecast, objections, notices)
+        of_site, notes = site_findings(config) if self.forecasts else ((), ())
+        notices = (*given.notices, *config.notices, *notes)
+        return Examined(given, source, begin, config, plan, forecast, (*of_site, *objections), notices)
 
 
 def exit_code(judged: Sequence[tuple[Input, Sequence[Examined]]]) -> ExitCode:

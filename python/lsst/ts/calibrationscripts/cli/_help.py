@@ -97,6 +97,7 @@ _HELP = {
         [
             "calibscripts verdict verifyBiasStats.yaml --type BIAS",
             "calibscripts verdict stats.yaml --type FLAT --exposure-stats flats/",
+            "calibscripts verdict s.yaml --type BIAS --instrument LSSTCam --detectors 0-8",
         ],
         {_OK: "passed", _INVALID: _UNUSABLE, _INCOMPLETE: "failed"},
     ),

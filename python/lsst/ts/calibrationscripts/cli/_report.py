@@ -14,9 +14,10 @@ from pathlib import Path
 from ..butler.evidence import gather
 from ..butler.history import read_history
 from ..files.trend_index import TrendIndex
+from ..instruments import LATISS
 from ..pages import run_page
 from ..report import Evidence
-from ..trend import History, Run
+from ..trend import History, Run, Source
 from ._kept import read_kept
 
 
@@ -54,7 +55,9 @@ def remake_page(text: str, repo: str | None, folder: Path | None = None) -> tupl
 
 
 @contextlib.contextmanager
-def open_trend(journals: Path, repo: str | None) -> Iterator[tuple[History, list[str], tuple[str, ...]]]:
+def open_trend(
+    journals: Path, repo: str | None, instrument: str | None
+) -> Iterator[tuple[History, list[str], tuple[str, ...]]]:
     """Give the values of earlier runs.
 
     Parameters
@@ -64,6 +67,9 @@ def open_trend(journals: Path, repo: str | None) -> Iterator[tuple[History, list
     repo : `str` or `None`
         Butler repository whose runs are shown, those that have left no JSON
         too; `None` for the repository of the newest run.
+    instrument : `str` or `None`
+        Name of the camera whose runs are shown; `None` for that of the newest
+        run.
 
     Yields
     ------
@@ -82,17 +88,20 @@ def open_trend(journals: Path, repo: str | None) -> Iterator[tuple[History, list
     with TrendIndex(journals) as index:
         index.update()
         skipped = index.skipped()
-        chosen = index.newest_repository() if repo is None else repo
-        n_same, n_others = index.count(chosen)
-        notes = [f"Runs on the repository {chosen or None}, from {journals}."] if n_same else []
+        newest = index.newest_source(repo, instrument) or Source(repo, instrument or LATISS.name)
+        n_same, n_other_cameras, n_elsewhere = index.count(newest)
+        what = f"Runs of {newest.instrument} on the repository {newest.repo}"
+        notes = [f"{what}, from {journals}."] if n_same else []
         notes += [f"Skipped, as no run has left it: {text}" for text in skipped]
         notes += [f"{note[0].upper()}{note[1:]}." for note in index.notes]
-        if n_others:
-            notes.append(f"{n_others} runs on other repositories are left out.")
+        if n_other_cameras:
+            notes.append(f"{n_other_cameras} runs of other cameras are left out (--instrument).")
+        if n_elsewhere:
+            notes.append(f"{n_elsewhere} runs on other repositories are left out.")
         extra: tuple[Run, ...] = ()
         if repo is not None:
-            extra = read_history(repo, index.jobs(repo))
+            extra = read_history(repo, newest.instrument, index.jobs(repo))
             notes.append(
                 f"{len(extra)} jobs are from the repository {repo} alone, named by their RUN collections."
             )
-        yield index.history(chosen, [run for run in extra if run.values]), notes, skipped
+        yield index.history(newest, [run for run in extra if run.values]), notes, skipped

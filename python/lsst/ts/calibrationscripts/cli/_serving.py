@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from ..instruments import Instrument
-from ..observatory.sal import salobj
+from ..observatory.sal import has_subname, salobj
 from ..preconditions import preconditions_of
 from ..simulation.observatory import SimulatedObservatory, SimulationSettings
 from ..simulation.repository import is_repository, read_kind
@@ -51,7 +51,7 @@ async def serve_simulated(workdir: Path, instrument: Instrument, time_scale: flo
     WorkFolderError
         If the folder holds an observatory of another kind.
     """
-    if not os.environ.get("LSST_TOPIC_SUBNAME"):
+    if not has_subname():
         salobj.set_test_topic_subname(randomize=True)
     os.environ.setdefault("LSST_SITE", "test")
     subname = os.environ["LSST_TOPIC_SUBNAME"]

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-__all__ = ["read_details", "read_statistics"]
+__all__ = ["read_details", "read_statistics", "selected_detectors"]
 
 import re
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from ..instruments import Detector, Instrument, named_detectors
 from ..plain_yaml import PlainLoader
 from ..verification import ExposureDetail, StatisticsError
 from ._common import read_text
@@ -90,6 +91,41 @@ def read_statistics(file: Path) -> object:
         raise StatisticsError(f"{where}{what}{note}") from error
     except (yaml.YAMLError, ValueError, OverflowError) as error:
         raise StatisticsError(f"not plain YAML: {str(error).splitlines()[0]}") from error
+
+
+def selected_detectors(text: str | None, instrument: Instrument) -> tuple[Detector, ...]:
+    """Return the detectors that a text names.
+
+    Parameters
+    ----------
+    text : `str` or `None`
+        Ids and ranges of them, such as ``0-8,94``; `None` for all.
+    instrument : `Instrument`
+        Whose detectors they are.
+
+    Raises
+    ------
+    ValueError
+        If it has another form, or is about what is not a detector of the
+        instrument.
+    """
+    if text is None:
+        return instrument.detectors
+    ids: set[int] = set()
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d{1,4})(?:\s*-\s*(\d{1,4}))?\s*", part)
+        if match is None:
+            raise ValueError("write ids and ranges of them, such as 0-8,94")
+        ids.update(range(int(match[1]), int(match[2] or match[1]) + 1))
+    known = {detector.id: detector for detector in instrument.detectors}
+    if unknown := sorted(ids - known.keys()):
+        raise ValueError(
+            f"{named_detectors(unknown)} is not a detector of {instrument.name} that is processed; they are "
+            f"{named_detectors(known)}"
+        )
+    if not ids:
+        raise ValueError("a range begins with its lower id, such as 0-8")
+    return tuple(known[each] for each in sorted(ids))
 
 
 def read_details(paths: Sequence[Path], exposures: Collection[int]) -> dict[int, ExposureDetail]:

@@ -216,7 +216,8 @@ def _show(decided: Decided, *, as_json: bool) -> None:
     from ..report import fold
 
     for warning in decided.warnings:
-        show(fold(f"warning: {warning}"), error=True)
+        # A verdict has its own lines.
+        show(f"warning:\n{warning}" if "\n" in warning else fold(f"warning: {warning}"), error=True)
     if as_json:
         put(json.dumps([to_json(result) for result in decided.results], indent=2))
         return

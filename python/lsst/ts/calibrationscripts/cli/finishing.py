@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import click
 
-from ._common import ExitCode, fail, show
+from ._common import ExitCode, fail, require_subname, show
 from ._results import exit_code, result_to, to_run_json
 from .deciding import journals_option
 from .runs import json_option
@@ -87,6 +87,7 @@ def finish(run_id: str, journals: Path | None, *, ocps: bool, json_file: Path | 
             from ..observatory.listening import listen_to_ocps
         except sal.SalNotInstalledError as error:
             fail(f"{error} Or leave --ocps out.", ExitCode.SCRIPT_FAILED)
+        require_subname()
     folder = journals or journal_folder()
     journal = "" if journals is None else str(journal_file(folder, run_id))
     with result_to(json_file) as write:

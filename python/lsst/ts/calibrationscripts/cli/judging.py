@@ -8,14 +8,19 @@ __all__ = ["verdict"]
 
 import json
 import sys
+from collections.abc import Collection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from ..instruments import Instrument
+from ..instruments import Detector, Instrument
 from ..products import Product, Subject
 from ..thresholds import DEFAULT_THRESHOLD
 from ._common import ExitCode, fail, instrument_option, put
+
+if TYPE_CHECKING:
+    from ..verification import Verdict
 
 
 @click.command()
@@ -28,6 +33,12 @@ from ._common import ExitCode, fail, instrument_option, put
     help="Type of the exposures.",
 )
 @instrument_option(with_script=False)
+@click.option(
+    "--detectors",
+    "detector_text",
+    metavar="IDS",
+    help="Ids of the detectors that were processed, such as 0-8,94.  [default: all of the camera]",
+)
 @click.option(
     "--threshold",
     type=click.IntRange(min=1),
@@ -48,6 +59,7 @@ def verdict(
     file: Path,
     image_type: str,
     instrument: Instrument,
+    detector_text: str | None,
     threshold: int,
     exposure_stats: tuple[Path, ...],
     as_json: bool,
@@ -56,9 +68,13 @@ def verdict(
     from ..codec import to_json
     from ..report import verdict_text
     from ..verification import FailureLevel, StatisticsError, dataset_name, hidden_exposures, judge
-    from ._statistics import read_details, read_statistics
+    from ._statistics import read_details, read_statistics, selected_detectors
 
     subject = Subject(Product(image_type.upper()))
+    try:
+        detectors = selected_detectors(detector_text, instrument)
+    except ValueError as error:
+        fail(f"--detectors {detector_text}: {error}", ExitCode.INVALID)
     try:
         statistics = read_statistics(file)
         hidden = hidden_exposures(statistics, subject)
@@ -69,12 +85,14 @@ def verdict(
         judged = judge(
             statistics,
             subject,
-            n_detectors=len(instrument.detectors),
+            n_detectors=len(detectors),
             threshold=threshold,
             details=details,
         )
     except StatisticsError as error:
         fail(f"{file}: cannot be judged: {error}", ExitCode.INVALID)
+    if detector_text and (others := _others(judged, detectors)):
+        fail(f"{file}: has failures of {', '.join(others)}, which --detectors leaves out", ExitCode.INVALID)
     put(json.dumps(to_json(judged), indent=2) if as_json else verdict_text(judged))
     if judged.unlisted:
         click.echo(
@@ -85,3 +103,9 @@ def verdict(
         )
     passed = judged.passed and not judged.failing_detectors
     sys.exit(ExitCode.SUCCESS if passed else ExitCode.INCOMPLETE)
+
+
+def _others(judged: Verdict, detectors: Collection[Detector]) -> list[str]:
+    """Return the names of detectors with failures that are not selected."""
+    named = {failure.detector for result in judged.results for failure in result.failures}
+    return sorted(named - {"", *(detector.name for detector in detectors)})

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ._common import ExitCode, check_folder, fail, load_text, show
+from ..instruments import Instrument
+from ._common import ExitCode, check_folder, fail, instrument_option, load_text, show
 
 if TYPE_CHECKING:
     from ..trend import History
@@ -51,6 +52,7 @@ def report(file: Path, output: Path, repo: str | None) -> None:
 
 @click.command()
 @click.option("--repo", help="Butler repository whose runs are shown, those without JSON too.")
+@instrument_option(with_script=False, unless_given="that of the newest run")
 @click.option(
     "--journals",
     type=click.Path(file_okay=False, path_type=Path),
@@ -65,7 +67,7 @@ def report(file: Path, output: Path, repo: str | None) -> None:
     show_default=True,
     help="The page (HTML).",
 )
-def trend(repo: str | None, journals: Path | None, output: Path) -> None:
+def trend(repo: str | None, instrument: Instrument | None, journals: Path | None, output: Path) -> None:
     """Show read noise, bias level and gain of earlier runs over time."""
     from ..files.journal import journal_folder
     from ..files.trend_index import DamagedIndexError
@@ -75,7 +77,8 @@ def trend(repo: str | None, journals: Path | None, output: Path) -> None:
 
     folder = journals or journal_folder()
     try:
-        with open_trend(folder, repo) as (history, notes, skipped):
+        camera = instrument.name if instrument else None
+        with open_trend(folder, repo, camera) as (history, notes, skipped):
             for text in skipped:
                 show(f"Skipped, as no run has left it: {text}", error=True)
             if not history.runs:

@@ -16,12 +16,14 @@ import click
 
 from ..instruments import Instrument
 from ._common import (
+    OF_WORKDIR,
     REQUIRED_FILE,
     ExitCode,
     fail,
     instrument_of_workdir,
     instrument_option,
     read_text,
+    require_subname,
     show,
     time_scale_option,
     use_sal,
@@ -78,6 +80,7 @@ def run_text(text: str, instrument: Instrument, json_file: Path | None) -> NoRet
         from ._script import run_on_sal
     except sal.SalNotInstalledError as error:
         fail(str(error), ExitCode.SCRIPT_FAILED)
+    require_subname()
     with result_to(json_file) as write:
         report = run_program(run_on_sal(text, config, instrument))
         write(to_run_json(report))
@@ -112,7 +115,7 @@ def _list_faults(context: click.Context, parameter: click.Parameter, wanted: boo
 
 @click.command()
 @FILES
-@instrument_option(with_script=True, of_workdir=True)
+@instrument_option(with_script=True, unless_given=OF_WORKDIR)
 @set_option
 @click.option(
     "--script",
@@ -264,6 +267,12 @@ def _resuming(text: str, run_id: str, journals: Path) -> str:
         if newest is None:
             fail(f"--resume: no run has left a journal in {journals}", ExitCode.INVALID)
         run_id = newest
+    import yaml
+
+    node = yaml.compose(text, Loader=yaml.SafeLoader)
+    if isinstance(node, yaml.CollectionNode) and node.flow_style:
+        # Nothing can be added below a mapping in braces.
+        return yaml.safe_dump({**yaml.safe_load(text), "resume": run_id}, sort_keys=False)
     return f"{text}\nresume: {run_id}\n"
 
 

@@ -12,6 +12,7 @@ import click
 
 from ..instruments import Instrument
 from ._common import (
+    OF_WORKDIR,
     ExitCode,
     fail,
     instrument_of_workdir,
@@ -27,7 +28,7 @@ _UNREACHABLE = "no other process can reach the simulated CSCs"
 
 @click.command()
 @workdir_option
-@instrument_option(with_script=True, of_workdir=True)
+@instrument_option(with_script=True, unless_given=OF_WORKDIR)
 @time_scale_option
 def serve(workdir: Path, instrument: Instrument | None, time_scale: float) -> None:
     """Run the simulated observatory for other programs, until stopped.

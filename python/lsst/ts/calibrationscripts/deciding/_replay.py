@@ -26,6 +26,7 @@ from ..procedure import Procedure
 from ..products import StageId, StageKind, Subject
 from ..proof import Proof
 from ..record import RunRecord
+from ..report import RunReport, summary_text
 from ._choice import Choice, DecisionError
 
 _ASK = "ask"
@@ -111,6 +112,7 @@ class Replay:
         except ObservatoryError as error:
             reason = str(error)
         report = procedure.report
+        self._operator.texts = [text for text in self._operator.texts if not _is_of_the_run(text, report)]
         waiting = {proof.subject: proof for proof in report.waiting}
         for result in report.stages:
             if not result.outcome.good and result.reason:
@@ -159,6 +161,16 @@ class Replay:
             earlier_run=functools.partial(earlier_run, self._folder),
             frame_clock=time.time,
         )
+
+
+def _is_of_the_run(text: str, report: RunReport) -> bool:
+    """Return whether a warning says how the run ended, which is known.
+
+    Where detectors are left out, a run warns of that with each stage; that
+    it waits and has certified nothing is no longer so.
+    """
+    ends = (f"{result.name}: {result.outcome}" for result in report.stages if result.outcome.good)
+    return text == summary_text(report) or text.startswith(tuple(ends))
 
 
 def _instrument_of(record: RunRecord) -> Instrument:

@@ -119,4 +119,6 @@ def seen_of(record: RunRecord, subject: Subject) -> str:
         for result in record.stages
         if result.stage.subject == subject and result.stage.kind in kinds
     ]
-    return ", ".join((*ends, *(waiting.remarks if waiting is not None else ())))
+    remarks = waiting.remarks if waiting is not None else ()
+    # Which detectors are left out may be the reason of an end as well.
+    return ", ".join((*ends, *(each for each in remarks if not any(each in end for end in ends))))

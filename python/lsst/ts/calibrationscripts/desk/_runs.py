@@ -22,7 +22,7 @@ from ..pages import Picture, curve_plot, quantity_pictures
 from ..products import Product, Subject
 from ..record import RunRecord
 from ..report import RunDocument
-from ..trend import BIAS_LEVEL, GAIN, READ_NOISE, repository
+from ..trend import BIAS_LEVEL, GAIN, READ_NOISE, source_of
 from ._evidence import ProductEvidence, evidence_of
 
 _QUANTITIES = {Product.BIAS: (READ_NOISE, BIAS_LEVEL), Product.PTC: (GAIN,), Product.GAIN: (GAIN,)}
@@ -126,7 +126,7 @@ class Runs:
         try:
             with TrendIndex(self._folder) as index:
                 index.update(newest=NEWEST_RUNS)
-                history = index.history(repository(document))
+                history = index.history(source_of(document))
                 time = next((run.time for run in history.runs if run.name == run_id), None)
                 if time is None:
                     return ()

@@ -8,7 +8,7 @@ damaged or of another format, and a journal that has changed is read again.
 
 from __future__ import annotations
 
-__all__ = ["RunIndex", "RunLine"]
+__all__ = ["RunIndex", "RunLine", "camera_of"]
 
 import contextlib
 import json
@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..codec import from_json, to_json
+from ..instruments import LATISS
 from ..outcomes import Outcome
 from ..record import RunRecord
 from ..spoilt import Mark
@@ -25,7 +26,7 @@ from .database import open_index
 from .journal import journals_in, load_record
 
 _FILE = "runs.sqlite3"
-_FORMAT = 2
+_FORMAT = 3
 """Number of the format; it changes with the tables, `RunLine` and `Mark`."""
 
 _TABLES = """
@@ -35,7 +36,9 @@ CREATE TABLE IF NOT EXISTS run (
 );
 CREATE INDEX IF NOT EXISTS run_modified ON run (modified);
 CREATE INDEX IF NOT EXISTS run_waiting ON run (n_waiting);
-CREATE TABLE IF NOT EXISTS mark (run_id TEXT NOT NULL, exposure INTEGER NOT NULL, mark TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS mark (
+    run_id TEXT NOT NULL, instrument TEXT NOT NULL, exposure INTEGER NOT NULL, mark TEXT NOT NULL
+);
 CREATE INDEX IF NOT EXISTS mark_run ON mark (run_id);
 CREATE INDEX IF NOT EXISTS mark_exposure ON mark (exposure);
 """
@@ -115,7 +118,7 @@ class RunIndex:
                     database.executemany("INSERT OR REPLACE INTO run VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
                     database.executemany("DELETE FROM mark WHERE run_id = ?", [(each,) for each, _ in chunk])
                     database.executemany(
-                        "INSERT INTO mark VALUES (?, ?, ?)",
+                        "INSERT INTO mark VALUES (?, ?, ?, ?)",
                         [(run_id, *row) for run_id, record in chunk for row in _marks_of(record)],
                     )
         return len(changed)
@@ -161,13 +164,15 @@ class RunIndex:
             ).fetchall()
         return [_line(row) for row in rows]
 
-    def marks(self, exposures: Collection[int]) -> list[tuple[str, Mark]]:
+    def marks(self, exposures: Collection[int], instrument: str) -> list[tuple[str, Mark]]:
         """Return what the journals have noted of exposures.
 
         Parameters
         ----------
         exposures : collection of `int`
             Exposure ids.
+        instrument : `str`
+            Name of the camera that has taken them.
 
         Returns
         -------
@@ -179,8 +184,9 @@ class RunIndex:
         with self._connection() as database:
             for exposure in exposures:
                 rows = database.execute(
-                    "SELECT modified, run_id, mark FROM mark JOIN run USING (run_id) WHERE exposure = ?",
-                    (exposure,),
+                    "SELECT modified, run_id, mark FROM mark JOIN run USING (run_id) WHERE exposure = ? "
+                    "AND instrument = ?",
+                    (exposure, instrument),
                 )
                 found += [
                     (modified, run_id, from_json(json.loads(text), Mark)) for modified, run_id, text in rows
@@ -205,11 +211,21 @@ class RunIndex:
             yield database
 
 
-def _marks_of(record: RunRecord | None) -> Iterator[tuple[int, str]]:
-    """Yield the exposure id of each mark of a run, and the mark."""
-    for judgement in record.judgements if record else ():
+def _marks_of(record: RunRecord | None) -> Iterator[tuple[str, int, str]]:
+    """Yield camera and exposure id of each mark of a run, and the mark."""
+    if record is None:
+        return
+    for judgement in record.judgements:
         for mark in judgement.marks:
-            yield mark.exposure, json.dumps(to_json(mark))
+            yield camera_of(record), mark.exposure, json.dumps(to_json(mark))
+
+
+def camera_of(record: RunRecord) -> str:
+    """Return the name of the camera of a run.
+
+    Earlier versions did not say it, as they had one.
+    """
+    return record.instrument or LATISS.name
 
 
 def _line(row: Sequence[str]) -> RunLine:

@@ -14,11 +14,13 @@ from pathlib import Path
 
 from ..record import RunRecord
 from ..spoilt import Mark, MarkKind
-from .index import RunIndex
+from .index import RunIndex, camera_of
 from .journal import load_record, runs_in
 
 
-def known_marks(folder: Path, exposures: Collection[int], *, but: str = "") -> tuple[Mark, ...]:
+def known_marks(
+    folder: Path, exposures: Collection[int], instrument: str, *, but: str = ""
+) -> tuple[Mark, ...]:
     """Return the marks that runs have noted of exposures.
 
     Parameters
@@ -27,6 +29,8 @@ def known_marks(folder: Path, exposures: Collection[int], *, but: str = "") -> t
         Where their journals are.
     exposures : collection of `int`
         Exposure ids.
+    instrument : `str`
+        Name of the camera that has taken them: others use the same ids.
     but : `str`, optional
         Id of a run whose marks are left out.
 
@@ -47,11 +51,12 @@ def known_marks(folder: Path, exposures: Collection[int], *, but: str = "") -> t
     try:
         index = RunIndex(folder)
         index.update()
-        found: Collection[tuple[str, Mark]] = index.marks(wanted)
+        found: Collection[tuple[str, Mark]] = index.marks(wanted, instrument)
         runs = index.run_ids()
     except (OSError, sqlite3.Error):
         # An index needs a folder that can be written.
-        found, runs = list(_read(folder, wanted)), frozenset(run_id for run_id, _ in runs_in(folder))
+        found = list(_read(folder, wanted, instrument))
+        runs = frozenset(run_id for run_id, _ in runs_in(folder))
     marks: dict[tuple[int, MarkKind], Mark] = {}
     for run_id, mark in found:
         origin = mark.run or run_id
@@ -61,10 +66,10 @@ def known_marks(folder: Path, exposures: Collection[int], *, but: str = "") -> t
     return tuple(marks[key] for key in sorted(marks))
 
 
-def _read(folder: Path, wanted: Collection[int]) -> Iterator[tuple[str, Mark]]:
+def _read(folder: Path, wanted: Collection[int], instrument: str) -> Iterator[tuple[str, Mark]]:
     """Yield marks from all journals that can be read, the newest first."""
     for run_id, _ in runs_in(folder):
         with contextlib.suppress(LookupError):
             record: RunRecord = load_record(folder, run_id)
-            for judgement in record.judgements:
+            for judgement in record.judgements if camera_of(record) == instrument else ():
                 yield from ((run_id, mark) for mark in judgement.marks if mark.exposure in wanted)

@@ -19,7 +19,7 @@ from typing import NamedTuple, Self
 
 from ..codec import FORMAT
 from ..report import RunDocument
-from ..trend import Group, Run, ordered, repository
+from ..trend import Group, Run, Source, ordered, source_of
 from .database import open_index, prepare, remove_index
 from .private import one_line
 from .runs import documents_in, load_file
@@ -29,20 +29,20 @@ NEWEST_RUNS = 200
 """Runs that a script compares its own with, at most."""
 
 _FILE = "trend.sqlite3"
-_FORMAT = 1000 * FORMAT + 1
+_FORMAT = 1000 * FORMAT + 2
 """Number of the format. It changes with the tables, and with that of the JSON:
 then files can be read that could not be read before."""
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS run (
     id INTEGER PRIMARY KEY, file TEXT NOT NULL UNIQUE, modified INTEGER NOT NULL, size INTEGER NOT NULL,
-    problem TEXT NOT NULL, repo TEXT, name TEXT NOT NULL, time REAL, n_values INTEGER NOT NULL,
-    jobs TEXT NOT NULL
+    problem TEXT NOT NULL, repo TEXT, instrument TEXT, name TEXT NOT NULL, time REAL,
+    n_values INTEGER NOT NULL, jobs TEXT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS kind (
-    id INTEGER PRIMARY KEY, repo TEXT NOT NULL, quantity TEXT NOT NULL, unit TEXT NOT NULL,
-    detector INTEGER NOT NULL, conditions TEXT NOT NULL, amplifiers TEXT NOT NULL,
-    UNIQUE (repo, quantity, unit, detector, conditions, amplifiers)
+    id INTEGER PRIMARY KEY, repo TEXT NOT NULL, instrument TEXT NOT NULL, quantity TEXT NOT NULL,
+    unit TEXT NOT NULL, detector INTEGER NOT NULL, conditions TEXT NOT NULL, amplifiers TEXT NOT NULL,
+    UNIQUE (repo, instrument, quantity, unit, detector, conditions, amplifiers)
 );
 CREATE TABLE IF NOT EXISTS value (
     kind INTEGER NOT NULL, time REAL NOT NULL, run INTEGER NOT NULL, data BLOB NOT NULL,
@@ -204,13 +204,16 @@ class TrendIndex:
             return None, one_line(str(error))
 
     def _forget(self, name: str) -> None:
-        found = self._database.execute("SELECT id, repo, time FROM run WHERE file = ?", (name,)).fetchone()
+        found = self._database.execute(
+            "SELECT id, repo, instrument, time FROM run WHERE file = ?", (name,)
+        ).fetchone()
         if found is None:
             return
-        run, repo, time = found
+        run, *source, time = found
         self._database.execute(
-            "DELETE FROM value WHERE kind IN (SELECT id FROM kind WHERE repo = ?) AND time = ? AND run = ?",
-            (repo, time, run),
+            "DELETE FROM value WHERE kind IN (SELECT id FROM kind WHERE repo = ? AND instrument = ?) "
+            "AND time = ? AND run = ?",
+            (*source, time, run),
         )
         self._database.execute("DELETE FROM run WHERE id = ?", (run,))
 
@@ -218,44 +221,43 @@ class TrendIndex:
         if file.path.name in self._unreadable:
             return
         run = Run.of(document) if document else None
-        repo = _stored(repository(document)) if document else None
+        source = _stored(source_of(document)) if document else None
         jobs = [
             each.collection
             for each in (document.report.stages if document else ())
             if each.job_id and each.collection
         ]
         cursor = self._database.execute(
-            "INSERT INTO run (file, modified, size, problem, repo, name, time, n_values, jobs) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO run (file, modified, size, problem, repo, instrument, name, time, n_values, jobs) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                *(file.path.name, file.modified, file.size, problem, repo),
+                *(file.path.name, file.modified, file.size, problem, *(source or (None, None))),
                 document.report.run_id if document else "",
                 run.time if run else None,
                 len(run.values) if run else 0,
                 json.dumps(jobs),
             ),
         )
-        if run is not None and repo is not None:
+        if run is not None and source is not None:
             self._database.executemany(
                 "INSERT INTO value VALUES (?, ?, ?, ?)",
                 [
-                    (self._kind(repo, group, tuple(values)), run.time, cursor.lastrowid, packed(values))
+                    (self._kind(source, group, tuple(values)), run.time, cursor.lastrowid, packed(values))
                     for group, values in by_group(run.values).items()
                 ],
             )
 
-    def _kind(self, repo: str, group: Group, amplifiers: tuple[str, ...]) -> int:
-        quantity, unit, detector, conditions = group
-        what = (repo, quantity, unit, detector, conditions, json.dumps(amplifiers))
+    def _kind(self, source: tuple[str, str], group: Group, amplifiers: tuple[str, ...]) -> int:
+        what = (*source, *group, json.dumps(amplifiers))
         where = (
-            "SELECT id FROM kind WHERE repo = ? AND quantity = ? AND unit = ? AND detector = ? "
-            "AND conditions = ? AND amplifiers = ?"
+            "SELECT id FROM kind WHERE repo = ? AND instrument = ? AND quantity = ? AND unit = ? "
+            "AND detector = ? AND conditions = ? AND amplifiers = ?"
         )
         found = self._database.execute(where, what).fetchone()
         if found is None:
             self._database.execute(
-                "INSERT INTO kind (repo, quantity, unit, detector, conditions, amplifiers) "
-                "VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT INTO kind (repo, instrument, quantity, unit, detector, conditions, amplifiers) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
                 what,
             )
             found = self._database.execute(where, what).fetchone()
@@ -269,34 +271,49 @@ class TrendIndex:
         found = [*self._unreadable.items(), *rows]
         return tuple(f"{one_line(name, 100)}: {problem}" for name, problem in found)
 
-    def newest_repository(self) -> str | None:
-        """Return the repository of the run whose JSON was written last."""
-        found = self._database.execute(
-            "SELECT repo FROM run WHERE problem = '' ORDER BY modified DESC, file DESC LIMIT 1"
-        ).fetchone()
-        return found[0] if found else None
+    def newest_source(self, repo: str | None = None, instrument: str | None = None) -> Source | None:
+        """Return whose the run is whose JSON was written last.
 
-    def count(self, repo: str | None) -> tuple[int, int]:
-        """Return how many runs are on a repository, and on others."""
-        same, others = self._database.execute(
-            "SELECT count(CASE WHEN repo = ?1 THEN 1 END), count(CASE WHEN repo != ?1 THEN 1 END) FROM run "
-            "WHERE problem = ''",
-            (_stored(repo),),
+        Parameters
+        ----------
+        repo, instrument : `str`, optional
+            If it is given, of the runs that have this one.
+
+        Returns
+        -------
+        source : `Source` or `None`
+            `None` if no run has them.
+        """
+        found = self._database.execute(
+            "SELECT repo, instrument FROM run WHERE problem = '' AND repo = ifnull(?, repo) "
+            "AND instrument = ifnull(?, instrument) ORDER BY modified DESC, file DESC LIMIT 1",
+            (repo, instrument),
         ).fetchone()
-        return int(same), int(others)
+        return Source(found[0] or None, found[1]) if found else None
+
+    def count(self, source: Source) -> tuple[int, int, int]:
+        """Return how many runs are those, of other cameras, elsewhere."""
+        found = self._database.execute(
+            "SELECT count(CASE WHEN repo = ?1 AND instrument = ?2 THEN 1 END), "
+            "count(CASE WHEN repo = ?1 AND instrument != ?2 THEN 1 END), "
+            "count(CASE WHEN repo != ?1 THEN 1 END) FROM run WHERE problem = ''",
+            _stored(source),
+        ).fetchone()
+        same, other_cameras, elsewhere = map(int, found)
+        return same, other_cameras, elsewhere
 
     def jobs(self, repo: str) -> set[str]:
         """Return the output collections of the jobs of the runs."""
         rows = self._database.execute("SELECT jobs FROM run WHERE repo = ?", (repo,))
         return {job for (text,) in rows for job in json.loads(text)}
 
-    def history(self, repo: str | None, extra: Iterable[Run] = ()) -> IndexedHistory:
-        """Return the runs on a repository that have values.
+    def history(self, source: Source, extra: Iterable[Run] = ()) -> IndexedHistory:
+        """Return the runs of a camera on a repository that have values.
 
         Parameters
         ----------
-        repo : `str` or `None`
-            Which; `None` for runs that have none.
+        source : `Source`
+            Which.
         extra : `~collections.abc.Iterable` [`Run`], optional
             Runs that have left no JSON.
 
@@ -306,15 +323,16 @@ class TrendIndex:
             It is of use as long as the index is open.
         """
         rows = self._database.execute(
-            "SELECT name, time, id, n_values FROM run WHERE repo = ? AND n_values > 0", (_stored(repo),)
+            "SELECT name, time, id, n_values FROM run WHERE repo = ? AND instrument = ? AND n_values > 0",
+            _stored(source),
         )
         runs = [
-            Run(name, time, StoredValues(self._database, number, time, n_values, _stored(repo)))
+            Run(name, time, StoredValues(self._database, number, time, n_values, _stored(source)))
             for name, time, number, n_values in rows
         ]
-        return IndexedHistory(self._database, _stored(repo), ordered([*runs, *extra]))
+        return IndexedHistory(self._database, _stored(source), ordered([*runs, *extra]))
 
 
-def _stored(repo: str | None) -> str:
-    """Return a repository as the index has it."""
-    return repo or ""
+def _stored(source: Source) -> tuple[str, str]:
+    """Return whose values there are, as the index has it."""
+    return source.repo or "", source.instrument

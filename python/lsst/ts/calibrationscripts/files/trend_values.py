@@ -37,19 +37,22 @@ def _unpacked(data: bytes) -> tuple[float, ...]:
 class StoredValues(Mapping[Key, float]):
     """The values of a run, which are read when they are asked for."""
 
-    def __init__(self, database: sqlite3.Connection, run: int, time: float, n_values: int, repo: str) -> None:
+    def __init__(
+        self, database: sqlite3.Connection, run: int, time: float, n_values: int, source: tuple[str, str]
+    ) -> None:
         self._database = database
         self.run = run
         self._time = time
         self._n_values = n_values
-        self._repo = repo
+        self._source = source
 
     @cached_property
     def _values(self) -> dict[Key, float]:
         rows = self._database.execute(
             "SELECT quantity, unit, detector, conditions, amplifiers, data FROM kind "
-            "JOIN value ON value.kind = kind.id AND value.time = ? AND value.run = ? WHERE repo = ?",
-            (self._time, self.run, self._repo),
+            "JOIN value ON value.kind = kind.id AND value.time = ? AND value.run = ? "
+            "WHERE repo = ? AND instrument = ?",
+            (self._time, self.run, *self._source),
         )
         return {
             Group(*group).key(amplifier): value
@@ -74,16 +77,16 @@ class IndexedHistory(History):
     ----------
     database : `sqlite3.Connection`
         The index.
-    repo : `str`
-        Which runs of it.
+    source : `tuple` [`str`, `str`]
+        Repository and instrument of the runs.
     runs : `~collections.abc.Iterable` [`Run`]
         The runs, in order.
     """
 
-    def __init__(self, database: sqlite3.Connection, repo: str, runs: Iterable[Run]) -> None:
+    def __init__(self, database: sqlite3.Connection, source: tuple[str, str], runs: Iterable[Run]) -> None:
         super().__init__(runs)
         self._database = database
-        self._repo = repo
+        self._source = source
         stored = [run.values for run in self.runs if isinstance(run.values, StoredValues)]
         self.numbers = {values.run for values in stored}
         self.extra = History(run for run in self.runs if not isinstance(run.values, StoredValues))
@@ -93,7 +96,7 @@ class IndexedHistory(History):
         return self._of(run for run in self.runs if run.time <= time and run.name != without)
 
     def _of(self, runs: Iterable[Run]) -> IndexedHistory:
-        return IndexedHistory(self._database, self._repo, runs)
+        return IndexedHistory(self._database, self._source, runs)
 
     @cached_property
     def _earlier(self) -> History:
@@ -104,8 +107,9 @@ class IndexedHistory(History):
         """The groups, each with its kinds in the index, and amplifiers."""
         found: dict[Group, list[tuple[int, tuple[str, ...]]]] = {}
         for number, *group, amplifiers in self._database.execute(
-            "SELECT id, quantity, unit, detector, conditions, amplifiers FROM kind WHERE repo = ?",
-            (self._repo,),
+            "SELECT id, quantity, unit, detector, conditions, amplifiers FROM kind "
+            "WHERE repo = ? AND instrument = ?",
+            self._source,
         ):
             found.setdefault(Group(*group), []).append((number, tuple(json.loads(amplifiers))))
         return found | {group: found.get(group, []) for group in self.extra_keys}

@@ -25,15 +25,18 @@ class MarksOfRuns:
         Where the journals are.
     run_id : `str`
         The run that wants to know.
+    instrument : `str`
+        Name of its camera.
     """
 
     TIMEOUT = 120.0
     """Longest that it may take; the first look at 10,000 journals may take a
     minute on a busy machine, later ones a fraction of a second (s)."""
 
-    def __init__(self, folder: Path, run_id: str) -> None:
+    def __init__(self, folder: Path, run_id: str, instrument: str) -> None:
         self._folder = folder
         self._run_id = run_id
+        self._instrument = instrument
 
     async def find(self, exposures: Collection[int]) -> tuple[Mark, ...]:
         """Return the marks of exposures.
@@ -54,7 +57,9 @@ class MarksOfRuns:
         """
         try:
             async with asyncio.timeout(self.TIMEOUT):
-                return await in_thread(lambda: known_marks(self._folder, exposures, but=self._run_id))
+                return await in_thread(
+                    lambda: known_marks(self._folder, exposures, self._instrument, but=self._run_id)
+                )
         except TimeoutError:
             why = f"that took more than {self.TIMEOUT:g} s"
         except OSError as error:

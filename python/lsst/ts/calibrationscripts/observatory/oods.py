@@ -62,8 +62,9 @@ class OodsIngest:
 
     The event of every image is kept, since it can come before the exposure is
     known to be this run's. Those of other runs are never asked for. A camera
-    of 189 detectors sends 3,780 for 20 frames: a callback takes each as it is
-    read, where the queue of a topic would hold the last 100.
+    of 189 detectors sends 3,780 for 20 frames, and the queue of a topic holds
+    the last 100: a callback, which waits for nothing, takes each before
+    salobj reads the next.
 
     Parameters
     ----------

@@ -13,11 +13,12 @@ Type checkers always read the annotations of `localsal`.
 
 from __future__ import annotations
 
-__all__ = ["SalNotInstalledError", "SalProvider", "provider", "use"]
+__all__ = ["NO_SUBNAME", "SalNotInstalledError", "SalProvider", "has_subname", "provider", "use"]
 
 import enum
 import importlib
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -64,6 +65,9 @@ _NAMES: dict[str, tuple[str, str, str | None]] = {
     "UsagesResources": ("lsst.ts.observatory.control", f"{_LOCAL}.remote_group", "UsagesResources"),
     "ScriptState": ("lsst.ts.xml.enums.Script", f"{_LOCAL}.enums", "ScriptState"),
 }
+
+NO_SUBNAME = ("LSST_TOPIC_SUBNAME is not set, which salobj needs", "Set it to that of the components")
+"""What is wrong if `has_subname` is not so, and what to do."""
 
 _preferred = SalProvider.SALOBJ
 _loaded: SalProvider | None = None
@@ -113,6 +117,17 @@ def use(wanted: SalProvider) -> None:
         raise RuntimeError(
             f"SAL is {_loaded.value} in this process already; it cannot become {wanted.value}."
         )
+
+
+def has_subname(environment: Mapping[str, str] = os.environ) -> bool:
+    """Return whether the environment names the topics of the components.
+
+    Parameters
+    ----------
+    environment : `~collections.abc.Mapping` [`str`, `str`], optional
+        Environment variables.
+    """
+    return bool(environment.get("LSST_TOPIC_SUBNAME"))
 
 
 def _load(name: str) -> Any:

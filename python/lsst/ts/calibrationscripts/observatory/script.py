@@ -388,7 +388,7 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
             watcher=self.watcher,
             pipelines=PipelineFiles(self.environment),
             notifier=self._notifier,
-            known_marks=MarksOfRuns(run.folder, run.record.run_id).find,
+            known_marks=MarksOfRuns(run.folder, run.record.run_id, instrument.name).find,
             surroundings=connection.surroundings,
             resume_command=self.resume_command(run.record.run_id),
         )

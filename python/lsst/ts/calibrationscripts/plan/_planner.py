@@ -52,6 +52,7 @@ def make_plan(
             *config.notices,
             *order_notices(config),
             *planner.notices(),
+            *planner.notices_of_jobs(stages),
             *validity_notices(config, begin, exposing),
         ),
     )
@@ -60,6 +61,11 @@ def make_plan(
 def _n_trials(config: CalibrationConfig, series: Series) -> int:
     is_sought = config.flat_counts is not None and series.image_type is ImageType.FLAT
     return N_TRIALS if is_sought and series.exp_times else 0
+
+
+def _hours(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    return f"{minutes // 60}:{minutes % 60:02}"
 
 
 def _expose(series: Series) -> StageId:
@@ -108,6 +114,20 @@ class _Planner:
                     f"flats: a pair is {self._rule.value}, and further flats of that time are not used."
                     + ("" if self._config.flat_counts else ten)
                 )
+
+    def notices_of_jobs(self, stages: tuple[Stage, ...]) -> Iterator[str]:
+        """Yield that a job may take longer than it has."""
+        config = self._config
+        longest = max((stage for stage in stages if stage.job), key=lambda each: each.duration, default=None)
+        # A batch system processes many detectors at once.
+        if longest is None or config.job_service != "ocps" or longest.duration <= config.job_timeout:
+            return
+        n_detectors = len(self._instrument.detector_ids(config.detectors))
+        yield (
+            f"{longest.name} may take {_hours(longest.duration)} (h:mm), which is longer than job_timeout: "
+            f"{config.job_timeout:g}. That is for {n_detectors} detector(s), one after the other. Raise "
+            "job_timeout, or process fewer detectors."
+        )
 
     def _notices_of_frames_held_out(self) -> Iterator[str]:
         every = self._config.hold_out_every
@@ -290,5 +310,7 @@ class _Planner:
         if self._config.release and self._config.resume is None:
             # The script does not wait for the job's end.
             return self._pace.ingest + _SUBMISSION_TIME
-        n = sum(series.n for series in used)
+        # As if one detector were processed after the other: how many are at
+        # once is the machine's, and is not known here.
+        n = sum(series.n for series in used) * self._instrument.area(self._config.detectors)
         return self._pace.ingest + self._pace.job + self._pace.job_per_frame * n

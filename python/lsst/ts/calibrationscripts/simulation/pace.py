@@ -20,9 +20,9 @@ _HEADERS_SIZE = 10_000
 _JOB_TIME = 3.0
 _JOB_TIME_PER_FRAME = 0.1
 _JOB_TIME_PER_AREA = 0.2
-"""Of a frame of one detector, and beside that of its pixels at the default
-scale. With the above, 9 s for 20 biases: what a job takes on two cores of
-2024 that do little else (s)."""
+"""Of a frame of one detector, and beside that of the pixels of an ITL CCD at
+the default scale. With the above, 9 s for 20 biases: what a job takes on two
+cores of 2024 that do little else (s)."""
 
 _FRAME_TIME = 0.18
 _FRAME_TIME_PER_DETECTOR = 0.02
@@ -52,18 +52,18 @@ def as_simulated(focal_plane: FocalPlane, time_scale: float) -> Instrument:
     first, *_ = focal_plane.ccds
     # Of a whole ITL CCD, whatever the first one is.
     n = len(detector.gains) * detector.amp_height / instrument.area((first,))
-    area = (DEFAULT_SCALE / focal_plane.scale) ** 2
+    n_detectors, area = len(focal_plane.ccds), instrument.area(tuple(focal_plane.ccds))
+    pixels = (DEFAULT_SCALE / focal_plane.scale) ** 2
     return replace(
         instrument,
         raw_size=n * (detector.amp_width + detector.overscan) * _VALUE_SIZE + _HEADERS_SIZE,
         processed_size=n * detector.amp_width * _VALUE_SIZE + _HEADERS_SIZE,
         pace=Pace(
             exposing=time_scale,
-            frame=_FRAME_TIME + _FRAME_TIME_PER_DETECTOR * len(focal_plane.ccds),
+            frame=_FRAME_TIME + _FRAME_TIME_PER_DETECTOR * n_detectors,
             ingest=_INGEST_TIME,
             job=_JOB_TIME,
-            job_per_frame=_JOB_TIME_PER_FRAME * len(focal_plane.ccds)
-            + _JOB_TIME_PER_AREA * area * instrument.area(tuple(focal_plane.ccds)),
+            job_per_frame=_JOB_TIME_PER_FRAME * n_detectors / area + _JOB_TIME_PER_AREA * pixels,
             certification=_CERTIFICATION_TIME,
         ),
     )

@@ -23,6 +23,7 @@ __all__ = [
     "Points",
     "Remark",
     "Run",
+    "Source",
     "bands_of",
     "departures",
     "gain_conditions",
@@ -30,7 +31,7 @@ __all__ = [
     "ordered",
     "outliers",
     "remarks",
-    "repository",
+    "source_of",
 ]
 
 from ._history import BAND_RUNS, MIN_RUNS, Band, History, Points, bands_of, ordered
@@ -43,8 +44,9 @@ from ._records import (
     Key,
     Kind,
     Run,
+    Source,
     gain_conditions,
     noise_conditions,
-    repository,
+    source_of,
 )
 from ._remarks import Remark, departures, outliers, remarks

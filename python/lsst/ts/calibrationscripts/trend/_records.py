@@ -13,9 +13,10 @@ __all__ = [
     "Key",
     "Kind",
     "Run",
+    "Source",
     "gain_conditions",
     "noise_conditions",
-    "repository",
+    "source_of",
 ]
 
 import datetime
@@ -23,6 +24,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from ..instruments import LATISS
 from ..outcomes import by_amplifier
 from ..products import Product, Subject
 from ..report import RunDocument, RunReport
@@ -188,7 +190,18 @@ def _time(report: RunReport) -> float | None:
     return day.timestamp()
 
 
-def repository(document: RunDocument) -> str | None:
-    """Return the repository of a run, as it was configured."""
+class Source(NamedTuple):
+    """Whose values are compared: two cameras give their detectors one id."""
+
+    repo: str | None
+    """The Butler repository, as it was configured."""
+
+    instrument: str
+
+
+def source_of(document: RunDocument) -> Source:
+    """Return whose values a run has measured."""
     repo = document.report.config.get("repo")
-    return None if repo is None else str(repo)
+    # Earlier versions did not say it, as they had one camera.
+    instrument = document.report.instrument or LATISS.name
+    return Source(None if repo is None else str(repo), instrument)

@@ -140,9 +140,6 @@ class OodsCsc(SimulatedCsc):
                 stored.set_result(None)
             else:
                 stored.set_exception(error)
-            # One event after the other, as to a broker: a burst would be more
-            # than the 100 messages that a client's queue keeps.
-            await asyncio.sleep(0)
 
     @step
     async def publish(self, image_name: str, detector: Detector, status_code: int, description: str) -> None:
