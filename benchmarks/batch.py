@@ -2,7 +2,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A bias of many detectors through bps and Parsl, and in one process.
 
-Both jobs have the same quanta. The CPU time is that of all their processes.
+All jobs have the same quanta. In one process they are run by ``pipetask run``,
+as by the OCPS, and with the butlers and the last step of a batch system: each
+quantum then has a butler of its own, and nothing is registered before the
+end. The CPU time is that of all processes of a job.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import yaml
@@ -81,24 +85,52 @@ def cpu_of_children() -> float:
     return used.ru_utime + used.ru_stime
 
 
+def programs(environment: dict[str, str], *commands: tuple[str, ...]) -> float:
+    """Run programs one after the other; return their CPU time (s)."""
+    before = cpu_of_children()
+    folder = Path(sys.executable).parent
+    for program, *words in commands:
+        subprocess.run(
+            [folder / program, *words],
+            env={**os.environ, **environment},
+            check=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+    return cpu_of_children() - before
+
+
 def in_one_process(
     request: JobRequest, repo: Path, instrument: Instrument, environment: dict[str, str]
-) -> float:
-    """Run a request as one pipetask; return its CPU time (s)."""
-    before = cpu_of_children()
-    program = "from lsst.ctrl.mpexec.cli.pipetask import main; main()"
-    subprocess.run(
-        [
-            *(sys.executable, "-c", program, "run", "-p", request.pipeline, "-b", str(repo)),
-            *("-o", "u/one/bias", "--output-run", "u/one/bias/run", "--register-dataset-types"),
-            *("-i", ",".join((instrument.raw_collection, *request.inputs)), "-d", request.data_query),
-        ],
-        env={**os.environ, **environment},
-        check=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    return cpu_of_children() - before
+) -> dict[str, Callable[[], float]]:
+    """Return what runs a request in one process, by its name."""
+
+    def given(output: str) -> tuple[str, ...]:
+        inputs = ",".join((instrument.raw_collection, *request.inputs))
+        collections = ("-i", inputs, "-o", output, "--output-run", f"{output}/run")
+        return ("-p", request.pipeline, "-b", str(repo), *collections, "-d", request.data_query)
+
+    graph = str(repo.parent / "one.qg")
+    options = ("--long-log", "--log-level=INFO")
+    return {
+        "pipetask run": lambda: programs(
+            environment, ("pipetask", "run", *given("u/one/bias"), "--register-dataset-types")
+        ),
+        "pipetask run-qbb": lambda: programs(
+            environment,
+            (
+                "pipetask",
+                "qgraph",
+                *given("u/qbb/bias"),
+                "--save-qgraph",
+                graph,
+                "--qgraph-datastore-records",
+            ),
+            ("pipetask", "pre-exec-init-qbb", str(repo), graph),
+            ("pipetask", *options, "run-qbb", str(repo), graph),
+            ("butler", *options, "aggregate-graph", graph, str(repo), "-j", "1", "--register-dataset-types"),
+        ),
+    }
 
 
 async def through_parsl(request: JobRequest, jobs: BpsJobs) -> float:
@@ -158,16 +190,16 @@ def main() -> None:
             job_timeout=86400.0,
             environment=environment,
         )
+        ways = in_one_process(request, repo, instrument, environment)
+        ways["bps and Parsl"] = lambda: asyncio.run(through_parsl(request, jobs))
         times = {}
-        for what, run in (
-            ("one process", lambda: in_one_process(request, repo, instrument, environment)),
-            ("bps and Parsl", lambda: asyncio.run(through_parsl(request, jobs))),
-        ):
+        for what, run in ways.items():
             begin = time.monotonic()
             times[what] = run()
             print(f"{what}: {times[what]:.1f} s of CPU, {time.monotonic() - begin:.1f} s", flush=True)
-        ratio = times["bps and Parsl"] / times["one process"]
-        print(f"{len(detectors)} detectors, {given.biases} biases: ratio {ratio:.2f}")
+        through_bps = times.pop("bps and Parsl")
+        ratios = ", ".join(f"{through_bps / taken:.2f} of {what}" for what, taken in times.items())
+        print(f"{len(detectors)} detectors, {given.biases} biases: {ratios}")
 
 
 if __name__ == "__main__":
