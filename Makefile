@@ -19,6 +19,8 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 WORKERS ?= auto
+# Tests wait for jobs, timers and browsers a sixth of their time.
+ONE_MORE := $(shell "$(PYTHON)" -c 'import os; print(1 + (os.cpu_count() or 1))')
 LOAD ?= 0
 # Each demonstration has a folder of its own, so that none is deleted.
 DEMO := demo/$(shell date -u +%Y%m%dT%H%M%S)
@@ -30,12 +32,12 @@ INSTALL := $(BIN)/python -m pip install --quiet --constraint requirements.txt
 demo: $(READY)
 	$(BIN)/calibscripts simulate doc/demo.yaml --workdir "$(DEMO)"
 
-# One worker a core; the tests of a file share what they set up.
+# The tests of a file share what they set up.
 test: $(READY)
-	$(BIN)/pytest -n auto --dist loadfile
+	$(BIN)/pytest -n $(ONE_MORE) --dist loadfile
 
 fast: $(READY)
-	$(BIN)/pytest -n auto --dist loadfile -m "not slow"
+	$(BIN)/pytest -n $(ONE_MORE) --dist loadfile -m "not slow"
 
 faults: $(READY)
 	$(BIN)/pytest -n $(WORKERS) --all-faults --load $(LOAD) tests/test_fault_matrix.py

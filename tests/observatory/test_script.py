@@ -303,7 +303,7 @@ async def test_a_report_that_is_given_up_writes_nothing_any_more(
     # Given a Butler that hangs while the report reads it
     hangs, released, read = threading.Event(), threading.Event(), threading.Event()
 
-    def hang(report: RunReport, repo: str) -> Evidence:
+    def hang(report: RunReport, repo: str, warn: object) -> Evidence:
         hangs.set()
         assert released.wait(TIMEOUT)
         read.set()
@@ -311,7 +311,7 @@ async def test_a_report_that_is_given_up_writes_nothing_any_more(
 
     async def write(report: RunReport, repo: str, folder: Path) -> reporting.WrittenReport:
         writing = asyncio.create_task(ending.write_in_thread(report, repo, folder))
-        await asyncio.to_thread(hangs.wait, TIMEOUT)
+        assert await asyncio.to_thread(hangs.wait, TIMEOUT)
         writing.cancel()
         return await writing
 
@@ -323,7 +323,7 @@ async def test_a_report_that_is_given_up_writes_nothing_any_more(
     assert "The run's report" in texts(result)
     # When it answers after all, then the page stays as it is.
     released.set()
-    await asyncio.to_thread(read.wait, TIMEOUT)
+    assert await asyncio.to_thread(read.wait, TIMEOUT)
     await asyncio.sleep(0.5)
     page = tmp_path / f"{run.report.run_id}.html"
     assert "read late" not in page.read_text(encoding="utf-8")
