@@ -94,7 +94,7 @@ async def live(workdir: Path) -> dict[str, tuple[float, float]]:
         steps.end("exit")
     taken = steps.taken | in_loop.taken
     del taken[""]
-    return taken
+    return taken | {"exit": taken.pop("exit")}
 
 
 def of_process(*words: str) -> tuple[float, float]:
