@@ -31,6 +31,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from .id_ranges import consecutive
+
 
 class ImageType(enum.StrEnum):
     """The types of images that are taken."""
@@ -322,13 +324,8 @@ def named_detectors(detectors: Iterable[int]) -> str:
     -------
     text : `str`
     """
-    runs: list[list[int]] = []
-    for detector in sorted(set(detectors)):
-        if runs and detector == runs[-1][1] + 1:
-            runs[-1][1] = detector
-        else:
-            runs.append([detector, detector])
-    return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
+    ranges = consecutive(detectors)
+    return ", ".join(f"{each[0]}-{each[-1]}" if len(each) > 1 else f"{each[0]}" for each in ranges)
 
 
 def _raft(name: str, first: int, ccd: CcdType) -> tuple[Detector, ...]:

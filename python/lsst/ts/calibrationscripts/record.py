@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Decision", "DecisionKind", "Frame", "JobRecord", "RunRecord", "SoughtTime", "Span"]
+__all__ = ["Decision", "DecisionKind", "Frame", "JobRecord", "RunRecord", "SoughtTime", "Span", "camera_of"]
 
 import datetime
 import enum
@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from .instruments import LATISS
 from .outcomes import Certification, Outcome, RunState, StageResult
 from .plan import JobRequest
 from .products import StageId, StageKind, Subject
@@ -297,3 +298,19 @@ class RunRecord:
         """Note how a stage ended."""
         others = tuple(other for other in self.stages if other.stage != result.stage)
         return replace(self, stages=(*others, result))
+
+
+def camera_of(recorded: str) -> str:
+    """Return the name of the camera of a run.
+
+    Parameters
+    ----------
+    recorded : `str`
+        The instrument as the run has recorded it. Earlier versions did not,
+        as they had one camera.
+
+    Returns
+    -------
+    name : `str`
+    """
+    return recorded or LATISS.name

@@ -8,7 +8,7 @@ damaged or of another format, and a journal that has changed is read again.
 
 from __future__ import annotations
 
-__all__ = ["RunIndex", "RunLine", "camera_of"]
+__all__ = ["RunIndex", "RunLine"]
 
 import contextlib
 import json
@@ -18,9 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..codec import from_json, to_json
-from ..instruments import LATISS
 from ..outcomes import Outcome
-from ..record import RunRecord
+from ..record import RunRecord, camera_of
 from ..spoilt import Mark
 from .database import open_index
 from .journal import journals_in, load_record
@@ -217,15 +216,7 @@ def _marks_of(record: RunRecord | None) -> Iterator[tuple[str, int, str]]:
         return
     for judgement in record.judgements:
         for mark in judgement.marks:
-            yield camera_of(record), mark.exposure, json.dumps(to_json(mark))
-
-
-def camera_of(record: RunRecord) -> str:
-    """Return the name of the camera of a run.
-
-    Earlier versions did not say it, as they had one.
-    """
-    return record.instrument or LATISS.name
+            yield camera_of(record.instrument), mark.exposure, json.dumps(to_json(mark))
 
 
 def _line(row: Sequence[str]) -> RunLine:

@@ -12,9 +12,9 @@ from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from ..record import RunRecord
+from ..record import RunRecord, camera_of
 from ..spoilt import Mark, MarkKind
-from .index import RunIndex, camera_of
+from .index import RunIndex
 from .journal import load_record, runs_in
 
 
@@ -71,5 +71,5 @@ def _read(folder: Path, wanted: Collection[int], instrument: str) -> Iterator[tu
     for run_id, _ in runs_in(folder):
         with contextlib.suppress(LookupError):
             record: RunRecord = load_record(folder, run_id)
-            for judgement in record.judgements if camera_of(record) == instrument else ():
+            for judgement in record.judgements if camera_of(record.instrument) == instrument else ():
                 yield from ((run_id, mark) for mark in judgement.marks if mark.exposure in wanted)

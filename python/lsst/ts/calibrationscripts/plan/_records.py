@@ -10,6 +10,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from ..id_ranges import consecutive
 from ..instruments import ImageType
 from ..products import StageId, StageKind, Subject
 
@@ -116,12 +117,7 @@ def _listed(exposures: Collection[int]) -> list[str]:
     """Return exposure ids for a query; if there are many, as ranges."""
     if len(exposures) <= _MANY_EXPOSURES:
         return [str(each) for each in exposures]
-    ranges: list[range] = []
-    for each in sorted(exposures):
-        if ranges and each == ranges[-1].stop:
-            ranges[-1] = range(ranges[-1].start, each + 1)
-        else:
-            ranges.append(range(each, each + 1))
+    ranges = consecutive(exposures)
     return [f"{each[0]}..{each[-1]}" if len(each) > 1 else f"{each[0]}" for each in ranges]
 
 

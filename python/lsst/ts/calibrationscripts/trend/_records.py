@@ -24,9 +24,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ..instruments import LATISS
 from ..outcomes import by_amplifier
 from ..products import Product, Subject
+from ..record import camera_of
 from ..report import RunDocument, RunReport
 
 READ_NOISE = "read noise"
@@ -202,6 +202,4 @@ class Source(NamedTuple):
 def source_of(document: RunDocument) -> Source:
     """Return whose values a run has measured."""
     repo = document.report.config.get("repo")
-    # Earlier versions did not say it, as they had one camera.
-    instrument = document.report.instrument or LATISS.name
-    return Source(None if repo is None else str(repo), instrument)
+    return Source(None if repo is None else str(repo), camera_of(document.report.instrument))
