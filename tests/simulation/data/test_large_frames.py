@@ -1,17 +1,14 @@
 # This file is part of ts_calibrationscripts.
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Frames are measured piece by piece, by several threads, as if at once.
+"""Frames are measured piece by piece, as if at once.
 
 Nothing here measures time; ``benchmarks/frames.py`` does.
 """
 
 from __future__ import annotations
 
-import multiprocessing
-import threading
 import tracemalloc
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +16,8 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from lsst.ts.calibrationscripts.instruments import LATISS
-from lsst.ts.calibrationscripts.simulation import cores, fits_files
+from lsst.ts.calibrationscripts.simulation import fits_files
 from lsst.ts.calibrationscripts.simulation.ccd import CcdModel
-from lsst.ts.calibrationscripts.simulation.cores import each, n_threads
 from lsst.ts.calibrationscripts.simulation.exposure import Exposure, Image
 from lsst.ts.calibrationscripts.simulation.products import Box, Defects
 from lsst.ts.calibrationscripts.simulation.tasks import moments as moments_module
@@ -53,11 +49,10 @@ def ccd() -> CcdModel:
 
 @pytest.fixture
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let small images be large ones: many pieces, and threads."""
+    """Let small images be large ones: many pieces."""
     # 256 KiB is more than an amplifier of this scale.
     monkeypatch.setattr(fits_files, "PIECE_BYTES", 8192)
     monkeypatch.setattr(statistics, "STACK_BYTES", 65536)
-    monkeypatch.setattr(cores, "LARGE", 1)
 
 
 def random_pixels(seed: int) -> np.ndarray:
@@ -156,21 +151,6 @@ def made_and_verified(ccd: CcdModel, folder: Path) -> tuple[np.ndarray, list[dic
     return bias.image.array, [*headers, frame.metadata, statistics_]
 
 
-def test_what_is_measured_does_not_depend_on_the_number_of_threads(
-    ccd: CcdModel, small_pieces: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    found = []
-    for n in (1, 2, 5):
-        folder = tmp_path / str(n)
-        folder.mkdir()
-        monkeypatch.setenv(cores.THREADS, str(n))
-        found.append(made_and_verified(ccd, folder))
-    bias, measured = found[0]
-    for other_bias, other in found[1:]:
-        assert np.array_equal(other_bias, bias)
-        assert other == measured
-
-
 def test_pieces_change_no_pixel(ccd: CcdModel, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     whole, _ = made_and_verified(ccd, tmp_path)
     request.getfixturevalue("small_pieces")
@@ -181,14 +161,12 @@ def test_pieces_change_no_pixel(ccd: CcdModel, request: pytest.FixtureRequest, t
 def test_a_frame_is_corrected_and_verified_in_the_memory_of_its_result(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Given a raw frame of 5 MB and a bias of 4 MB on disk, and two threads,
+    # Given a raw frame of 5 MB and a bias of 4 MB on disk,
     ccd = CcdModel(LATISS.detectors[0], scale=4, seed=3)
     trimmed = ccd.detector.to_metadata()
     Exposure(ccd.expose("BIAS", 0.0, 1), trimmed | {"DARKTIME": 0.0}).write_fits(tmp_path / "raw.fits")
     Exposure(ccd.truth.bias, trimmed).write_fits(tmp_path / "bias.fits")
-    monkeypatch.setattr(cores, "LARGE", 1)
     monkeypatch.setattr(fits_files, "PIECE_BYTES", 65536)
-    monkeypatch.setenv(cores.THREADS, "2")
     n_bytes = ccd.truth.bias.nbytes
 
     def peak(do: Callable[[], object]) -> int:
@@ -214,50 +192,6 @@ def test_a_frame_is_corrected_and_verified_in_the_memory_of_its_result(
     assert correction < 1.4 * n_bytes
     assert writing < 0.2 * n_bytes
     assert verification < 1.4 * n_bytes
-
-
-@pytest.fixture
-def no_setting(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.delenv(cores.THREADS, raising=False)
-    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 3, 5})
-    yield
-
-
-def test_a_process_has_a_thread_for_each_core_that_it_may_use(
-    no_setting: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert n_threads() == 3
-    monkeypatch.setenv(cores.THREADS, "7")
-    assert n_threads() == 7
-    for wrong in ("", "0", "many", "-1"):
-        monkeypatch.setenv(cores.THREADS, wrong)
-        assert n_threads() == 3
-
-
-def test_one_of_several_processes_has_one_thread(no_setting: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(multiprocessing, "parent_process", multiprocessing.current_process)
-    assert n_threads() == 1
-
-
-def test_a_small_image_is_left_to_the_calling_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(cores.THREADS, "4")
-    names = each(lambda _: threading.current_thread().name, range(8), cores.LARGE - 1)
-    assert set(names) == {threading.current_thread().name}
-    names = each(lambda _: threading.current_thread().name, range(8), cores.LARGE)
-    assert all(name.startswith("pixels") for name in names)
-
-
-def test_threads_treat_what_is_not_a_number_as_their_caller_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(cores.THREADS, "2")
-    with np.errstate(invalid="ignore"), warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert np.isnan(each(lambda _: np.float64(0) / np.float64(0), range(3), cores.LARGE)).all()
-
-
-def test_the_error_of_a_piece_is_that_of_the_image(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(cores.THREADS, "2")
-    with pytest.raises(ZeroDivisionError):
-        each(lambda number: 1 / number, [1, 2, 0, 3], cores.LARGE)
 
 
 @pytest.mark.parametrize("dtype", [np.int32, np.float32, np.float64])

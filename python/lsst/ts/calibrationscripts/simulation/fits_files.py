@@ -16,8 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .cores import each
-
 if TYPE_CHECKING:
     from astropy.io.fits import Header
 
@@ -123,13 +121,7 @@ class StoredPixels:
 
     def read_all(self) -> np.ndarray:
         """Read all rows; see `read`."""
-        pixels = np.empty(self.shape, self.dtype)
-        each(
-            lambda rows: self.read(*rows, into=pixels[slice(*rows)]),
-            pieces(self.shape[0], self._row_bytes),
-            pixels.nbytes,
-        )
-        return pixels
+        return self.read(0, self.shape[0])
 
 
 def open_fits(path: str | Path) -> tuple[StoredPixels, Header]:

@@ -12,7 +12,6 @@ import numpy as np
 from lsst.pex.config import Field, FieldValidationError, ListField
 from lsst.pipe.base import PipelineTask, PipelineTaskConnections, Struct
 
-from ..cores import each
 from ..exposure import Detector, Exposure, Image
 from ..products import Defects
 from .base import FILTER, FRAME, TaskConfig, calibration, frame
@@ -164,19 +163,14 @@ def trim(raw: Image, detector: Detector) -> tuple[np.ndarray, np.ndarray, np.nda
     """
     array, columns = np.empty(detector.shape, np.float32), detector.grid[1]
 
-    def cut(rows: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-        segments = raw.rows(*rows).reshape(rows[1] - rows[0], columns, -1)
-        array[slice(*rows)].reshape(-1, columns, detector.amp_width)[:] = segments[..., : detector.amp_width]
-        # Sums of integers have no rounding errors, in whatever order.
-        overscan = segments[..., detector.amp_width :].astype(np.int64)
-        return overscan.sum(axis=(0, 2)), np.einsum("ijk,ijk->j", overscan, overscan)
-
-    parts = detector.pieces(4 * raw.shape[1])
-    found = each(cut, parts, array.nbytes)
     sums, squares = np.zeros((2, *detector.grid))
-    for (first, _), (total, square) in zip(parts, found, strict=True):
-        sums[first // detector.amp_height] += total
-        squares[first // detector.amp_height] += square
+    for first, last in detector.pieces(4 * raw.shape[1]):
+        segments = raw.rows(first, last).reshape(last - first, columns, -1)
+        array[first:last].reshape(-1, columns, detector.amp_width)[:] = segments[..., : detector.amp_width]
+        # Sums of integers have no rounding errors, in whatever pieces.
+        overscan = segments[..., detector.amp_width :].astype(np.int64)
+        sums[first // detector.amp_height] += overscan.sum(axis=(0, 2))
+        squares[first // detector.amp_height] += np.einsum("ijk,ijk->j", overscan, overscan)
     n = detector.amp_height * detector.overscan
     return array, sums / n, np.sqrt(np.maximum(squares - sums**2 / n, 0) / n)
 
@@ -208,8 +202,8 @@ class Corrections:
     def apply(self, array: np.ndarray, detector: Detector) -> float:
         """Correct an image in place; return its mean, without NaN (ADU)."""
         columns = detector.grid[1]
-
-        def correct(rows: tuple[int, int]) -> tuple[int, float]:
+        n, total = 0, 0.0
+        for rows in detector.pieces(4 * array.shape[1]):
             pixels = array[slice(*rows)]
             scratch = np.empty_like(pixels)
             by_segment = pixels.reshape(len(pixels), columns, -1)
@@ -224,7 +218,6 @@ class Corrections:
             np.copyto(scratch, pixels)
             masked = np.flatnonzero(np.isnan(scratch))
             scratch.flat[masked] = 0
-            return pixels.size - len(masked), float(scratch.sum())
-
-        n, total = np.sum(each(correct, detector.pieces(4 * array.shape[1]), array.nbytes), axis=0)
-        return float(total / n) if n else np.nan
+            n += pixels.size - len(masked)
+            total += float(scratch.sum())
+        return total / n if n else np.nan

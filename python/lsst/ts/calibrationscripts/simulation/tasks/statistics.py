@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ..cores import each
 from ..exposure import Image
 from ..fits_files import pieces
 
@@ -187,8 +186,7 @@ def combine_rows(
         The images, of the same shape; read block by block of rows.
     combine : `~collections.abc.Callable`
         Takes a stack of rows, (n, rows, nx), which it may overwrite, and
-        the pair of rows; returns the combined rows, (rows, nx). It is called
-        by several threads.
+        the pair of rows; returns the combined rows, (rows, nx).
 
     Returns
     -------
@@ -198,14 +196,13 @@ def combine_rows(
     n_rows, n_columns = images[0].shape
     combined = np.empty((n_rows, n_columns), np.float32)
 
-    def fill(rows: tuple[int, int]) -> None:
-        stack = np.empty((len(images), rows[1] - rows[0], n_columns), np.float32)
+    blocks = pieces(n_rows, 4 * n_columns * len(images), piece_bytes=STACK_BYTES)
+    memory = np.empty((len(images), blocks[0][1], n_columns), np.float32)
+    for rows in blocks:
+        stack = memory[:, : rows[1] - rows[0]]
         for image, block in zip(images, stack, strict=True):
             found = image.rows(*rows, block)
             if found is not block:
                 block[:] = found
         combined[slice(*rows)] = combine(stack, rows)
-
-    row_bytes = 4 * n_columns * len(images)
-    each(fill, pieces(n_rows, row_bytes, piece_bytes=STACK_BYTES), combined.nbytes)
     return combined

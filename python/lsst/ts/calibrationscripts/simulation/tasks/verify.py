@@ -14,7 +14,6 @@ import numpy as np
 from lsst.pex.config import Field
 from lsst.pipe.base import PipelineTask, PipelineTaskConnections, Struct
 
-from ..cores import each
 from ..exposure import Amplifier, Detector, Exposure
 from .base import FRAME, TaskConfig, frame, outcome
 from .moments import Pixels, clipped_mean_and_stdev
@@ -76,7 +75,7 @@ class VerifyTask(PipelineTask):
 
         # 0 / 0 is not a number, and what is not a number fails its test.
         with np.errstate(divide="ignore", invalid="ignore"):
-            statistics = verify_amplifiers(inputExp.detector, verify, array.nbytes)
+            statistics = verify_amplifiers(inputExp.detector, verify)
             detector = self.measure_detector(statistics["AMP"])
             if detector:
                 statistics["DET"] = detector
@@ -105,7 +104,6 @@ class VerifyTask(PipelineTask):
 def verify_amplifiers(
     detector: Detector,
     verify: Callable[[Amplifier], tuple[dict[str, float], dict[str, bool]]],
-    n_bytes: int = 0,
 ) -> dict[str, Any]:
     """Verify each amplifier of a detector.
 
@@ -115,9 +113,7 @@ def verify_amplifiers(
         The detector, with its amplifiers' nominal properties.
     verify : `~collections.abc.Callable`
         Takes an amplifier; returns its statistics and the outcomes of its
-        tests, both by name. Of a large image, several threads call it.
-    n_bytes : `int`, optional
-        Size of the image that it measures.
+        tests, both by name.
 
     Returns
     -------
@@ -125,7 +121,7 @@ def verify_amplifiers(
         The statistics by amplifier in ``AMP``, the outcomes by amplifier
         in ``AMP`` of ``VERIFY``, and ``SUCCESS``.
     """
-    found = dict(zip(detector.gains, each(verify, detector.amplifiers, n_bytes), strict=True))
+    found = dict(zip(detector.gains, map(verify, detector.amplifiers), strict=True))
     measured = {name: statistics for name, (statistics, _) in found.items()}
     passed = {name: _with_success(outcome) for name, (_, outcome) in found.items()}
     success = all(outcome["SUCCESS"] for outcome in passed.values())

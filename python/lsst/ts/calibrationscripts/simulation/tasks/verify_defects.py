@@ -83,7 +83,7 @@ class VerifyDefectsTask(PipelineTask):
                 "MAX": measured["UNMASKED_MAX"] >= measured["MAX"],
             }
 
-        return Struct(outputStats=verify_amplifiers(inputExp.detector, verify, arrays[0].nbytes))
+        return Struct(outputStats=verify_amplifiers(inputExp.detector, verify))
 
 
 class MergeVisitConnections(PipelineTaskConnections, dimensions=VISIT):  # type: ignore[call-arg]
