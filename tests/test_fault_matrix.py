@@ -6,7 +6,7 @@ Each test lets one fault strike a run at one moment, in one of the two ways
 of verification; sees that the run ends as it should, and that it leaves
 nothing behind but what can be answered for; and resumes it where nothing is
 wrong any more. ``pytest --all-faults`` tries all moments of all faults,
-otherwise every eighth fault strikes once.
+otherwise every sixteenth fault strikes once.
 """
 
 from __future__ import annotations
