@@ -32,12 +32,12 @@ INSTALL := $(BIN)/python -m pip install --quiet --constraint requirements.txt
 demo: $(READY)
 	$(BIN)/calibscripts simulate doc/demo.yaml --workdir "$(DEMO)"
 
-# The tests of a file share what they set up.
+# The tests of a file share what they set up. tests/conftest.py orders the files.
 test: $(READY)
-	$(BIN)/pytest -n $(ONE_MORE) --dist loadfile
+	$(BIN)/pytest -n $(ONE_MORE) --dist loadfile --no-loadscope-reorder
 
 fast: $(READY)
-	$(BIN)/pytest -n $(ONE_MORE) --dist loadfile -m "not slow"
+	$(BIN)/pytest -n $(ONE_MORE) --dist loadfile --no-loadscope-reorder -m "not slow"
 
 faults: $(READY)
 	$(BIN)/pytest -n $(WORKERS) --all-faults --load $(LOAD) tests/test_fault_matrix.py

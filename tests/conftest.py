@@ -11,7 +11,9 @@ import subprocess
 import sys
 import time
 import warnings
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -119,15 +121,33 @@ def _leave_out_nightly(config: pytest.Config, items: list[pytest.Item]) -> None:
         items[:] = [item for item in items if item not in left_out]
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Let a module's tests that have a loop each go before those that share.
+def _longest_of_slow_tests(config: pytest.Config, items: list[pytest.Item]) -> Counter[Path]:
+    """Add up how long the slow tests of each module may take (s)."""
+    longest: Counter[Path] = Counter()
+    for item in items:
+        if item.get_closest_marker("slow"):
+            limit = item.get_closest_marker("timeout")
+            longest[item.path] += limit.args[0] if limit else float(config.getini("timeout"))
+    return longest
 
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put modules, and the tests of each, into order.
+
+    Modules without slow tests are first. Of the others, those that may take
+    longest are first, so that no core is idle while the last one ends.
+
+    Of a module, tests that have a loop each go before those that share one.
     With real salobj all components of a name share a logger, by which it
     publishes their log. Were there two of a name in two event loops, each
     message would make another, without end.
     """
     _leave_out_nightly(config, items)
-    places = {path: place for place, path in enumerate(dict.fromkeys(item.path for item in items))}
+    longest = _longest_of_slow_tests(config, items)
+    paths = sorted(
+        dict.fromkeys(item.path for item in items), key=lambda path: (path in longest, -longest[path])
+    )
+    places = {path: place for place, path in enumerate(paths)}
 
     def place(item: pytest.Item) -> tuple[int, bool]:
         marker = item.get_closest_marker("asyncio")
