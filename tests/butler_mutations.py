@@ -139,13 +139,7 @@ def name_an_older_job(world: ButlerWorld, i: int, j: int) -> str:
     jobs = list(record.jobs)
     i %= len(jobs)
     kind = jobs[i].job_id.partition("_")[2]
-    # Nothing in a repository shows that a verification is of a product which
-    # was replaced in its run meanwhile: only the journal does.
-    alike = [
-        job_id
-        for job_id in world.state.requests
-        if job_id.partition("_")[2] == kind and world.exist(world.state.compared_with.get(job_id, ()))
-    ]
+    alike = [job_id for job_id in world.state.requests if job_id.partition("_")[2] == kind]
     older = _one(alike, j)
     if older is None:
         return ""

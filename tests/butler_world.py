@@ -293,10 +293,6 @@ class ButlerWorld:
         refs = self.butler.query_datasets(name, collections=run, find_first=False, explain=False, limit=None)
         return sorted(refs, key=lambda ref: ref.dataId)
 
-    def exist(self, ids: Collection[str]) -> bool:
-        """Return whether all datasets of these UUIDs exist."""
-        return all(self.butler.get_dataset(uuid.UUID(each)) is not None for each in ids)
-
     def remove(self, refs: Collection[DatasetRef]) -> None:
         self.butler.pruneDatasets(refs, disassociate=True, unstore=True, purge=True)
 

@@ -45,7 +45,7 @@ FAILING = {"SUCCESS": False, "FAILURES": [f"RXX_S00 C0{i} NOISE" for i in range(
 PROOF = Proof(
     BIAS,
     Certification("bias", "u/ocps/a1", "LATISS/calib/daily", "2026-11-23", "2026-11-24T12:00:00"),
-    datasets=(ProductRecord("5f2b", 0, None, "u/ocps/a1/run"),),
+    datasets=(ProductRecord("5f2b", 0, None, "u/ocps/a1/run", FIRST_FRAME + 60),),
     frames=tuple(
         FrameRecord(exposure, "BIAS", "empty~empty", FIRST_FRAME + i, FIRST_FRAME + i)
         for i, exposure in enumerate(FRAMES)
@@ -54,6 +54,7 @@ PROOF = Proof(
     verification=VERIFIED,
     verdicts=(judge(CLEAN, BIAS, n_detectors=1),),
     searched=("u/ocps/a1/run", "LATISS/calib/reference"),
+    verified_since=FIRST_FRAME + 90,
 )
 
 
@@ -96,6 +97,16 @@ def test_what_agrees_is_proven() -> None:
             {"searched": ("LATISS/calib/reference",)},
             "job b2 searched LATISS/calib/reference, says the Butler, not u/ocps/a1",
         ),
+        (
+            {"datasets": (dataclasses.replace(PROOF.datasets[0], written=FIRST_FRAME + 91),)},
+            "job b2 wrote its results from 2026-11-23T14:01:30 TAI, says the Butler, and the bias of "
+            "detector 0 was written at 2026-11-23T14:01:31 TAI, not before them",
+        ),
+        (
+            {"datasets": (dataclasses.replace(PROOF.datasets[0], written=None),)},
+            "the bias of detector 0 was written at a time that is not known",
+        ),
+        ({"verified_since": None}, "job b2 wrote its results at a time that is not known"),
         ({"generation": asked(MADE, detectors=(1,))}, "made other detectors"),
         ({"verification": asked(VERIFIED, exposures=FRAMES[:1])}, "verified it with other frames"),
         (

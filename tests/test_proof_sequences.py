@@ -199,6 +199,24 @@ def test_a_verification_is_of_the_reference_that_its_collection_names(world: But
     assert not moment.certified
 
 
+def test_a_verification_from_before_the_product_does_not_prove_it(world: ButlerWorld) -> None:
+    # Given a bias that was replaced after it was verified, so that it was
+    # verified again and held; and a journal that names the first verification
+    moment = replay(
+        world,
+        (
+            Step(BIAS_ALONE, faults=VERIFIED),
+            Step(BIAS_ALONE, (("replace_a_product", 0, 0),)),
+            Step(BIAS_ALONE, (("name_an_older_job", 1, 0),)),
+        ),
+    )
+    # Then the repository has that verification as older than the bias
+    outcome, reason = outcome_of(world.ended, "certify BIAS")
+    assert outcome is Outcome.FAILED
+    assert "job 2_verifyBias wrote its results from " in reason and ", not before them" in reason
+    assert not moment.certified
+
+
 def test_what_is_certified_is_not_reported_of_others_of_its_name(world: ButlerWorld) -> None:
     # Given a bias that is certified, and a second one, whose collection
     # begins with the first meanwhile

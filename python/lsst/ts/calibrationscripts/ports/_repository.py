@@ -292,6 +292,29 @@ class CalibrationRepository(Protocol):
             If the repository cannot be read.
         """
 
+    async def first_written(self, dataset_types: Collection[str], run_collection: str) -> float | None:
+        """Return when a job has put the first of such datasets there.
+
+        Called for a verification before something is certified.
+
+        Parameters
+        ----------
+        dataset_types : `~collections.abc.Collection` [`str`]
+            Which; some need not exist.
+        run_collection : `str`
+            RUN collection of the job.
+
+        Returns
+        -------
+        time : `float` or `None`
+            TAI, as a Unix timestamp (s); `None` if it has none of them.
+
+        Raises
+        ------
+        ObservatoryError
+            If the repository cannot be read.
+        """
+
     async def is_certified(self, proof: Proof) -> bool:
         """Return whether its datasets are certified, for exactly its dates.
 

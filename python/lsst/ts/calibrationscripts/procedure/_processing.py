@@ -18,6 +18,7 @@ from ..products import Product, StageId, StageKind, Subject
 from ..proof import FrameRecord, ProductRecord, Proof, prove
 from ..report import defects_found, defects_text, gains_text, verdict_text
 from ..verification import ExposureDetail, Verdict, hidden_exposures, judge
+from ._compared import compared
 from ._completeness import Completeness
 from ._context import Context
 from ._exposer import Exposer
@@ -287,6 +288,7 @@ class Processing:
         bad = {each.detector for each in left_out}
         names = self._incomplete.names(self._incomplete.detectors_of(stage))
         made = await self._products(generated.id)
+        searched, since = await compared(self._context, verification, self._runner.records)
         proof = Proof(
             stage.subject,
             certification,
@@ -302,9 +304,8 @@ class Processing:
             defects=tuple(each for each in self.defects if each.detector not in bad)
             if stage.subject.product is Product.DEFECTS
             else (),
-            searched=()
-            if verification is None
-            else await self._world.repository.searched(self._collection_of(verification)),
+            searched=searched,
+            verified_since=since,
             left_out=left_out,
             withheld=tuple(each for each in made if each.detector in bad),
         )
