@@ -79,7 +79,9 @@ def _written(butler: Butler, dataset_type: str, run: str, *, first: bool = False
         known = butler.get_dataset_type(dataset_type)
         with butler.query() as query:
             rows = query.join_dataset_search(known, run).general(
-                known.dimensions, dataset_fields={dataset_type: {"dataset_id", "ingest_date"}}, find_first=False
+                known.dimensions,
+                dataset_fields={dataset_type: {"dataset_id", "ingest_date"}},
+                find_first=False,
             )
             if first:
                 rows = rows.order_by(f"{dataset_type}.ingest_date").limit(1)

@@ -20,7 +20,7 @@ from ..spoilt import SeriesJudgement
 from ..wheels import physical_filter
 from ._context import Context
 from ._faults import fault_of, fault_of_identity, ingest_problems
-from ._frames import EarlierFrames, Frames
+from ._frames import EarlierFrames, Frames, listed
 from ._ingested import without_bad_detectors
 from ._inspector import Inspector
 from ._light import Light
@@ -72,6 +72,9 @@ class Exposer:
         self._gate = Gate(context)
         self.light = Light(context)
         """Looks at the level of flats."""
+
+        self.stopped_at: float | None = None
+        """When a stop found a frame under way, by the event loop (s)."""
 
         self.missing: dict[Subject, tuple[int, ...]] = {}
         """Frames that are wanted and not in the Butler, by series."""
@@ -255,7 +258,7 @@ class Exposer:
         first = self._unlogged[0][0].number
         several = len(self._unlogged) > 1
         which = f"{exposure.series} {first} to {exposure.number}" if several else exposure.label
-        ids = _listed([i for _, i in self._unlogged])
+        ids = listed([i for _, i in self._unlogged])
         self._world.operator.info(f"{which}: exposure{'s' if several else ''} {ids}")
         self._unlogged.clear()
         self._logged_at = now
@@ -309,6 +312,7 @@ class Exposer:
             exposure_id = await asyncio.shield(take)
         except asyncio.CancelledError:
             # The camera completes the frame in any case.
+            self.stopped_at = asyncio.get_running_loop().time()
             done, _ = await asyncio.wait({take}, timeout=_FRAME_GRACE)
             if done and not take.cancelled() and take.exception() is None:
                 self._keep(exposure, frame, take.result(), frames)
@@ -405,13 +409,6 @@ class Exposer:
             else:
                 faults[exposure_id] = fault
         return faults
-
-
-def _listed(ids: list[int]) -> str:
-    """Return exposure ids for one line, many in succession by their ends."""
-    if len(ids) > 3 and ids == list(range(ids[0], ids[-1] + 1)):
-        return f"{ids[0]} to {ids[-1]}"
-    return ", ".join(map(str, ids))
 
 
 def _stage_of(exposure: PlannedExposure) -> StageId:

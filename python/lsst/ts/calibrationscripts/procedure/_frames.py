@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-__all__ = ["EarlierFrames", "Frames"]
+__all__ = ["EarlierFrames", "Frames", "listed"]
 
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
@@ -182,3 +182,10 @@ class EarlierFrames:
     def ids(self) -> set[int]:
         """The ids of all of them."""
         return {i for frames in self._given.values() for i, _ in frames} | set(self._resumed.values())
+
+
+def listed(ids: list[int]) -> str:
+    """Return exposure ids for one line, many in succession by their ends."""
+    if len(ids) > 3 and ids == list(range(ids[0], ids[-1] + 1)):
+        return f"{ids[0]} to {ids[-1]}"
+    return ", ".join(map(str, ids))

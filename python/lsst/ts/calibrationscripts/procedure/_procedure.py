@@ -43,9 +43,12 @@ from ._timeline import Timeline
 
 _log = logging.getLogger(__name__)
 
-_ABANDON_TIMEOUT = 6.0
-"""How long a stop may take beside a frame under way; 10 s in all is the limit
-that observers expect (s)."""
+_ABANDON_TIMEOUT = 5.0
+"""How long a stop waits for a frame under way, certifications and aborts: the
+script queue allows 11 s until its process has ended (s)."""
+
+_STOPPED_FLUSH_TIMEOUT = 1.0
+"""How long a stop waits for a journal whose disk hangs (s)."""
 
 _FAILURES = {"processing": Outcome.FAILED, "verification": Outcome.HELD}
 """The outcomes that the values of the configuration's ``fail_on`` mean."""
@@ -144,14 +147,20 @@ class Procedure:
             if self._begun and not stopped and not isinstance(error, OutcomeError):
                 self._notifications.run_failed(reason)
             self._conclude(RunState.STOPPED if stopped else RunState.FAILED, reason)
-            await self._flush()
+            await self._flush(_STOPPED_FLUSH_TIMEOUT if stopped else None)
             raise
         self._conclude(RunState.DONE)
         await self._flush()
 
-    async def _flush(self) -> None:
-        await self._recorder.flush()
-        await self._notifications.flush()
+    async def _flush(self, timeout: float | None = None) -> None:
+        try:
+            async with asyncio.timeout(timeout):
+                await self._recorder.flush()
+                await self._notifications.flush()
+        except TimeoutError:
+            self._world.operator.error(
+                f"The journal {self._world.journal.path} is not written: its disk hangs."
+            )
 
     async def _execute(self) -> None:
         loop = asyncio.get_running_loop()
@@ -373,7 +382,7 @@ class Procedure:
 
     async def _abandon(self, reason: str) -> None:
         """Leave nothing running: no task, no job."""
-        deadline = asyncio.get_running_loop().time() + _ABANDON_TIMEOUT
+        deadline = (self._exposer.stopped_at or asyncio.get_running_loop().time()) + _ABANDON_TIMEOUT
         # A certification under way is waited for: it cannot be undone in the
         # middle, and the report has to say how it ended.
         self._certifier.stop()
