@@ -47,7 +47,7 @@ _ABANDON_TIMEOUT = 5.0
 """How long a stop waits for a frame under way, certifications and aborts: the
 script queue allows 11 s until its process has ended (s)."""
 
-_STOPPED_FLUSH_TIMEOUT = 1.0
+_STOPPED_FLUSH_TIMEOUT = 0.5
 """How long a stop waits for a journal whose disk hangs (s)."""
 
 _FAILURES = {"processing": Outcome.FAILED, "verification": Outcome.HELD}
