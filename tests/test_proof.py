@@ -248,6 +248,44 @@ def test_a_frame_whose_header_says_otherwise_is_in_no_job(change: dict[str, Any]
     assert not world.requests and not world.certified
 
 
+def test_a_frame_that_another_program_took_is_in_no_job() -> None:
+    # Given a camera that names the bias of another script, taken meanwhile
+    world = World()
+    world.on_event = lambda event: (
+        event == "BIAS 3/4, 0 s" and changed_record(world, 2026112300003, group="2026-11-23T14:00:09.000#1")  # type: ignore[assignment]
+    )
+    report = run(world, EXTERNAL % "true")
+    assert "exposure 2026112300003 is of group 2026-11-23T14:00:09.000#1 in the Butler, not of " in (
+        report.stages[0].reason
+    )
+    assert not world.requests and not world.certified
+
+
+@pytest.mark.parametrize("job", ["cpBias", "verifyBias"])
+@pytest.mark.parametrize(
+    ("seen", "fault"),
+    [
+        ("others", "the job has used 1 exposures that it was not given: 2026112200001"),
+        ("nothing", "nothing shows which exposures the job has used: the repository knows no "),
+    ],
+)
+def test_what_was_made_from_other_frames_too_is_not_certified(job: str, seen: str, fault: str) -> None:
+    world = World()
+    exposures_with = world.repository.exposures_with
+
+    async def look(dataset_type: str, collection: str) -> frozenset[tuple[int, int]] | None:
+        found = await exposures_with(dataset_type, collection)
+        if found is None or job not in collection:
+            return found
+        return None if seen == "nothing" else found | {(2026112200001, 0)}
+
+    world.repository.exposures_with = look  # type: ignore[method-assign]
+    report = run(world, EXTERNAL % "true")
+    failed = next(result for result in report.stages if result.outcome is Outcome.FAILED)
+    assert failed.job_id == job and fault in failed.reason
+    assert not world.certified
+
+
 def test_a_header_that_is_wrong_does_not_stand_in_the_way_of_other_flats() -> None:
     # Given two sets of flats, of which the header of a first flat names the
     # other filter

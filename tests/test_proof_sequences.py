@@ -22,6 +22,7 @@ from butler_world import ButlerWorld, Faults
 from lsst.ts.calibrationscripts.butler import repository
 from lsst.ts.calibrationscripts.outcomes import Outcome
 from lsst.ts.calibrationscripts.procedure import _exposer, _processing
+from lsst.ts.calibrationscripts.procedure._completeness import Completeness
 from lsst.ts.calibrationscripts.procedure._jobs import JobRunner
 from lsst.ts.calibrationscripts.proof import Proof
 from lsst.ts.calibrationscripts.report import RunReport
@@ -92,6 +93,14 @@ def _pass(*args: Any, **kwargs: Any) -> Any:
 _judge = _processing.judge
 
 LYING = Faults(lying_at=2)
+FOREIGN = Faults(foreign_at=2)
+FOREIGN_TOO = Faults(jobs={1: "foreign too"})
+
+
+async def _all_is_well(*args: object) -> None:
+    return None
+
+
 OF_OTHERS = ("mix_exposures_of_statistics", 0, 0)
 
 
@@ -111,6 +120,8 @@ PROVE = (_processing, "prove", _accept)
         ),
         ([PROVE, (JobRunner, "_adopt", _adopt_any)], (Step(EXTERNAL), Step(BIAS_ALONE))),
         ([(_exposer, "fault_of", _no_fault)], (Step(BIAS_ALONE, faults=LYING),)),
+        ([(_exposer, "fault_of_identity", _no_fault)], (Step(BIAS_ALONE, faults=FOREIGN),)),
+        ([(Completeness, "check_frames", _all_is_well)], (Step(BIAS_ALONE, faults=FOREIGN_TOO),)),
         (
             [PROVE, (_processing, "judge", _pass)],
             (Step(BIAS_ALONE, faults=VERIFIED), Step(BIAS_ALONE, (OF_OTHERS,))),
@@ -123,7 +134,15 @@ PROVE = (_processing, "prove", _accept)
             ),
         ),
     ],
-    ids=["proof", "same job", "records", "exposures of statistics", "own statistics"],
+    ids=[
+        "proof",
+        "same job",
+        "records",
+        "groups",
+        "exposures used",
+        "exposures of statistics",
+        "own statistics",
+    ],
 )
 def test_it_is_found_if_a_protection_is_missing(
     world: ButlerWorld,

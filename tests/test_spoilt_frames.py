@@ -260,8 +260,8 @@ def test_what_is_certified_is_not_made_anew_for_a_mark_of_others() -> None:
 
     assert report.complete and "cpBias-2" not in world.requests
     assert (
-        "BIAS: certified from frames that other runs have marked since: exposure 2026112300003 PERSON: a lamp "
-        "was on (left out by ann) (noted by run other). To undo that: 'calibscripts decertify "
+        "BIAS: certified from frames that other runs have marked since: exposure 2026112300003 PERSON: "
+        "a lamp was on (left out by ann) (noted by run other). To undo that: 'calibscripts decertify "
     ) in of_level(world, "warning")
 
 

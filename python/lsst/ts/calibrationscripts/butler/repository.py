@@ -232,7 +232,6 @@ class ButlerRepository:
 
     async def products(self, dataset_type: str, run_collection: str) -> tuple[ProductRecord, ...]:
         """Return the datasets of a type that a job has made."""
-
         return await self._visit(
             f"list {dataset_type} in {run_collection}",
             lambda butler: product_records(butler, dataset_type, run_collection),

@@ -387,12 +387,14 @@ class Exposer:
     async def _check_records(self, series: Subject) -> dict[int, str]:
         """Compare what the Butler says of a series with what was planned.
 
-        A wheel may have moved between two sessions, a header may be wrong,
-        and a journal may have been changed.
+        A wheel may have moved between two sessions, a header may be wrong, a
+        journal may have been changed, and another program may have taken
+        frames meanwhile, one of which the camera named.
         """
         frames = self.frames[series]
         records = dict(await self._world.repository.exposure_records(frames.ids))
         self.records.update(records)
+        groups = {frame.exposure: frame.group_id for frame in self._recorder.record.frames}
         faults, discarded = {}, set(frames.discarded)
         for exposure_id, planned in frames.taken:
             record = records.get(exposure_id)
@@ -400,7 +402,7 @@ class Exposer:
                 "is not in the Butler"
                 if record is None
                 else fault_of(planned, record, self.physical_filters.get(series, ""))
-                or fault_of_identity(exposure_id, record, self.earlier.group_of(exposure_id))
+                or fault_of_identity(exposure_id, record, groups.get(exposure_id))
             )
             if fault is None:
                 continue

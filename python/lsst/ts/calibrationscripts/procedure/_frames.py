@@ -80,7 +80,6 @@ class EarlierFrames:
         self._context = context
         self._given: dict[Subject, list[tuple[int, PlannedExposure]]] = {}
         self._resumed: dict[tuple[Subject, int], int] = {}
-        self._groups: dict[int, str] = {}
 
     async def find(self) -> tuple[str, ...]:
         """Look them up.
@@ -97,7 +96,6 @@ class EarlierFrames:
                 exposure_id = await repository.exposure_of_group(frame.group_id)
             if exposure_id is not None:
                 self._resumed[frame.series, frame.number] = exposure_id
-                self._groups[exposure_id] = frame.group_id
         problems = [f"without: {text}" for text in problems_of_named(self._context.config, self._resumed)]
         for series in self._context.config.series:
             if series.exposures:
@@ -159,10 +157,6 @@ class EarlierFrames:
         if sought is None:
             return planned
         return tuple(replace(exposure, exp_time=sought.exp_time) for exposure in planned)
-
-    def group_of(self, exposure_id: int) -> str | None:
-        """Return the group id of a frame that an earlier run has taken."""
-        return self._groups.get(exposure_id)
 
     def all_taken(self, series: Series) -> bool:
         """Return whether the camera has no frame of a series to take."""

@@ -106,7 +106,8 @@ class Inspector:
         run_id = self._recorder.record.run_id
         self._operator.warning(
             f"{', '.join(certified)}: certified from frames that other runs have marked since: "
-            f"{'; '.join(map(str, new))}. To undo that: '{decertify_command(run_id, certified, self._journal)}'"
+            f"{'; '.join(map(str, new))}. To undo that: "
+            f"'{decertify_command(run_id, certified, self._journal)}'"
         )
         return judgement
 

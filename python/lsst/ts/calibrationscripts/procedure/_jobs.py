@@ -289,7 +289,8 @@ class JobRunner:
             n_unknown = sum(not each.done() for each in submissions)
             jobs += [f"{n_unknown} that the job service has not acknowledged"] if n_unknown else []
             self._operator.error(
-                f"No time left to abort {' and '.join(jobs)}: what the job service did not answer may still run."
+                f"No time left to abort {' and '.join(jobs)}: what the job service did not answer may still "
+                "run."
             )
         for submission in submissions:
             submission.cancel()
