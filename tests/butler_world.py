@@ -182,6 +182,9 @@ class Faults:
     lying_at: int | None = None
     """The header of this frame has another type or filter."""
 
+    reference_first: bool = False
+    """What runs the jobs names the standard calibrations before all else."""
+
     foreign_at: int | None = None
     """For this frame the camera names one that another program took."""
 
@@ -589,7 +592,9 @@ class ButlerWorld:
         butler.collections.register(run)
         butler.collections.register(chain, CollectionType.CHAINED)
         # The OCPS names the raw frames first, and pipetask flattens chains.
-        there = [name for name in (DUO.raw_collection, *request.inputs) if self.is_there(name)]
+        first = (REFERENCE,) if self._faults.reference_first else ()
+        self._inputs = (*first, DUO.raw_collection, *request.inputs)
+        there = [name for name in self._inputs if self.is_there(name)]
         searched = butler.collections.query(there, flatten_chains=True) if there else []
         butler.collections.redefine_chain(chain, [run, *searched])
         exposures = sorted(set(request.exposures))
@@ -637,9 +642,7 @@ class ButlerWorld:
         request, run = self.state.requests[job_id], self.run_collection(job_id)
         physical_filter = records[0].physical_filter if kind.name == "Flat" else None
         references = [
-            self.reference(
-                PRODUCTS[kind.name], detector, physical_filter, request.inputs, records[0].timespan
-            )
+            self.reference(PRODUCTS[kind.name], detector, physical_filter, self._inputs, records[0].timespan)
             for detector in request.detectors
         ]
         if None in references:

@@ -107,6 +107,10 @@ def test_what_agrees_is_proven() -> None:
             "the bias of detector 0 was written at a time that is not known",
         ),
         ({"verified_since": None}, "job b2 wrote its results at a time that is not known"),
+        (
+            {"found_before": ("LATISS/calib/reference",)},
+            "job b2 found bias in LATISS/calib/reference, which it searched before u/ocps/a1",
+        ),
         ({"generation": asked(MADE, detectors=(1,))}, "made other detectors"),
         ({"verification": asked(VERIFIED, exposures=FRAMES[:1])}, "verified it with other frames"),
         (

@@ -119,6 +119,7 @@ PROVE = (_processing, "prove", _accept)
             ),
         ),
         ([PROVE, (JobRunner, "_adopt", _adopt_any)], (Step(EXTERNAL), Step(BIAS_ALONE))),
+        ([PROVE], (Step(BIAS_ALONE, faults=Faults(reference_first=True)),)),
         ([(_exposer, "fault_of", _no_fault)], (Step(BIAS_ALONE, faults=LYING),)),
         ([(_exposer, "fault_of_identity", _no_fault)], (Step(BIAS_ALONE, faults=FOREIGN),)),
         ([(Completeness, "check_frames", _all_is_well)], (Step(BIAS_ALONE, faults=FOREIGN_TOO),)),
@@ -137,6 +138,7 @@ PROVE = (_processing, "prove", _accept)
     ids=[
         "proof",
         "same job",
+        "order of collections",
         "records",
         "groups",
         "exposures used",
@@ -233,6 +235,15 @@ def test_a_verification_from_before_the_product_does_not_prove_it(world: ButlerW
     outcome, reason = outcome_of(world.ended, "certify BIAS")
     assert outcome is Outcome.FAILED
     assert "job 2_verifyBias wrote its results from " in reason and ", not before them" in reason
+    assert not moment.certified
+
+
+def test_a_verification_that_looked_elsewhere_first_does_not_prove_it(world: ButlerWorld) -> None:
+    # Given a job service whose own inputs have a bias, and come first
+    moment = replay(world, (Step(BIAS_ALONE, faults=Faults(reference_first=True)),))
+    outcome, reason = outcome_of(world.ended, "certify BIAS")
+    assert outcome is Outcome.FAILED
+    assert "job 2_verifyBias found bias in Duo/calib, which it searched before u/ocps/1_cpBias" in reason
     assert not moment.certified
 
 

@@ -471,6 +471,9 @@ class _Repository:
         """Return a time that is later for later jobs."""
         return FIRST_FRAME + list(self._world.requests).index(job_id)
 
+    async def found_before(self, dataset_type: str, collection: str, run_collection: str) -> tuple[str, ...]:
+        return ()
+
     async def first_written(self, dataset_types: Collection[str], run_collection: str) -> float | None:
         return self._ended(run_collection.split("/")[2])
 

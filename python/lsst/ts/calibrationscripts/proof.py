@@ -104,6 +104,9 @@ class Proof:
     """Collections that the verification job searched, in order, as the Butler
     has them."""
 
+    found_before: tuple[str, ...] = ()
+    """Of these, where it found such datasets before those of the product."""
+
     verified_since: float | None = None
     """When the first of what the verification job made was put into the
     repository: TAI, as a Unix timestamp (s)."""
@@ -358,6 +361,11 @@ def _faults_of_reference(proof: Proof) -> list[str]:
         faults.append(
             f"job {verification.job_id} searched {', '.join(proof.searched) or 'nothing'}, says the Butler, "
             f"not {proof.certification.source}"
+        )
+    if proof.found_before:
+        faults.append(
+            f"job {verification.job_id} found {proof.certification.dataset_type} in "
+            f"{', '.join(proof.found_before)}, which it searched before {proof.certification.source}"
         )
     since = proof.verified_since
     newer = [each for each in compared if since is None or each.written is None or each.written > since]

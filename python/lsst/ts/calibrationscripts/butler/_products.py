@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
-__all__ = ["first_written", "product_records"]
+__all__ = ["first_written", "found_before", "product_records"]
 
+import itertools
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
@@ -64,6 +65,33 @@ def first_written(butler: Butler, dataset_types: Collection[str], run: str) -> f
     """
     found = (_written(butler, each, run, first=True) for each in dataset_types)
     return min((time for times in found for time in times.values()), default=None)
+
+
+def found_before(butler: Butler, dataset_type: str, collection: str, run: str) -> tuple[str, ...]:
+    """Return where a job found datasets of a type before those of a run.
+
+    Parameters
+    ----------
+    butler : `lsst.daf.butler.Butler`
+        The repository.
+    dataset_type : `str`
+        The type.
+    collection : `str`
+        The job's output collection: a chain of its own RUN and of where it
+        looked.
+    run : `str`
+        The RUN collection that it was to find.
+
+    Returns
+    -------
+    collections : `tuple` [`str`, ...]
+        Also those whose datasets are for other times or detectors.
+    """
+    names = butler.collections.query(collection, flatten_chains=True)[1:]
+    before = list(itertools.takewhile(lambda name: name != run, names))
+    found = butler.collections.query_info(before, include_summary=True) if before else ()
+    with_such = {info.name for info in found if dataset_type in (info.dataset_types or ())}
+    return tuple(name for name in before if name in with_such)
 
 
 def _written(butler: Butler, dataset_type: str, run: str, *, first: bool = False) -> dict[str, float]:

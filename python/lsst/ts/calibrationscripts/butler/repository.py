@@ -26,7 +26,7 @@ from ._defects import read_defects
 from ._gains import read_curves, read_gains, read_reference_gains
 from ._looking_up import unavailable
 from ._measuring import measure_frame, raw_level
-from ._products import first_written, product_records
+from ._products import first_written, found_before, product_records
 from ._visiting import OpenRepository, UnprovenError, try_to_write, visit
 from .comparing import read_residuals
 
@@ -245,6 +245,13 @@ class ButlerRepository:
             return tuple(butler.collections.query(collection, flatten_chains=True))[1:]
 
         return await self._visit(f"look at the collections of {collection}", look)
+
+    async def found_before(self, dataset_type: str, collection: str, run_collection: str) -> tuple[str, ...]:
+        """Return where a job found such datasets before those of a run."""
+        return await self._visit(
+            f"look at the collections of {collection}",
+            lambda butler: found_before(butler, dataset_type, collection, run_collection),
+        )
 
     async def first_written(self, dataset_types: Collection[str], run_collection: str) -> float | None:
         """Return when a job has put the first of such datasets there."""

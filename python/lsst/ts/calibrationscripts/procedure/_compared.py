@@ -4,9 +4,10 @@
 
 from __future__ import annotations
 
-__all__ = ["compared"]
+__all__ = ["Compared", "compared"]
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from ..plan import Stage
 from ..products import StageId
@@ -15,13 +16,25 @@ from ..verification import FailureLevel, dataset_name
 from ._context import Context
 
 
-async def compared(
-    context: Context, verification: Stage | None, jobs: Mapping[StageId, JobRecord]
-) -> tuple[tuple[str, ...], float | None]:
-    """Return where a verification job has looked for calibrations, and when.
+class Compared(NamedTuple):
+    """With what a verification job has compared the frames."""
 
-    What was put into the repository after the job's first output is not what
-    the job has looked at, whatever the journal says.
+    searched: tuple[str, ...] = ()
+    """Where it has looked for calibrations, in order."""
+
+    found_before: tuple[str, ...] = ()
+    """Of these, where it found some before the run's own."""
+
+    since: float | None = None
+    """When its first output was put into the repository: TAI, as a Unix
+    timestamp (s). What is newer is not what it has looked at, whatever the
+    journal says."""
+
+
+async def compared(
+    context: Context, verification: Stage | None, generated: StageId, jobs: Mapping[StageId, JobRecord]
+) -> Compared:
+    """Return with what a verification job has compared the frames.
 
     Parameters
     ----------
@@ -29,16 +42,14 @@ async def compared(
         The run.
     verification : `Stage` or `None`
         The verification; of none there is nothing.
+    generated : `StageId`
+        What has made the product that it was to be of.
     jobs : `~collections.abc.Mapping` [`StageId`, `JobRecord`]
         The job of each stage.
 
     Returns
     -------
-    searched : `tuple` [`str`, ...]
-        Collections, in order.
-    since : `float` or `None`
-        When its first output was put into the repository: TAI, as a Unix
-        timestamp (s).
+    compared : `Compared`
 
     Raises
     ------
@@ -46,9 +57,15 @@ async def compared(
         If the repository cannot be read.
     """
     if verification is None:
-        return (), None
-    world, job_id, subject = context.world, jobs[verification.id].job_id, verification.subject
+        return Compared()
+    names, repository, subject = context.world.jobs, context.world.repository, verification.subject
+    job_id, made_by = jobs[verification.id].job_id, jobs[generated].job_id
+    dataset_type = context.pipelines.generators[subject.product].dataset_type
     of_frames = context.pipelines.verifiers[subject.product].per_exposure
     outputs = tuple(filter(None, (of_frames, *(dataset_name(subject, level) for level in FailureLevel))))
-    searched = await world.repository.searched(world.jobs.collection(job_id))
-    return searched, await world.repository.first_written(outputs, world.jobs.run_collection(job_id))
+    collection, made_in = names.collection(job_id), names.run_collection(made_by)
+    return Compared(
+        await repository.searched(collection),
+        await repository.found_before(dataset_type, collection, made_in),
+        await repository.first_written(outputs, names.run_collection(job_id)),
+    )

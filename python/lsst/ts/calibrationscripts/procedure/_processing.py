@@ -288,7 +288,7 @@ class Processing:
         bad = {each.detector for each in left_out}
         names = self._incomplete.names(self._incomplete.detectors_of(stage))
         made = await self._products(generated.id)
-        searched, since = await compared(self._context, verification, self._runner.records)
+        what = await compared(self._context, verification, generated.id, self._runner.records)
         proof = Proof(
             stage.subject,
             certification,
@@ -304,8 +304,9 @@ class Processing:
             defects=tuple(each for each in self.defects if each.detector not in bad)
             if stage.subject.product is Product.DEFECTS
             else (),
-            searched=searched,
-            verified_since=since,
+            searched=what.searched,
+            found_before=what.found_before,
+            verified_since=what.since,
             left_out=left_out,
             withheld=tuple(each for each in made if each.detector in bad),
         )
