@@ -290,6 +290,23 @@ def test_what_was_made_from_other_frames_too_is_not_certified(job: str, seen: st
     assert not world.certified
 
 
+def test_a_verification_of_another_detector_proves_nothing() -> None:
+    # Given run statistics by detector, of one that the run is not about
+    world = World()
+    statistics = world.repository.statistics
+
+    async def read(dataset_type: str, collection: str, physical_filter: str | None = None) -> Any:
+        found = await statistics(dataset_type, collection, physical_filter)
+        return {"R22_S11": {"SUCCESS": True}, "SUCCESS": True} if "RXX_S00" in found else found
+
+    world.repository.statistics = read  # type: ignore[method-assign]
+    report = run(world, "{do_ptc: true, n_flat: 4, exp_times_flat: [1, 1, 2, 2]}")
+    assert outcomes(report)["verify PTC"] is Outcome.FAILED
+    assert outcomes(report)["certify PTC"] is Outcome.SKIPPED
+    failed = next(result for result in report.stages if result.name == "verify PTC")
+    assert "the run statistics have no result of it" in failed.reason
+
+
 def test_a_header_that_is_wrong_does_not_stand_in_the_way_of_other_flats() -> None:
     # Given two sets of flats, of which the header of a first flat names the
     # other filter

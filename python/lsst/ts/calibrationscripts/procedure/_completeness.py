@@ -111,11 +111,10 @@ class Completeness:
         StatisticsError
             If they are of another form.
         """
-        if not self._incomplete.several:
-            return
         if key is StatisticsKey.EXPOSURE:
-            of_detector = dataset_name(stage.subject, FailureLevel.DETECTOR)
-            await self.check_frames(stage, of_detector, run, exposures)
+            if self._incomplete.several:
+                of_detector = dataset_name(stage.subject, FailureLevel.DETECTOR)
+                await self.check_frames(stage, of_detector, run, exposures)
             return
         names = {self._incomplete.name(each): each for each in self._incomplete.left_of(stage)}
         lacking = without_result(statistics, stage.subject, names)
