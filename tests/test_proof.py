@@ -22,8 +22,9 @@ from lsst.ts.calibrationscripts.ports import ObservatoryError
 from lsst.ts.calibrationscripts.products import Product, Subject
 from lsst.ts.calibrationscripts.proof import FrameRecord, NotProvenError, ProductRecord, Proof, prove
 from lsst.ts.calibrationscripts.record import JobRecord
+from lsst.ts.calibrationscripts.report import summary_text
 from lsst.ts.calibrationscripts.verification import judge
-from named import BIAS, stage
+from named import BIAS, stage, unfolded
 from test_resume import outcomes, raise_at, run
 from world import FIRST_FRAME, World
 
@@ -203,6 +204,38 @@ def test_a_product_that_is_gone_is_made_again() -> None:
     report = run(world, EXTERNAL % "true", resume=True)
     assert "cpBias-2" in world.requests
     assert any("job cpBias has lost its bias for detector 0" in text for text in report.repeats)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (", do_verify: false", ""),
+        (", number_verification_tests_threshold_bias: 17", ""),
+    ],
+)
+def test_what_an_earlier_session_certified_is_said_where_it_does_not_pass_now(
+    before: str, after: str
+) -> None:
+    # Given a bias that was certified, though it is noisy
+    world = World(failing_types=frozenset({"BIAS"}))
+    text = "{script_mode: BIAS_DARK, n_bias: 3, n_dark: 3, exp_times_dark: 5, generate_calibrations: true%s}"
+    assert outcomes(run(world, text % before))["certify BIAS"] is Outcome.CERTIFIED
+    # When the run is resumed with limits that it does not pass
+    report = run(world, text % after, resume=True)
+    assert outcomes(report)["certify BIAS"] is Outcome.SKIPPED
+    # Then it is not silent on what is in the Butler, nor forgets it
+    reason = next(result.reason for result in report.stages if result.name == "certify BIAS")
+    assert (
+        "; an earlier session has certified it, from u/ocps/cpBias into LATISS/calib/daily, and that stays: "
+        "'calibscripts decertify run BIAS --reason TEXT"
+    ) in reason
+    assert reason.partition("an earlier session")[2] in unfolded(summary_text(report))
+    assert [each.dataset_type for each in read_record(world.journal).certifications] == ["bias", "dark"]
+    # And a further session says so too
+    again = run(world, text % after, resume=True)
+    assert "an earlier session has certified it" in next(
+        result.reason for result in again.stages if result.name == "certify BIAS"
+    )
 
 
 # Frames that are not what the plan says
