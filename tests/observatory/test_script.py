@@ -304,6 +304,9 @@ async def test_a_report_that_is_given_up_writes_nothing_any_more(
     hangs, released, read = threading.Event(), threading.Event(), threading.Event()
 
     def hang(report: RunReport, repo: str, warn: object) -> Evidence:
+        if not Path(report.journal).is_relative_to(tmp_path):
+            # One that an earlier test has given up, on a busy machine.
+            return Evidence()
         hangs.set()
         assert released.wait(TIMEOUT)
         read.set()
