@@ -265,6 +265,27 @@ def test_what_is_certified_is_not_made_anew_for_a_mark_of_others() -> None:
     ) in of_level(world, "warning")
 
 
+def test_what_is_made_beside_something_certified_is_not_certified_from_marked_frames() -> None:
+    # Given flats that are certified, and a curve of these that is not
+    text = (
+        "{generate_calibrations: true, do_ptc: true, spoilt_frames: exclude, n_bias: 3, n_dark: 3, "
+        "exp_times_dark: 5, do_gain_from_flat_pairs: false, n_flat: 6, exp_times_flat: [1, 1, 2, 2, 3, 3]}"
+    )
+    world = World(exit_codes={"cpPtc": 1})
+    assert outcomes(run(world, text))["certify FLAT"] is Outcome.CERTIFIED
+    world.exit_codes = {}
+    spoilt = next(i for i, (label, _) in world.exposures.items() if label.startswith("FLAT 3/"))
+    world.noted = (Mark(spoilt, MarkKind.PERSON, "a lamp was on", by="ann", run="other"),)
+    report = run(world, text, resume=True)
+
+    # Then the curve is not certified, and the flats stay
+    assert outcomes(report)["certify FLAT"] is Outcome.CERTIFIED
+    assert outcomes(report)["certify PTC"] is Outcome.FAILED
+    reason = next(result.reason for result in report.stages if result.name == "certify PTC")
+    assert "PTC is not certified: it is made from frames that other runs have marked since" in reason
+    assert [each.dataset_type for each in world.certified] == ["bias", "dark", "flat"]
+
+
 def test_a_resumed_run_may_leave_out_what_was_used() -> None:
     # Given that nothing is certified yet that was made from it
     world = World(spoilt={"DARK 4/7, 15 s": LEAK}, exit_codes={"cpDark": 1})

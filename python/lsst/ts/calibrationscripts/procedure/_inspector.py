@@ -51,6 +51,10 @@ class Inspector:
         self.judgements: dict[Subject, SeriesJudgement] = {}
         """What is known of each series."""
 
+        self.marked_since: dict[Subject, tuple[Mark, ...]] = {}
+        """Marks of frames that stay, as something is certified from them,
+        and that would be left out else."""
+
     async def inspect(self, series: Subject, frames: Frames, faults: Mapping[int, str]) -> SeriesJudgement:
         """Judge the frames of a series, and leave out those to leave out.
 
@@ -103,6 +107,8 @@ class Inspector:
         certified = self._certified_from(judgement.series) if new else ()
         if not certified:
             return replace(judgement, marks=(*judgement.marks, *new))
+        if self._config.spoilt_frames == "exclude":
+            self.marked_since[judgement.series] = tuple(new)
         run_id = self._recorder.record.run_id
         self._operator.warning(
             f"{', '.join(certified)}: certified from frames that other runs have marked since: "

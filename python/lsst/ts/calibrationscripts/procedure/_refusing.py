@@ -4,15 +4,18 @@
 
 from __future__ import annotations
 
-__all__ = ["cause", "with_earlier"]
+__all__ = ["cause", "check_marks", "with_earlier"]
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from ..instruments import same_filter
 from ..outcomes import Outcome, StageResult
-from ..products import StageKind
+from ..products import StageId, StageKind, Subject
+from ..proof import NotProvenError
 from ..record import DecisionKind, RunRecord
 from ..report import decertify_command
+from ..spoilt import Mark
 
 
 def cause(result: StageResult) -> str:
@@ -30,6 +33,39 @@ def cause(result: StageResult) -> str:
     if result.outcome is Outcome.SKIPPED:
         return result.reason
     return f"{result.name} ended {result.outcome}: {result.reason}"
+
+
+def check_marks(
+    subject: Subject, series: Iterable[Subject], marked: Mapping[Subject, Sequence[Mark]], record: RunRecord
+) -> None:
+    """Refuse a product of frames that are known to be spoilt by now.
+
+    Such frames stay where something else is certified from them. What is
+    certified itself is not made so by this.
+
+    Parameters
+    ----------
+    subject : `Subject`
+        The product.
+    series : `~collections.abc.Iterable` [`Subject`]
+        What it is made from.
+    marked : `~collections.abc.Mapping` [`Subject`, sequence of `Mark`]
+        Marks of such frames, by series.
+    record : `RunRecord`
+        The run.
+
+    Raises
+    ------
+    NotProvenError
+        If there are such frames.
+    """
+    marks = [str(mark) for each in series for mark in marked.get(each, ())]
+    before = record.result_of(StageId(StageKind.CERTIFY, subject))
+    if marks and (before is None or before.outcome is not Outcome.CERTIFIED):
+        raise NotProvenError(
+            f"{subject} is not certified: it is made from frames that other runs have marked since, which "
+            f"stay as long as something is certified from them: {'; '.join(marks)}"
+        )
 
 
 def with_earlier(
