@@ -155,6 +155,14 @@ class _Checker:
         (series,) = (one for one in self._config.series if one.image_type == FRAMES[self._name])
         if sorted(frame.exposure for frame in self._proof.frames) != self._exposures:
             yield "the evidence names other frames than the job was given"
+        run = f"u/ocps/{self._proof.generation.job_id}/run"
+        used = {
+            ref.dataId["exposure"]
+            for ref in self._world.datasets(f"cp{NAMES[self._name]}IsrExp", run)
+            if ref.dataId["detector"] in self._certified
+        }
+        if sorted(used) != self._exposures:
+            yield f"the job has used {sorted(used)}"
         records = self._world.records(self._exposures)
         times = [record.exposure_time for record in records]
         if sorted(times) != sorted(series.exp_times[series.n_discard :]):
@@ -231,7 +239,7 @@ class _Checker:
                 if ref.dataId["exposure"] == exposure
             ]
             if len(below) != 1:
-                return True
+                return self._fails_below(job_id, exposure, too_many, names)
             of_exposure = self._world.butler.get(below[0])
             failures += [
                 f"{detector} {failure}"
@@ -240,6 +248,16 @@ class _Checker:
             ]
         counts = Counter(failure.split()[-1] for failure in failures if failure.split()[0] in names)
         return not failures or max(counts.values(), default=0) >= too_many
+
+    def _fails_below(self, job_id: str, exposure: int, too_many: int, names: Collection[str]) -> bool:
+        """Judge by the statistics of detectors, where there are no others."""
+        counts: Counter[str] = Counter()
+        for ref in self._world.datasets("verifyFlatDetStats", f"u/ocps/{job_id}/run"):
+            if ref.dataId["exposure"] == exposure and DETECTORS[ref.dataId["detector"]] in names:
+                for tests in self._world.butler.get(ref)["VERIFY"]["AMP"].values():
+                    failed = {name for name, passes in tests.items() if passes is not True}
+                    counts.update(failed - {"SUCCESS"})
+        return not counts or max(counts.values()) >= too_many
 
     def _of_reference(self, job_id: str, ids: set[str]) -> Iterator[str]:
         """Yield how the reference differs from what the evidence names."""

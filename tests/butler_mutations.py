@@ -139,13 +139,7 @@ def name_an_older_job(world: ButlerWorld, i: int, j: int) -> str:
     jobs = list(record.jobs)
     i %= len(jobs)
     kind = jobs[i].job_id.partition("_")[2]
-    # Nothing in a repository shows that a verification is of a product which
-    # was replaced in its run meanwhile: only the journal does.
-    alike = [
-        job_id
-        for job_id in world.state.requests
-        if job_id.partition("_")[2] == kind and world.exist(world.state.compared_with.get(job_id, ()))
-    ]
+    alike = [job_id for job_id in world.state.requests if job_id.partition("_")[2] == kind]
     older = _one(alike, j)
     if older is None:
         return ""
@@ -218,7 +212,8 @@ def delete_statistics(world: ButlerWorld, i: int, j: int) -> str:
 
 def delete_statistics_of_exposures(world: ButlerWorld, i: int, j: int) -> str:
     found = _statistics(world, i)
-    refs = world.datasets("verifyFlatExpStats", f"u/ocps/{found[0]}/run") if found else []
+    below = ("verifyFlatExpStats", "verifyFlatDetStats")[: 1 + j % 2]
+    refs = [ref for name in below for ref in world.datasets(name, f"u/ocps/{found[0]}/run")] if found else []
     if not refs or found is None:
         return ""
     world.remove(refs)
@@ -284,7 +279,8 @@ def move_statistics_to_an_input(world: ButlerWorld, i: int, j: int) -> str:
     other = f"u/someone/{job_id}"
     world.butler.collections.register(other)
     if name == "Flat":
-        world.remove(world.datasets("verifyFlatExpStats", other))
+        for below in ("verifyFlatExpStats", "verifyFlatDetStats"):
+            world.remove(world.datasets(below, other))
     if not world.datasets(ref.datasetType.name, other):
         world.put_statistics(name, exposures, (), other, physical_filter=physical_filter)
     chain = f"u/ocps/{job_id}"

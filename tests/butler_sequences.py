@@ -79,7 +79,7 @@ BIAS_ALONE = yaml.safe_dump(_BASE | _MODES["BIAS"][0])
 """Two biases, made, verified and certified."""
 
 _JOB_FAULTS = (
-    *("refused", "lost", "exit 1", "nothing", "dropped", "foreign", "noisy"),
+    *("refused", "lost", "exit 1", "nothing", "dropped", "foreign", "foreign too", "noisy"),
     *("one detector", "one detector, exit 1", "dropped of one", "one noisy"),
 )
 
@@ -232,7 +232,11 @@ def _random_step(chance: random.Random, mode: str) -> Step:
 
 def _random_faults(chance: random.Random, mode: str) -> Faults:
     most = {"BIAS": 30, "DARK": 30, "FLAT": 40, "BIAS_DARK": 60}.get(mode, 115)
-    match chance.randrange(8):
+    match chance.randrange(10):
+        case 8:
+            return Faults(foreign_at=chance.randint(1, 3))
+        case 9:
+            return Faults(reference_first=True)
         case 0 | 1 | 2:
             return Faults(kill_at=chance.randint(1, most))
         case 3:

@@ -17,7 +17,6 @@ import functools
 import re
 import shutil
 import sqlite3
-import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cache
 from importlib.resources import as_file, files
@@ -100,6 +99,7 @@ _TYPES = {
     "verifyFlatExpStats": ({"instrument", "exposure"}, "StructuredDataDict", False),
     **{f"cp{name}IsrExp": (_OF_FRAME, "StructuredDataDict", False) for name in PRODUCTS},
     **{f"verify{name}IsrExp": (_OF_FRAME, "StructuredDataDict", False) for name in PRODUCTS},
+    **{f"verify{name}DetStats": (_OF_FRAME, "StructuredDataDict", False) for name in PRODUCTS},
     **{
         f"verify{name}Stats": (
             _OF_RUN | ({"physical_filter"} if name == "Flat" else set()),
@@ -182,10 +182,16 @@ class Faults:
     lying_at: int | None = None
     """The header of this frame has another type or filter."""
 
+    reference_first: bool = False
+    """What runs the jobs names the standard calibrations before all else."""
+
+    foreign_at: int | None = None
+    """For this frame the camera names one that another program took."""
+
     jobs: Mapping[int, str] = dataclasses.field(default_factory=dict)
     """What happens to a job of the run, counted from 1: "refused", "lost",
     "exit 1", "nothing", "one detector", "one detector, exit 1", "dropped",
-    "dropped of one", "foreign", "noisy" or "one noisy"."""
+    "dropped of one", "foreign", "foreign too", "noisy" or "one noisy"."""
 
 
 @dataclasses.dataclass
@@ -292,10 +298,6 @@ class ButlerWorld:
             return []
         refs = self.butler.query_datasets(name, collections=run, find_first=False, explain=False, limit=None)
         return sorted(refs, key=lambda ref: ref.dataId)
-
-    def exist(self, ids: Collection[str]) -> bool:
-        """Return whether all datasets of these UUIDs exist."""
-        return all(self.butler.get_dataset(uuid.UUID(each)) is not None for each in ids)
 
     def remove(self, refs: Collection[DatasetRef]) -> None:
         self.butler.pruneDatasets(refs, disassociate=True, unstore=True, purge=True)
@@ -504,6 +506,9 @@ class ButlerWorld:
             physical_filter = flats.filter or CLEAR
         if self._n_frames == self._faults.lying_at:
             image_type, physical_filter = ("DARK", RED) if image_type == "FLAT" else ("FLAT", GREEN)
+        if self._n_frames == self._faults.foreign_at:
+            kinds = ["BIAS", "DARK", "FLAT"]
+            return FOREIGN[3 * kinds.index(image_type) + self._n_frames % 3]
         begin = self._clock()
         await asyncio.sleep(exposure.exp_time + 2)
         exposure_id = FIRST_EXPOSURE + self.state.n_exposures
@@ -587,7 +592,9 @@ class ButlerWorld:
         butler.collections.register(run)
         butler.collections.register(chain, CollectionType.CHAINED)
         # The OCPS names the raw frames first, and pipetask flattens chains.
-        there = [name for name in (DUO.raw_collection, *request.inputs) if self.is_there(name)]
+        first = (REFERENCE,) if self._faults.reference_first else ()
+        self._inputs = (*first, DUO.raw_collection, *request.inputs)
+        there = [name for name in self._inputs if self.is_there(name)]
         searched = butler.collections.query(there, flatten_chains=True) if there else []
         butler.collections.redefine_chain(chain, [run, *searched])
         exposures = sorted(set(request.exposures))
@@ -606,7 +613,7 @@ class ButlerWorld:
                 f"{prefix}{kind.name}IsrExp",
                 [
                     {"instrument": DUO.name, "detector": detector, "exposure": exposure}
-                    for exposure in exposures
+                    for exposure in (*exposures, *(FOREIGN[:1] if fault == "foreign too" else ()))
                     for detector in detectors
                     if fault != "dropped of one" or (exposure, detector) != (exposures[0], detectors[-1])
                 ],
@@ -635,9 +642,7 @@ class ButlerWorld:
         request, run = self.state.requests[job_id], self.run_collection(job_id)
         physical_filter = records[0].physical_filter if kind.name == "Flat" else None
         references = [
-            self.reference(
-                PRODUCTS[kind.name], detector, physical_filter, request.inputs, records[0].timespan
-            )
+            self.reference(PRODUCTS[kind.name], detector, physical_filter, self._inputs, records[0].timespan)
             for detector in request.detectors
         ]
         if None in references:
@@ -692,10 +697,36 @@ class ButlerWorld:
                 for exposure in exposures
             }
             statistics = (run_level if name == "Flat" else intact_run_level)(by_exposure)
-            if name == "Flat":
-                for exposure, one in by_exposure.items():
-                    self.put(one, "verifyFlatExpStats", run, exposure=exposure)
+            self._put_details(name, by_exposure, run, detectors, of_detector)
         self.put(statistics, f"verify{name}Stats", run, physical_filter=physical_filter)
+
+    def _put_details(
+        self,
+        name: str,
+        by_exposure: Mapping[int, Any],
+        run: str,
+        detectors: Collection[str],
+        of_detector: Callable[[int, str], Any],
+    ) -> None:
+        """Store the statistics below those of the run.
+
+        Those of flats are read where the run's hide failures.
+        """
+        ids = {each: detector for detector, each in DETECTORS.items()}
+        pairs = [(exposure, each) for exposure in by_exposure for each in detectors]
+        if name != "Flat":
+            data_ids = [
+                {"instrument": DUO.name, "detector": ids[each], "exposure": exposure}
+                for exposure, each in pairs
+            ]
+            self.butler.registry.insertDatasets(f"verify{name}DetStats", data_ids, run=run)
+            return
+        for exposure, each in pairs:
+            self.put(
+                of_detector(exposure, each), "verifyFlatDetStats", run, exposure=exposure, detector=ids[each]
+            )
+        for exposure, one in by_exposure.items():
+            self.put(one, "verifyFlatExpStats", run, exposure=exposure)
 
     def records(self, exposures: Collection[int]) -> list[Any]:
         """Return the records of exposures that exist, in order."""

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import pytest
 from lsst.ts.calibrationscripts.codec import read_document, to_json
 from lsst.ts.calibrationscripts.outcomes import Outcome
-from lsst.ts.calibrationscripts.plan import JobPlan
+from lsst.ts.calibrationscripts.plan import JobPlan, JobRequest
 from lsst.ts.calibrationscripts.ports import (
     CameraError,
     IngestReport,
@@ -227,6 +227,86 @@ def test_a_stop_leaves_no_job_and_a_whole_report() -> None:
     assert outcomes(report)["verify FLAT"] is Outcome.ABORTED
     assert len(report.exposures["DARK"]) == 23
     assert read_document(json.dumps(to_json(report))).report == report
+
+
+class _Silent(World):
+    """A job service that acknowledges no abort, and no job but the first."""
+
+    async def submit(self, request: JobRequest) -> str:
+        if self.requests:
+            self.note("unanswered")
+            await asyncio.sleep(3600)
+        return await super().submit(request)
+
+    async def abort(self, job_id: str) -> None:
+        self.note(f"aborting {job_id}")
+        await asyncio.sleep(3600)
+
+
+def test_a_stop_ends_though_neither_jobs_nor_camera_answer() -> None:
+    """The script queue gives a script 11 s, of which this is 5 (ts_scriptqueue
+    688c7ad, script_queue.py: do_stopScripts)."""
+
+    async def work() -> tuple[_Silent, RunReport, float]:
+        # Given a job that runs, one that is not acknowledged, and a flat
+        # whose shutter is open
+        world = _Silent(job_times={"verifyBias": 1000})
+        text = (
+            "{n_dark: 3, exp_times_dark: 5, n_flat: 3, exp_times_flat: 300, do_gain_from_flat_pairs: false}"
+        )
+        procedure = world.procedure(text)
+        task = asyncio.create_task(procedure.run())
+        stopped_at = 0.0
+
+        def stop(event: str) -> None:
+            nonlocal stopped_at
+            if event == "unanswered":
+                stopped_at = asyncio.get_running_loop().time() + 30
+                asyncio.get_running_loop().call_at(stopped_at, task.cancel)
+
+        world.on_event = stop
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        took = asyncio.get_running_loop().time() - stopped_at
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        return world, procedure.report, took
+
+    world, report, took = virtually(work())
+    assert took == pytest.approx(5, abs=0.1)
+    assert report.state == "STOPPED"
+    # Then the abort was asked for at once, and what may still run is named
+    errors = [text for kind, text in world.log if kind == "error"]
+    assert errors == [
+        "No time left to abort job(s) verifyBias and 1 that the job service has not acknowledged: what the "
+        "job service did not answer may still run."
+    ]
+
+
+def test_a_stop_does_not_wait_for_a_journal_whose_disk_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work() -> tuple[World, float]:
+        world = World()
+        procedure = world.procedure("{script_mode: BIAS, n_bias: 3}")
+        task = asyncio.create_task(procedure.run())
+        stopped_at = 0.0
+
+        async def hang() -> None:
+            await asyncio.sleep(3600)
+
+        def stop(name: str) -> None:
+            nonlocal stopped_at
+            if name == "BIAS 2/4, 0 s":
+                monkeypatch.setattr(procedure._recorder._journal, "flush", hang)
+                stopped_at = asyncio.get_running_loop().time()
+                task.cancel()
+
+        world.on_checkpoint = stop
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return world, asyncio.get_running_loop().time() - stopped_at
+
+    world, took = virtually(work())
+    assert took < 2
+    assert ("error", "The journal /journal/run.json is not written: its disk hangs.") in world.log
 
 
 def test_a_stop_during_a_certification_waits_for_it() -> None:

@@ -22,8 +22,9 @@ from lsst.ts.calibrationscripts.ports import ObservatoryError
 from lsst.ts.calibrationscripts.products import Product, Subject
 from lsst.ts.calibrationscripts.proof import FrameRecord, NotProvenError, ProductRecord, Proof, prove
 from lsst.ts.calibrationscripts.record import JobRecord
+from lsst.ts.calibrationscripts.report import summary_text
 from lsst.ts.calibrationscripts.verification import judge
-from named import BIAS, stage
+from named import BIAS, stage, unfolded
 from test_resume import outcomes, raise_at, run
 from world import FIRST_FRAME, World
 
@@ -45,7 +46,7 @@ FAILING = {"SUCCESS": False, "FAILURES": [f"RXX_S00 C0{i} NOISE" for i in range(
 PROOF = Proof(
     BIAS,
     Certification("bias", "u/ocps/a1", "LATISS/calib/daily", "2026-11-23", "2026-11-24T12:00:00"),
-    datasets=(ProductRecord("5f2b", 0, None, "u/ocps/a1/run"),),
+    datasets=(ProductRecord("5f2b", 0, None, "u/ocps/a1/run", FIRST_FRAME + 60),),
     frames=tuple(
         FrameRecord(exposure, "BIAS", "empty~empty", FIRST_FRAME + i, FIRST_FRAME + i)
         for i, exposure in enumerate(FRAMES)
@@ -54,6 +55,7 @@ PROOF = Proof(
     verification=VERIFIED,
     verdicts=(judge(CLEAN, BIAS, n_detectors=1),),
     searched=("u/ocps/a1/run", "LATISS/calib/reference"),
+    verified_since=FIRST_FRAME + 90,
 )
 
 
@@ -95,6 +97,20 @@ def test_what_agrees_is_proven() -> None:
         (
             {"searched": ("LATISS/calib/reference",)},
             "job b2 searched LATISS/calib/reference, says the Butler, not u/ocps/a1",
+        ),
+        (
+            {"datasets": (dataclasses.replace(PROOF.datasets[0], written=FIRST_FRAME + 91),)},
+            "job b2 wrote its results from 2026-11-23T14:01:30 TAI, says the Butler, and the bias of "
+            "detector 0 was written at 2026-11-23T14:01:31 TAI, not before them",
+        ),
+        (
+            {"datasets": (dataclasses.replace(PROOF.datasets[0], written=None),)},
+            "the bias of detector 0 was written at a time that is not known",
+        ),
+        ({"verified_since": None}, "job b2 wrote its results at a time that is not known"),
+        (
+            {"found_before": ("LATISS/calib/reference",)},
+            "job b2 found bias in LATISS/calib/reference, which it searched before u/ocps/a1",
         ),
         ({"generation": asked(MADE, detectors=(1,))}, "made other detectors"),
         ({"verification": asked(VERIFIED, exposures=FRAMES[:1])}, "verified it with other frames"),
@@ -190,6 +206,38 @@ def test_a_product_that_is_gone_is_made_again() -> None:
     assert any("job cpBias has lost its bias for detector 0" in text for text in report.repeats)
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (", do_verify: false", ""),
+        (", number_verification_tests_threshold_bias: 17", ""),
+    ],
+)
+def test_what_an_earlier_session_certified_is_said_where_it_does_not_pass_now(
+    before: str, after: str
+) -> None:
+    # Given a bias that was certified, though it is noisy
+    world = World(failing_types=frozenset({"BIAS"}))
+    text = "{script_mode: BIAS_DARK, n_bias: 3, n_dark: 3, exp_times_dark: 5, generate_calibrations: true%s}"
+    assert outcomes(run(world, text % before))["certify BIAS"] is Outcome.CERTIFIED
+    # When the run is resumed with limits that it does not pass
+    report = run(world, text % after, resume=True)
+    assert outcomes(report)["certify BIAS"] is Outcome.SKIPPED
+    # Then it is not silent on what is in the Butler, nor forgets it
+    reason = next(result.reason for result in report.stages if result.name == "certify BIAS")
+    assert (
+        "; an earlier session has certified it, from u/ocps/cpBias into LATISS/calib/daily, and that stays: "
+        "'calibscripts decertify run BIAS --reason TEXT"
+    ) in reason
+    assert reason.partition("an earlier session")[2] in unfolded(summary_text(report))
+    assert [each.dataset_type for each in read_record(world.journal).certifications] == ["bias", "dark"]
+    # And a further session says so too
+    again = run(world, text % after, resume=True)
+    assert "an earlier session has certified it" in next(
+        result.reason for result in again.stages if result.name == "certify BIAS"
+    )
+
+
 # Frames that are not what the plan says
 
 FLATS = "{script_mode: FLAT, n_flat: 4, exp_times_flat: 5, filter: SDSSr_65mm, grating: empty_1}"
@@ -235,6 +283,61 @@ def test_a_frame_whose_header_says_otherwise_is_in_no_job(change: dict[str, Any]
     report = run(world, EXTERNAL % "true")
     assert f"exposure 2026112300003 {fault}" in report.stages[0].reason
     assert not world.requests and not world.certified
+
+
+def test_a_frame_that_another_program_took_is_in_no_job() -> None:
+    # Given a camera that names the bias of another script, taken meanwhile
+    world = World()
+    world.on_event = lambda event: (
+        event == "BIAS 3/4, 0 s" and changed_record(world, 2026112300003, group="2026-11-23T14:00:09.000#1")  # type: ignore[assignment]
+    )
+    report = run(world, EXTERNAL % "true")
+    assert "exposure 2026112300003 is of group 2026-11-23T14:00:09.000#1 in the Butler, not of " in (
+        report.stages[0].reason
+    )
+    assert not world.requests and not world.certified
+
+
+@pytest.mark.parametrize("job", ["cpBias", "verifyBias"])
+@pytest.mark.parametrize(
+    ("seen", "fault"),
+    [
+        ("others", "the job has used 1 exposures that it was not given: 2026112200001"),
+        ("nothing", "nothing shows which exposures the job has used: the repository knows no "),
+    ],
+)
+def test_what_was_made_from_other_frames_too_is_not_certified(job: str, seen: str, fault: str) -> None:
+    world = World()
+    exposures_with = world.repository.exposures_with
+
+    async def look(dataset_type: str, collection: str) -> frozenset[tuple[int, int]] | None:
+        found = await exposures_with(dataset_type, collection)
+        if found is None or job not in collection:
+            return found
+        return None if seen == "nothing" else found | {(2026112200001, 0)}
+
+    world.repository.exposures_with = look  # type: ignore[method-assign]
+    report = run(world, EXTERNAL % "true")
+    failed = next(result for result in report.stages if result.outcome is Outcome.FAILED)
+    assert failed.job_id == job and fault in failed.reason
+    assert not world.certified
+
+
+def test_a_verification_of_another_detector_proves_nothing() -> None:
+    # Given run statistics by detector, of one that the run is not about
+    world = World()
+    statistics = world.repository.statistics
+
+    async def read(dataset_type: str, collection: str, physical_filter: str | None = None) -> Any:
+        found = await statistics(dataset_type, collection, physical_filter)
+        return {"R22_S11": {"SUCCESS": True}, "SUCCESS": True} if "RXX_S00" in found else found
+
+    world.repository.statistics = read  # type: ignore[method-assign]
+    report = run(world, "{do_ptc: true, n_flat: 4, exp_times_flat: [1, 1, 2, 2]}")
+    assert outcomes(report)["verify PTC"] is Outcome.FAILED
+    assert outcomes(report)["certify PTC"] is Outcome.SKIPPED
+    failed = next(result for result in report.stages if result.name == "verify PTC")
+    assert "the run statistics have no result of it" in failed.reason
 
 
 def test_a_header_that_is_wrong_does_not_stand_in_the_way_of_other_flats() -> None:

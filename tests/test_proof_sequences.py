@@ -22,6 +22,7 @@ from butler_world import ButlerWorld, Faults
 from lsst.ts.calibrationscripts.butler import repository
 from lsst.ts.calibrationscripts.outcomes import Outcome
 from lsst.ts.calibrationscripts.procedure import _exposer, _processing
+from lsst.ts.calibrationscripts.procedure._completeness import Completeness
 from lsst.ts.calibrationscripts.procedure._jobs import JobRunner
 from lsst.ts.calibrationscripts.proof import Proof
 from lsst.ts.calibrationscripts.report import RunReport
@@ -92,6 +93,14 @@ def _pass(*args: Any, **kwargs: Any) -> Any:
 _judge = _processing.judge
 
 LYING = Faults(lying_at=2)
+FOREIGN = Faults(foreign_at=2)
+FOREIGN_TOO = Faults(jobs={1: "foreign too"})
+
+
+async def _all_is_well(*args: object) -> None:
+    return None
+
+
 OF_OTHERS = ("mix_exposures_of_statistics", 0, 0)
 
 
@@ -110,7 +119,10 @@ PROVE = (_processing, "prove", _accept)
             ),
         ),
         ([PROVE, (JobRunner, "_adopt", _adopt_any)], (Step(EXTERNAL), Step(BIAS_ALONE))),
+        ([PROVE], (Step(BIAS_ALONE, faults=Faults(reference_first=True)),)),
         ([(_exposer, "fault_of", _no_fault)], (Step(BIAS_ALONE, faults=LYING),)),
+        ([(_exposer, "fault_of_identity", _no_fault)], (Step(BIAS_ALONE, faults=FOREIGN),)),
+        ([(Completeness, "check_frames", _all_is_well)], (Step(BIAS_ALONE, faults=FOREIGN_TOO),)),
         (
             [PROVE, (_processing, "judge", _pass)],
             (Step(BIAS_ALONE, faults=VERIFIED), Step(BIAS_ALONE, (OF_OTHERS,))),
@@ -123,7 +135,16 @@ PROVE = (_processing, "prove", _accept)
             ),
         ),
     ],
-    ids=["proof", "same job", "records", "exposures of statistics", "own statistics"],
+    ids=[
+        "proof",
+        "same job",
+        "order of collections",
+        "records",
+        "groups",
+        "exposures used",
+        "exposures of statistics",
+        "own statistics",
+    ],
 )
 def test_it_is_found_if_a_protection_is_missing(
     world: ButlerWorld,
@@ -196,6 +217,33 @@ def test_a_verification_is_of_the_reference_that_its_collection_names(world: But
     outcome, reason = outcome_of(world.ended, "certify BIAS")
     assert outcome is Outcome.FAILED
     assert "job 1_verifyBias searched Duo/raw/all, Duo/calib, says the Butler, not u/ocps/2_cpBias" in reason
+    assert not moment.certified
+
+
+def test_a_verification_from_before_the_product_does_not_prove_it(world: ButlerWorld) -> None:
+    # Given a bias that was replaced after it was verified, so that it was
+    # verified again and held; and a journal that names the first verification
+    moment = replay(
+        world,
+        (
+            Step(BIAS_ALONE, faults=VERIFIED),
+            Step(BIAS_ALONE, (("replace_a_product", 0, 0),)),
+            Step(BIAS_ALONE, (("name_an_older_job", 1, 0),)),
+        ),
+    )
+    # Then the repository has that verification as older than the bias
+    outcome, reason = outcome_of(world.ended, "certify BIAS")
+    assert outcome is Outcome.FAILED
+    assert "job 2_verifyBias wrote its results from " in reason and ", not before them" in reason
+    assert not moment.certified
+
+
+def test_a_verification_that_looked_elsewhere_first_does_not_prove_it(world: ButlerWorld) -> None:
+    # Given a job service whose own inputs have a bias, and come first
+    moment = replay(world, (Step(BIAS_ALONE, faults=Faults(reference_first=True)),))
+    outcome, reason = outcome_of(world.ended, "certify BIAS")
+    assert outcome is Outcome.FAILED
+    assert "job 2_verifyBias found bias in Duo/calib, which it searched before u/ocps/1_cpBias" in reason
     assert not moment.certified
 
 

@@ -16,8 +16,9 @@ import yaml
 from lsst.ts.calibrationscripts.codec import read_document, read_record, write_document
 from lsst.ts.calibrationscripts.outcomes import Outcome
 from lsst.ts.calibrationscripts.pages import run_page
+from lsst.ts.calibrationscripts.ports import ObservatoryError
 from lsst.ts.calibrationscripts.report import RunDocument, RunReport, conclusion, next_steps, summary_text
-from lsst.ts.calibrationscripts.spoilt import MarkKind
+from lsst.ts.calibrationscripts.spoilt import Mark, MarkKind
 from named import BIAS, DARK, unfolded
 from test_resume import outcomes, raise_at, run
 from world import Killed, World
@@ -226,6 +227,63 @@ def test_a_resumed_run_keeps_the_marks_and_measures_nothing_again() -> None:
     assert list(world.requests) == ["cpBias", "verifyBias", "cpDark", "cpDark-2", "verifyDark"]
     assert BAD_DARK not in exposures_of(world, "cpDark-2")
     assert BAD_DARK in [mark.exposure for mark in report.judgements[1].marks]
+
+
+def test_a_resumed_run_does_not_certify_frames_that_others_have_marked_since() -> None:
+    # Given a run that ended before it certified its biases, from all of them
+    world = World(on_event=raise_at("certifying bias", ObservatoryError("the repository")))
+    text = "{script_mode: BIAS, generate_calibrations: true, n_bias: 6, spoilt_frames: exclude}"
+    assert not run(world, text).complete and BAD_BIAS in exposures_of(world, "cpBias")
+
+    # When a person marks one in another run before it is resumed
+    world.on_event, measured = None, list(world.measured)
+    world.noted = (Mark(BAD_BIAS, MarkKind.PERSON, "a lamp was on", by="ann", run="other"),)
+    report = run(world, text, resume=True)
+
+    # Then the bias is made anew without it
+    assert report.complete and world.measured == measured
+    assert BAD_BIAS not in exposures_of(world, "cpBias-2")
+    (proof,) = report.proofs
+    assert proof.generation.job_id == "cpBias-2" and BAD_BIAS not in proof.verified_exposures
+    assert "a lamp was on (left out by ann) (noted by run other)" in of_level(world, "warning")
+    # And a further session finds nothing new
+    requests = list(world.requests)
+    assert run(world, text, resume=True).complete and list(world.requests) == requests
+
+
+def test_what_is_certified_is_not_made_anew_for_a_mark_of_others() -> None:
+    world = World(exit_codes={"cpDark": 1})
+    assert outcomes(run(world, CHAIN % "exclude"))["certify BIAS"] is Outcome.CERTIFIED
+    world.exit_codes = {}
+    world.noted = (Mark(BAD_BIAS, MarkKind.PERSON, "a lamp was on", by="ann", run="other"),)
+    report = run(world, CHAIN % "exclude", resume=True)
+
+    assert report.complete and "cpBias-2" not in world.requests
+    assert (
+        "BIAS: certified from frames that other runs have marked since: exposure 2026112300003 PERSON: "
+        "a lamp was on (left out by ann) (noted by run other). To undo that: 'calibscripts decertify "
+    ) in of_level(world, "warning")
+
+
+def test_what_is_made_beside_something_certified_is_not_certified_from_marked_frames() -> None:
+    # Given flats that are certified, and a curve of these that is not
+    text = (
+        "{generate_calibrations: true, do_ptc: true, spoilt_frames: exclude, n_bias: 3, n_dark: 3, "
+        "exp_times_dark: 5, do_gain_from_flat_pairs: false, n_flat: 6, exp_times_flat: [1, 1, 2, 2, 3, 3]}"
+    )
+    world = World(exit_codes={"cpPtc": 1})
+    assert outcomes(run(world, text))["certify FLAT"] is Outcome.CERTIFIED
+    world.exit_codes = {}
+    spoilt = next(i for i, (label, _) in world.exposures.items() if label.startswith("FLAT 3/"))
+    world.noted = (Mark(spoilt, MarkKind.PERSON, "a lamp was on", by="ann", run="other"),)
+    report = run(world, text, resume=True)
+
+    # Then the curve is not certified, and the flats stay
+    assert outcomes(report)["certify FLAT"] is Outcome.CERTIFIED
+    assert outcomes(report)["certify PTC"] is Outcome.FAILED
+    reason = next(result.reason for result in report.stages if result.name == "certify PTC")
+    assert "PTC is not certified: it is made from frames that other runs have marked since" in reason
+    assert [each.dataset_type for each in world.certified] == ["bias", "dark", "flat"]
 
 
 def test_a_resumed_run_may_leave_out_what_was_used() -> None:

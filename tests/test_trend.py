@@ -17,7 +17,7 @@ from lsst.ts.calibrationscripts import trend
 from lsst.ts.calibrationscripts.cli import main
 from lsst.ts.calibrationscripts.codec import write_document
 from lsst.ts.calibrationscripts.instruments import ImageType
-from lsst.ts.calibrationscripts.outcomes import Gain, RunState
+from lsst.ts.calibrationscripts.outcomes import AmplifierDefects, DetectorDefects, Gain, RunState
 from lsst.ts.calibrationscripts.pages import trend_page
 from lsst.ts.calibrationscripts.pages._trend_plot import spread
 from lsst.ts.calibrationscripts.report import Evidence, Place, RunDocument, RunReport, Span, Statistics
@@ -120,6 +120,46 @@ def test_values_come_from_evidence_and_gains() -> None:
     assert run.values[Key(BIAS_LEVEL, "ADU", 0, "C00")] == pytest.approx(1000, abs=5)
     alike = "filter not known, 1 pair(s), generation not known"
     assert run.values[Key(GAIN, "e-/ADU", 0, "C00", alike)] == pytest.approx(1.1)
+
+
+def document_with_defects(day: int, area: int, n_boxes: int, **config: str) -> RunDocument:
+    amplifiers = tuple(AmplifierDefects(name, 1_000_000, area) for name in AMPLIFIERS)
+    ids = tuple(2026112300001 + i for i in range(8))
+    report = RunReport(
+        state=RunState.DONE,
+        run_id=f"run-{day:02d}",
+        timeline=(Span(stage("expose FLAT"), day * DAY, day * DAY + 60),),
+        config={"repo": "/repo/LATISS", **config},
+        exposures={ImageType.BIAS: ids[:3], ImageType.DARK: ids[3:5], ImageType.FLAT: ids[5:]},
+        discarded={ImageType.BIAS: ids[:1]},
+        defects=(DetectorDefects(0, "uuid", n_boxes, amplifiers),),
+    )
+    return RunDocument(report)
+
+
+def test_number_and_area_of_defects_are_followed() -> None:
+    # Given runs whose defects are the same but for chance, and all of a sort
+    earlier = [document_with_defects(day, 1000 + day % 3, 100) for day in range(6)]
+    assert warnings_of(earlier, document_with_defects(7, 1040, 125)) == ()
+    # When an amplifier's area and the number of boxes grow by more than that
+    area, number = warnings_of(earlier, document_with_defects(7, 1500, 140))
+    assert area.startswith(
+        "Area of defects is unlike earlier runs in 16 of 16 amplifiers (beyond 3 sigma; 16 beyond 5): "
+        "C00 1500 pixels (+15.8 sigma from 1001)"
+    )
+    assert number == (
+        "Number of defects is unlike earlier runs in 1 of 1 detectors (beyond 3 sigma; 0 beyond 5): "
+        "whole detector 140 boxes (+4.0 sigma from 100). Compared with 6 runs alike: 2 biases, 2 darks, "
+        "3 flats, generation not known."
+    )
+    # Then only runs alike count
+    assert warnings_of(earlier, document_with_defects(7, 1500, 140, pipeline_generation="2022")) == ()
+
+
+def test_defects_are_in_the_page_of_the_trend() -> None:
+    documents = [document_with_defects(day, 1000 + day, 100) for day in range(6)]
+    page = trend_page(History.of(run for run in map(Run.of, documents) if run))
+    assert "Area of defects (pixels)" in page and "Number of defects (boxes)" in page
 
 
 def test_a_run_without_evidence_has_its_gains_and_one_without_frames_no_time() -> None:

@@ -458,10 +458,24 @@ class _Repository:
         job_id = run_collection.split("/")[2]
         return tuple(
             ProductRecord(
-                f"uuid of {dataset_type} of {job_id}" + f", {each}" * (each > 0), each, None, run_collection
+                f"uuid of {dataset_type} of {job_id}" + f", {each}" * (each > 0),
+                each,
+                None,
+                run_collection,
+                written=self._ended(job_id),
             )
             for each in self._made(job_id)
         )
+
+    def _ended(self, job_id: str) -> float:
+        """Return a time that is later for later jobs."""
+        return FIRST_FRAME + list(self._world.requests).index(job_id)
+
+    async def found_before(self, dataset_type: str, collection: str, run_collection: str) -> tuple[str, ...]:
+        return ()
+
+    async def first_written(self, dataset_types: Collection[str], run_collection: str) -> float | None:
+        return self._ended(run_collection.split("/")[2])
 
     async def searched(self, collection: str) -> tuple[str, ...]:
         inputs = self._world.requests[collection.split("/")[2]].inputs

@@ -214,6 +214,22 @@ async def test_what_the_observer_did_not_write_is_left_out(observatory: Observat
     assert command.obsNote == ""
 
 
+@pytest.mark.parametrize(("controller", "expected"), [("C", 3022092900001), ("H", 4022092900001)])
+async def test_an_image_of_another_controller_has_the_id_that_the_butler_gives_it(
+    observatory: Observatory, monkeypatch: pytest.MonkeyPatch, controller: str, expected: int
+) -> None:
+    # Given a camera that is commanded by its own console, in 2022
+    image_fields = observatory.camera._image_fields
+
+    def of_another(*args: Any) -> dict[str, Any]:
+        fields = image_fields(*args)
+        return {**fields, "imageName": fields["imageName"].replace("_O_", f"_{controller}_")}
+
+    monkeypatch.setattr(observatory.camera, "_image_fields", of_another)
+    # Then it is not the image of that number that the observatory took
+    assert await observatory.make_camera().take(DARK, GROUP_ID) == expected
+
+
 async def test_a_frame_is_taken_once_it_is_read_out(observatory: Observatory) -> None:
     # Given a camera whose readout goes on after the exposure.
     observatory.camera.readout_may_end.clear()

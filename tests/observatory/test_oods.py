@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from lsst.ts.calibrationscripts.instruments import LATISS, LSSTCAM, LSSTCOMCAM, Instrument
-from lsst.ts.calibrationscripts.observatory.oods import OodsIngest, exposure_id
+from lsst.ts.calibrationscripts.observatory.image_names import exposure_id
+from lsst.ts.calibrationscripts.observatory.oods import OodsIngest
 from lsst.ts.calibrationscripts.observatory.sal import salobj
 from lsst.ts.calibrationscripts.observatory.watch import ComponentWatch
 from lsst.ts.calibrationscripts.ports import IngestReport, LostRaw, ObservatoryError
@@ -387,8 +388,17 @@ def test_each_frame_is_overdue_by_its_own_readout(raws: Any) -> None:
         ("AT_O_20220406_000007", 2022040600007),
         # Another camera's image, as of the same time.
         ("MC_O_20220406_000007", None),
-        # Another controller's image, and a number that is no longer unique.
-        ("AT_C_20220406_000007", None),
+        # Other controllers, when they counted by themselves and since then
+        # (obs_lsst 0e84d755, translators/lsst.py: compute_exposure_id).
+        ("AT_C_20220406_000007", 3022040600007),
+        ("AT_C_20231004_000007", 3023100400007),
+        ("AT_C_20231005_000007", 2023100500007),
+        ("AT_C_20261125_000004", 2026112500004),
+        ("AT_S_20250417_000004", 7025041700004),
+        ("AT_S_20261125_000004", 2026112500004),
+        ("AT_H_20261125_000004", 4026112500004),
+        ("AT_X_20261125_000004", None),
+        # A number that is no longer unique.
         ("AT_O_20220406_123456", None),
         ("AT_O_20220406_7", None),
         # The id itself, of an image that could not be ingested.

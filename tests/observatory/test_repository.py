@@ -27,6 +27,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sqlalchemy
 from astropy.time import Time
 from lsst.daf.butler import Butler, CollectionType, DatasetRef, DatasetType, Timespan
 from lsst.daf.butler._registry_shim import RegistryShim
@@ -568,6 +569,38 @@ async def test_what_a_job_has_not_made_is_named_by_detector_and_exposure(
     assert await both.missing(Wanted("bias"), run) == (Missing(1),)
 
 
+async def test_what_is_put_again_is_later_than_what_was_made_from_it(
+    repository: ButlerRepository, butler: Butler
+) -> None:
+    # Given a bias and then what verified it, as PostgreSQL and SQLite date it
+    made, verified = (f"u/ocps/{uuid.uuid4().hex}/run" for _ in range(2))
+    for run in (made, verified):
+        butler.collections.register(run)
+    bias = butler.get("bias", DATA_ID, collections="LATISS/calib/reference")
+    first = butler.put(bias, "bias", DATA_ID, run=made)
+    put(
+        butler,
+        "verifyBiasStats",
+        {"instrument"},
+        "StructuredDataDict",
+        verified,
+        [(OF_RUN, {"SUCCESS": True})],
+    )
+    types = ("verifyBiasIsrExp", "verifyBiasStats", "unknown")
+    since = await repository.first_written(types, verified)
+    [product] = await repository.products("bias", made)
+    assert since is not None and product.written is not None
+    assert 0 < since - product.written < 3600
+    assert abs(Time.now().unix_tai - since) < 3600
+    # When the bias is replaced
+    butler.pruneDatasets([first], disassociate=True, unstore=True, purge=True)
+    butler.put(bias, "bias", DATA_ID, run=made)
+    # Then it is later
+    [product] = await repository.products("bias", made)
+    assert product.written is not None and product.written > since
+    assert await repository.first_written(types, made) is None
+
+
 async def test_a_pair_of_flats_has_its_result_on_either_exposure(
     repository: ButlerRepository, butler: Butler
 ) -> None:
@@ -1088,7 +1121,9 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @on_postgresql
-@pytest.mark.parametrize(("collision", "n_times"), [("deadlock", 1), ("deadlock", 2), ("serialization", 1)])
+@pytest.mark.parametrize(
+    ("collision", "n_times"), [("deadlock", 1), ("deadlock", 2), ("serialization", 1), ("serialization", 2)]
+)
 async def test_a_transaction_that_was_undone_for_another_is_tried_once_more(
     repository: ButlerRepository,
     database: Database,
@@ -1112,7 +1147,11 @@ async def test_a_transaction_that_was_undone_for_another_is_tried_once_more(
     ) -> None:
         if refs[0].datasetType.name == "flat" and len(collisions) < n_times:
             collisions.append(collection)
-            collide(database, collection)
+            if collision == "serialization" and len(collisions) == 2:
+                # What was overtaken is there now, so that it cannot be again.
+                fail_to_serialize(self)
+            else:
+                collide(database, collection)
         certify_really(self, collection, refs, timespan)
 
     with monkeypatch.context() as patch:
@@ -1160,6 +1199,13 @@ def overtake(database: Database, collection: str) -> None:
     database.execute(
         "INSERT INTO collection_summary_dataset_type (collection_id, dataset_type_id) VALUES (%s, %s)", row
     )
+
+
+def fail_to_serialize(registry: RegistryShim) -> None:
+    """Have the server end a transaction as one that it cannot serialize."""
+    failure = "DO $$ BEGIN RAISE EXCEPTION 'could not serialize access' USING ERRCODE = '40001'; END $$"
+    with registry._registry._db.query(sqlalchemy.text(failure)):
+        pass
 
 
 def tables_with(database: Database, column: str) -> list[str]:

@@ -61,6 +61,9 @@ class ProductRecord:
     run: str = ""
     """RUN collection that it is in."""
 
+    written: float | None = None
+    """When it was put into the repository: TAI, as a Unix timestamp (s)."""
+
 
 @dataclass(frozen=True)
 class Proof:
@@ -100,6 +103,13 @@ class Proof:
     searched: tuple[str, ...] = ()
     """Collections that the verification job searched, in order, as the Butler
     has them."""
+
+    found_before: tuple[str, ...] = ()
+    """Of these, where it found such datasets before those of the product."""
+
+    verified_since: float | None = None
+    """When the first of what the verification job made was put into the
+    repository: TAI, as a Unix timestamp (s)."""
 
     decision: Decision | None = None
     """Who accepted it; `None` where no person had to."""
@@ -333,7 +343,8 @@ def _faults_of_jobs(proof: Proof, detectors: Sequence[int], certified: Sequence[
 def _faults_of_reference(proof: Proof) -> list[str]:
     """Return how the verification's reference is not what is certified.
 
-    The journal says what the job was asked for, the Butler where it looked.
+    The journal says what the job was asked for, the Butler where it looked,
+    and that what it looked for was there.
     """
     verification = proof.verification
     if verification is None:
@@ -351,7 +362,24 @@ def _faults_of_reference(proof: Proof) -> list[str]:
             f"job {verification.job_id} searched {', '.join(proof.searched) or 'nothing'}, says the Butler, "
             f"not {proof.certification.source}"
         )
+    if proof.found_before:
+        faults.append(
+            f"job {verification.job_id} found {proof.certification.dataset_type} in "
+            f"{', '.join(proof.found_before)}, which it searched before {proof.certification.source}"
+        )
+    since = proof.verified_since
+    newer = [each for each in compared if since is None or each.written is None or each.written > since]
+    if newer:
+        faults.append(
+            f"job {verification.job_id} wrote its results {_when('from', since)}, says the Butler, and the "
+            f"{proof.certification.dataset_type} of detector {newer[0].detector} was written "
+            f"{_when('at', newer[0].written)}, not before them"
+        )
     return faults
+
+
+def _when(word: str, timestamp: float | None) -> str:
+    return "at a time that is not known" if timestamp is None else f"{word} {_iso(timestamp)} TAI"
 
 
 def _faults_of_verdicts(proof: Proof, needed: Sequence[Subject], n_detectors: int) -> list[str]:

@@ -92,6 +92,8 @@ def write_report(
     if report.pending:
         return _write_pending(report, folder)
     first = _write(report, Evidence(notes=(UNREAD,)), folder)
+    if given_up is not None and given_up.is_set():
+        return first
     attempt = _Attempt()
     evidence = attempt.make(
         "statistics and images are not shown", lambda: gather(report, repo, warn=attempt.problems.append)

@@ -26,6 +26,7 @@ from ._defects import read_defects
 from ._gains import read_curves, read_gains, read_reference_gains
 from ._looking_up import unavailable
 from ._measuring import measure_frame, raw_level
+from ._products import first_written, found_before, product_records
 from ._visiting import OpenRepository, UnprovenError, try_to_write, visit
 from .comparing import read_residuals
 
@@ -231,19 +232,10 @@ class ButlerRepository:
 
     async def products(self, dataset_type: str, run_collection: str) -> tuple[ProductRecord, ...]:
         """Return the datasets of a type that a job has made."""
-
-        def look(butler: Butler) -> tuple[ProductRecord, ...]:
-            return tuple(
-                ProductRecord(
-                    str(ref.id),
-                    int(ref.dataId["detector"]),
-                    _filter_of(ref.dataId.get("physical_filter")),
-                    ref.run,
-                )
-                for ref in datasets(butler, dataset_type, run_collection)
-            )
-
-        return await self._visit(f"list {dataset_type} in {run_collection}", look)
+        return await self._visit(
+            f"list {dataset_type} in {run_collection}",
+            lambda butler: product_records(butler, dataset_type, run_collection),
+        )
 
     async def searched(self, collection: str) -> tuple[str, ...]:
         """Return where a job has looked for calibrations."""
@@ -253,6 +245,20 @@ class ButlerRepository:
             return tuple(butler.collections.query(collection, flatten_chains=True))[1:]
 
         return await self._visit(f"look at the collections of {collection}", look)
+
+    async def found_before(self, dataset_type: str, collection: str, run_collection: str) -> tuple[str, ...]:
+        """Return where a job found such datasets before those of a run."""
+        return await self._visit(
+            f"look at the collections of {collection}",
+            lambda butler: found_before(butler, dataset_type, collection, run_collection),
+        )
+
+    async def first_written(self, dataset_types: Collection[str], run_collection: str) -> float | None:
+        """Return when a job has put the first of such datasets there."""
+        return await self._visit(
+            f"look when {run_collection} was written",
+            lambda butler: first_written(butler, dataset_types, run_collection),
+        )
 
     async def statistics(
         self, dataset_type: str, run_collection: str, physical_filter: str | None = None
@@ -409,7 +415,3 @@ class ButlerRepository:
         return await visit(
             self._repository, purpose, action, timeout=self.TIMEOUT, advice=advice, writeable=writeable
         )
-
-
-def _filter_of(value: object) -> str | None:
-    return None if value is None else str(value)

@@ -68,7 +68,7 @@ def report(file: Path, output: Path, repo: str | None) -> None:
     help="The page (HTML).",
 )
 def trend(repo: str | None, instrument: Instrument | None, journals: Path | None, output: Path) -> None:
-    """Show read noise, bias level and gain of earlier runs over time."""
+    """Show read noise, bias level, gain and defects of earlier runs."""
     from ..files.journal import journal_folder
     from ..files.trend_index import DamagedIndexError
     from ..pages import trend_page

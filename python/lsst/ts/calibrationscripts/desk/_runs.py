@@ -22,10 +22,15 @@ from ..pages import Picture, curve_plot, quantity_pictures
 from ..products import Product, Subject
 from ..record import RunRecord
 from ..report import RunDocument
-from ..trend import BIAS_LEVEL, GAIN, READ_NOISE, source_of
+from ..trend import BIAS_LEVEL, DEFECT_AREA, DEFECT_NUMBER, GAIN, READ_NOISE, source_of
 from ._evidence import ProductEvidence, evidence_of
 
-_QUANTITIES = {Product.BIAS: (READ_NOISE, BIAS_LEVEL), Product.PTC: (GAIN,), Product.GAIN: (GAIN,)}
+_QUANTITIES = {
+    Product.BIAS: (READ_NOISE, BIAS_LEVEL),
+    Product.PTC: (GAIN,),
+    Product.GAIN: (GAIN,),
+    Product.DEFECTS: (DEFECT_AREA, DEFECT_NUMBER),
+}
 """What the trend has of a product."""
 
 

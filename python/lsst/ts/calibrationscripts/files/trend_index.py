@@ -29,9 +29,10 @@ NEWEST_RUNS = 200
 """Runs that a script compares its own with, at most."""
 
 _FILE = "trend.sqlite3"
-_FORMAT = 1000 * FORMAT + 2
-"""Number of the format. It changes with the tables, and with that of the JSON:
-then files can be read that could not be read before."""
+_FORMAT = 1000 * FORMAT + 3
+"""Number of the format. It changes with the tables, with the quantities that
+are taken from the JSON, and with that of the JSON: then files can be read that
+could not be read before."""
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS run (

@@ -13,6 +13,7 @@ from ..ports import CameraError, ComponentLostError
 from ..wheels import selected, setting_names, unknown_settings
 from .control import Control, WheelPosition, image_id
 from .errors import SAL_ERRORS, explain
+from .image_names import exposure_id
 from .in_beam import in_beam, not_in_place
 from .sal import salobj
 from .watch import ComponentWatch
@@ -181,12 +182,13 @@ class SalCamera:
         # observatory-control returns before the readout.
         timeout = self.READOUT_TIMEOUT
         try:
-            await self._wait_for_readout(taken, timeout)
+            name = await self._wait_for_readout(taken, timeout)
         except TimeoutError as error:
             raise CameraError(
                 f"{exposure.label}: exposure {taken} was not read out within {timeout:g} s. Check {camera}."
             ) from error
-        return int(taken)
+        # observatory-control does not look at the controller in the name.
+        return exposure_id(name, self._instrument.image_prefix) or int(taken)
 
     async def _wait_until_ready(self) -> None:
         """Wait until the last image is read out, if it can still be."""
@@ -206,10 +208,14 @@ class SalCamera:
         # The first event from here on is that of the next image.
         self._camera.evt_startIntegration.flush()
 
-    async def _wait_for_readout(self, image: int, timeout: float) -> None:
-        """Wait until an image is read out, or raise `TimeoutError`."""
+    async def _wait_for_readout(self, image: int, timeout: float) -> str:
+        """Wait until an image is read out, or raise `TimeoutError`.
+
+        Return its name.
+        """
         read_out = self._camera.evt_endReadout
         async with self._watch.timeout(timeout):
             last = read_out.get()
             while last is None or image_id(last.imageName) != image:
                 last = await read_out.next(flush=False)
+        return str(last.imageName)

@@ -70,6 +70,7 @@ class Connection:
         }
 
     _beside: tuple[salobj.Remote, ...] = ()
+    _closing: asyncio.Task[None] | None = None
 
     surroundings: SalSurroundings
     """What is around the camera, once `look_around` was called."""
@@ -138,12 +139,22 @@ class Connection:
             )
         await asyncio.gather(*self._starts)
 
+    def begin_close(self) -> None:
+        """Begin to close the remotes, which nothing needs any more."""
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._close(), name="closing remotes")
+
     async def close(self) -> None:
         """Close the remotes together, within a limit.
 
         The domain would close them one after another, which takes salobj some
         seconds more. What takes longer here is left to the domain.
         """
+        self.begin_close()
+        assert self._closing is not None, "it has begun"
+        await self._closing
+
+    async def _close(self) -> None:
         # Closing a remote that has not started never ends (salobj 8.2).
         await asyncio.wait(self._starts, timeout=_STARTED_TIMEOUT)
         remotes = (*self.remotes, *self._beside)

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-__all__ = ["OodsIngest", "exposure_id"]
+__all__ = ["OodsIngest"]
 
 import asyncio
 import re
@@ -14,15 +14,10 @@ from typing import Any
 
 from ..instruments import Instrument
 from ..ports import CalibrationRepository, IngestReport, LostRaw
+from .image_names import exposure_id
 from .sal import salobj
 from .watch import ComponentWatch
 
-# Controller O is the observatory's; the Butler gives the images of others,
-# such as those taken at the camera's own console, ids of other ranges.
-_NUMBERS = re.compile(r"_O_(\d{8})_0(\d{5})")
-
-# What the OODS knows of an image that it could read, but not ingest.
-_ID = re.compile(r"\d{13}")
 _RAFT_UNKNOWN = "R??"
 _DETECTOR_ID = re.compile(r"S(\d{2,3})")
 
@@ -32,29 +27,6 @@ known: a remark."""
 
 _MAX_REMARKS = 3
 """Remarks that are kept; more of the same kind tell nothing new."""
-
-
-def exposure_id(obsid: str, prefix: str) -> int | None:
-    """Return the Butler's exposure id of an image.
-
-    Parameters
-    ----------
-    obsid : `str`
-        The camera's name of it, such as ``AT_O_20220406_000007``; or, as in
-        the events of images that could not be ingested, the id itself.
-    prefix : `str`
-        What the names of the instrument's images begin with, such as ``AT``.
-
-    Returns
-    -------
-    exposure_id : `int` or `None`
-        Such as 2022040600007; `None` if the image is another instrument's,
-        was not taken for the observatory or has a name of another form.
-    """
-    if _ID.fullmatch(obsid):
-        return int(obsid)
-    match = _NUMBERS.fullmatch(obsid.removeprefix(prefix))
-    return int(match[1]) * 100_000 + int(match[2]) if match else None
 
 
 class OodsIngest:

@@ -37,6 +37,7 @@ from ..files.journal import (
 from ..files.lock import Lock
 from ..instruments import Instrument
 from ..offline import of_instrument
+from ..outcomes import RunState
 from ..plan import TAI_MINUS_UTC, PlannedExposure, RunPlan, make_plan
 from ..ports import JournalFile, ObservatoryError, Watcher, World
 from ..procedure import Procedure, check_without, remaining
@@ -347,6 +348,9 @@ class BaseMakeCalibrations(salobj.BaseScript, metaclass=abc.ABCMeta):
             finally:
                 if warming is not None:
                     warming.cancel()
+                if self._procedure.report.state is RunState.STOPPED:
+                    # An observer waits for the end.
+                    self._configured.connection.begin_close()
                 config, folder = self._configured.config, self._configured.folder
                 await write_run_report(
                     self._procedure.report, config.repo, folder, self.log, self.write_report

@@ -10,7 +10,7 @@ import datetime
 from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
-from ..trend import MIN_RUNS, QUANTITIES, History, Key, departures, remarks
+from ..trend import MIN_RUNS, QUANTITIES, WHOLE_DETECTOR, History, Key, departures, remarks
 from ._figure import Picture
 from ._render import render
 from ._trend_plot import Curve, trend_plot
@@ -26,7 +26,7 @@ _MAX_CONDITIONS = 4
 
 
 def trend_page(history: History, notes: Sequence[str] = ()) -> str:
-    """Show read noise, bias level and gain of many runs.
+    """Show read noise, bias level, gain and defects of many runs.
 
     Parameters
     ----------
@@ -106,4 +106,6 @@ def quantity_pictures(
 
 def _curve(history: History, earlier: History, key: Key) -> Curve:
     times, values = zip(*history.series[key], strict=True)
-    return Curve(f"detector {key.detector}, {key.amplifier}", times, values, earlier.bands.get(key))
+    of_detector = key.amplifier == WHOLE_DETECTOR
+    title = f"detector {key.detector}{'' if of_detector else f', {key.amplifier}'}"
+    return Curve(title, times, values, earlier.bands.get(key), of_detector)

@@ -34,6 +34,8 @@ class Curve:
 
     values: tuple[float, ...]
     band: Band | None
+    of_detector: bool = False
+    """Whether it is that of a whole detector."""
 
 
 def trend_plot(curves: Sequence[Curve], quantity: str, unit: str, conditions: str = "") -> Picture:
@@ -54,8 +56,9 @@ def trend_plot(curves: Sequence[Curve], quantity: str, unit: str, conditions: st
     """
     n_columns = min(4, len(curves))
     n_rows = -(-len(curves) // n_columns)
+    by = "detector" if all(curve.of_detector for curve in curves) else "amplifier"
     caption = (
-        f"{quantity} ({unit}) by amplifier over time{conditions and f' ({conditions})'}. Shades are 3 and 5 "
+        f"{quantity} ({unit}) by {by} over time{conditions and f' ({conditions})'}. Shades are 3 and 5 "
         "sigma around the median of earlier runs; a cross is the newest run outside 3 sigma. Runs of the "
         "same day are drawn apart."
     )

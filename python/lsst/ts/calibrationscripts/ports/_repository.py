@@ -292,6 +292,55 @@ class CalibrationRepository(Protocol):
             If the repository cannot be read.
         """
 
+    async def found_before(self, dataset_type: str, collection: str, run_collection: str) -> tuple[str, ...]:
+        """Return where a job found such datasets before those of a run.
+
+        Called for a verification before something is certified: what runs
+        the jobs may look elsewhere first.
+
+        Parameters
+        ----------
+        dataset_type : `str`
+            The type.
+        collection : `str`
+            The job's output collection.
+        run_collection : `str`
+            The RUN collection in which it was to find them.
+
+        Returns
+        -------
+        collections : `tuple` [`str`, ...]
+            Also those whose datasets are for other times or detectors.
+
+        Raises
+        ------
+        ObservatoryError
+            If the repository cannot be read.
+        """
+
+    async def first_written(self, dataset_types: Collection[str], run_collection: str) -> float | None:
+        """Return when a job has put the first of such datasets there.
+
+        Called for a verification before something is certified.
+
+        Parameters
+        ----------
+        dataset_types : `~collections.abc.Collection` [`str`]
+            Which; some need not exist.
+        run_collection : `str`
+            RUN collection of the job.
+
+        Returns
+        -------
+        time : `float` or `None`
+            TAI, as a Unix timestamp (s); `None` if it has none of them.
+
+        Raises
+        ------
+        ObservatoryError
+            If the repository cannot be read.
+        """
+
     async def is_certified(self, proof: Proof) -> bool:
         """Return whether its datasets are certified, for exactly its dates.
 

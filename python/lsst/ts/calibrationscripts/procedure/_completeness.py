@@ -48,14 +48,21 @@ class Completeness:
         ------
         ObservatoryError
             If it has left out some, and the run does not go on without the
-            detectors concerned.
+            detectors concerned; if it has used others, or nothing shows which
+            it has used.
         """
         seen = await self._world.repository.exposures_with(dataset_type, run)
         if seen is None:
-            self._world.operator.warning(
-                f"{run}: no dataset type {dataset_type}, so dropped exposures are not noticed."
+            raise ObservatoryError(
+                f"nothing shows which exposures the job has used: the repository knows no {dataset_type}, of "
+                "which it should have made one of each. See whether 'pipeline_generation' is that of the "
+                "pipelines, and whether an option keeps it from being stored"
             )
-            return
+        if others := sorted({i for i, _ in seen} - set(exposures)):
+            raise ObservatoryError(
+                f"the job has used {len(others)} exposures that it was not given: "
+                f"{', '.join(map(str, others))}"
+            )
         detectors = self._incomplete.left_of(stage)
         wanted = sorted(set(exposures))
         lacking = {each: [i for i in wanted if (i, each) not in seen] for each in detectors}
@@ -104,11 +111,10 @@ class Completeness:
         StatisticsError
             If they are of another form.
         """
-        if not self._incomplete.several:
-            return
         if key is StatisticsKey.EXPOSURE:
-            of_detector = dataset_name(stage.subject, FailureLevel.DETECTOR)
-            await self.check_frames(stage, of_detector, run, exposures)
+            if self._incomplete.several:
+                of_detector = dataset_name(stage.subject, FailureLevel.DETECTOR)
+                await self.check_frames(stage, of_detector, run, exposures)
             return
         names = {self._incomplete.name(each): each for each in self._incomplete.left_of(stage)}
         lacking = without_result(statistics, stage.subject, names)

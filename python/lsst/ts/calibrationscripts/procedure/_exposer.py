@@ -20,7 +20,7 @@ from ..spoilt import SeriesJudgement
 from ..wheels import physical_filter
 from ._context import Context
 from ._faults import fault_of, fault_of_identity, ingest_problems
-from ._frames import EarlierFrames, Frames
+from ._frames import EarlierFrames, Frames, listed
 from ._ingested import without_bad_detectors
 from ._inspector import Inspector
 from ._light import Light
@@ -72,6 +72,9 @@ class Exposer:
         self._gate = Gate(context)
         self.light = Light(context)
         """Looks at the level of flats."""
+
+        self.stopped_at: float | None = None
+        """When a stop found a frame under way, by the event loop (s)."""
 
         self.missing: dict[Subject, tuple[int, ...]] = {}
         """Frames that are wanted and not in the Butler, by series."""
@@ -255,7 +258,7 @@ class Exposer:
         first = self._unlogged[0][0].number
         several = len(self._unlogged) > 1
         which = f"{exposure.series} {first} to {exposure.number}" if several else exposure.label
-        ids = _listed([i for _, i in self._unlogged])
+        ids = listed([i for _, i in self._unlogged])
         self._world.operator.info(f"{which}: exposure{'s' if several else ''} {ids}")
         self._unlogged.clear()
         self._logged_at = now
@@ -309,6 +312,7 @@ class Exposer:
             exposure_id = await asyncio.shield(take)
         except asyncio.CancelledError:
             # The camera completes the frame in any case.
+            self.stopped_at = asyncio.get_running_loop().time()
             done, _ = await asyncio.wait({take}, timeout=_FRAME_GRACE)
             if done and not take.cancelled() and take.exception() is None:
                 self._keep(exposure, frame, take.result(), frames)
@@ -383,12 +387,14 @@ class Exposer:
     async def _check_records(self, series: Subject) -> dict[int, str]:
         """Compare what the Butler says of a series with what was planned.
 
-        A wheel may have moved between two sessions, a header may be wrong,
-        and a journal may have been changed.
+        A wheel may have moved between two sessions, a header may be wrong, a
+        journal may have been changed, and another program may have taken
+        frames meanwhile, one of which the camera named.
         """
         frames = self.frames[series]
         records = dict(await self._world.repository.exposure_records(frames.ids))
         self.records.update(records)
+        groups = {frame.exposure: frame.group_id for frame in self._recorder.record.frames}
         faults, discarded = {}, set(frames.discarded)
         for exposure_id, planned in frames.taken:
             record = records.get(exposure_id)
@@ -396,7 +402,7 @@ class Exposer:
                 "is not in the Butler"
                 if record is None
                 else fault_of(planned, record, self.physical_filters.get(series, ""))
-                or fault_of_identity(exposure_id, record, self.earlier.group_of(exposure_id))
+                or fault_of_identity(exposure_id, record, groups.get(exposure_id))
             )
             if fault is None:
                 continue
@@ -405,13 +411,6 @@ class Exposer:
             else:
                 faults[exposure_id] = fault
         return faults
-
-
-def _listed(ids: list[int]) -> str:
-    """Return exposure ids for one line, many in succession by their ends."""
-    if len(ids) > 3 and ids == list(range(ids[0], ids[-1] + 1)):
-        return f"{ids[0]} to {ids[-1]}"
-    return ", ".join(map(str, ids))
 
 
 def _stage_of(exposure: PlannedExposure) -> StageId:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-__all__ = ["EarlierFrames", "Frames"]
+__all__ = ["EarlierFrames", "Frames", "listed"]
 
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
@@ -80,7 +80,6 @@ class EarlierFrames:
         self._context = context
         self._given: dict[Subject, list[tuple[int, PlannedExposure]]] = {}
         self._resumed: dict[tuple[Subject, int], int] = {}
-        self._groups: dict[int, str] = {}
 
     async def find(self) -> tuple[str, ...]:
         """Look them up.
@@ -97,7 +96,6 @@ class EarlierFrames:
                 exposure_id = await repository.exposure_of_group(frame.group_id)
             if exposure_id is not None:
                 self._resumed[frame.series, frame.number] = exposure_id
-                self._groups[exposure_id] = frame.group_id
         problems = [f"without: {text}" for text in problems_of_named(self._context.config, self._resumed)]
         for series in self._context.config.series:
             if series.exposures:
@@ -160,10 +158,6 @@ class EarlierFrames:
             return planned
         return tuple(replace(exposure, exp_time=sought.exp_time) for exposure in planned)
 
-    def group_of(self, exposure_id: int) -> str | None:
-        """Return the group id of a frame that an earlier run has taken."""
-        return self._groups.get(exposure_id)
-
     def all_taken(self, series: Series) -> bool:
         """Return whether the camera has no frame of a series to take."""
         return not self.left(series)
@@ -182,3 +176,10 @@ class EarlierFrames:
     def ids(self) -> set[int]:
         """The ids of all of them."""
         return {i for frames in self._given.values() for i, _ in frames} | set(self._resumed.values())
+
+
+def listed(ids: list[int]) -> str:
+    """Return exposure ids for one line, many in succession by their ends."""
+    if len(ids) > 3 and ids == list(range(ids[0], ids[-1] + 1)):
+        return f"{ids[0]} to {ids[-1]}"
+    return ", ".join(map(str, ids))

@@ -12,9 +12,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from ..instruments import ImageType
+from ..outcomes import Outcome
 from ..ports import ObservatoryError
-from ..products import Subject
-from ..report import spoilt_text
+from ..products import StageKind, Subject
+from ..report import decertify_command, spoilt_text
 from ..spoilt import FrameMeasure, Mark, MarkKind, SeriesJudgement, judge_frames, with_named
 from ._context import Context
 from ._frames import Frames
@@ -38,7 +39,9 @@ class Inspector:
 
     def __init__(self, context: Context) -> None:
         self._config = context.config
+        self._plan = context.plan
         self._clock = context.world.clock
+        self._journal = context.world.journal.path
         self._known_marks = context.world.known_marks
         self._repository = context.world.repository
         self._operator = context.world.operator
@@ -47,6 +50,10 @@ class Inspector:
         self._given = {series.subject for series in context.config.series if series.exposures}
         self.judgements: dict[Subject, SeriesJudgement] = {}
         """What is known of each series."""
+
+        self.marked_since: dict[Subject, tuple[Mark, ...]] = {}
+        """Marks of frames that stay, as something is certified from them,
+        and that would be left out else."""
 
     async def inspect(self, series: Subject, frames: Frames, faults: Mapping[int, str]) -> SeriesJudgement:
         """Judge the frames of a series, and leave out those to leave out.
@@ -77,6 +84,8 @@ class Inspector:
                 # What a person has said of a frame still holds.
                 named = tuple(mark for mark in before.marks if mark.is_named)
                 judgement = replace(judgement, marks=judgement.marks + named)
+        elif series not in self.judgements:
+            judgement = await self._with_marks_since(judgement)
         judgement = with_named(judgement, self._config.without, self._named)
         judgement = with_exclusions(self._config, judgement, ids)
         frames.excluded = judgement.excluded
@@ -85,6 +94,40 @@ class Inspector:
         self.judgements[series] = judgement
         self._recorder.judgement(judgement)
         return judgement
+
+    async def _with_marks_since(self, judgement: SeriesJudgement) -> SeriesJudgement:
+        """Add what other runs have noted since an earlier session judged.
+
+        What is certified stays: it is said that it was made with such frames.
+        """
+        unmeasured: list[str] = []
+        new = await self._noted_before(judgement.judged, judgement.marks, unmeasured)
+        for text in unmeasured:
+            self._operator.warning(f"{judgement.series}: {text}")
+        certified = self._certified_from(judgement.series) if new else ()
+        if not certified:
+            return replace(judgement, marks=(*judgement.marks, *new))
+        if self._config.spoilt_frames == "exclude":
+            self.marked_since[judgement.series] = tuple(new)
+        run_id = self._recorder.record.run_id
+        self._operator.warning(
+            f"{', '.join(certified)}: certified from frames that other runs have marked since: "
+            f"{'; '.join(map(str, new))}. To undo that: "
+            f"'{decertify_command(run_id, certified, self._journal)}'"
+        )
+        return judgement
+
+    def _certified_from(self, series: Subject) -> tuple[str, ...]:
+        """Return names of the products of a series that are certified."""
+        certified = []
+        for stage in self._plan.stages_of(StageKind.CERTIFY):
+            result = self._recorder.record.result_of(stage.id)
+            made_by = self._plan.generation_of(stage.subject)
+            if result is None or result.outcome is not Outcome.CERTIFIED or made_by is None:
+                continue
+            if made_by.job is not None and series in made_by.job.series:
+                certified.append(stage.subject.name)
+        return tuple(certified)
 
     def _named(self, exposure_id: int) -> Mark:
         """Return the mark of a frame that a person wants left out."""

@@ -279,22 +279,31 @@ class JobRunner:
         deadline : `float`
             Time of the event loop's clock at which to give up (s).
         """
+        submissions = tuple(self._submissions)
+        aborts = [self._abort(job_id) for job_id in tuple(self._running)]
         try:
             async with asyncio.timeout_at(deadline):
-                await self._learn_submitted_jobs()
-                await asyncio.gather(*(self._abort(job_id) for job_id in tuple(self._running)))
+                await asyncio.gather(*aborts, *map(self._abort_submitted, submissions))
         except TimeoutError:
-            self._operator.error(f"No time left to abort job(s) {', '.join(sorted(self._running))}.")
-        for submission in self._submissions:
+            jobs = [f"job(s) {', '.join(sorted(self._running))}"] if self._running else []
+            n_unknown = sum(not each.done() for each in submissions)
+            jobs += [f"{n_unknown} that the job service has not acknowledged"] if n_unknown else []
+            self._operator.error(
+                f"No time left to abort {' and '.join(jobs)}: what the job service did not answer may still "
+                "run."
+            )
+        for submission in submissions:
             submission.cancel()
-        await asyncio.gather(*self._submissions, return_exceptions=True)
+        await asyncio.gather(*submissions, return_exceptions=True)
 
-    async def _learn_submitted_jobs(self) -> None:
-        for submission in tuple(self._submissions):
-            try:
-                self._running.add(await asyncio.shield(submission))
-            except ObservatoryError:
-                continue
+    async def _abort_submitted(self, submission: asyncio.Task[str]) -> None:
+        """Abort a job that is being submitted, once its id is known."""
+        try:
+            job_id = await asyncio.shield(submission)
+        except ObservatoryError:
+            return
+        self._running.add(job_id)
+        await self._abort(job_id)
 
     async def _abort(self, job_id: str) -> None:
         try:

@@ -38,14 +38,18 @@ from ._notifications import Notifications
 from ._preconditions import Preconditions
 from ._processing import Processing
 from ._recorder import Recorder
+from ._refusing import cause, with_earlier
 from ._remaking import remade
 from ._timeline import Timeline
 
 _log = logging.getLogger(__name__)
 
-_ABANDON_TIMEOUT = 6.0
-"""How long a stop may take beside a frame under way; 10 s in all is the limit
-that observers expect (s)."""
+_ABANDON_TIMEOUT = 5.0
+"""How long a stop waits for a frame under way, certifications and aborts: the
+script queue allows 11 s until its process has ended (s)."""
+
+_STOPPED_FLUSH_TIMEOUT = 0.5
+"""How long a stop waits for a journal whose disk hangs (s)."""
 
 _FAILURES = {"processing": Outcome.FAILED, "verification": Outcome.HELD}
 """The outcomes that the values of the configuration's ``fail_on`` mean."""
@@ -144,14 +148,20 @@ class Procedure:
             if self._begun and not stopped and not isinstance(error, OutcomeError):
                 self._notifications.run_failed(reason)
             self._conclude(RunState.STOPPED if stopped else RunState.FAILED, reason)
-            await self._flush()
+            await self._flush(_STOPPED_FLUSH_TIMEOUT if stopped else None)
             raise
         self._conclude(RunState.DONE)
         await self._flush()
 
-    async def _flush(self) -> None:
-        await self._recorder.flush()
-        await self._notifications.flush()
+    async def _flush(self, timeout: float | None = None) -> None:
+        try:
+            async with asyncio.timeout(timeout):
+                await self._recorder.flush()
+                await self._notifications.flush()
+        except TimeoutError:
+            self._world.operator.error(
+                f"The journal {self._world.journal.path} is not written: its disk hangs."
+            )
 
     async def _execute(self) -> None:
         loop = asyncio.get_running_loop()
@@ -233,16 +243,16 @@ class Procedure:
         """Get the frames of a series; wait for their ingest in a task."""
         self._note_start(stage)
         try:
-            cause = await self._exposer.expose(stage, lambda: self._useless(stage))
+            why = await self._exposer.expose(stage, lambda: self._useless(stage))
         except NotTakenError as error:
             self._end(StageResult(stage.id, Outcome.FAILED, str(error), error_type=error.error_type))
             return
-        if cause is None:
+        if why is None:
             self._start(stage, self._wait_for_ingest)
             return
         n_taken = len(self._exposer.frames[stage.subject].taken)
         n_planned = len(self._plan.exposures_of(stage.subject))
-        reason = f"{n_taken} of {n_planned} frames taken; nothing can use them: {cause}"
+        reason = f"{n_taken} of {n_planned} frames taken; nothing can use them: {why}"
         self._end(StageResult(stage.id, Outcome.SKIPPED, reason))
 
     def _useless(self, stage: Stage) -> str | None:
@@ -286,6 +296,9 @@ class Procedure:
 
     def _end(self, result: StageResult) -> None:
         stage = next(stage for stage in self._plan.stages if stage.id == result.stage)
+        if generator := self._context.pipelines.generators.get(stage.subject.product):
+            product = generator.dataset_type, self._exposer.physical_filters.get(stage.subject)
+            result = with_earlier(result, self._recorder.record, product, self._world.journal.path)
         self._ended[result.stage].set_result(result)
         self._timeline.end(result.stage, outcome=result.outcome)
         self._recorder.result(result)
@@ -310,9 +323,8 @@ class Procedure:
         return stage.kind is StageKind.VERIFY or (stage.kind is StageKind.MEASURE and self._config.do_verify)
 
     async def _process(self, stage: Stage) -> None:
-        cause = await self._cause_to_skip(stage)
-        if cause:
-            self._end(StageResult(stage.id, Outcome.SKIPPED, cause))
+        if why := await self._cause_to_skip(stage):
+            self._end(StageResult(stage.id, Outcome.SKIPPED, why))
             return
         self._note_start(stage)
         work = self._certify if stage.kind is StageKind.CERTIFY else self._processing.carry_out
@@ -326,7 +338,7 @@ class Procedure:
             for needed in stage.needs:
                 ended = self._ended[needed]
                 if ended.done() and not ended.result().outcome.good:
-                    return _cause(ended.result())
+                    return cause(ended.result())
         return None
 
     async def _certify(self, stage: Stage) -> StageResult:
@@ -373,7 +385,7 @@ class Procedure:
 
     async def _abandon(self, reason: str) -> None:
         """Leave nothing running: no task, no job."""
-        deadline = asyncio.get_running_loop().time() + _ABANDON_TIMEOUT
+        deadline = (self._exposer.stopped_at or asyncio.get_running_loop().time()) + _ABANDON_TIMEOUT
         # A certification under way is waited for: it cannot be undone in the
         # middle, and the report has to say how it ended.
         self._certifier.stop()
@@ -402,10 +414,3 @@ async def _let_end(tasks: set[asyncio.Task[None]], deadline: float) -> None:
         await asyncio.wait(tasks, timeout=deadline - asyncio.get_running_loop().time())
     for task in tasks:
         task.cancel()
-
-
-def _cause(result: StageResult) -> str:
-    """Return why a stage that did not succeed prevents others from running."""
-    if result.outcome is Outcome.SKIPPED:
-        return result.reason
-    return f"{result.name} ended {result.outcome}: {result.reason}"

@@ -18,11 +18,13 @@ from ..products import Product, StageId, StageKind, Subject
 from ..proof import FrameRecord, ProductRecord, Proof, prove
 from ..report import defects_found, defects_text, gains_text, verdict_text
 from ..verification import ExposureDetail, Verdict, hidden_exposures, judge
+from ._compared import compared
 from ._completeness import Completeness
 from ._context import Context
 from ._exposer import Exposer
 from ._jobs import JobRunner
 from ._judged import judged, judged_by_itself
+from ._refusing import check_marks
 from ._release import ReleasedError
 
 
@@ -274,6 +276,8 @@ class Processing:
         """
         generated = self._plan.generation_of(stage.subject)
         assert generated is not None and generated.job is not None, f"{stage.name}: nothing is made"
+        marked, record = self._exposer.inspector.marked_since, self._context.recorder.record
+        check_marks(stage.subject, generated.job.series, marked, record)
         verification = self._plan.verification_of(stage.subject)
         certification = self.certification(stage)
         # What is built on frames needs their verification too.
@@ -287,6 +291,7 @@ class Processing:
         bad = {each.detector for each in left_out}
         names = self._incomplete.names(self._incomplete.detectors_of(stage))
         made = await self._products(generated.id)
+        what = await compared(self._context, verification, generated.id, self._runner.records)
         proof = Proof(
             stage.subject,
             certification,
@@ -302,9 +307,9 @@ class Processing:
             defects=tuple(each for each in self.defects if each.detector not in bad)
             if stage.subject.product is Product.DEFECTS
             else (),
-            searched=()
-            if verification is None
-            else await self._world.repository.searched(self._collection_of(verification)),
+            searched=what.searched,
+            found_before=what.found_before,
+            verified_since=what.since,
             left_out=left_out,
             withheld=tuple(each for each in made if each.detector in bad),
         )

@@ -63,8 +63,9 @@ class Recorder:
         self._write(self.record.with_result(result))
 
     def certifications(self, certifications: tuple[Certification, ...]) -> None:
-        """Note what is certified."""
-        self._write(replace(self.record, certifications=certifications))
+        """Note what is certified, beside what earlier sessions have."""
+        all_made = tuple(dict.fromkeys((*self.record.certifications, *certifications)))
+        self._write(replace(self.record, certifications=all_made))
 
     def repeat(self, text: str) -> None:
         """Note and log that something is done again."""

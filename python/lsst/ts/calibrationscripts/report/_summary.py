@@ -36,7 +36,7 @@ def summary_text(report: RunReport) -> str:
     lines += map(_certified, report.certifications)
     lines += [f"{one.subject}: {one.text}." for one in certified_though_worse(report)]
     if not report.certifications and report.config.get("generate_calibrations"):
-        lines.append("Nothing was certified.")
+        lines.append("Nothing was certified now." if report.resumed else "Nothing was certified.")
     lines += [f"Decided: {each.subject} {each.text} ({each.date}, TAI)" for each in report.decisions]
     lines += filter(None, map(spoilt_text, report.judgements))
     lines += [f"Done again: {text}" for text in report.repeats]

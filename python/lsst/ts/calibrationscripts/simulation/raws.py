@@ -4,13 +4,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..instruments import Detector, Instrument
+from ..observatory.image_names import exposure_id
 from .exposure import Exposure
 from .instrument import physical_filter
 
@@ -124,12 +124,12 @@ def exposure_id_of(obs_id: str, instrument: Instrument) -> int:
         If the name is not of that form.
     """
     prefix = instrument.image_prefix
-    match = re.fullmatch(rf"{prefix}_[A-Z]_(\d{{8}})_(\d{{6}})", obs_id)
-    if match is None or int(match[2]) > 99999:
+    found = exposure_id(obs_id, prefix) if obs_id.startswith(prefix) else None
+    if found is None:
         raise ValueError(
             f"{obs_id!r} is not an image name of {instrument.name}, such as {prefix}_O_20261123_000007."
         )
-    return int(match[1]) * 100_000 + int(match[2])
+    return found
 
 
 @dataclass(frozen=True)

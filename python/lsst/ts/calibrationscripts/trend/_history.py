@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
-from ._records import Group, Key, Kind, Run
+from ._records import COUNTS, Group, Key, Kind, Run
 
 MIN_RUNS = 5
 """Earlier runs without which there is no band."""
@@ -86,7 +86,8 @@ class History:
         number of runs; or that of the typical amplifier of the detector, if
         it is larger, as few runs may agree by chance. Where nothing changes,
         one value in 140 then leaves 3 sigma after 5 runs, one in 400 after
-        20, and one in 5000 or less leaves 5 sigma. Of more than `BAND_RUNS`
+        20, and one in 5000 or less leaves 5 sigma. What is counted has its
+        square root at least. Of more than `BAND_RUNS`
         runs, the newest count.
         """
         groups: dict[Group, dict[Key, Sequence[float]]] = {}
@@ -130,7 +131,9 @@ def bands_of(values: Mapping[Key, Sequence[float]]) -> Iterator[tuple[Key, Band]
             )
     typical = statistics.median(scatters.values()) if scatters else 0.0
     for key, centre in centres.items():
-        yield key, Band(centre, max(scatters[key], typical))
+        # Chance alone lets a count differ, also where few runs agree.
+        chance = math.sqrt(max(centre, 1.0)) if key.quantity in COUNTS else 0.0
+        yield key, Band(centre, max(scatters[key], typical, chance))
 
 
 def _expected_scatter(deviation: float, n: int) -> float:

@@ -6,9 +6,13 @@ from __future__ import annotations
 
 __all__ = [
     "BIAS_LEVEL",
+    "COUNTS",
+    "DEFECT_AREA",
+    "DEFECT_NUMBER",
     "GAIN",
     "QUANTITIES",
     "READ_NOISE",
+    "WHOLE_DETECTOR",
     "Group",
     "Key",
     "Kind",
@@ -20,10 +24,11 @@ __all__ = [
 ]
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from ..instruments import ImageType
 from ..outcomes import by_amplifier
 from ..products import Product, Subject
 from ..record import camera_of
@@ -32,7 +37,14 @@ from ..report import RunDocument, RunReport
 READ_NOISE = "read noise"
 BIAS_LEVEL = "bias level"
 GAIN = "gain"
-QUANTITIES = (READ_NOISE, BIAS_LEVEL, GAIN)
+DEFECT_AREA = "area of defects"
+DEFECT_NUMBER = "number of defects"
+QUANTITIES = (READ_NOISE, BIAS_LEVEL, GAIN, DEFECT_AREA, DEFECT_NUMBER)
+COUNTS = frozenset({DEFECT_AREA, DEFECT_NUMBER})
+"""Of these, what is counted: its square root is chance at least."""
+
+WHOLE_DETECTOR = "whole detector"
+"""Takes the place of an amplifier."""
 
 
 class Kind(NamedTuple):
@@ -68,6 +80,7 @@ class Key(NamedTuple):
     unit: str
     detector: int
     amplifier: str
+    """Its name; `WHOLE_DETECTOR` for what no amplifier has by itself."""
 
     conditions: str = ""
     """How it was measured: only what was measured alike is compared."""
@@ -119,6 +132,21 @@ def gain_conditions(physical_filter: str, n_pairs: int, generation: str) -> str:
     return f"{what}, {n_pairs} pair(s), generation {generation or 'not known'}"
 
 
+def _of_defects(report: RunReport) -> Iterator[tuple[Key, float]]:
+    """Yield how many pixels are defects, and how many defects there are."""
+    left_out = {i for judgement in report.judgements for i in judgement.excluded}
+    frames = []
+    for image_type, ids in sorted(report.exposures.items()):
+        n = len(set(ids) - set(report.discarded.get(image_type, ())) - left_out)
+        frames.append(f"{n} {'biases' if image_type is ImageType.BIAS else f'{image_type.lower()}s'}")
+    generation = report.config.get("pipeline_generation") or "not known"
+    conditions = f"{', '.join(frames) or 'frames not known'}, generation {generation}"
+    for each in report.defects:
+        yield Key(DEFECT_NUMBER, "boxes", each.detector, WHOLE_DETECTOR, conditions), float(each.n_boxes)
+        for one in each.amplifiers:
+            yield Key(DEFECT_AREA, "pixels", each.detector, one.amplifier, conditions), float(one.area)
+
+
 @dataclass(frozen=True)
 class Run:
     """The values of a run."""
@@ -150,7 +178,7 @@ class Run:
         Read noise: the median over the biases of the clipped noise of the
         corrected image. Bias level: that of the overscan of the first
         bias, which no verification changes. Gain: the mean over the flat
-        pairs of a filter.
+        pairs of a filter. Defects: their pixels, and their number.
         """
         began = _time(document.report)
         if began is None:
@@ -175,6 +203,7 @@ class Run:
             for gain in by_amplifier(same):
                 if gain.mean is not None:
                     values[Key(GAIN, "e-/ADU", gain.detector, gain.amplifier, conditions)] = gain.mean
+        values.update(_of_defects(document.report))
         return cls(document.report.run_id, began, values)
 
 

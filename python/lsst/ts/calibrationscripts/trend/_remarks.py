@@ -10,7 +10,7 @@ import math
 from typing import NamedTuple
 
 from ._history import BAND_RUNS, Band, History
-from ._records import QUANTITIES, Key, Run
+from ._records import QUANTITIES, WHOLE_DETECTOR, Key, Run
 
 _WARN, _ALARM = 3.0, 5.0
 _MAX_NAMED = 4
@@ -83,8 +83,9 @@ def remarks(history: History, run: Run) -> tuple[Remark, ...]:
         more = [f"and {len(worst) - _MAX_NAMED} more"] if len(worst) > _MAX_NAMED else []
         n_alike = min(len(history.series[worst[0]]), BAND_RUNS)
         alike = f" Compared with {n_alike} runs alike: {conditions}." if conditions else ""
+        what = "detectors" if worst[0].amplifier == WHOLE_DETECTOR else "amplifiers"
         text = (
-            f"{quantity.capitalize()} is unlike earlier runs in {len(far)} of {len(values)} amplifiers "
+            f"{quantity.capitalize()} is unlike earlier runs in {len(far)} of {len(values)} {what} "
             f"(beyond 3 sigma; {n_alarms} beyond 5): {', '.join(named + more)}.{alike}"
         )
         found.append(Remark(text, bool(n_alarms)))
