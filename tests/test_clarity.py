@@ -37,7 +37,7 @@ from lsst.ts.calibrationscripts.outcomes import (
 )
 from lsst.ts.calibrationscripts.pages import run_page
 from lsst.ts.calibrationscripts.plan import make_plan, time_left
-from lsst.ts.calibrationscripts.ports import CameraError, ObservatoryError
+from lsst.ts.calibrationscripts.ports import CameraError, IngestReport, ObservatoryError
 from lsst.ts.calibrationscripts.procedure import remaining
 from lsst.ts.calibrationscripts.products import StageKind
 from lsst.ts.calibrationscripts.record import RunRecord
@@ -322,6 +322,23 @@ def test_frames_that_never_came_are_left_out_by_a_configuration_that_is_accepted
     config = parse(f"{written}\n{others}{DATES}", LATISS)
     assert [series.exposures for series in config.series] == [(2026112300002, 2026112300004)]
     parse(f"resume: {RUN_ID}\noods_timeout: 600", LATISS, lambda run_id, folder: {}, _current)
+
+
+def test_a_lost_frame_of_one_of_several_sets_is_left_out_by_a_configuration() -> None:
+    # Given two sets of flats, of which the second lacks a frame
+    world = World(ingest=IngestReport(missing=(2026112300031,)))
+    sets = "[{filter: SDSSr_65mm}, {filter: SDSSg_65mm}]"
+    procedure = world.procedure(f"{{script_mode: FLAT, flat_sets: {sets}}}")
+    virtually(procedure.run())
+    [step] = [step for step in next_steps(procedure.report) if "never came" in step]
+    # When it is resumed with what the step says, while the frame is still lost
+    [written] = re.findall(r"'(without: \[\d+\])' when you resume", step)
+    again = world.procedure(f"resume: run\n{written}", resume=True)
+    virtually(again.run())
+    # Then both sets are verified, each as far as it is there
+    assert again.report.complete
+    [second] = [verdict for subject, verdict in again.report.verdicts.items() if "SDSSg" in subject.part]
+    assert len(second.results) == 19 and 2026112300031 not in {each.exposure for each in second.results}
 
 
 def test_a_simulated_run_names_the_command_that_resumes_it() -> None:
