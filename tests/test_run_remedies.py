@@ -139,7 +139,7 @@ def after_frames_that_never_came(folder: Path) -> Iterator[str]:
         ({"do_ptc": True, "n_flat": 4, "exp_times_flat": [5, 5, 6, 6]}, 2026112300003),
         ({"script_mode": "BIAS", "n_bias": 3}, 2026112300003),
         ({"script_mode": "BIAS_DARK", "n_bias": 3}, 2026112300003),
-        ({"script_mode": "BIAS_DARK", "n_dark": 3, "do_verify": False}, 2026112300024),
+        ({"script_mode": "BIAS_DARK", "n_dark": 3, "exp_times_dark": 5, "do_verify": False}, 2026112300024),
         # A frame of the second set, and one of a set that would be too small
         ({"script_mode": "FLAT", "flat_sets": TWO_SETS}, 2026112300031),
         ({"script_mode": "FLAT", "flat_sets": [*TWO_SETS, SMALL_SET]}, 2026112300045),

@@ -287,7 +287,7 @@ class Procedure:
     def _end(self, result: StageResult) -> None:
         stage = next(stage for stage in self._plan.stages if stage.id == result.stage)
         self._ended[result.stage].set_result(result)
-        self._timeline.end(result.stage, outcome=result.outcome)
+        self._timeline.end_stage(result, self._found.result_of(result.stage))
         self._recorder.result(result)
         if self._world.watcher:
             self._world.watcher.ended(stage, result.outcome)
@@ -368,8 +368,8 @@ class Procedure:
             done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
-            n_ended = sum(future.done() for future in self._ended.values())
-            await self._world.operator.checkpoint(f"Processing, {n_ended}/{len(self._ended)} stages ended")
+            ended = [stage for stage, future in self._ended.items() if future.done()]
+            await self._world.operator.checkpoint(self._timeline.progress(self._plan, ended))
 
     async def _abandon(self, reason: str) -> None:
         """Leave nothing running: no task, no job."""
