@@ -236,7 +236,7 @@ DARKS = "{script_mode: BIAS_DARK, n_bias: 3, n_dark: 3, exp_times_dark: 5%s}"
 
 
 def released(folder: Path, **config: Any) -> tuple[Later, RunRecord]:
-    """Leave a released run whose jobs have ended since, and whose dark fails."""
+    """Leave a released run whose jobs have ended, and whose dark fails."""
     world = Later(failing_types=frozenset({"DARK"}))
     report = session(world, DARKS % ", release: true")
     world.end_jobs()
@@ -250,7 +250,9 @@ def released(folder: Path, **config: Any) -> tuple[Later, RunRecord]:
         record, run_id="run", frames=frames, config={**record.config, **config}, instrument="LATISS"
     )
     FileJournal(folder, "run").write(whole)
-    told = dataclasses.replace(report, instrument="LATISS", versions={"cp_pipe": "w_2026_44"}, config=whole.config)
+    told = dataclasses.replace(
+        report, instrument="LATISS", versions={"cp_pipe": "w_2026_44"}, config=whole.config
+    )
     (folder / "run.json").write_text(write_document(RunDocument(told)), encoding="utf-8")
     return world, whole
 
@@ -305,9 +307,7 @@ def test_an_address_that_was_secret_is_said_to_get_no_message(tmp_path: Path, in
     assert "No messages go to slack://***" in result.output and "--notify ADDRESS sends them" in result.output
 
 
-def test_where_messages_cannot_be_sent_the_run_is_finished_without(
-    tmp_path: Path, in_world: Any
-) -> None:
+def test_where_messages_cannot_be_sent_the_run_is_finished_without(tmp_path: Path, in_world: Any) -> None:
     # Given a file of addresses that is not on this computer
     world, _ = released(tmp_path, notify=["/nowhere/apprise.conf"])
     in_world(world)

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import yaml
 from click.testing import CliRunner
+from lsst.ts.calibrationscripts import reporting
 from lsst.ts.calibrationscripts.cli import main
 from lsst.ts.calibrationscripts.codec import write_document
-from lsst.ts.calibrationscripts import reporting
 from lsst.ts.calibrationscripts.deciding import Choice, Decided, decide
 from lsst.ts.calibrationscripts.files.journal import FileJournal, load_record
 from lsst.ts.calibrationscripts.observatory.decide_calibrations import DecideCalibrations

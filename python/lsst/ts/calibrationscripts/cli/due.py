@@ -10,6 +10,7 @@ import asyncio
 import datetime
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -112,11 +113,11 @@ def _look(
     policy: Policy,
     folder: Path,
 ) -> DueReport:
-    from ..butler.due import made_at, read_due
+    from ..butler.due import flat_times, made_at, read_due
     from ..decertification import iso
     from ..due import DueReport, Setting, State, find, judge, newest, propose
     from ..offline import tai_now
-    from ._origins import origins_in
+    from ._origins import marks_in, origins_in
 
     setting = Setting(instrument, repo, searched, policy)
     exposures, stock = asyncio.run(
@@ -127,19 +128,23 @@ def _look(
     found = {(each.dataset_type, each.run) for each in findings if each.state is State.FOUND}
     made = asyncio.run(made_at(repo, found))
     judged = judge(findings, made, origins_in(folder, findings), policy)
-    proposals, remarks = propose(
-        [each.finding for each in judged if each.due], setting, stock, max(now, newest(exposures))
-    )
+    due = [each.finding for each in judged if each.due]
+    if filters := {each.physical_filter for each in due if each.physical_filter is not None}:
+        times = asyncio.run(flat_times(repo, instrument.name, filters))
+        setting = replace(setting, flat_times=times)
+    proposals, remarks = propose(due, setting, stock, max(now, newest(exposures)))
+    ids = tuple(each.id for each in exposures)
     return DueReport(
         instrument.name,
         repo,
         searched,
-        tuple(each.id for each in exposures),
+        ids,
         iso(now),
         policy,
         judged,
         proposals,
         remarks,
+        marks_in(folder, ids, instrument.name),
     )
 
 
