@@ -14,12 +14,13 @@ import re
 import shlex
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 from lsst.ts.calibrationscripts import deciding
-from lsst.ts.calibrationscripts.cli import _display, main
+from lsst.ts.calibrationscripts.cli import _display, _script, main
 from lsst.ts.calibrationscripts.cli._program import run_until_signal
 from lsst.ts.calibrationscripts.config import CalibrationConfig, parse
 from lsst.ts.calibrationscripts.deciding import WaitingProduct
@@ -422,6 +423,22 @@ def test_the_end_of_a_run_names_it_its_report_and_how_to_resume_it() -> None:
     assert "\x1b[31m" in text and "the cause" not in text
     # What is held stays held: nothing is to be resumed
     assert "To resume it" not in _display.closing_text(held_report(), "/j/run.html", words)
+
+
+@pytest.mark.parametrize("is_said", [True, False])
+def test_why_a_script_could_not_be_configured_is_said_once(
+    capsys: pytest.CaptureFixture[str], *, is_said: bool
+) -> None:
+    reason = "calib_collection LATISS/calib has calibrations already: " + "write another one, " * 6
+    result: Any = SimpleNamespace(state="CONFIGURE_FAILED", reason=reason)
+    config = parse("script_mode: BIAS", LATISS)
+    report = _script._ended(result, None, config, "", lambda run_id: (), reason_is_said=is_said)
+    assert (report.state, report.reason) == (RunState.CONFIGURE_FAILED, reason)
+    shown = capsys.readouterr().err
+    assert max(map(len, shown.splitlines())) <= 80
+    assert shown.startswith("The script ended CONFIGURE_FAILED")
+    assert ("calibrations already" in " ".join(shown.split())) is not is_said
+    assert shown.endswith("Nothing was begun. Correct it and run again.\n")
 
 
 def test_the_verdict_goes_to_stdout_though_progress_goes_to_the_terminal(
