@@ -4,21 +4,19 @@
 
 from __future__ import annotations
 
-__all__ = ["marks_in", "origins_in"]
+__all__ = ["origins_in"]
 
 import sqlite3
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ..deciding import count_waiting
 from ..due import Finding, Origin, State, origins
 from ..files.index import RunIndex
 from ..files.journal import load_record, runs_in
-from ..files.marks import known_marks
 from ..files.runs import load_document
 from ..outcomes import Outcome
 from ..report import RunDocument
-from ..spoilt import Mark
 
 
 def origins_in(folder: Path, findings: Sequence[Finding]) -> tuple[Origin, ...]:
@@ -50,29 +48,6 @@ def origins_in(folder: Path, findings: Sequence[Finding]) -> tuple[Origin, ...]:
         if not open_:
             break
     return tuple(known)
-
-
-def marks_in(folder: Path, exposures: Collection[int], instrument: str) -> tuple[Mark, ...]:
-    """Return which exposures runs have noted as spoilt, and why.
-
-    Parameters
-    ----------
-    folder : `pathlib.Path`
-        Where runs leave their files.
-    exposures : `~collections.abc.Collection` [`int`]
-        Exposure ids.
-    instrument : `str`
-        Name of the camera.
-
-    Returns
-    -------
-    marks : `tuple` [`Mark`, ...]
-        None if the folder cannot be read.
-    """
-    try:
-        return known_marks(folder, exposures, instrument) if folder.is_dir() else ()
-    except OSError:
-        return ()
 
 
 def _is_of(origin: Origin, finding: Finding) -> bool:

@@ -17,11 +17,15 @@ from typing import TYPE_CHECKING
 import click
 
 from ..instruments import Instrument
-from ._common import ExitCode, fail, instrument_option, read_text, show
+from ._common import ExitCode, fail, instrument_option, read_text, show, within
 
 if TYPE_CHECKING:
     from ..butler.due import Nights
     from ..due import DueReport, Policy
+    from ..spoilt import Mark
+
+_MARKS_TIMEOUT = 20.0
+"""Longest look for marks of spoilt frames in the journals (s)."""
 
 
 @click.command()
@@ -117,7 +121,7 @@ def _look(
     from ..decertification import iso
     from ..due import DueReport, Setting, State, find, judge, newest, propose
     from ..offline import tai_now
-    from ._origins import marks_in, origins_in
+    from ._origins import origins_in
 
     setting = Setting(instrument, repo, searched, policy)
     exposures, stock = asyncio.run(
@@ -144,8 +148,23 @@ def _look(
         judged,
         proposals,
         remarks,
-        marks_in(folder, ids, instrument.name),
+        _marks(folder, ids, instrument),
     )
+
+
+def _marks(folder: Path, exposures: tuple[int, ...], instrument: Instrument) -> tuple[Mark, ...]:
+    """Return which exposures runs have noted as spoilt; say if not known."""
+    from ..files.marks import known_marks
+
+    if not folder.is_dir():
+        return ()
+    try:
+        return within(_MARKS_TIMEOUT, lambda: known_marks(folder, exposures, instrument.name))
+    except OSError as error:
+        # A timeout is one.
+        why = error.strerror or f"no answer within {_MARKS_TIMEOUT:g} s"
+        show(f"Spoilt frames are not shown: the journals in {folder} could not be read: {why}", error=True)
+        return ()
 
 
 def _nights(nights: int | None, first: str | None, last: str | None, where: str) -> Nights:
