@@ -9,6 +9,9 @@ with other names.
 from __future__ import annotations
 
 import json
+import resource
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +98,33 @@ def test_the_one_script_that_cannot_run_is_found_with_its_place_and_remedy() -> 
     # And all else is judged nevertheless
     assert f"{file} scripts[1]: valid" in result.stdout
     assert result.stdout.endswith("4 in all: 3 valid, 1 invalid.\n")
+
+
+def test_the_scripts_that_are_certain_to_fail_are_found_with_place_and_remedy(write: Any) -> None:
+    # Given a BLOCK in use, two scripts of which combine three frames
+    block = json.loads((BLOCKS / "few-frames.json").read_text())
+    for each in block["scripts"]:
+        each["parameters"]["pipeline_generation"] = "2022"
+    file = write(json.dumps(block))
+    result = calibscripts("validate", file)
+    text = unfolded(result.stdout)
+    assert result.exit_code == 0
+    for i, (name, remedy) in enumerate([("BIAS", "Write n_bias: 20"), ("DARK", "Write n_dark: 20")]):
+        found = text.partition(f"Forecast of {file} scripts[{i}]:")[2]
+        assert found.startswith(f" - verify {name} is certain to fail:")
+        assert remedy in found.partition(f"{file} scripts[{i}]: valid, but certain to fail")[0]
+    assert f"{file} scripts[2]: valid " in text and f"{file} scripts[3]: valid " in text
+    assert text.endswith("4 in all: 4 valid. 2 of the valid will fail, says the forecast.")
+
+
+def test_the_blocks_in_use_are_judged_within_2_s() -> None:
+    files = [str(BLOCKS / f"{name}.json") for name in ("daily", "bias-dark", "day", "stability", "filters")]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    command = [sys.executable, "-m", "lsst.ts.calibrationscripts", "validate", *files]
+    subprocess.run(command, check=True, capture_output=True, timeout=200)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    # Of the processor, with its start: what else runs does not count.
+    assert after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime < 2
 
 
 def test_names_of_our_scripts_are_those_of_the_executables() -> None:

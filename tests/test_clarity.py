@@ -14,12 +14,13 @@ import re
 import shlex
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 from lsst.ts.calibrationscripts import deciding
-from lsst.ts.calibrationscripts.cli import _display, main
+from lsst.ts.calibrationscripts.cli import _display, _script, main
 from lsst.ts.calibrationscripts.cli._program import run_until_signal
 from lsst.ts.calibrationscripts.config import CalibrationConfig, parse
 from lsst.ts.calibrationscripts.deciding import WaitingProduct
@@ -37,7 +38,7 @@ from lsst.ts.calibrationscripts.outcomes import (
 )
 from lsst.ts.calibrationscripts.pages import run_page
 from lsst.ts.calibrationscripts.plan import make_plan, time_left
-from lsst.ts.calibrationscripts.ports import CameraError, ObservatoryError
+from lsst.ts.calibrationscripts.ports import CameraError, IngestReport, ObservatoryError
 from lsst.ts.calibrationscripts.procedure import remaining
 from lsst.ts.calibrationscripts.products import StageKind
 from lsst.ts.calibrationscripts.record import RunRecord
@@ -324,6 +325,23 @@ def test_frames_that_never_came_are_left_out_by_a_configuration_that_is_accepted
     parse(f"resume: {RUN_ID}\noods_timeout: 600", LATISS, lambda run_id, folder: {}, _current)
 
 
+def test_a_lost_frame_of_one_of_several_sets_is_left_out_by_a_configuration() -> None:
+    # Given two sets of flats, of which the second lacks a frame
+    world = World(ingest=IngestReport(missing=(2026112300031,)))
+    sets = "[{filter: SDSSr_65mm}, {filter: SDSSg_65mm}]"
+    procedure = world.procedure(f"{{script_mode: FLAT, flat_sets: {sets}}}")
+    virtually(procedure.run())
+    [step] = [step for step in next_steps(procedure.report) if "never came" in step]
+    # When it is resumed with what the step says, while the frame is still lost
+    [written] = re.findall(r"'(without: \[\d+\])' when you resume", step)
+    again = world.procedure(f"resume: run\n{written}", resume=True)
+    virtually(again.run())
+    # Then both sets are verified, each as far as it is there
+    assert again.report.complete
+    [second] = [verdict for subject, verdict in again.report.verdicts.items() if "SDSSg" in subject.part]
+    assert len(second.results) == 19 and 2026112300031 not in {each.exposure for each in second.results}
+
+
 def test_a_simulated_run_names_the_command_that_resumes_it() -> None:
     command = f"calibscripts simulate --workdir w --resume {RUN_ID}"
     steps = next_steps(held_report(stages=(failed_job(),), verdicts={}, resume_command=command))
@@ -405,6 +423,22 @@ def test_the_end_of_a_run_names_it_its_report_and_how_to_resume_it() -> None:
     assert "\x1b[31m" in text and "the cause" not in text
     # What is held stays held: nothing is to be resumed
     assert "To resume it" not in _display.closing_text(held_report(), "/j/run.html", words)
+
+
+@pytest.mark.parametrize("is_said", [True, False])
+def test_why_a_script_could_not_be_configured_is_said_once(
+    capsys: pytest.CaptureFixture[str], *, is_said: bool
+) -> None:
+    reason = "calib_collection LATISS/calib has calibrations already: " + "write another one, " * 6
+    result: Any = SimpleNamespace(state="CONFIGURE_FAILED", reason=reason)
+    config = parse("script_mode: BIAS", LATISS)
+    report = _script._ended(result, None, config, "", lambda run_id: (), reason_is_said=is_said)
+    assert (report.state, report.reason) == (RunState.CONFIGURE_FAILED, reason)
+    shown = capsys.readouterr().err
+    assert max(map(len, shown.splitlines())) <= 80
+    assert shown.startswith("The script ended CONFIGURE_FAILED")
+    assert ("calibrations already" in " ".join(shown.split())) is not is_said
+    assert shown.endswith("Nothing was begun. Correct it and run again.\n")
 
 
 def test_the_verdict_goes_to_stdout_though_progress_goes_to_the_terminal(

@@ -22,7 +22,9 @@ from click.testing import CliRunner, Result
 from lsst.ts.calibrationscripts.cli import main
 from lsst.ts.calibrationscripts.cli._common import instrument_of_workdir
 from lsst.ts.calibrationscripts.cli._display import access_hint
-from lsst.ts.calibrationscripts.cli.runs import _resuming
+from lsst.ts.calibrationscripts.cli._examine import Examiner
+from lsst.ts.calibrationscripts.cli._inputs import Configuration, Input
+from lsst.ts.calibrationscripts.cli.runs import _resuming, _resuming_one
 from lsst.ts.calibrationscripts.config import load_schema
 from lsst.ts.calibrationscripts.instruments import INSTRUMENTS, LATISS, Detector
 from lsst.ts.calibrationscripts.outcomes import Certification
@@ -225,6 +227,26 @@ def test_a_configuration_of_any_form_can_resume_a_run(text: str, tmp_path: Path)
     run_id = "20261126T093000-1"
     resuming = yaml.safe_load(_resuming(text, run_id, tmp_path))
     assert resuming == {**(yaml.safe_load(text) or {}), "resume": run_id}
+
+
+@pytest.mark.parametrize("text", ["without: [2026112300003]", "{without: [2026112300003]}"])
+def test_what_is_written_beside_resume_may_be_for_a_run_that_has_frames_alone(
+    text: str, tmp_path: Path
+) -> None:
+    # As the next steps of a run propose it
+    run_id = "20261126T093000-1"
+    given = Input("w.yaml", (Configuration(text, LATISS),))
+    [alone] = Examiner(forecasts=False).examine_all(given, datetime.datetime.now().astimezone())
+    assert alone.problems
+    [resuming] = _resuming_one([given], None, run_id, tmp_path)
+    [one] = Examiner(forecasts=False).examine_all(resuming, datetime.datetime.now().astimezone())
+    assert one.problems == () and one.config is not None
+    assert (one.config.resume, one.config.without) == (run_id, (2026112300003,))
+
+
+def test_what_cannot_be_read_stays_as_it_is_beside_resume(tmp_path: Path) -> None:
+    for text in ("n_bias: [3", "- n_bias", "3"):
+        assert _resuming(text, "20261126T093000-1", tmp_path) == text
 
 
 SITE = {

@@ -22,6 +22,7 @@ from lsst.ts.calibrationscripts.cli import ExitCode, main
 from lsst.ts.calibrationscripts.cli._completion import complete_fault
 from lsst.ts.calibrationscripts.cli._results import result_to
 from lsst.ts.calibrationscripts.codec import to_json, write_document
+from lsst.ts.calibrationscripts.comparison import TOLERANCES
 from lsst.ts.calibrationscripts.config import parse
 from lsst.ts.calibrationscripts.files.journal import FileJournal
 from lsst.ts.calibrationscripts.instruments import LATISS
@@ -376,6 +377,13 @@ def test_the_demonstration_certifies_for_a_day_and_draws_no_notice() -> None:
     begin, end = config.certify_calib_begin_date, config.certify_calib_end_date
     assert (begin[10:], end[10:]) == ("T12:00:00", "T12:00:00") and begin < end
     assert make_plan(config, LATISS).notices == ()
+
+
+def test_the_bias_of_the_demonstration_is_no_worse_than_the_one_in_use() -> None:
+    # Its noise adds to that of a frame: half of 1 / n, of which one is left
+    # out at a time. The reference of the simulation has none.
+    config = parse((ROOT / "doc" / "demo.yaml").read_text(), LATISS)
+    assert 1 / (2 * (config.n_bias - 1)) < TOLERANCES.noise
 
 
 def test_the_demonstration_deletes_nothing() -> None:

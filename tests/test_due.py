@@ -51,6 +51,7 @@ from lsst.ts.calibrationscripts.outcomes import RunState
 from lsst.ts.calibrationscripts.pages import due_page
 from lsst.ts.calibrationscripts.record import Decision, DecisionKind, RunRecord
 from lsst.ts.calibrationscripts.report import RunDocument, RunReport
+from lsst.ts.calibrationscripts.spoilt import Mark, MarkKind
 from named import BIAS
 from test_proof import PROOF
 
@@ -426,6 +427,33 @@ def test_flats_that_cannot_be_set_are_named_and_the_others_proposed() -> None:
     assert none == () and len(remarks) == 1
 
 
+def test_flats_get_the_exposure_time_of_the_newest_ones_through_their_filter() -> None:
+    # Given a filter whose flats are known to last 2.5 s, and one without flats
+    exposures = [taken(0.1, physical_filter=each) for each in (RED, BLUE)]
+    due = judged_of(stock({}), exposures, only("flat"))
+    (proposal,), _ = proposed(due, stock({}), flat_times={RED: 2.5})
+    config = configuration(proposal)
+    times = {s.part.partition("~")[0]: set(s.exp_times) for s in config.series}
+    default = configuration(proposed(due, stock({}))[0][0]).series[0].exp_times
+    assert times == {"SDSSr_65mm": {2.5}, "SDSSg_65mm": {*default}}
+    # and it says which is which, in 80 columns
+    comments = " ".join(line.lstrip("# ") for line in proposal.text.splitlines() if line.startswith("#"))
+    assert "Flats have the exposure time of the newest ones through their filter." in comments
+    assert f"How long flats through {BLUE} have to be is not known" in comments
+    assert max(map(len, proposal.text.splitlines())) <= 80
+    # One filter alone has no sets.
+    red = [each for each in due if each.physical_filter == RED]
+    (alone,), _ = proposed(red, stock({}), flat_times={RED: 4.0, BLUE: 7.0})
+    assert "exp_times_flat: 4\n" in alone.text and "not known" not in alone.text
+
+
+def test_a_curve_keeps_its_ramp_whatever_flats_were_taken() -> None:
+    due = judged_of(stock({}), [taken(0.1)], only("flat", "ptc"))
+    (proposal,), _ = proposed(due, stock({}), flat_times={RED: 2.5})
+    assert len({*configuration(proposal).exp_times_flat}) > 2
+    assert "exposure time of the newest" not in proposal.text
+
+
 def test_a_camera_without_a_script_gets_no_configuration() -> None:
     due = judged_of(stock({}), [taken(0.1)], only("bias"))
     without = dataclasses.replace(INSTRUMENTS["LSSTCam"], schema=None)
@@ -584,6 +612,24 @@ def test_every_filter_that_is_mounted_can_be_written(physical_filter: str) -> No
     assert f"{config.filter}~{config.grating}" == physical_filter.replace("empty", "empty_1")
 
 
+def test_exposures_that_are_known_to_be_spoilt_are_named() -> None:
+    marks = tuple(
+        Mark(2024100400010 + i, MarkKind.LIGHT_LEAK, "0.5 ADU/s <in> 16 amplifiers", run="20241004T1-1")
+        for i in range(10)
+    )
+    shown = dataclasses.replace(report(stock({}), [taken(0.1)], only("bias")), marks=marks)
+    text = due_text(shown)
+    assert max(map(len, text.splitlines())) <= 80
+    assert "10 of the exposures are known to be spoilt:" in text
+    assert "2024100400010 LIGHT_LEAK: 0.5 ADU/s <in> 16 amplifiers (noted by run" in text
+    assert "and 2 more marks; --html and --json show them" in text
+    assert [each["exposure"] for each in due_json(shown)["spoilt"]] == [mark.exposure for mark in marks]
+    page = due_page(shown)
+    assert page.count("LIGHT_LEAK: 0.5 ADU/s &lt;in&gt; 16 amplifiers") == 10
+    # Without any, nothing is said of it.
+    assert "spoilt" not in due_text(report(stock({}), [taken(0.1)], only("bias")))
+
+
 def test_if_nothing_is_due_the_text_says_so() -> None:
     shown = report(stock({"bias": {OFFICIAL: [valid(-1, 9)]}}), [taken(0.1)], only("bias"))
     assert due_text(shown).endswith("Nothing is due.") and shown.proposals == ()
@@ -663,7 +709,7 @@ def example() -> DueReport:
         for i, name in enumerate(["bias", "dark", "flat"])
     ]
     judged = judge(findings, made, known, Policy())
-    setting = Setting(LATISS, LATISS.repo, (CHAIN,), Policy())
+    setting = Setting(LATISS, LATISS.repo, (CHAIN,), Policy(), {BLUE: 8.0})
     proposals, remarks = propose([each.finding for each in judged if each.due], setting, calibrations, now)
     ids = tuple(each.id for each in night)
     return DueReport("LATISS", LATISS.repo, (CHAIN,), ids, iso(now), Policy(), judged, proposals, remarks)

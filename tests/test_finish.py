@@ -8,19 +8,23 @@ That it collects is shown on the simulated observatory.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
+import json
 import os
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 from lsst.ts.calibrationscripts.cli import main
-from lsst.ts.calibrationscripts.codec import read_record
-from lsst.ts.calibrationscripts.config import parse
+from lsst.ts.calibrationscripts.codec import read_document, read_record, write_document
+from lsst.ts.calibrationscripts.config import CalibrationConfig, parse
 from lsst.ts.calibrationscripts.files.journal import FileJournal, run_lock
-from lsst.ts.calibrationscripts.finishing import JobsAtWork
+from lsst.ts.calibrationscripts.finishing import JobsAtWork, Means, _finish
+from lsst.ts.calibrationscripts.finishing import finish as collect
 from lsst.ts.calibrationscripts.finishing._log import ended_by
 from lsst.ts.calibrationscripts.finishing._merge import merged
 from lsst.ts.calibrationscripts.instruments import LATISS, ImageType
@@ -29,8 +33,11 @@ from lsst.ts.calibrationscripts.outcomes import Outcome, RunState
 from lsst.ts.calibrationscripts.plan import JobRequest, make_plan
 from lsst.ts.calibrationscripts.ports import JobLostError, JobRefusedError, JobResult, ObservatoryError
 from lsst.ts.calibrationscripts.record import JobRecord, RunRecord
+from lsst.ts.calibrationscripts.report import RunDocument
 from named import stage
+from remedies import one_line
 from test_release import RELEASED, Later, session
+from world import _Repository
 
 
 def finish(folder: Path, run_id: str = "run") -> Result:
@@ -220,3 +227,125 @@ def test_what_had_failed_before_stays_in_the_report_of_the_whole_run() -> None:
     assert whole.exposures == report.exposures and whole.discarded == report.discarded
     assert [span.frame for span in whole.timeline if span.frame] == world.taken
     assert whole.state is RunState.DONE
+
+
+# What it leaves, beside a script that waits
+
+
+DARKS = "{script_mode: BIAS_DARK, n_bias: 3, n_dark: 3, exp_times_dark: 5%s}"
+
+
+def released(folder: Path, **config: Any) -> tuple[Later, RunRecord]:
+    """Leave a released run whose jobs have ended, and whose dark fails."""
+    world = Later(failing_types=frozenset({"DARK"}))
+    report = session(world, DARKS % ", release: true")
+    world.end_jobs()
+    record = read_record(world.journal)
+    frames = tuple(dataclasses.replace(frame, group_id=f"g{i}") for i, frame in enumerate(record.frames))
+    for i, frame in enumerate(record.frames):
+        assert frame.exposure is not None
+        label, known = world.exposures[frame.exposure]
+        world.exposures[frame.exposure] = label, dataclasses.replace(known, group=f"g{i}")
+    whole = dataclasses.replace(
+        record, run_id="run", frames=frames, config={**record.config, **config}, instrument="LATISS"
+    )
+    FileJournal(folder, "run").write(whole)
+    told = dataclasses.replace(
+        report, instrument="LATISS", versions={"cp_pipe": "w_2026_44"}, config=whole.config
+    )
+    (folder / "run.json").write_text(write_document(RunDocument(told)), encoding="utf-8")
+    return world, whole
+
+
+def finish_in(world: Later, patch: pytest.MonkeyPatch) -> None:
+    """Make a command's repository and jobs those of a world."""
+    patch.setattr(_finish, "ButlerRepository", lambda *args: _Repository(world))
+    patch.setattr(_finish, "JobsAtWork", lambda *args: world)
+
+
+@pytest.fixture
+def in_world(monkeypatch: pytest.MonkeyPatch) -> Any:
+    return lambda world: finish_in(world, monkeypatch)
+
+
+def test_messages_are_sent_as_by_a_script_and_once(tmp_path: Path, in_world: Any) -> None:
+    world, _ = released(tmp_path)
+    in_world(world)
+    addresses: list[tuple[str, ...]] = []
+
+    @contextlib.asynccontextmanager
+    async def notify(config: CalibrationConfig) -> AsyncIterator[Later]:
+        addresses.append(config.notify)
+        yield world
+
+    means = Means(world, notify=notify, addresses=["/home/ann/apprise.conf"])
+    finished = asyncio.run(collect(tmp_path, "run", means))
+    # Then the message is that of a script that waits for its jobs
+    attached = Later(notifies=True, failing_types=frozenset({"DARK"}))
+    session(attached, DARKS % "")
+    assert world.messages == attached.messages and len(world.messages) == 1
+    assert addresses == [("/home/ann/apprise.conf",)]
+    # and the journal knows of it, so that nothing sends it again.
+    assert json.loads((tmp_path / "run.journal.json").read_text())["notified"] == ["DARK"]
+    assert not finished.report.complete
+
+
+def test_an_address_that_is_none_is_refused_and_changes_nothing(tmp_path: Path, in_world: Any) -> None:
+    world, _ = released(tmp_path)
+    in_world(world)
+    before = (tmp_path / "run.journal.json").read_text()
+    result = CliRunner().invoke(main, ["finish", "run", "--journals", str(tmp_path), "--notify", "ann"])
+    assert result.exit_code == 2 and "write addresses of apprise" in result.stderr
+    assert (tmp_path / "run.journal.json").read_text() == before
+
+
+def test_an_address_that_was_secret_is_said_to_get_no_message(tmp_path: Path, in_world: Any) -> None:
+    world, _ = released(tmp_path, notify=["slack://***"])
+    in_world(world)
+    result = finish(tmp_path)
+    assert result.exit_code == 3, result.output
+    assert "No messages go to slack://***" in result.output and "--notify ADDRESS sends them" in result.output
+
+
+def test_where_messages_cannot_be_sent_the_run_is_finished_without(tmp_path: Path, in_world: Any) -> None:
+    # Given a file of addresses that is not on this computer
+    world, _ = released(tmp_path, notify=["/nowhere/apprise.conf"])
+    in_world(world)
+    result = finish(tmp_path)
+    assert result.exit_code == 3, result.output
+    assert "No messages are sent." in result.output and "/nowhere/apprise.conf" in result.output
+    assert "verify DARK: HELD" in result.output
+
+
+def test_the_report_names_camera_and_versions_and_its_copies_are_brought_up_to_date(
+    tmp_path: Path, in_world: Any
+) -> None:
+    # Given that the script has published what it knew when it ended
+    place = tmp_path / "published"
+    folder = tmp_path / "journals"
+    folder.mkdir()
+    world, _ = released(folder, publish=str(place))
+    in_world(world)
+    result = finish(folder)
+    assert result.exit_code == 3, result.output
+    report = read_document((folder / "run.json").read_text()).report
+    # Then the report has what a script writes that waits
+    assert (report.instrument, report.resumed) == ("LATISS", 1)
+    assert report.versions == {"cp_pipe": "w_2026_44"}
+    # and so have the copies, which are named.
+    for kind in ("html", "json"):
+        assert (place / f"run.{kind}").read_bytes() == (folder / f"run.{kind}").read_bytes()
+        assert f"Published: {(place / f'run.{kind}').as_uri()}" in result.output
+
+
+def test_copies_that_cannot_be_made_are_named_and_the_report_is_written(
+    tmp_path: Path, in_world: Any
+) -> None:
+    (place := tmp_path / "published").write_text("a file, and no folder")
+    world, _ = released(tmp_path, publish=str(place))
+    in_world(world)
+    result = finish(tmp_path)
+    assert result.exit_code == 3, result.output
+    assert f"in {place} are not brought up to date" in one_line(result.output)
+    assert "The report is written. Copy" in one_line(result.output)
+    assert not read_document((tmp_path / "run.json").read_text()).report.pending

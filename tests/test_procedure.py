@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Sequence
 
 import pytest
@@ -346,6 +347,21 @@ def test_checkpoints_say_what_is_done_and_how_far() -> None:
     run(world, "")
     assert "DARK 7/23, 15 s" in world.checkpoints
     assert world.checkpoints[-1] == "Processing, 7/7 stages ended"
+
+
+def test_checkpoints_say_how_long_it_takes_once_all_frames_are_taken() -> None:
+    world = World()
+    run(world, "")
+    shown = [name for name in world.checkpoints if name.startswith("Processing, ")]
+    lefts = []
+    for name in shown[:-1]:
+        found = re.fullmatch(r"Processing, \d/7 stages ended, about (\d):(\d\d):(\d\d) left", name)
+        assert found, name
+        hours, minutes, seconds = map(int, found.groups())
+        lefts.append(3600 * hours + 60 * minutes + seconds)
+    assert len(lefts) > 1 and sorted(lefts, reverse=True) == lefts and lefts[-1] > 0
+    # What one pauses or stops at is the name of a frame, without it.
+    assert not [name for name in world.checkpoints if "left" in name and name not in shown]
 
 
 def test_gains_are_reported_per_pair_and_amplifier() -> None:

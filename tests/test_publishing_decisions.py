@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 import yaml
 from click.testing import CliRunner
+from lsst.ts.calibrationscripts import reporting
 from lsst.ts.calibrationscripts.cli import main
 from lsst.ts.calibrationscripts.codec import write_document
-from lsst.ts.calibrationscripts.deciding import Choice, Decided, _publishing, decide
+from lsst.ts.calibrationscripts.deciding import Choice, Decided, decide
 from lsst.ts.calibrationscripts.files.journal import FileJournal, load_record
 from lsst.ts.calibrationscripts.observatory.decide_calibrations import DecideCalibrations
 from lsst.ts.calibrationscripts.observatory.queue import run_script
@@ -97,8 +98,8 @@ async def test_a_place_that_refuses_is_named_and_the_decision_stays(journals: Pa
 
 async def test_a_place_that_hangs_is_given_up(journals: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     released = threading.Event()
-    monkeypatch.setattr(_publishing, "copy_run", lambda place, folder, run_id: released.wait(100))
-    monkeypatch.setattr(_publishing, "_TIMEOUT", 0.1)
+    monkeypatch.setattr(reporting, "copy_run", lambda place, folder, run_id: released.wait(100))
+    monkeypatch.setattr(reporting, "_COPY_TIMEOUT", 0.1)
     decided = await reject(journals)
     released.set()
     assert "no answer within 0.1 s" in decided.warnings[0]

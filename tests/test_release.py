@@ -15,7 +15,7 @@ from lsst.ts.calibrationscripts.config import ConfigurationError, parse
 from lsst.ts.calibrationscripts.instruments import LATISS
 from lsst.ts.calibrationscripts.outcomes import Outcome
 from lsst.ts.calibrationscripts.plan import make_plan
-from lsst.ts.calibrationscripts.ports import JobLostError, JobResult, ObservatoryError
+from lsst.ts.calibrationscripts.ports import IngestReport, JobLostError, JobResult, ObservatoryError
 from lsst.ts.calibrationscripts.report import RunReport, next_steps, summary_text
 from named import unfolded
 from test_procedure import outcomes
@@ -97,6 +97,23 @@ def test_the_session_ends_once_its_jobs_are_submitted() -> None:
     assert not world.aborted
     assert {name for name, outcome in outcomes(report).items() if outcome is Outcome.PENDING} == JOBS
     assert report.state == "DONE" and not report.complete
+
+
+def test_a_lost_frame_is_in_no_job_that_is_left_to_itself() -> None:
+    # Given a released run that lacks a frame, and is resumed without it
+    lost = 2026112300003
+    world = Later(ingest=IngestReport(missing=(lost,)))
+    text = RELEASED.replace("n_bias: 3", "n_bias: 5")
+    assert outcomes(session(world, text))["expose BIAS"] is Outcome.FAILED
+    pending = session(world, f"{{resume: run, without: [{lost}]}}", resume=True)
+    assert outcomes(pending)["verify BIAS"] is Outcome.PENDING
+    assert not [each for each in world.requests.values() if str(lost) in each.data_query]
+    # Then its results are collected, and no other job is run.
+    n_jobs = len(world.requests)
+    world.end_jobs()
+    collected = session(world, "{resume: run}", resume=True)
+    assert collected.complete and len(world.requests) == n_jobs
+    assert sorted(len(verdict.results) for verdict in collected.verdicts.values()) == [2, 3, 4]
 
 
 def test_the_end_says_what_collects_the_results() -> None:

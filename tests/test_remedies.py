@@ -225,6 +225,13 @@ FOLLOWED = {
     ),
     "wait_between_exposures: 1e9": "wait_between_exposures: 10",
     "oods_timeout: 0": "oods_timeout: 5",
+    "script_mode: DARK\nn_dark: 99\nexp_times_dark: 3600": "script_mode: DARK\nn_dark: 99\nexp_times_dark: 9",
+    "script_mode: FLAT\nn_flat: 800\nexp_times_flat: {pairs: 400, exp_time: 3599}": (
+        "script_mode: FLAT\nn_flat: 800\nexp_times_flat: {pairs: 400, exp_time: 5}"
+    ),
+    f"reason: {'x' * 201}": f"reason: {'x' * 200}",
+    "ocps_log_path: /logs/{job_id}/{x}": "ocps_log_path: /logs/{job_id}/x",
+    "exposures: {BIAS: AT_O_20220929_000004}": "exposures: {BIAS: [2022092900004]}",
     "x: !!python/name:os.system 3": "n_bias: 3",
     "\n".join(f"x{i}: 3" for i in range(2000)): "n_bias: 3",
     "n_bias: 3\n" + "# " * 200_000: "n_bias: 3",
@@ -251,6 +258,23 @@ def with_earlier(text: str) -> tuple[Problem, ...]:
 def test_what_follows_the_words_of_a_message_is_accepted(text: str) -> None:
     assert with_earlier(text)
     assert with_earlier(FOLLOWED[text]) == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "exposures: {BIAS: 20220929 00004}",
+        "without: 4, 5",
+        "exp_times_dark: 5, -10",
+        "exp_times_flat: 5; 1e5",
+    ],
+)
+def test_a_list_that_would_not_be_accepted_is_not_proposed(text: str) -> None:
+    (problem,) = with_earlier(text)
+    assert "in brackets" not in problem.remedy and "for example" in problem.remedy
+    # while one that would be is
+    (problem,) = with_earlier("exp_times_dark: 5; 10")
+    assert problem.remedy == "write the list in brackets: [5, 10]"
 
 
 @pytest.mark.parametrize("parameters", PRODUCT_PARAMETERS.values(), ids=lambda one: one.options)

@@ -108,6 +108,25 @@ def test_jobs_that_ended_well_are_not_run_again() -> None:
     assert len(world.certified) == 2
 
 
+def test_what_a_resumed_run_uses_again_keeps_its_time_in_the_timeline() -> None:
+    # Given a run whose job of darks fails
+    world = World(exit_codes={"cpDark": 1})
+    before = run(world, CHAIN)
+    assert outcomes(before)["generate DARK"] is Outcome.FAILED
+    # When it is resumed
+    world.exit_codes = {}
+    after = run(world, CHAIN, resume=True)
+    assert after.complete
+    # Then what was done before is there once, with the time that it took
+    failed = [span for span in before.timeline if span.stage.name == "generate DARK"]
+    good = [span for span in before.timeline if span.outcome in (None, Outcome.PASSED, Outcome.CERTIFIED)]
+    assert [span for span in after.timeline if span in good] == good
+    names = Counter(span.name for span in after.timeline)
+    assert {name: n for name, n in names.items() if n > 1} == {"generate DARK": 2}
+    # and what was done now is beside it.
+    assert set(failed) < set(after.timeline)
+
+
 def test_a_resumed_verdict_is_judged_anew_from_the_same_job() -> None:
     world = World(failing_types=frozenset({"BIAS"}))
     assert outcomes(run(world, CHAIN))["verify BIAS"] is Outcome.HELD

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 import dataclasses
 import datetime
 import errno
@@ -79,6 +80,7 @@ from remedies import (
 from test_blocks import problems_of as problems_of_block
 from test_blocks import test_what_the_scheduler_would_refuse_is_refused_with_a_remedy as wrong_blocks
 from test_decertification import proof
+from test_finish import finish_in, released
 from test_release import RELEASED, Later, session
 from test_remedies import CASES, FOLLOWED, with_earlier
 from test_spoilt_frames import CHAIN, SPOILT
@@ -118,6 +120,15 @@ def mistakes_of_blocks() -> list[tuple[str, str]]:
 # What the report of a run says that is to be done now
 
 
+TWO_SETS = [{"filter": "SDSSr_65mm"}, {"filter": "SDSSg_65mm"}]
+SMALL_SET = {"filter": "SDSSi_65mm", "n_flat": 3}
+
+
+def again_used(world: World) -> set[int]:
+    """Return the frames that jobs were given."""
+    return {int(i) for each in world.requests.values() for i in re.findall(r"\d{13}", each.data_query)}
+
+
 @trial
 def after_frames_that_never_came(folder: Path) -> Iterator[str]:
     for data, lost in (
@@ -127,10 +138,12 @@ def after_frames_that_never_came(folder: Path) -> Iterator[str]:
         ({"do_defects": True, "n_flat": 2, "exp_times_flat": 5}, 2026112300046),
         ({"do_ptc": True, "n_flat": 4, "exp_times_flat": [5, 5, 6, 6]}, 2026112300003),
         ({"script_mode": "BIAS", "n_bias": 3}, 2026112300003),
-        (
-            {"script_mode": "FLAT", "flat_sets": [{"filter": "SDSSr_65mm"}, {"filter": "SDSSg_65mm"}]},
-            2026112300003,
-        ),
+        ({"script_mode": "BIAS_DARK", "n_bias": 3}, 2026112300003),
+        ({"script_mode": "BIAS_DARK", "n_dark": 3, "exp_times_dark": 5, "do_verify": False}, 2026112300024),
+        # A frame of the second set, and one of a set that would be too small
+        ({"script_mode": "FLAT", "flat_sets": TWO_SETS}, 2026112300031),
+        ({"script_mode": "FLAT", "flat_sets": [*TWO_SETS, SMALL_SET]}, 2026112300045),
+        ({"script_mode": "BIAS", "spoilt_frames": "exclude", "retakes": 1}, 2026112300003),
     ):
         written = {**MADE, **data}
         world = World(ingest=IngestReport(missing=(lost,)))
@@ -140,6 +153,11 @@ def after_frames_that_never_came(folder: Path) -> Iterator[str]:
         for key in keys(step):
             if key not in ("script_mode", "exposures"):
                 accepted({"resume": "run", key: 1000}, report.config)
+        if "'without: " in step:
+            # The others are used, with the frames still lost.
+            again = copy.deepcopy(world)
+            new = resumed(again, next_steps(report)[-1], pairs(step))
+            assert new.complete and lost not in again_used(again)
         # Once the frames came, the run is resumed to its end.
         if proposed := pairs(step).get("exposures"):
             how = re.compile(r"script_mode|n_.*|exp_times_.*|filter|grating|flat_sets")
@@ -542,6 +560,19 @@ def nothing_to_collect(folder: Path) -> Iterator[str]:
         world.end_jobs()
         assert resumed(world, step_of(report, "Collect")).complete
         yield result.output
+
+
+@trial
+def addresses_that_no_journal_keeps(folder: Path) -> Iterator[str]:
+    world, _ = released(folder, notify=["slack://token"])
+    with pytest.MonkeyPatch.context() as patch:
+        finish_in(world, patch)
+        result = calibscripts("finish", "run", "--journals", folder)
+    (line,) = [line for line in one_line(result.output).split("\n") if "No messages go to" in line]
+    (option,) = {*options(line)}
+    words = ["calibscripts", "finish", "run", option, "/home/ann/apprise.conf"]
+    assert understood(words).params["addresses"] == ("/home/ann/apprise.conf",)
+    yield result.output
 
 
 # Commands
@@ -1142,12 +1173,10 @@ NOTHING_TO_TRY: dict[str, tuple[str, ...]] = {
         "Nothing was changed (--dry-run)",
         "--with {}: not left out",
         "--resume: no run has left a journal",
-        "the Butler has no dates",
         "flat_counts: up to {} trial flats",
         "resume: the configuration of run",
-        "spoilt_frames: exclude measures",
-        "resume uses the frames",
         "{} other results, {}",
+        "  and {} more marks",
         "index 0 is for --schema only",
         "{} (certify_if: {})",
         "flat_sets: two sets are of the same",
@@ -1178,10 +1207,6 @@ NOTHING_TO_TRY: dict[str, tuple[str, ...]] = {
         "calibscripts COMMAND -h",
         "{} has only detector {}",
         "write a plain number, text or list",
-        "write less, the limit is {}",
-        "write {} or fewer",
-        "write for example [{}], the 13 digits",
-        "write {job_id} for the id of the job",
         "notify: the addresses of an earlier run",
         "release: the script ends once all jobs",
         "Both {} id {} and name {} given",
@@ -1236,6 +1261,10 @@ def test_the_registers_have_nothing_that_nobody_says() -> None:
     said = [each.text for each in templates()]
     assert [one for one in REGISTERED if not any(text.startswith(one) for text in said)] == []
     assert len(REGISTERED) == len({*REGISTERED})
+    # Nor what is tried after all
+    tried = [*dict.fromkeys(config_remedies())]
+    registered = [each for each in templates() if is_registered(each)]
+    assert [each.text for each in registered if any(each.pattern.search(text) for text in tried)] == []
 
 
 def test_every_option_command_and_key_that_a_text_names_exists() -> None:

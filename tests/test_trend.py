@@ -16,12 +16,18 @@ from click.testing import CliRunner, Result
 from lsst.ts.calibrationscripts import trend
 from lsst.ts.calibrationscripts.cli import main
 from lsst.ts.calibrationscripts.codec import write_document
-from lsst.ts.calibrationscripts.instruments import ImageType
+from lsst.ts.calibrationscripts.instruments import LATISS, ImageType
 from lsst.ts.calibrationscripts.outcomes import AmplifierDefects, DetectorDefects, Gain, RunState
 from lsst.ts.calibrationscripts.pages import trend_page
 from lsst.ts.calibrationscripts.pages._trend_plot import spread
 from lsst.ts.calibrationscripts.report import Evidence, Place, RunDocument, RunReport, Span, Statistics
 from lsst.ts.calibrationscripts.reporting import unlike_earlier
+from lsst.ts.calibrationscripts.simulation.observatory import (
+    SimulatedObservatory,
+    SimulationSettings,
+    WorkFolderError,
+)
+from lsst.ts.calibrationscripts.simulation.repository import RepositoryKind
 from lsst.ts.calibrationscripts.trend import BIAS_LEVEL, GAIN, READ_NOISE, Band, History, Key, Run
 from named import BIAS, stage
 from test_verification import AMPLIFIERS
@@ -177,6 +183,17 @@ def test_only_earlier_runs_on_the_same_repository_count() -> None:
     assert warnings_of([document_of(day) for day in range(8, 14)], now) == ()
     assert warnings_of([*earlier[:4], now], now) == ()
     assert warnings_of([document_of(day, repo="/repo/main") for day in range(6)], now) == ()
+
+
+def test_runs_of_another_scale_are_on_another_repository_and_so_apart(tmp_path: Path) -> None:
+    # Given a work folder whose frames have a scale, it takes no other
+    here = SimulatedObservatory(tmp_path, instrument=LATISS, settings=SimulationSettings(scale=8))
+    with pytest.raises(WorkFolderError, match="scale"):
+        here._check(RepositoryKind("LATISS", 16, 1, "current"))
+    # so that runs of two scales are on two repositories, which are apart.
+    earlier = [document_of(day, repo=str(here.repo)) for day in range(6)]
+    assert warnings_of(earlier, document_of(7, noise=7.5, repo=str(here.repo)))
+    assert not warnings_of(earlier, document_of(7, noise=7.5, repo="/another/folder/repo"))
 
 
 def internally(document: RunDocument, n_frames: int = 3) -> RunDocument:

@@ -27,17 +27,19 @@ from lsst.daf.butler import (
     Timespan,
 )
 from lsst.daf.butler.cli.butler import cli as butler_command
-from lsst.ts.calibrationscripts.butler.due import Nights, read_due
+from lsst.ts.calibrationscripts.butler.due import Nights, flat_times, read_due
 from lsst.ts.calibrationscripts.cli import main
 from lsst.ts.calibrationscripts.codec import to_json, write_document
 from lsst.ts.calibrationscripts.config import parse
 from lsst.ts.calibrationscripts.due import PRODUCTS, Policy, State, find
+from lsst.ts.calibrationscripts.files.journal import FileJournal
 from lsst.ts.calibrationscripts.instruments import LATISS
 from lsst.ts.calibrationscripts.outcomes import Certification, Outcome, RunState, StageResult
-from lsst.ts.calibrationscripts.products import StageId, StageKind
+from lsst.ts.calibrationscripts.products import Product, StageId, StageKind, Subject
 from lsst.ts.calibrationscripts.proof import ProductRecord
 from lsst.ts.calibrationscripts.record import RunRecord
 from lsst.ts.calibrationscripts.report import RunDocument, RunReport
+from lsst.ts.calibrationscripts.spoilt import Mark, MarkKind, SeriesJudgement
 from test_proof import PROOF
 
 N_HISTORIES = int(os.environ.get("CALIBSCRIPTS_LOOKUPS", "30"))
@@ -435,3 +437,57 @@ def test_the_runs_of_the_journal_folder_say_who_certified_it(
     (journals / "runs.sqlite3").mkdir()
     again = run(repo, tmp_path, "--nights", 1)
     assert " ".join(again.stdout.split()) == text
+
+
+async def test_the_newest_flats_say_how_long_flats_have_to_be(calibrated: tuple[Path, Butler]) -> None:
+    repo, butler = calibrated
+    template = exposure(0, random.Random(1)) | {"timespan": None}  # noqa: S311 - the same ones each time
+
+    def take(day: int, kind: str, physical_filter: str, *times: float | None) -> None:
+        first = 100 + butler.query_dimension_records("exposure", limit=None).__len__()
+        rows = [
+            template
+            | {
+                "id": (20220101 + day) * 100_000 + first + i,
+                "obs_id": f"{day} {first + i}",
+                "day_obs": 20220101 + day,
+                "observation_type": kind,
+                "physical_filter": physical_filter,
+                "exposure_time": time,
+            }
+            for i, time in enumerate(times)
+        ]
+        butler.registry.insertDimensionData("exposure", *rows)
+
+    of_sets, of_ramps = FILTERS[:2]
+    # Given an older set, two trial flats and a set, and what is no flat
+    take(0, "flat", of_sets, *[30.0] * 20)
+    take(1, "flat", of_sets, 1.0, 4.1, *[4.0] * 5)
+    take(2, "science", of_sets, *[600.0] * 20)
+    # and a ramp, through another filter
+    take(1, "flat", of_ramps, 1.0, 1.0, 2.0, 2.0, 3.0, None)
+    found = await flat_times(str(repo), "LATISS", [of_sets, of_ramps, "nothing"])
+    assert found == {of_sets: 4.0}
+
+
+def test_frames_that_runs_have_noted_as_spoilt_are_named(
+    calibrated: tuple[Path, Butler], tmp_path: Path
+) -> None:
+    repo, butler = calibrated
+    known = sorted(int(record.id) for record in butler.query_dimension_records("exposure", limit=None))
+    judgement = SeriesJudgement(
+        Subject(Product.DARK),
+        tuple(known),
+        tuple(Mark(i, MarkKind.LIGHT_LEAK, "0.5 ADU/s") for i in (known[0], known[-1])),
+    )
+    run_id = "20220101T000000-1"
+    (tmp_path / "journals").mkdir()
+    FileJournal(tmp_path / "journals", run_id).write(
+        RunRecord(run_id, {}, RunState.DONE, judgements=(judgement,), instrument="LATISS")
+    )
+    # Of the nights that are meant, and not of the others
+    text = " ".join(run(repo, tmp_path, "--nights", 1).stdout.split())
+    assert f"1 of the exposures is known to be spoilt: {known[-1]} LIGHT_LEAK: 0.5 ADU/s" in text
+    assert f"(noted by run {run_id})" in text and str(known[0]) not in text.partition("spoilt:")[2]
+    # Of another camera nothing is known
+    assert "spoilt" not in due("--repo", repo, "--journals", tmp_path / "none", "--nights", 1).stdout

@@ -27,6 +27,7 @@ from click.testing import CliRunner, Result
 from leaks import no_tasks_left
 from lsst.daf.butler import Butler, CollectionType, Timespan
 from lsst.ts.calibrationscripts import reporting
+from lsst.ts.calibrationscripts.butler.repository import ButlerRepository
 from lsst.ts.calibrationscripts.cli import main
 from lsst.ts.calibrationscripts.config import parse
 from lsst.ts.calibrationscripts.files.journal import FileJournal, lock_earlier_run
@@ -50,6 +51,7 @@ from lsst.ts.calibrationscripts.record import Frame, RunRecord
 from lsst.ts.calibrationscripts.report import Evidence, RunReport, next_steps
 from lsst.ts.calibrationscripts.simulation.cscs.surroundings import LampState
 from lsst.ts.calibrationscripts.simulation.observatory import SimulatedObservatory, SimulationSettings
+from lsst.ts.calibrationscripts.simulation.pace import as_simulated
 from named import BIAS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -619,6 +621,23 @@ async def test_without_strict_the_forecast_is_a_warning(observatory: SimulatedOb
             while "Forecast: verify BIAS is certain to fail" not in texts(queued.result()):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         assert queued.result().state == "CONFIGURED"
+
+
+@pytest.mark.parametrize("simulated", [False, True])
+async def test_the_disk_is_forecast_for_the_frames_that_are_taken(
+    observatory: SimulatedObservatory, monkeypatch: pytest.MonkeyPatch, *, simulated: bool
+) -> None:
+    # Given room for frames of the simulation, and not for those of LATISS
+    monkeypatch.setattr(ButlerRepository, "free_space", lambda repository: 10**9)
+    run = Run(observatory, script_mode="BIAS")
+    async with QueuedScript(run.make_script) as queued:
+        if simulated:
+            run.script.planned_as = as_simulated(observatory.focal_plane, observatory.time_scale)
+        await queued.configure(run.config)
+        result = queued.result()
+    assert result.states[-1] == "CONFIGURED"
+    is_foretold = "are needed on the disk of" in texts(result)
+    assert is_foretold is not simulated
 
 
 # Runs

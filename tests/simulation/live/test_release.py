@@ -14,7 +14,7 @@ import pytest
 import yaml
 from lsst.ts.calibrationscripts.codec import read_document
 from lsst.ts.calibrationscripts.files.journal import load_record, lock_earlier_run
-from lsst.ts.calibrationscripts.finishing import FinishError, finish
+from lsst.ts.calibrationscripts.finishing import FinishError, Means, finish
 from lsst.ts.calibrationscripts.observatory.listening import listen_to_ocps
 from lsst.ts.calibrationscripts.observatory.make_latiss_calibrations import MakeLatissCalibrations
 from lsst.ts.calibrationscripts.observatory.queue import QueueHooks, ScriptResult, run_script
@@ -123,7 +123,7 @@ async def test_the_script_ends_within_5_s_of_the_last_ingest_and_its_jobs_run_on
     page = (runs.folder / f"{report.run_id}.html").read_text()
     assert f"calibscripts finish {report.run_id}" in page
     # When it is finished, which waits for the job
-    finished = await finish(runs.folder, report.run_id, Log())
+    finished = await finish(runs.folder, report.run_id, Means(Log()))
     assert job.phase == "completed"
     # Then all is there that a script on the same frames would give that waits
     ids = [int(exposure) for exposure in report.exposures["BIAS"]]
@@ -140,7 +140,7 @@ async def test_the_script_ends_within_5_s_of_the_last_ingest_and_its_jobs_run_on
     assert document["evidence"]["thumbnails"] and not document["evidence"]["notes"]
     assert load_record(runs.folder, report.run_id).state == "DONE"
     # And a second time nothing is left, which is no error.
-    again = await finish(runs.folder, report.run_id, Log())
+    again = await finish(runs.folder, report.run_id, Means(Log()))
     assert (again.page, again.report) == (None, finished.report)
 
 
@@ -157,18 +157,18 @@ async def test_one_finisher_at_a_time_and_one_that_is_interrupted_loses_nothing(
     report = await runs.released()
     (job,) = runs.jobs(report)
     # Given one who waits for the job
-    first = asyncio.create_task(finish(runs.folder, report.run_id, Log()))
+    first = asyncio.create_task(finish(runs.folder, report.run_id, Means(Log())))
     while not first.done() and load_record(runs.folder, report.run_id).state != "RUNNING":  # noqa: ASYNC110
         await asyncio.sleep(0.05)
     # Then another is told who that is
     with pytest.raises(FinishError, match="that run is running: process"):
-        await finish(runs.folder, report.run_id, Log())
+        await finish(runs.folder, report.run_id, Means(Log()))
     # and if the first one gives up, the second collects.
     first.cancel()
     await asyncio.gather(first, return_exceptions=True)
     assert not job.aborted
     lock_earlier_run(runs.folder, report.run_id).release()
-    finished = await finish(runs.folder, report.run_id, Log())
+    finished = await finish(runs.folder, report.run_id, Means(Log()))
     assert finished.report.complete
 
 
@@ -178,7 +178,7 @@ async def test_a_job_that_fails_meanwhile_is_known_by_its_log(runs: Runs) -> Non
     try:
         report = await runs.released()
         log = Log()
-        finished = await finish(runs.folder, report.run_id, log)
+        finished = await finish(runs.folder, report.run_id, Means(log))
     finally:
         await fault.detach()
     result, reason = outcome(finished.report, "verify BIAS")
@@ -199,7 +199,7 @@ async def test_a_job_that_fails_is_heard_of_where_there_is_sal(runs: Runs, tmp_p
         journal = json.loads(file.read_text())
         journal["config"]["ocps_log_path"] = f"{tmp_path}/elsewhere/{{job_id}}.log"
         file.write_text(json.dumps(journal))
-        finished = await finish(runs.folder, report.run_id, Log(), listen_to_ocps)
+        finished = await finish(runs.folder, report.run_id, Means(Log(), listen_to_ocps))
     finally:
         await fault.detach()
     result, reason = outcome(finished.report, "verify BIAS")
@@ -209,6 +209,6 @@ async def test_a_job_that_fails_is_heard_of_where_there_is_sal(runs: Runs, tmp_p
 async def test_a_run_that_was_not_released_is_refused(runs: Runs) -> None:
     report, _ = await runs.script(script_mode="BIAS", n_bias=2, n_discard_bias=0, do_verify=False)
     with pytest.raises(FinishError, match="was not released"):
-        await finish(runs.folder, report.run_id, Log())
+        await finish(runs.folder, report.run_id, Means(Log()))
     with pytest.raises(FinishError, match="no journal of it"):
-        await finish(runs.folder, "nothing", Log())
+        await finish(runs.folder, "nothing", Means(Log()))

@@ -6,7 +6,9 @@ from __future__ import annotations
 
 __all__ = [
     "UNREAD",
+    "Published",
     "WrittenReport",
+    "publish_again",
     "rewrite_report",
     "unlike_earlier",
     "warm_up",
@@ -14,13 +16,15 @@ __all__ = [
     "write_report",
 ]
 
+import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from .butler.evidence import gather
+from .butler.publishing import Copy, copy_run
 from .codec import write_document
 from .files.atomic import replace_file
 from .files.pictures import remove_others, with_pictures, write_pictures
@@ -31,6 +35,7 @@ from .outcomes import RunState
 from .pages import run_page
 from .products import Product, StageId, StageKind, Subject
 from .report import Evidence, RunDocument, RunReport, Span, picture_names, take_pictures
+from .threads import in_thread
 from .trend import Run, outliers, source_of
 
 T = TypeVar("T")
@@ -39,6 +44,9 @@ UNREAD = "Statistics and images have not been read yet."
 """Note of evidence that is still to be read."""
 
 _MAX_NAMED = 4
+
+_COPY_TIMEOUT = 10.0
+"""Longest wait for the copies of a report (s)."""
 
 
 class WrittenReport(NamedTuple):
@@ -244,3 +252,46 @@ class _Attempt:
         except Exception as error:  # noqa: BLE001 - a run that has ended stays as it is
             self.problems.append(f"{what}: {one_line(str(error) or type(error).__name__)}")
             return None
+
+
+class Published(NamedTuple):
+    """What has become of the copies of a run's report."""
+
+    copies: tuple[Copy, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+async def publish_again(config: Mapping[str, Any], folder: Path, run_id: str, done: str) -> Published:
+    """Copy the page and the JSON of a run to where it has published them.
+
+    Parameters
+    ----------
+    config : `~collections.abc.Mapping`
+        The run's configuration.
+    folder : `pathlib.Path`
+        Where its files are.
+    run_id : `str`
+        Which run.
+    done : `str`
+        What is done, whatever becomes of the copies.
+
+    Returns
+    -------
+    published : `Published`
+        A failure is a warning.
+    """
+    place = config.get("publish")
+    if not isinstance(place, str) or not place:
+        return Published()
+    try:
+        copies = await asyncio.wait_for(in_thread(lambda: copy_run(place, folder, run_id)), _COPY_TIMEOUT)
+    except TimeoutError:
+        what = f"no answer within {_COPY_TIMEOUT:g} s"
+    except Exception as error:  # noqa: BLE001 - each object store has errors of its own
+        what = one_line(f"{type(error).__name__}: {error}")
+    else:
+        return Published(copies)
+    remedy = f"{done}. Copy {folder / run_id}.html and .json there when that is fixed."
+    return Published(
+        warnings=(f"the copies of the run's report in {place} are not brought up to date: {what}. {remedy}",)
+    )

@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
-__all__ = ["Nights", "WrongQueryError", "made_at", "read_due"]
+__all__ = ["Nights", "WrongQueryError", "flat_times", "made_at", "read_due"]
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 TIMEOUT = 120.0
 """Longest that one visit to the repository may take (s)."""
+
+_NEWEST_FLATS = 200
+"""Flats through a filter whose exposure times are read."""
 
 
 @dataclass(frozen=True)
@@ -213,3 +217,51 @@ def _ingested(butler: Butler, dataset_type: str, run: str) -> float | None:
         for row in rows.limit(1):
             return float(row[f"{dataset_type}.ingest_date"].unix_tai)
     return None
+
+
+async def flat_times(
+    repo: str, instrument: str, filters: Collection[str], timeout: float = TIMEOUT
+) -> dict[str, float]:
+    """Return which exposure time the newest flats through filters have.
+
+    Parameters
+    ----------
+    repo : `str`
+        URI or label of the repository.
+    instrument : `str`
+        The Butler's name of the instrument.
+    filters : `~collections.abc.Collection` [`str`]
+        Physical filters.
+    timeout : `float`, optional
+        Longest that it may take (s).
+
+    Returns
+    -------
+    times : `dict` [`str`, `float`]
+        That of most flats of the newest observing day that has any (s).
+        Filters without one, such as after a ramp, are left out.
+
+    Raises
+    ------
+    ObservatoryError
+        If the repository cannot be read.
+    """
+
+    def look(butler: Butler) -> dict[str, float]:
+        return {each: time for each in filters if (time := _flat_time(butler, instrument, each))}
+
+    return await visit(OpenRepository(repo), "look up how flats were taken", look, timeout=timeout)
+
+
+def _flat_time(butler: Butler, instrument: str, physical_filter: str) -> float | None:
+    with butler.query() as query:
+        x = query.expression_factory
+        query = query.join_dimensions(["exposure"]).where(
+            x.exposure.observation_type.in_iterable(["flat", "FLAT"]),
+            instrument=instrument,
+            physical_filter=physical_filter,
+        )
+        flats = list(query.dimension_records("exposure").order_by("-exposure").limit(_NEWEST_FLATS))
+    times = Counter(flat.exposure_time for flat in flats if flat.day_obs == flats[0].day_obs)
+    time, n = next(iter(times.most_common(1)), (None, 0))
+    return float(time) if time and 2 * n > times.total() else None

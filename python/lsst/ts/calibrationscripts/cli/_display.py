@@ -171,7 +171,7 @@ class ProgressWatcher:
     def print(self, text: str, *, error: bool) -> None:
         """Print above the progress lines; all but errors goes to stdout."""
         if not self._progress.disable and (error or sys.stdout.isatty()):
-            self._progress.console.print(text, highlight=False, markup=False, soft_wrap=True)
+            self._progress.console.print(fold(text), highlight=False, markup=False, soft_wrap=True)
         else:
             show(text, error=error)
 

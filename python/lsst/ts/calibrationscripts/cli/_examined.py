@@ -39,8 +39,8 @@ def show_each(judged: Judged) -> None:
                 if notice not in of_all and notice not in of_block:
                     show_note(notice, f"{one.given.place}: " if one.given.place else "")
             if one.forecast is not None and one.forecast.findings:
-                show_forecast(one.forecast, one.notices)
-            show(f"{one.source}: valid")
+                show_forecast(one.forecast, one.notices, one.source if len(everything) > 1 else "")
+            show(f"{one.source}: valid{', but certain to fail' if _is_certain_to_fail(one) else ''}")
     for notice in of_all:
         show_note(notice, "for all: ")
     show_count(judged)
@@ -118,7 +118,13 @@ def show_count(judged: Judged) -> None:
         counts = [
             f"{outcomes.count(outcome)} {outcome}" for outcome in (VALID, INVALID) if outcome in outcomes
         ]
-        show(f"{len(outcomes)} in all: {', '.join(counts)}.")
+        n_failing = sum(_is_certain_to_fail(one) for _, examined in judged for one in examined)
+        failing = f" {n_failing} of the valid will fail, says the forecast." if n_failing else ""
+        show(f"{len(outcomes)} in all: {', '.join(counts)}.{failing}")
+
+
+def _is_certain_to_fail(one: Examined) -> bool:
+    return not one.problems and one.forecast is not None and one.forecast.is_certain
 
 
 def _shared_notices(examined: Sequence[Examined]) -> list[str]:

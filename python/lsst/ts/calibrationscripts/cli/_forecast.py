@@ -51,7 +51,7 @@ def forecast_of(
     return make_forecast(config, plan, instrument, _facts(config, plan, instrument, begin))
 
 
-def show_forecast(forecast: Forecast, said: Collection[str] = ()) -> None:
+def show_forecast(forecast: Forecast, said: Collection[str] = (), of: str = "") -> None:
     """Print a forecast.
 
     Parameters
@@ -60,8 +60,10 @@ def show_forecast(forecast: Forecast, said: Collection[str] = ()) -> None:
         The forecast.
     said : collection of `str`
         Notices that are shown beside it.
+    of : `str`, optional
+        Whose it is, if there are several.
     """
-    show(forecast_text(forecast, WIDTH, said))
+    show(forecast_text(forecast, WIDTH, said, of))
 
 
 def _facts(

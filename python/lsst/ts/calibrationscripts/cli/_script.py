@@ -37,7 +37,7 @@ from ..observatory.scripts import script_class
 from ..outcomes import RunState
 from ..plan import make_plan
 from ..ports import JournalFile
-from ..report import NOT_BEGUN, RunReport
+from ..report import NOT_BEGUN, RunReport, fold
 from ._common import show as show_line
 from ._display import ProgressWatcher, closing_text
 from ._program import program_loop
@@ -88,6 +88,7 @@ async def run_on_sal(
     make = script_class(instrument)
     scripts: list[BaseMakeCalibrations] = []
     page = ""
+    errors: list[str] = []
 
     with ProgressWatcher(plan) as watcher:
 
@@ -113,7 +114,9 @@ async def run_on_sal(
                 return  # shown at the very end
             if watcher.covers_log and message.level < logging.WARNING and "\n" not in message.text:
                 return
-            watcher.print(message.text, error=message.level >= logging.ERROR)
+            if is_error := message.level >= logging.ERROR:
+                errors.append(message.text)
+            watcher.print(message.text, error=is_error)
 
         result = await run_script(
             make_script,
@@ -122,7 +125,8 @@ async def run_on_sal(
             timeout=2 * plan.duration + config.job_timeout * len(plan.stages),
             hooks=QueueHooks(on_message=show),
         )
-    return _ended(result, scripts[0].report, config, page, resume_command)
+    is_said = bool(result.reason) and any(result.reason in text for text in errors)
+    return _ended(result, scripts[0].report, config, page, resume_command, reason_is_said=is_said)
 
 
 def _ended(
@@ -131,10 +135,13 @@ def _ended(
     config: CalibrationConfig,
     page: str,
     resume_command: Callable[[str], tuple[str, ...]],
+    *,
+    reason_is_said: bool,
 ) -> RunReport:
     """Print how a script has ended; return what is known of its run."""
     if report is None or report.state is RunState.UNSTARTED:
-        click.echo(f"The script ended {result.state}: {result.reason}", err=True)
+        why = "." if reason_is_said else f": {result.reason}"
+        show_line(fold(f"The script ended {result.state}{why}"), error=True)
         if page:
             show_line(f"Report: {page}")
         if report is None and result.state == RunState.CONFIGURE_FAILED:

@@ -10,17 +10,22 @@ import asyncio
 import datetime
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from ..instruments import Instrument
-from ._common import ExitCode, fail, instrument_option, read_text, show
+from ._common import ExitCode, fail, instrument_option, read_text, show, within
 
 if TYPE_CHECKING:
     from ..butler.due import Nights
     from ..due import DueReport, Policy
+    from ..spoilt import Mark
+
+_MARKS_TIMEOUT = 20.0
+"""Longest look for marks of spoilt frames in the journals (s)."""
 
 
 @click.command()
@@ -112,7 +117,7 @@ def _look(
     policy: Policy,
     folder: Path,
 ) -> DueReport:
-    from ..butler.due import made_at, read_due
+    from ..butler.due import flat_times, made_at, read_due
     from ..decertification import iso
     from ..due import DueReport, Setting, State, find, judge, newest, propose
     from ..offline import tai_now
@@ -127,20 +132,39 @@ def _look(
     found = {(each.dataset_type, each.run) for each in findings if each.state is State.FOUND}
     made = asyncio.run(made_at(repo, found))
     judged = judge(findings, made, origins_in(folder, findings), policy)
-    proposals, remarks = propose(
-        [each.finding for each in judged if each.due], setting, stock, max(now, newest(exposures))
-    )
+    due = [each.finding for each in judged if each.due]
+    if filters := {each.physical_filter for each in due if each.physical_filter is not None}:
+        times = asyncio.run(flat_times(repo, instrument.name, filters))
+        setting = replace(setting, flat_times=times)
+    proposals, remarks = propose(due, setting, stock, max(now, newest(exposures)))
+    ids = tuple(each.id for each in exposures)
     return DueReport(
         instrument.name,
         repo,
         searched,
-        tuple(each.id for each in exposures),
+        ids,
         iso(now),
         policy,
         judged,
         proposals,
         remarks,
+        _marks(folder, ids, instrument),
     )
+
+
+def _marks(folder: Path, exposures: tuple[int, ...], instrument: Instrument) -> tuple[Mark, ...]:
+    """Return which exposures runs have noted as spoilt; say if not known."""
+    from ..files.marks import known_marks
+
+    if not folder.is_dir():
+        return ()
+    try:
+        return within(_MARKS_TIMEOUT, lambda: known_marks(folder, exposures, instrument.name))
+    except OSError as error:
+        # A timeout is one.
+        why = error.strerror or f"no answer within {_MARKS_TIMEOUT:g} s"
+        show(f"Spoilt frames are not shown: the journals in {folder} could not be read: {why}", error=True)
+        return ()
 
 
 def _nights(nights: int | None, first: str | None, last: str | None, where: str) -> Nights:

@@ -31,7 +31,7 @@ from ._common import (
 )
 from ._completion import complete_fault, complete_run_of_workdir
 from ._examine import Examiner
-from ._inputs import FILES, Configuration, read_inputs, refuse_block, set_option
+from ._inputs import FILES, Configuration, Input, read_inputs, refuse_block, set_option
 from ._installation import simulation_hint
 from ._results import exit_code, parse_to_run, result_to, runs_json, to_run_json, worst
 
@@ -200,9 +200,12 @@ def simulate(
     with result_to(json_file) as write:
         examiner = Examiner(find_generation=runs.find_generation(), forecasts=False)
         instrument = instrument or instrument_of_workdir(workdir)
-        chosen = choose(read_inputs(files, instrument, settings), index, examiner)
+        inputs = read_inputs(files, instrument, settings)
         if resume is not None:
-            chosen = [_resuming_one(chosen, resume, runs.journals)]
+            # Before they are judged: what is written may be for a run alone
+            # that has frames.
+            inputs = _resuming_one(inputs, index, resume, runs.journals)
+        chosen = choose(inputs, index, examiner)
         reports = runs.run_all(chosen)
         _show_repository(reports[-1], workdir / "repo", chosen[len(reports) - 1][1].instrument)
         write(runs_json(chosen, reports))
@@ -236,22 +239,36 @@ def simulate_text(text: str, instrument: Instrument, workdir: Path, json_file: P
     sys.exit(exit_code(report))
 
 
-def _resuming_one(
-    chosen: Sequence[tuple[str, Configuration]], run_id: str, journals: Path
-) -> tuple[str, Configuration]:
-    """Return the only configuration, with the run that it resumes."""
-    if len(chosen) > 1:
-        names = ", ".join(source for source, _ in chosen)
+def _resuming_one(inputs: Sequence[Input], index: int | None, run_id: str, journals: Path) -> list[Input]:
+    """Return what was given, its only configuration with a run to resume."""
+
+    def is_chosen(given: Configuration) -> bool:
+        return index is None or given.place == f"scripts[{index}]"
+
+    names = [each.source(given) for each in inputs for given in each.configurations if is_chosen(given)]
+    if len(names) > 1:
         fail(
-            f"--resume is for one script, and there are {len(chosen)} ({names}): choose one by --script N",
+            f"--resume is for one script, and there are {len(names)} ({', '.join(names)}): choose one by "
+            "--script N",
             ExitCode.INVALID,
         )
-    [(source, given)] = chosen
-    return source, replace(given, text=_resuming(given.text, run_id, journals))
+    return [
+        replace(
+            each,
+            configurations=tuple(
+                replace(given, text=_resuming(given.text, run_id, journals)) if is_chosen(given) else given
+                for given in each.configurations
+            ),
+        )
+        for each in inputs
+    ]
 
 
 def _resuming(text: str, run_id: str, journals: Path) -> str:
-    """Return a configuration that resumes a run of a work folder."""
+    """Return a configuration that resumes a run of a work folder.
+
+    One that cannot be read stays as it is.
+    """
     from ..files.contents import is_run_id
     from ..files.journal import newest_run
 
@@ -269,8 +286,13 @@ def _resuming(text: str, run_id: str, journals: Path) -> str:
         run_id = newest
     import yaml
 
-    node = yaml.compose(text, Loader=yaml.SafeLoader)
-    if isinstance(node, yaml.CollectionNode) and node.flow_style:
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError:
+        return text
+    if node is not None and not isinstance(node, yaml.MappingNode):
+        return text
+    if node is not None and node.flow_style:
         # Nothing can be added below a mapping in braces.
         return yaml.safe_dump({**yaml.safe_load(text), "resume": run_id}, sort_keys=False)
     return f"{text}\nresume: {run_id}\n"

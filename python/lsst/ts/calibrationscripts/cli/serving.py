@@ -31,7 +31,7 @@ _UNREACHABLE = "no other process can reach the simulated CSCs"
 @instrument_option(with_script=True, unless_given=OF_WORKDIR)
 @time_scale_option
 def serve(workdir: Path, instrument: Instrument | None, time_scale: float) -> None:
-    """Run the simulated observatory for other programs, until stopped.
+    """Run the simulated observatory for other programs.
 
     Its CSCs use the SAL that is installed, so that a script can be tried on
     them from a real script queue. SIGINT (Ctrl-C), SIGTERM and SIGHUP stop

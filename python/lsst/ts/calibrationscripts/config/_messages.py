@@ -186,8 +186,8 @@ def _explain_type(
     if types[0] == "string" and isinstance(value, int | float):
         date = meant_date(str(value)) if key.endswith("_date") else None
         return what, f'write it in quotes{", as a date" if date else ""}: "{date or value}"'
-    if "array" in types and isinstance(value, str) and (times := _meant_times(value)):
-        return what, f"write the list in brackets: [{times}]"
+    if "array" in types and isinstance(value, str) and (meant := _meant_list(value, schema)):
+        return what, f"write the list in brackets: [{meant}]"
     if types[0] in ("integer", "number") and isinstance(value, str):
         try:
             number = float(value)
@@ -216,14 +216,19 @@ def _meant_ids(text: str) -> list[int]:
     return []
 
 
-def _meant_times(text: str) -> str:
-    """Return the numbers of a list without brackets, as in a list."""
-    numbers = [word for word in re.split(r"[\s,;]+", text.strip(" ,;")) if word]
+def _meant_list(text: str, schema: Any) -> str:
+    """Return the numbers of a list without brackets, if it may have them."""
+    from jsonschema.validators import validator_for
+
+    words = [word for word in re.split(r"[\s,;]+", text.strip(" ,;")) if word]
     try:
-        finite = all(math.isfinite(float(number)) for number in numbers)
+        numbers = [float(word) for word in words]
     except ValueError:
         return ""
-    return ", ".join(f"{float(number):.15g}" for number in numbers) if finite and len(numbers) > 1 else ""
+    if len(numbers) < 2 or not all(map(math.isfinite, numbers)):
+        return ""
+    may_be = validator_for(schema)(schema).is_valid(numbers)
+    return ", ".join(f"{number:.15g}" for number in numbers) if may_be else ""
 
 
 def _one_set_each(key: str, names: list[Any]) -> str:

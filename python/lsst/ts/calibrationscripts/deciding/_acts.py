@@ -22,10 +22,9 @@ from ..products import StageId, StageKind, Subject
 from ..proof import Proof, accepted
 from ..record import Decision, DecisionKind, RunRecord
 from ..report import RunReport
-from ..reporting import rewrite_report
+from ..reporting import publish_again, rewrite_report
 from ._choice import Choice, DecisionError
 from ._opening import locked, record_of
-from ._publishing import publish_again
 from ._replay import Replay
 from ._waiting import seen_of, waiting_of
 
@@ -74,7 +73,7 @@ async def decide(folder: Path, run_id: str, choice: Choice) -> Decided:
         record = record_of(folder, run_id)
         decided = await _decide(folder, record, choice, lock)
         # In the lock: an earlier decision must not overwrite a later one.
-        published = await publish_again(record.config, folder, run_id)
+        published = await publish_again(record.config, folder, run_id, "The decision is made")
         warnings = (*decided.warnings, *published.warnings)
         return replace(decided, warnings=warnings, published=published.copies)
 

@@ -21,10 +21,9 @@ from ..offline import tai_now
 from ..ports import ObservatoryError
 from ..record import Decision, RunRecord
 from ..report import RunDocument, RunReport
-from ..reporting import rewrite_report
+from ..reporting import publish_again, rewrite_report
 from ._choice import Choice, DecisionError
 from ._opening import locked, record_of
-from ._publishing import publish_again
 
 
 @dataclass(frozen=True)
@@ -109,7 +108,7 @@ async def decertify(folder: Path, run_id: str, choice: Choice) -> Decertified:
         run = _load(folder, run_id)
         undone = await _decertify(folder, run, choice, lock)
         # In the lock: an earlier decision must not overwrite a later one.
-        published = await publish_again(run.record.config, folder, run_id)
+        published = await publish_again(run.record.config, folder, run_id, "The decision is made")
         warnings = (*undone.warnings, *published.warnings)
         return replace(undone, warnings=warnings, published=published.copies)
 

@@ -30,6 +30,7 @@ __all__ = [
     "origins",
     "propose",
     "read_policy",
+    "spoilt_heading",
 ]
 
 from ._findings import Finding, State, Taken, find, newest
@@ -38,4 +39,4 @@ from ._policy import PRODUCTS, Policy, PolicyError, read_policy
 from ._proposal import Proposal, Remark, Setting, propose
 from ._report import DueReport, Judged, judge
 from ._search import Search, Stock
-from ._text import conclusion, due_json, due_text, exposures_text, heading
+from ._text import conclusion, due_json, due_text, exposures_text, heading, spoilt_heading

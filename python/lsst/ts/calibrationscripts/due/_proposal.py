@@ -11,8 +11,8 @@ import itertools
 import re
 import shlex
 import textwrap
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
@@ -86,6 +86,9 @@ class Setting:
     """Collections as they were given."""
 
     policy: Policy
+
+    flat_times: Mapping[str, float] = field(default_factory=dict)
+    """Exposure time of flats (s), by physical filter, where it is known."""
 
     @property
     def daily(self) -> str:
@@ -280,8 +283,8 @@ def _proposals(wanted: _Wanted, collection: str, setting: Setting, is_searched: 
                 [f"flat {each}" for each in filters] if dataset_type == "flat" and filters else [dataset_type]
             )
         )
-        in_place = "" if setting.instrument.wheels_turn else "".join(filters)
-        yield Proposal(_yaml(values, closes, in_place), closes, collection)
+        comments = _comments(values, closes, filters, setting)
+        yield Proposal(_yaml(values, comments), closes, collection)
 
 
 def _values(
@@ -294,18 +297,25 @@ def _values(
     if wanted.detectors != tuple(sorted(detector.id for detector in setting.instrument.detectors)):
         yield "detectors", list(wanted.detectors)
     ramp: dict[str, Any] = {"n_flat": len(_RAMP), "exp_times_flat": _RAMP} if "ptc" in types else {}
-    if len(filters) > 1:
-        sets = [dict(_wheels(setting.instrument, each) or {}) for each in filters]
-        sets[0] |= ramp
+    sets = [_flat_set(each, setting) for each in filters] or [{}]
+    sets[0] |= ramp
+    if len(sets) > 1:
         yield "flat_sets", sets
     else:
-        yield from ((_wheels(setting.instrument, filters[0]) or {}) if filters else {}).items()
-        yield from ramp.items()
+        yield from sets[0].items()
     if "defects" in types:
         yield "do_defects", True
     if "ptc" in types:
         yield "do_ptc", True
         yield "job_timeout", _LONG_JOB
+
+
+def _flat_set(physical_filter: str, setting: Setting) -> dict[str, Any]:
+    """Return how the flats of a filter are taken."""
+    wheels = dict(_wheels(setting.instrument, physical_filter) or {})
+    if (time := setting.flat_times.get(physical_filter)) is None:
+        return wheels
+    return wheels | {"exp_times_flat": int(time) if time.is_integer() else time}
 
 
 def _inputs(
@@ -327,19 +337,36 @@ def _inputs(
         yield "input_collections_ptc", ",".join(searched)
 
 
-def _yaml(values: dict[str, Any], closes: Sequence[str], in_place: str) -> str:
-    lines = textwrap.wrap(
-        f"Closes: {', '.join(closes)}.",
-        _WIDTH,
-        initial_indent="# ",
-        subsequent_indent="#   ",
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-    if in_place:
-        lines.append(f"# First put {in_place} into the light path: the run does not change the filter.")
-    if "n_flat" in values or any("n_flat" in each for each in values.get("flat_sets", ())):
-        lines.append("# The brightest pair of flats should be close to saturation.")
+def _comments(
+    values: Mapping[str, Any], closes: Sequence[str], filters: Sequence[str], setting: Setting
+) -> Iterator[str]:
+    """Yield what a person should know who queues a configuration."""
+    yield f"Closes: {', '.join(closes)}."
+    if filters and not setting.instrument.wheels_turn:
+        yield f"First put {filters[0]} into the light path: the run does not change the filter."
+    sets = values.get("flat_sets", [values])
+    if "n_flat" in sets[0]:
+        yield "The brightest pair of flats should be close to saturation."
+    of_sets = list(zip(filters, sets, strict=bool(filters)))
+    if any("exp_times_flat" in each and "n_flat" not in each for _, each in of_sets):
+        yield "Flats have the exposure time of the newest ones through their filter."
+    if unknown := [name for name, each in of_sets if "exp_times_flat" not in each]:
+        yield f"How long flats through {', '.join(unknown)} have to be is not known: theirs is the default."
+
+
+def _yaml(values: dict[str, Any], comments: Iterator[str]) -> str:
+    lines = [
+        line
+        for comment in comments
+        for line in textwrap.wrap(
+            comment,
+            _WIDTH,
+            initial_indent="# ",
+            subsequent_indent="#   ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    ]
     for key, value in values.items():
         # A mapping of scalars only would be one line.
         style = None if isinstance(value, list) else False

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..decertification import iso
+from ..spoilt import Mark
 from ._findings import Finding, State
 from ._origin import Origin, origin_of
 from ._policy import Policy
@@ -73,6 +74,9 @@ class DueReport:
     """Configurations that close the gap."""
 
     remarks: tuple[Remark, ...] = ()
+
+    marks: tuple[Mark, ...] = ()
+    """Which of the exposures runs have noted as spoilt, and why."""
 
     @property
     def due(self) -> tuple[Judged, ...]:

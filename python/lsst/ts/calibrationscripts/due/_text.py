@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-__all__ = ["conclusion", "due_json", "due_text", "exposures_text", "heading"]
+__all__ = ["conclusion", "due_json", "due_text", "exposures_text", "heading", "spoilt_heading"]
 
 import itertools
 import textwrap
@@ -21,6 +21,9 @@ _WIDTH = 80
 
 _MAX_SHOWN = 4
 """Results for one type and filter that are shown in full."""
+
+_MAX_MARKS = 8
+"""Marks of spoilt frames that are shown."""
 
 
 def due_text(report: DueReport) -> str:
@@ -67,6 +70,7 @@ def _lines(report: DueReport) -> Iterator[str]:
     for name, same in itertools.groupby(report.judged, key=lambda judged: judged.finding.name):
         yield name
         yield from _of_name(list(same))
+    yield from _spoilt(report)
     yield from _wrapped(f"{conclusion(report)}.", 0)
     for number, proposal in enumerate(report.proposals, 1):
         which = f" {number} of {len(report.proposals)}" if len(report.proposals) > 1 else ""
@@ -78,6 +82,21 @@ def _lines(report: DueReport) -> Iterator[str]:
         yield ""
         yield from _wrapped(remark.text, 0)
         yield from _continued(remark.command)
+
+
+def spoilt_heading(report: DueReport) -> str:
+    """Return how many of the exposures are spoilt; "" if none is known."""
+    n = len({mark.exposure for mark in report.marks})
+    return f"{n} of the exposures {'is' if n == 1 else 'are'} known to be spoilt" if n else ""
+
+
+def _spoilt(report: DueReport) -> Iterator[str]:
+    if heading := spoilt_heading(report):
+        yield f"{heading}:"
+    for mark in report.marks[:_MAX_MARKS]:
+        yield from _wrapped(f"{mark.exposure} {mark.kind}: {mark.found}", 2)
+    if n := len(report.marks[_MAX_MARKS:]):
+        yield f"  and {n} more marks; --html and --json show them"
 
 
 def _of_name(results: Sequence[Judged]) -> Iterator[str]:
@@ -161,6 +180,10 @@ def due_json(report: DueReport) -> dict[str, Any]:
             "ahead": report.policy.ahead,
             "ignore": sorted(report.policy.ignored),
         },
+        "spoilt": [
+            {"exposure": mark.exposure, "kind": mark.kind.value, "text": mark.text, "run_id": mark.run}
+            for mark in report.marks
+        ],
         "findings": [_finding(judged) for judged in report.judged],
         "configurations": [asdict(proposal) for proposal in report.proposals],
         "remarks": [asdict(remark) for remark in report.remarks],

@@ -9,7 +9,7 @@ and, if it can be read, its log.
 
 from __future__ import annotations
 
-__all__ = ["FinishError", "Finished", "JobsAtWork", "Listening", "finish"]
+__all__ = ["FinishError", "Finished", "JobsAtWork", "Listening", "Means", "finish"]
 
-from ._finish import Finished, FinishError, finish
+from ._finish import Finished, FinishError, Means, finish
 from ._jobs import JobsAtWork, Listening

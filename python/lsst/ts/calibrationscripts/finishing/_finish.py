@@ -7,13 +7,14 @@ from __future__ import annotations
 __all__ = ["FinishError", "Finished", "finish"]
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
 
+from ..butler.publishing import Copy
 from ..butler.repository import ButlerRepository
 from ..config import CalibrationConfig, ConfigurationError, parse
 from ..files.journal import FileJournal, earlier_run, load_record, lock_earlier_run
@@ -24,18 +25,22 @@ from ..job_names import names_of
 from ..offline import NoCamera, NoIngest, instrument_of, tai_now
 from ..outcomes import Outcome, StageResult
 from ..plan import RunPlan, make_plan
-from ..ports import ObservatoryError, Operator, World
+from ..ports import Notifier, ObservatoryError, Operator, World
 from ..procedure import Procedure, is_left_running
 from ..products import StageId
 from ..record import RunRecord
 from ..report import RunReport, resume_configuration
-from ..reporting import write_report
+from ..reporting import publish_again, write_report
 from ..threads import in_thread
 from ._jobs import JobsAtWork, Listening
 from ._merge import merged
 
 Listen = Callable[[CalibrationConfig, Instrument], AbstractAsyncContextManager[Listening | None]]
 """Makes what hears of jobs where there is SAL."""
+
+Notify = Callable[[CalibrationConfig], AbstractAsyncContextManager[Notifier | None]]
+"""Makes what sends messages to persons, or says in a `ConfigurationError` why
+it cannot."""
 
 
 class FinishError(Exception):
@@ -53,6 +58,9 @@ class Finished:
     problems: tuple[str, ...] = ()
     """What differs from earlier runs, and what could not be written."""
 
+    published: tuple[Copy, ...] = ()
+    """Copies of the run's report that were brought up to date."""
+
 
 class _Journal(FileJournal):
     """A journal that is written at once."""
@@ -65,7 +73,29 @@ def _nothing(config: CalibrationConfig, instrument: Instrument) -> AbstractAsync
     return nullcontext()
 
 
-async def finish(folder: Path, run_id: str, operator: Operator, listen: Listen = _nothing) -> Finished:
+def _nobody(config: CalibrationConfig) -> AbstractAsyncContextManager[None]:
+    return nullcontext()
+
+
+@dataclass(frozen=True)
+class Means:
+    """What a run is finished with, beside its files."""
+
+    operator: Operator
+    """Who gets its log."""
+
+    listen: Listen = _nothing
+    """Makes what hears of jobs; by default nothing does."""
+
+    notify: Notify = _nobody
+    """Makes what sends messages; by default nothing does."""
+
+    addresses: Sequence[str] = ()
+    """Who gets messages, as ``notify`` has it; by default that of the run, of
+    which the journal has what is not secret."""
+
+
+async def finish(folder: Path, run_id: str, means: Means) -> Finished:
     """Wait for the jobs of a released run, and collect what they made.
 
     Parameters
@@ -74,10 +104,8 @@ async def finish(folder: Path, run_id: str, operator: Operator, listen: Listen =
         Where the journal of the run is.
     run_id : `str`
         Which run.
-    operator : `Operator`
-        Who gets its log.
-    listen : `~collections.abc.Callable`, optional
-        Makes what hears of jobs; by default nothing does.
+    means : `Means`
+        With what.
 
     Returns
     -------
@@ -97,12 +125,12 @@ async def finish(folder: Path, run_id: str, operator: Operator, listen: Listen =
     except LookupError as error:
         raise FinishError(f"{run_id}: {': '.join(map(str, error.args))}.") from error
     try:
-        return await _finish(folder, run_id, lock, operator, listen)
+        return await _finish(folder, run_id, lock, means)
     finally:
         lock.release()
 
 
-async def _finish(folder: Path, run_id: str, lock: Lock, operator: Operator, listen: Listen) -> Finished:
+async def _finish(folder: Path, run_id: str, lock: Lock, means: Means) -> Finished:
     try:
         record = load_record(folder, run_id)
     except LookupError as error:
@@ -114,23 +142,35 @@ async def _finish(folder: Path, run_id: str, lock: Lock, operator: Operator, lis
         raise FinishError(_why_nothing(record))
     instrument = instrument_of(record)
     assert instrument is not None, "a run with jobs has an instrument"
-    config = _config_of(record, instrument)
+    config = _config_of(record, instrument, means.addresses)
     plan = make_plan(config, instrument)
     _check_submitted(record, plan)
     chosen = _to_collect(record, plan)
     resumed = replace(record, resumed=record.resumed + 1)
-    async with listen(config, instrument) as ocps:
-        world = _world(folder, config, instrument, operator, ocps, _Journal(folder, run_id, lock))
-        procedure = Procedure(config, plan.only_for(chosen), instrument, world, resumed)
-        try:
-            await procedure.run()
-        except ObservatoryError as error:
-            # Else it is the end that the configuration asks for.
-            if not procedure.report.stages:
-                raise FinishError(f"{run_id}: {error}") from error
-    report = merged(procedure.report, plan, record, earlier)
+    try:
+        async with means.listen(config, instrument) as ocps, means.notify(config) as notifier:
+            world = _world(folder, config, instrument, means.operator, ocps, _Journal(folder, run_id, lock))
+            procedure = Procedure(
+                config, plan.only_for(chosen), instrument, replace(world, notifier=notifier), resumed
+            )
+            collected = await _collected(procedure)
+    except ConfigurationError as error:
+        raise FinishError(str(error)) from error
+    report = merged(collected, plan, resumed, earlier)
     written = await in_thread(lambda: write_report(report, config.repo, folder))
-    return Finished(report, written.page, (*written.warnings, *written.problems))
+    published = await publish_again(record.config, folder, run_id, "The report is written")
+    problems = (*written.warnings, *written.problems, *published.warnings)
+    return Finished(report, written.page, problems, published.copies)
+
+
+async def _collected(procedure: Procedure) -> RunReport:
+    try:
+        await procedure.run()
+    except ObservatoryError as error:
+        # Else it is the end that the configuration asks for.
+        if not procedure.report.stages:
+            raise FinishError(f"{procedure.report.run_id}: {error}") from error
+    return procedure.report
 
 
 def _earlier_report(folder: Path, run_id: str) -> RunReport | None:
@@ -152,8 +192,8 @@ def _why_nothing(record: RunRecord) -> str:
     return f"{record.run_id}: no job is left to collect. {how}"
 
 
-def _config_of(record: RunRecord, instrument: Instrument) -> CalibrationConfig:
-    text = yaml.safe_dump({"resume": record.run_id})
+def _config_of(record: RunRecord, instrument: Instrument, addresses: Sequence[str]) -> CalibrationConfig:
+    text = yaml.safe_dump({"resume": record.run_id} | ({"notify": list(addresses)} if addresses else {}))
     try:
         return parse(text, instrument, lambda run_id, journal_dir: record.config)
     except ConfigurationError as error:

@@ -28,7 +28,7 @@ def merged(report: RunReport, plan: RunPlan, record: RunRecord, earlier: RunRepo
     plan : `RunPlan`
         The whole run.
     record : `RunRecord`
-        What was known before.
+        What was known when it began to be collected.
     earlier : `RunReport` or `None`
         The report of then, if there is one.
 
@@ -39,7 +39,12 @@ def merged(report: RunReport, plan: RunPlan, record: RunRecord, earlier: RunRepo
     collected = {result.stage: result for result in report.stages}
     before = {result.stage: result for result in record.stages}
     stages = [collected.get(stage.id) or before.get(stage.id) for stage in plan.stages]
-    whole = replace(report, stages=tuple(result for result in stages if result is not None))
+    whole = replace(
+        report,
+        stages=tuple(result for result in stages if result is not None),
+        instrument=record.instrument,
+        resumed=record.resumed,
+    )
     if earlier is None:
         return whole
     taking = [span for span in earlier.timeline if span.stage.kind is StageKind.EXPOSE]
@@ -49,6 +54,9 @@ def merged(report: RunReport, plan: RunPlan, record: RunRecord, earlier: RunRepo
         exposures=_both(earlier.exposures, report.exposures),
         discarded=_both(earlier.discarded, report.discarded),
         timeline=(*taking, *processing),
+        # What took the frames and submitted the jobs counts.
+        versions=earlier.versions,
+        resume_command=earlier.resume_command,
         notices=earlier.notices,
     )
 

@@ -155,6 +155,11 @@ class Forecast:
         """What fails."""
         return tuple(finding for finding in self.findings if finding.fails)
 
+    @property
+    def is_certain(self) -> bool:
+        """Whether something is certain to fail."""
+        return any(finding.level is Level.CERTAIN for finding in self.findings)
+
     def objections(self, *, strict: bool) -> tuple[str, ...]:
         """Return why a run is refused for its forecast.
 

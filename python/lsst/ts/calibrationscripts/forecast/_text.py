@@ -12,7 +12,7 @@ from collections.abc import Collection
 from ._records import Forecast
 
 
-def forecast_text(forecast: Forecast, width: int, said: Collection[str] = ()) -> str:
+def forecast_text(forecast: Forecast, width: int, said: Collection[str] = (), of: str = "") -> str:
     """Return a forecast, a paragraph for each finding.
 
     Parameters
@@ -24,13 +24,16 @@ def forecast_text(forecast: Forecast, width: int, said: Collection[str] = ()) ->
     said : collection of `str`
         Notices that are shown beside it: a remark that is one of them is
         left out.
+    of : `str`, optional
+        Whose it is, if that is not clear.
 
     Returns
     -------
     text : `str`
     """
     texts = [finding.text for finding in forecast.findings if finding.fails or finding.notice not in said]
-    head = "Forecast:" if texts else "Forecast: nothing is known that fails."
+    name = f"Forecast of {of}:" if of else "Forecast:"
+    head = name if texts else f"{name} nothing is known that fails."
     texts += [f"not looked at: {each}" for each in forecast.unknown]
     return "\n".join([head, *(_paragraph(text, width) for text in texts)])
 

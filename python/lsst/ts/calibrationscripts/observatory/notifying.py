@@ -113,6 +113,10 @@ class AppriseNotifier:
         self._under_way[task] = title
         task.add_done_callback(lambda task: self._under_way.pop(task, None))
 
+    async def settle(self) -> None:
+        """Wait for the answers to all messages, which takes a limited time."""
+        await asyncio.gather(*self._under_way)
+
     def close(self) -> None:
         """Log which messages have no answer yet; do not wait for any."""
         for task, title in tuple(self._under_way.items()):

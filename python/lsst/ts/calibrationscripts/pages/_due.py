@@ -7,7 +7,7 @@ from __future__ import annotations
 __all__ = ["due_page"]
 
 from ..decertification import iso
-from ..due import DueReport, conclusion, exposures_text, heading
+from ..due import DueReport, conclusion, exposures_text, heading, spoilt_heading
 from ..instruments import named_detectors
 from ._render import render
 
@@ -30,6 +30,7 @@ def due_page(report: DueReport) -> str:
         report=report,
         heading=heading(report),
         conclusion=conclusion(report),
+        spoilt=spoilt_heading(report),
         iso=iso,
         detectors=named_detectors,
         exposures=exposures_text,

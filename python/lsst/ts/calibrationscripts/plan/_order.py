@@ -56,8 +56,9 @@ def order_notices(config: CalibrationConfig) -> Iterator[str]:
     if taken == written:
         return
     before, after = (count_moves(_settings(flats)) for flats in (written, taken))
+    moves = "move" if after == 1 else "moves"
     yield (
-        f"The sets of flats are taken in the order that moves the wheels least, {after:g} moves of the "
+        f"The sets of flats are taken in the order that moves the wheels least, {after:g} {moves} of the "
         f"wheels instead of {before:g}: {', '.join(series.name for series in taken)}. With keep_order: True "
         "they are taken as they are written."
     )

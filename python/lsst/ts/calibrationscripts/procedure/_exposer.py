@@ -376,6 +376,7 @@ class Exposer:
         if problems := (*lacking, *ingest_problems(others, discarded)):
             return problems
         faults = await self._check_records(series)
+        frames.excluded = tuple(i for i, _ in frames.wanted if i in left_out)
         if not self._releases:
             await self.inspector.inspect(series, frames, faults)
         return tuple(

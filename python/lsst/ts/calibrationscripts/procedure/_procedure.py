@@ -300,7 +300,7 @@ class Procedure:
             product = generator.dataset_type, self._exposer.physical_filters.get(stage.subject)
             result = with_earlier(result, self._recorder.record, product, self._world.journal.path)
         self._ended[result.stage].set_result(result)
-        self._timeline.end(result.stage, outcome=result.outcome)
+        self._timeline.end_stage(result, self._found.result_of(result.stage))
         self._recorder.result(result)
         if self._world.watcher:
             self._world.watcher.ended(stage, result.outcome)
@@ -380,8 +380,8 @@ class Procedure:
             done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
-            n_ended = sum(future.done() for future in self._ended.values())
-            await self._world.operator.checkpoint(f"Processing, {n_ended}/{len(self._ended)} stages ended")
+            ended = [stage for stage, future in self._ended.items() if future.done()]
+            await self._world.operator.checkpoint(self._timeline.progress(self._plan, ended))
 
     async def _abandon(self, reason: str) -> None:
         """Leave nothing running: no task, no job."""

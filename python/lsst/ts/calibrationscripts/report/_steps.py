@@ -10,12 +10,13 @@ import itertools
 import re
 from collections.abc import Iterator, Sequence
 
-from ..config import PRODUCT_PARAMETERS, SERIES_PARAMETERS
-from ..instruments import ImageType
+from ..config import PRODUCT_PARAMETERS, SERIES_PARAMETERS, FlatSet
+from ..instruments import INSTRUMENTS, ImageType
 from ..outcomes import Outcome, RunState, StageResult
 from ..pipelines import noise_left, pipelines_of
 from ..ports import SurroundingsError
 from ..products import Product, StageKind
+from ..record import camera_of
 from ..spoilt import MIN_FRAMES, SeriesJudgement
 from ._commands import decide_command, finish_command, remake_command, resume_configuration
 from ._model import RunReport
@@ -223,6 +224,9 @@ def _after_missing(report: RunReport, result: StageResult) -> str:
         f"{result.name}: exposure(s) {lost} never came into the Butler. Have the OODS ingest them, and "
         "resume. If they come late, write a longer 'oods_timeout' when you resume."
     )
+    if _n_left(report, result) >= MIN_FRAMES and report.run_id and report.journal:
+        without = [*(report.config.get("without") or ()), *result.missing]
+        return f"{text} If they are lost, write 'without: {without}' when you resume: the others are used."
     if not (kept := _frames_left(report, image_type)):
         return f"{text} If they are lost, take the frames again in a new run."
     written = ", ".join(f"{each}: [{', '.join(map(str, ids))}]" for each, ids in kept.items())
@@ -230,6 +234,19 @@ def _after_missing(report: RunReport, result: StageResult) -> str:
         f"{text} If they are lost, process the others in a new run: in place of script_mode and all else "
         f"that says which frames are taken, write exposures: {{{written}}}"
     )
+
+
+def _n_left(report: RunReport, result: StageResult) -> int:
+    """Return how many frames of a series are left without the lost ones."""
+    lost = {*result.missing, *(report.config.get("without") or ())}
+    image_type = ImageType(result.stage.subject.product.value)
+    kept = set(report.exposures.get(image_type, ())) - set(report.discarded.get(image_type, ()))
+    if not (part := result.stage.subject.part):
+        return len(kept - lost)
+    # Which of the flats are of a set is not known here; how many is.
+    camera = INSTRUMENTS.get(camera_of(report.instrument))
+    sets = [FlatSet(**each) for each in report.config.get("flat_sets") or ()]
+    return next((each.n_flat - len(lost) for each in sets if camera and each.part(camera.wheels) == part), 0)
 
 
 def _frames_left(report: RunReport, image_type: ImageType) -> dict[ImageType, list[int]]:
