@@ -62,6 +62,7 @@ from lsst.ts.calibrationscripts.simulation.repository import (
 )
 from lsst.ts.calibrationscripts.trend import BIAS_LEVEL, GAIN, READ_NOISE, Key
 from lsst.ts.calibrationscripts.verification import judge
+from lsst.utils.packages import Packages
 from named import BIAS, DARK, FLAT, stage, subject
 from test_proof import PROOF
 from test_verification import AMPLIFIERS, failures, run_statistics
@@ -505,6 +506,9 @@ class VerifiedRun:
             )
             curve = PhotonTransferCurve(ptcFitType="FLATPAIR", gain={"C00": 1.2, "C01": float("nan")})
             _put(butler, "c3", "cpPtcExtract", per_exposure, "CcdPhotonTransferCurve", {FIRST: curve})
+            for job, cp_pipe in (("a1", "g1a2b+0f"), ("b2", "gf00d+7a")):
+                packages = Packages({"cp_pipe": cp_pipe, "daf_butler": "30.0.3", "numpy": "2.2.6"})
+                _put(butler, job, "packages", set(), "Packages", {None: packages})
         self.report = held_run(exposures={"BIAS": tuple(self.exposures)}, verdicts={})
         self.statistics = verified["verifyBiasDetStats"]
 
@@ -527,7 +531,7 @@ def _put(
     butler.collections.redefine_chain(chain, [run, "LATISS/calib/reference"])
     for exposure, item in items.items():
         data_id = {"instrument": "LATISS", "detector": 0} | ({"exposure": exposure} if exposure else {})
-        butler.put(item, name, data_id, run=run)
+        butler.put(item, name, data_id if dimensions else {}, run=run)
 
 
 @pytest.fixture(scope="module")
@@ -614,6 +618,26 @@ def test_limits_that_did_not_decide_are_not_shown(verified: VerifiedRun) -> None
     (bias,) = evidence.statistics
     assert bias.nominal_noise == ()
     assert "the limits of the noise are not shown" in evidence.notes[0]
+
+
+def test_versions_are_those_that_the_jobs_have_used(verified: VerifiedRun) -> None:
+    # Given jobs that ran with other pipelines than those where the script is
+    report = dataclasses.replace(
+        verified.report, versions={"ts_calibrationscripts": "1.4.0", "cp_pipe": "elsewhere"}
+    )
+    # When the page is made
+    evidence = gather(report, verified.repo)
+    page = run_page(RunDocument(report, evidence))
+    # Then it has what each job has left in its output run
+    assert evidence.versions == {
+        "cp_pipe": "g1a2b+0f (generate BIAS); gf00d+7a (verify BIAS)",
+        "daf_butler": "30.0.3",
+    }
+    assert "<dd>ts_calibrationscripts 1.4.0</dd>" in page and "elsewhere" not in page
+    assert "<dd>cp_pipe g1a2b+0f (generate BIAS); gf00d+7a (verify BIAS), daf_butler 30.0.3</dd>" in page
+    # and jobs that have left nothing spoil nothing
+    lost = StageResult(stage("verify BIAS"), Outcome.HELD, job_id="c3", collection="u/ocps/gone")
+    assert gather(dataclasses.replace(report, stages=(lost,)), verified.repo).versions == {}
 
 
 def test_no_time_leaves_out_what_is_slow(verified: VerifiedRun) -> None:

@@ -10,7 +10,7 @@ import dataclasses
 import datetime
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from ..config import load_schema
@@ -148,13 +148,15 @@ def _range(certification: Certification) -> str:
     return f"from {certification.begin_date} to {certification.end_date} (TAI)"
 
 
-def facts(report: RunReport) -> list[tuple[str, str]]:
+def facts(report: RunReport, used: Mapping[str, str]) -> list[tuple[str, str]]:
     """Return what identifies a run, by name.
 
     Parameters
     ----------
     report : `RunReport`
         The run.
+    used : `~collections.abc.Mapping` [`str`, `str`]
+        Versions that its jobs have used, by product; empty if not known.
 
     Returns
     -------
@@ -170,9 +172,14 @@ def facts(report: RunReport) -> list[tuple[str, str]]:
         ("Repository", str(config.get("repo") or "")),
         ("Program", str(config.get("program") or "")),
         ("Reason", str(config.get("reason") or "")),
-        ("Versions", ", ".join(f"{name} {version}" for name, version in report.versions.items())),
+        ("Versions", _listed({name: of for name, of in report.versions.items() if name not in used})),
+        ("Versions that the jobs used", _listed(used)),
     ]
     return [(name, value) for name, value in found if value]
+
+
+def _listed(versions: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in versions.items())
 
 
 def _nights(report: RunReport) -> list[str]:

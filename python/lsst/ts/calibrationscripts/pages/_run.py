@@ -84,7 +84,7 @@ def run_page(document: RunDocument) -> str:
         report=report,
         title=_title(report),
         banner=banner(report),
-        facts=facts(report),
+        facts=facts(report, document.evidence.versions if document.evidence else {}),
         cards=cards(report),
         steps=next_steps(report, document.trend),
         trend=document.trend,
