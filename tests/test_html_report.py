@@ -220,7 +220,7 @@ def test_the_first_screen_tells_each_product_and_what_to_do() -> None:
     assert any("resume: 20261123T180000-1" in step for step in next_steps(report))
     document = page_of(report, Evidence())
     assert title_of(document) == "Run 20261123T180000-1: BIAS held, DARK not made"
-    assert document.index("3 of 3 exposures fail NOISE") < document.index("<h2>Tests that failed")
+    assert document.index("3 of 3 exposures fail NOISE") < document.index("<h2>Failed tests")
 
 
 def test_a_passed_run_needs_nothing() -> None:
@@ -293,7 +293,7 @@ def test_defects_are_shown_with_what_they_were_compared_with() -> None:
     text = " ".join(section(document, "defects").split())
     assert "Detector 0: 300 boxes, 0.10% of the pixels (16000); 320 gained, 48 lost." in text
     assert "Compared with 298 boxes from LATISS/calib/defects/20220101 ." in text
-    assert "0 C00 1000 0.10% 20 3" in text
+    assert "C00 1000 0.10% 20 3" in text
 
     alone = section(page_of(held_run(defects=found_defects(compared=False)), Evidence()), "defects")
     assert "There is nothing earlier to compare with." in alone
@@ -346,8 +346,8 @@ def test_jobs_logs_collections_thresholds_and_configuration_are_there() -> None:
         str(FIRST + 2),
     ):
         assert text in document
-    row = r"<td>exposures that fail</td>\s*<td>3</td>\s*<td>3 of 3</td>"
-    assert re.search(row, cells(document))
+    row = "exposures that fail, of 3 \u2717 3 3"
+    assert row in " ".join(section(document, "thresholds").split())
 
 
 # How it is made
@@ -374,7 +374,7 @@ def test_every_picture_has_words_and_headings_are_in_order() -> None:
     elements = Elements(page_of(held_run(), evidence_of()))
     assert all(image["alt"] for image in elements.images)
     figures = [value for tag, name, value in elements.attributes if (tag, name) == ("svg", "aria-label")]
-    assert len(figures) >= 4 and all(figures)
+    assert len(figures) >= 3 and all(figures)
     assert elements.headings[0] == 1 and elements.headings.count(1) == 1
     steps = zip(elements.headings, elements.headings[1:], strict=False)
     assert all(following <= heading + 1 for heading, following in steps)

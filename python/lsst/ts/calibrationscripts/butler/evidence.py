@@ -134,9 +134,7 @@ class _Reader:
                 f"combined {subject}",
             )
             thumbnails += images or []
-        return Evidence(
-            tuple(statistics), tuple(thumbnails), tuple(self._notes), versions=versions or {}
-        )
+        return Evidence(tuple(statistics), tuple(thumbnails), tuple(self._notes), versions=versions or {})
 
     def _versions(self) -> dict[str, str]:
         """Read which versions the jobs have used."""

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 __all__ = ["Banner", "Card", "banner", "cards", "configuration", "exposure_rows", "facts", "stage_rows"]
 
-import dataclasses
 import datetime
 import json
 import re
@@ -41,6 +40,17 @@ class Card(NamedTuple):
     text: str
     validity: str
     """From when to when it is, or would be, certified; may be blank."""
+
+
+class StageRow(NamedTuple):
+    """A stage in the list of stages."""
+
+    name: str
+    outcome: Outcome
+    reason: str
+
+    where: tuple[tuple[str, str], ...]
+    """Its collection, job and log, each with what it is."""
 
 
 class ExposureRow(NamedTuple):
@@ -115,7 +125,7 @@ def _referring(because: re.Match[str]) -> str:
     return f"because {because[1]} ended {because[2]}"
 
 
-def stage_rows(report: RunReport) -> tuple[StageResult, ...]:
+def stage_rows(report: RunReport) -> tuple[StageRow, ...]:
     """Return the stages of a run, each cause in full once.
 
     Parameters
@@ -125,16 +135,27 @@ def stage_rows(report: RunReport) -> tuple[StageResult, ...]:
 
     Returns
     -------
-    stages : `tuple` [`StageResult`, ...]
+    stages : `tuple` [`StageRow`, ...]
     """
-    rows: list[StageResult] = []
+    rows: list[StageRow] = []
     for result in report.stages:
         because = _BECAUSE.match(result.reason)
         reason = result.reason
         if because and any(because[3] in each.reason for each in rows):
             reason = _referring(because)
-        rows.append(dataclasses.replace(result, reason=reason))
+        rows.append(StageRow(result.name, result.outcome, reason, tuple(_where(result))))
     return tuple(rows)
+
+
+def _where(result: StageResult) -> Iterator[tuple[str, str]]:
+    """Yield where a stage has left something."""
+    if result.collection:
+        yield "Collection", result.collection
+    # The OCPS names collections by jobs.
+    if result.job_id and result.job_id not in (result.collection or ""):
+        yield "Job", result.job_id
+    if result.log:
+        yield "Log", result.log
 
 
 def _validities(report: RunReport) -> Iterator[tuple[str, str]]:
@@ -227,7 +248,20 @@ def _is_default(value: object, default: object) -> bool:
 
 def _written(value: object) -> str:
     """Return a value of the configuration as one would write it."""
-    return json.dumps(value, ensure_ascii=False) if not isinstance(value, str) else value
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list) and value and all(isinstance(each, dict) for each in value):
+        return "\n".join(f"- {json.dumps(_short(each), ensure_ascii=False)}" for each in value)
+    return json.dumps(_short(value), ensure_ascii=False)
+
+
+def _short(value: object) -> object:
+    """Return a value with the exposure time of all in place of each."""
+    if isinstance(value, dict):
+        return {key: _short(each) for key, each in value.items()}
+    if isinstance(value, list) and len(value) > 1 and isinstance(value[0], float) and len(set(value)) == 1:
+        return value[0]
+    return value
 
 
 def exposure_rows(report: RunReport) -> list[tuple[ImageType, list[ExposureRow]]]:

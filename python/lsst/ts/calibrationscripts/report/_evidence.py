@@ -305,6 +305,10 @@ class Evidence:
 
     curves: tuple[DetectorCurves, ...] = ()
 
+    left_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Names of the detectors of which there is no curve, or no map of
+    defects, as there are too many: by "curves" and "defects"."""
+
     versions: Mapping[str, str] = field(default_factory=dict)
     """Versions that the jobs have used, by product, as their output runs
     have them."""
