@@ -251,7 +251,7 @@ def scrolled_without_a_sign(page: Any) -> list[str]:
     script = """() => [...document.querySelectorAll("body *")]
         .filter(e => ["auto", "scroll"].includes(getComputedStyle(e).overflowX))
         .filter(e => e.scrollWidth > e.clientWidth + 1)
-        .filter(e => !e.closest("figure")?.querySelector(".sideways")?.checkVisibility()
+        .filter(e => !e.closest(".wide")?.querySelector(".sideways")?.checkVisibility()
                      || e.tabIndex !== 0 || !e.ariaLabel)
         .map(e => e.outerHTML.slice(0, 200))"""
     found: list[str] = page.evaluate(script)
@@ -282,7 +282,9 @@ def small_text(page: Any) -> list[str]:
 
 def lightest_paper(page: Any) -> bool:
     """Return whether what is behind the text is white, and the text black."""
-    script = """() => [getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color]"""
+    script = (
+        """() => [getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color]"""
+    )
     return bool(page.evaluate(script) == ["rgb(255, 255, 255)", "rgb(0, 0, 0)"])
 
 

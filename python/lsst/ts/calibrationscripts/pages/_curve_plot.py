@@ -64,7 +64,9 @@ def _panel(curve: CurvePoints) -> Picture:
 def _caption(drawn: Sequence[CurvePoints]) -> str:
     fits = ", ".join(dict.fromkeys(curve.fit for curve in drawn if curve.has_model and curve.fit))
     without = [curve.amplifier for curve in drawn if not curve.has_model]
-    text = "Variance of flat pairs (1000 ADU\u00b2) over their mean, a panel for each amplifier; residuals in %."
+    text = (
+        "Variance of flat pairs (1000 ADU\u00b2) over their mean, a panel for each amplifier; residuals in %."
+    )
     if len(without) < len(drawn):
         text += f" The line is the fitted model{f' ({fits})' * bool(fits)}; below, the residuals to it."
     if without:
