@@ -182,7 +182,9 @@ def test_of_many_detectors_those_that_fail_come_first_then_those_that_changed_mo
         RunState.DONE,
         instrument="LSSTComCam",
         stages=(StageResult(about, Outcome.HELD, bad_detectors=(bad,)),),
-        verdicts={about.subject: judge({1: {"FAILURES": ["R22_S20 C00 GAIN"]}}, about.subject, n_detectors=9)},
+        verdicts={
+            about.subject: judge({1: {"FAILURES": ["R22_S20 C00 GAIN"]}}, about.subject, n_detectors=9)
+        },
     )
     reader = _Reader(cast(Any, None), report, Notes(None), end=math.inf)
     # When their curves are read

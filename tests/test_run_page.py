@@ -336,5 +336,9 @@ def test_the_stages_on_the_page_give_a_cause_in_full_once() -> None:
     # Then the first one says why, and the others which that was
     assert reasons.count(failed.reason) == 1 and sum(failed.reason in each for each in reasons) == 1
     assert reasons.count("because generate BIAS ended FAILED") == 5
+    # and so it is where the script failed
+    reasons = [one.reason for one in stage_rows(ENDINGS["failed_script"]().report)]
+    assert sum("no data from the REB" in each for each in reasons) == 1
+    assert reasons.count("as expose DARK") == 3
     # and JSON and text have what they had
     assert sum(failed.reason in one.reason for one in document.report.stages) == 6

@@ -134,8 +134,8 @@ class _Reader:
                 yield from (bad.detector for bad in result.bad_detectors)
         ids = {name: detector for detector, name in self._names.items()}
         for subject, verdict in self._report.verdicts.items():
-            for result in verdict.results if subject.product is product else ():
-                yield from (ids[each.detector] for each in result.failures if each.detector in ids)
+            for unit in verdict.results if subject.product is product else ():
+                yield from (ids[each.detector] for each in unit.failures if each.detector in ids)
 
     @cached_property
     def _names(self) -> dict[int, str]:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _KILO = 1000.0
 """What means and variances are drawn in, for labels that have room."""
 
+_MARGINS = {"left": 0.23, "right": 0.97, "bottom": 0.18, "top": 0.91, "hspace": 0.15}
+
 _MAX_CURVES = 16
 """Amplifiers that are drawn: those of one CCD."""
 
@@ -52,7 +54,7 @@ def curve_plot(curves: Sequence[CurvePoints]) -> Picture | None:
 
 def _panel(curve: CurvePoints) -> Picture:
     """Draw an amplifier."""
-    with drawing(SMALL, 2.4) as figure:
+    with drawing(SMALL, 2.4, _MARGINS) as figure:
         upper, lower = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [2.0, 1.0]})
         _draw(curve, upper, lower)
         upper.set_ylabel("1000 ADU\u00b2")

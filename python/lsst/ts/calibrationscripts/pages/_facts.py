@@ -143,6 +143,9 @@ def stage_rows(report: RunReport) -> tuple[StageRow, ...]:
         reason = result.reason
         if because and any(because[3] in each.reason for each in rows):
             reason = _referring(because)
+        elif not result.outcome.good:
+            same = next((each for each in rows if reason and each.reason == reason), None)
+            reason = f"as {same.name}" if same else reason
         rows.append(StageRow(result.name, result.outcome, reason, tuple(_where(result))))
     return tuple(rows)
 

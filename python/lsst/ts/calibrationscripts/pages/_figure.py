@@ -28,7 +28,7 @@ import base64
 import io
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
@@ -111,8 +111,12 @@ class Hover(NamedTuple):
 
 
 @contextmanager
-def drawing(width: float, height: float) -> Iterator[Figure]:
-    """Make a figure in the page's style; sizes in inches."""
+def drawing(width: float, height: float, margins: Mapping[str, float] | None = None) -> Iterator[Figure]:
+    """Make a figure in the page's style; sizes in inches.
+
+    Where its margins are given, in parts of its size, they need not be found,
+    which takes most of the time of a small figure.
+    """
     import matplotlib
     from matplotlib.figure import Figure
 
@@ -134,7 +138,10 @@ def drawing(width: float, height: float) -> Iterator[Figure]:
         ),
     }
     with _DRAWING, matplotlib.rc_context(style):
-        yield Figure(figsize=(width, height), layout="constrained")
+        figure = Figure(figsize=(width, height), layout="none" if margins else "constrained")
+        if margins:
+            figure.subplots_adjust(**margins)
+        yield figure
 
 
 def finish(figure: Figure, caption: str, *, raster: bool = False, hovers: Sequence[Hover] = ()) -> Picture:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _MAX_POINTS = 400
 """Runs that are still drawn one by one."""
 
+_MARGINS = {"left": 0.32, "right": 0.91, "bottom": 0.14, "top": 0.87}
+
 _DAY = 86_400.0
 """A day (s)."""
 
@@ -64,7 +66,7 @@ def trend_plot(curves: Sequence[Curve], quantity: str, unit: str, conditions: st
     names = [f"{datetime.datetime.fromtimestamp(time, datetime.UTC):%Y-%m-%d}" for time in ends]
     panels = []
     for curve in curves:
-        with drawing(SMALL, 1.6) as figure:
+        with drawing(SMALL, 1.6, _MARGINS) as figure:
             axis = figure.subplots()
             _draw_curve(axis, curve, [places[time] for time in curve.times])
             axis.set_xticks(ticks, names)
