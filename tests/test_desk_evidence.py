@@ -215,7 +215,7 @@ def test_in_a_browser_another_detector_of_nine_is_looked_at(
             [f"{path}/8/{kind}.png", f"BIAS, {kind}, detector R22_S22"]
             for kind in ("new", "old", "difference")
         ]
-        # and one that is not there is named, and not any longer than it is shown
+        # and one that is not there is named as long as it is chosen
         page.locator("#detector").select_option(label="R22_S10")
         missing = "There is no picture: BIAS, new, detector R22_S10."
         page.wait_for_selector(f"text={missing}")
