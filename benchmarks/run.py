@@ -154,8 +154,9 @@ def blocks() -> None:
 
 def page() -> None:
     """Measure the page of a run of all 189 detectors of LSSTCam."""
-    camera = INSTRUMENTS["LSSTCam"]
-    places = tuple(Place(d.id, d.name, amplifier) for d in camera.detectors for amplifier in d.amplifiers)
+    # Without those of the corners.
+    detectors = INSTRUMENTS["LSSTCam"].detectors[:189]
+    places = tuple(Place(d.id, d.name, amplifier) for d in detectors for amplifier in d.amplifiers)
     exposures = tuple(2025010100001 + i for i in range(N_FRAMES))
     chance = np.random.default_rng(1)
 
@@ -191,12 +192,12 @@ def page() -> None:
             )
         ),
     )
-    begin = time.perf_counter()
+    begin = time.process_time()
     html = run_page(document)
-    took, n = time.perf_counter() - begin, len(camera.detectors)
+    took, n = time.process_time() - begin, len(detectors)
     size = len(html.encode())
     print(
-        f"page of {n} detectors, 3 products of {N_FRAMES} frames: {took:.1f} s, {size / 1e6:.1f} MB; "
+        f"page of {n} detectors, 3 products of {N_FRAMES} frames: {took:.1f} s of the processor, {size / 1e6:.1f} MB; "
         f"{1000 * took / n:.0f} ms and {size / n / 1000:.1f} kB a detector"
     )
     with tempfile.TemporaryDirectory() as folder:

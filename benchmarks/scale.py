@@ -175,8 +175,8 @@ def _make_runs(folder: Path, n_runs: int) -> None:
             time = 86_400.0 * (20_000 + int(name.removeprefix("run-")))
             like, at, _ = made[i % len(made)]
             new = database.execute(
-                "INSERT INTO run (file, modified, size, problem, repo, name, time, n_values, jobs) "
-                "SELECT ?, ?, ?, problem, repo, ?, ?, n_values, jobs FROM run WHERE id = ?",
+                "INSERT INTO run (file, modified, size, problem, repo, instrument, name, time, n_values, jobs) "
+                "SELECT ?, ?, ?, problem, repo, instrument, ?, ?, n_values, jobs FROM run WHERE id = ?",
                 (f"{name}.json", status.st_mtime_ns, status.st_size, name, time, like),
             ).lastrowid
             database.execute("INSERT INTO copy VALUES (?, ?, ?, ?)", (new, time, like, at))
@@ -272,6 +272,7 @@ def trend_page(folder: Path) -> Iterator[str]:
     with TrendIndex(_many_runs()) as index:
         yield f"opened the index, read {index.update()} files"
         history = index.history(index.newest_source())
+        assert len(history.runs) == N_RUNS
         yield f"found {len(history.runs)} runs"
         n_remarks = len(remarks(history.earlier, history.runs[-1]))
         yield f"compared the newest: {n_remarks} remarks"

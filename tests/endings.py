@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 from lsst.ts.calibrationscripts.config import parse
-from lsst.ts.calibrationscripts.instruments import LATISS, ImageType
+from lsst.ts.calibrationscripts.instruments import INSTRUMENTS, LATISS, ImageType
 from lsst.ts.calibrationscripts.outcomes import (
     AmplifierDefects,
     Certification,
@@ -511,6 +511,50 @@ def resumed() -> RunDocument:
     return dataclasses.replace(document, report=report)
 
 
+def several_detectors() -> RunDocument:
+    """A photon transfer curve and biases of nine detectors of ComCam."""
+    detectors = INSTRUMENTS["LSSTComCam"].detectors
+    bias = subject("BIAS")
+    exposures = ids(1, 40)
+    found = {i: {"FAILURES": [f"{detectors[4].name} {a} NOISE" for a in AMPLIFIERS[:9]]} for i in exposures}
+    places = tuple(Place(d.id, d.name, amplifier) for d in detectors for amplifier in d.amplifiers)
+    chance = random.Random(9)  # noqa: S311 - only to look like noise
+    rows = {
+        test: tuple(tuple(round(chance.gauss(mean, 0.1), 4) for _ in places) for _ in range(5))
+        for test, mean in (("MEAN", 0.0), ("NOISE", 6.6))
+    }
+    report = dataclasses.replace(
+        passed().report,
+        instrument="LSSTComCam",
+        exposures={ImageType.BIAS: exposures},
+        stages=(
+            ended("verify BIAS", Outcome.HELD, "40 of 40 exposures fail NOISE", number=11),
+            ended("generate PTC", number=15),
+        ),
+        verdicts={bias: judge(found, bias, n_detectors=len(detectors))},
+        certifications=(),
+        proofs=(),
+        judgements=(),
+        discarded={},
+        timeline=(),
+        gains=tuple(
+            Gain((NIGHT + 1, NIGHT + 2), 5.0, d.id, a, 1.5, 6.8, reference=1.5)
+            for d in detectors
+            for a in d.amplifiers
+        ),
+    )
+    measured = Statistics(bias, "ADU", exposures[:5], places, rows, nominal_noise=tuple(6.6 for _ in places))
+    (drawn,) = curves()
+    names = [one.name for one in detectors]
+    evidence = Evidence(
+        (measured,),
+        curves=(dataclasses.replace(drawn, detector=names[4], curves=drawn.curves[:2]),),
+        left_out={"curves": tuple(name for name in names if name != names[4])},
+        versions={"cp_pipe": "g1a2b3c4d5e+0f (generate PTC); gf00d+7a (verify BIAS)"},
+    )
+    return RunDocument(report, evidence)
+
+
 def stopped() -> RunDocument:
     """A run that was stopped before its first frame."""
     reason = "stopped by the operator"
@@ -541,6 +585,7 @@ ENDINGS = {
     "ptc_and_defects": ptc_and_defects,
     "four_filters": four_filters,
     "resumed": resumed,
+    "several_detectors": several_detectors,
     "stopped": stopped,
 }
 """By name, what makes each."""

@@ -13,15 +13,21 @@ from __future__ import annotations
 
 import math
 import types
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from lsst.ts.calibrationscripts.butler._curves import points_of
+from lsst.ts.calibrationscripts.butler._notes import Notes
+from lsst.ts.calibrationscripts.butler._pictures import _Reader
+from lsst.ts.calibrationscripts.outcomes import BadDetector, Cause, Outcome, RunState, StageResult
 from lsst.ts.calibrationscripts.pages import curve_plot
-from lsst.ts.calibrationscripts.report import CurvePoints
+from lsst.ts.calibrationscripts.products import Product
+from lsst.ts.calibrationscripts.report import CurvePoints, RunReport
 from lsst.ts.calibrationscripts.simulation.products import PhotonTransferCurve
 from lsst.ts.calibrationscripts.simulation.tasks.ptc import PtcSolveTask
+from lsst.ts.calibrationscripts.verification import judge
+from named import stage
 
 MEANS = np.array([1e3, 1e4, 5e4, 1.2e5])
 USED = np.array([True, True, True, False])
@@ -166,3 +172,27 @@ def test_the_simulated_fit_is_in_the_dataset_as_the_real_one_is() -> None:
     assert points.has_model and points.fit == "POLYNOMIAL" and points.turnoff == 8e4
     assert points.model[:5] == pytest.approx(curve.finalModelVars["C00"][:5])
     assert math.isfinite(points.model[5])
+
+
+def test_of_many_detectors_those_that_fail_come_first_then_those_that_changed_most() -> None:
+    # Given nine detectors: one is bad, one fails a test, two have changed
+    bad = BadDetector(7, "R22_S21", Cause.FAILED, "its gains are wrong")
+    about = stage("generate PTC")
+    report = RunReport(
+        RunState.DONE,
+        instrument="LSSTComCam",
+        stages=(StageResult(about, Outcome.HELD, bad_detectors=(bad,)),),
+        verdicts={
+            about.subject: judge({1: {"FAILURES": ["R22_S20 C00 GAIN"]}}, about.subject, n_detectors=9)
+        },
+    )
+    reader = _Reader(cast(Any, None), report, Notes(None), end=math.inf)
+    # When their curves are read
+    shown = list(reader._some(Product.PTC, {i: i for i in range(9)}, {2: 0.3, 5: 0.1}, "curves"))
+    # Then eight are, in this order, and the other one is named
+    assert shown == [6, 7, 2, 5, 0, 1, 3, 4]
+    assert reader.left_out == {"curves": ("R22_S22",)}
+    # and without time none is, but all are named
+    late = _Reader(cast(Any, None), report, Notes(None), end=0.0)
+    assert list(late._some(Product.PTC, {0: 0, 1: 1}, {}, "curves")) == []
+    assert late.left_out == {"curves": ("R22_S00", "R22_S01")}

@@ -4,24 +4,34 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import importlib.resources
 import json
 import re
+import socket
 import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from lsst.ts.calibrationscripts.butler.images import NoImageError, ShownFrame
+from endings import several_detectors
+from lsst.ts.calibrationscripts.butler.images import ImagePair, NoImageError, ShownFrame
 from lsst.ts.calibrationscripts.codec import to_json, write_document
-from lsst.ts.calibrationscripts.desk import _runs
+from lsst.ts.calibrationscripts.desk import Desk, _runs
+from lsst.ts.calibrationscripts.outcomes import Outcome, StageResult
 from lsst.ts.calibrationscripts.pages import gain_plot
 from lsst.ts.calibrationscripts.record import RunRecord
 from lsst.ts.calibrationscripts.report import CurvePoints, RunDocument
 from lsst.ts.calibrationscripts.spoilt import Mark, MarkKind, SeriesJudgement
-from named import BIAS
+from named import BIAS, stage
 from starlette.testclient import TestClient
 from test_desk import browser
 from test_html_report import FIRST, evidence_of, held_run, passed_run
+from test_run_page import CHROMIUM, MOBILE, browsing, scrolled_without_a_sign, seen_wrong_by_axe
 
 PRODUCT = "/run/20261123T180000-1/product/BIAS"
 
@@ -132,3 +142,89 @@ def test_a_product_that_waits_is_not_shown_as_good(tmp_path: Path, desk: TestCli
     assert re.search(
         r'<li class="card mark"><strong><a [^>]*>BIAS</a>: WAITING', desk.get("/run/" + record["run_id"]).text
     )
+
+
+def test_of_many_detectors_each_curve_can_be_opened(tmp_path: Path) -> None:
+    # Given a photon transfer curve of more detectors than are drawn at once
+    made = passed_run()
+    gains = tuple(dataclasses.replace(made.gains[0], detector=i) for i in range(12))
+    stages = (StageResult(stage("generate PTC"), Outcome.PASSED, job_id="c3", collection="u/ocps/c3"),)
+    leave(tmp_path, RunDocument(dataclasses.replace(made, gains=gains, stages=stages)))
+    text = browser(tmp_path).get(f"/run/{made.run_id}/product/PTC").text
+    # Then the first are loaded, and there is a link to each of the others
+    loaded = re.findall(r'data-load="[^"]*/(\d+)/curve"', text)
+    assert loaded == [str(i) for i in range(9)] and "3 more detectors" in text
+    links = re.findall(r'href="[^"]*/(\d+)/curve"', text)
+    assert links == [str(i) for i in range(12)]
+
+
+def leave(folder: Path, document: RunDocument) -> None:
+    """Leave the journal and the JSON of a run."""
+    report = document.report
+    record = RunRecord(report.run_id, report.config, state=report.state, stages=report.stages)
+    (folder / f"{report.run_id}.json").write_text(write_document(document), encoding="utf-8")
+    (folder / f"{report.run_id}.journal.json").write_text(json.dumps(to_json(record)), encoding="utf-8")
+
+
+@contextlib.contextmanager
+def serving(folder: Path) -> Iterator[str]:
+    """Serve a desk for looking only; give its address."""
+    import uvicorn
+
+    application = Desk(folder, None).application
+    server = uvicorn.Server(uvicorn.Config(application, log_level="warning", timeout_graceful_shutdown=2))
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        while not server.started:
+            time.sleep(0.05)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        server.should_exit = True
+        thread.join(60)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (Debian's package chromium)")
+def test_in_a_browser_another_detector_of_nine_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given nine detectors, of which one has no image
+    document = several_detectors()
+    leave(tmp_path, document)
+
+    def pair(report: object, subject: object, detector: int) -> ImagePair:
+        if detector == 3:
+            raise NoImageError("u/ocps/a1 has no bias of detector 3")
+        image = np.arange(64.0).reshape(8, 8) * (detector + 1)
+        return ImagePair(image, image[::-1], "u/ocps/a1/run", "LATISS/calib/run")
+
+    monkeypatch.setattr(_runs, "read_pair", pair)
+    drawn = """() => [...document.querySelectorAll("#viewer img")]
+        .filter(i => i.complete && i.naturalWidth).map(i => [new URL(i.src).pathname, i.alt])"""
+    path = f"/run/{document.report.run_id}/product/BIAS"
+    with serving(tmp_path) as address, browsing() as page:
+        page.set_viewport_size({"width": MOBILE, "height": 900})
+        page.goto(f"{address}{path}")
+        # When another one is chosen
+        page.locator("#detector").select_option(label="R22_S22")
+        page.wait_for_function(f"() => ({drawn})().filter(([path]) => path.includes('/8/')).length === 3")
+        # Then its images are there, and are called so
+        assert page.evaluate(drawn) == [
+            [f"{path}/8/{kind}.png", f"BIAS, {kind}, detector R22_S22"]
+            for kind in ("new", "old", "difference")
+        ]
+        # and one that is not there is named as long as it is chosen
+        page.locator("#detector").select_option(label="R22_S10")
+        missing = "There is no picture: BIAS, new, detector R22_S10."
+        page.wait_for_selector(f"text={missing}")
+        page.locator("#detector").select_option(label="R22_S00")
+        page.wait_for_selector("figcaption:text('The new one')")
+        assert page.get_by_text(missing).count() == 0
+        # and on a phone nothing moves sideways without a sign
+        assert page.evaluate("document.documentElement.scrollWidth") <= MOBILE
+        assert scrolled_without_a_sign(page) == []
+        script = importlib.resources.files("axe_playwright_python").joinpath("axe.min.js")
+        page.evaluate(script.read_text(encoding="utf-8"))
+        assert seen_wrong_by_axe(page) == []

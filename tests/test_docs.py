@@ -270,7 +270,7 @@ def exit_codes(module: str, name: str, seen: set[tuple[str, str]] | None = None)
     return found
 
 
-OWN_KEYS = {"config", "verdicts", "versions", "values", "counts", "options"}
+OWN_KEYS = {"config", "verdicts", "versions", "values", "counts", "options", "left_out"}
 """What has keys that are no fields: options, filters, tests, names."""
 
 

@@ -28,6 +28,12 @@ MOBILE = 400
 NARROWEST = 28
 """Of what has several words (CSS pixel): some letters."""
 
+SMALLEST = 8.5
+"""Letters in a figure on a phone (CSS pixel)."""
+
+PAPER = 718
+"""Width of A4 between its margins (CSS pixel)."""
+
 
 class Pages(dict[str, str]):
     """The page of each ending, made when it is looked at."""
@@ -240,6 +246,48 @@ def narrow_cells(page: Any) -> list[str]:
     return found
 
 
+def scrolled_without_a_sign(page: Any) -> list[str]:
+    """Return what moves sideways, and does not say so or has no focus."""
+    script = """() => [...document.querySelectorAll("body *")]
+        .filter(e => ["auto", "scroll"].includes(getComputedStyle(e).overflowX))
+        .filter(e => e.scrollWidth > e.clientWidth + 1)
+        .filter(e => !e.closest(".wide")?.querySelector(".sideways")?.checkVisibility()
+                     || e.tabIndex !== 0 || !e.ariaLabel)
+        .map(e => e.outerHTML.slice(0, 200))"""
+    found: list[str] = page.evaluate(script)
+    return found
+
+
+def cut_off(page: Any) -> list[str]:
+    """Return figures and tables that reach beyond the page."""
+    script = """() => [...document.querySelectorAll("svg, img, table, pre, p, li")]
+        .filter(e => e.checkVisibility() && !e.closest(".wide .scroll"))
+        .filter(e => getComputedStyle(e.closest("thead") || e).position !== "absolute")
+        .filter(e => e.getBoundingClientRect().right > document.documentElement.clientWidth + 1)
+        .map(e => e.outerHTML.slice(0, 200))"""
+    found: list[str] = page.evaluate(script)
+    return found
+
+
+def small_text(page: Any) -> list[str]:
+    """Return words of figures in letters that are too small."""
+    script = """smallest => [...document.querySelectorAll("svg text")].filter(e => {
+            const svg = e.ownerSVGElement;
+            const scale = svg.getBoundingClientRect().width / svg.viewBox.baseVal.width;
+            return scale * parseFloat(getComputedStyle(e).fontSize) < smallest;
+        }).map(e => e.textContent)"""
+    found: list[str] = page.evaluate(script, SMALLEST)
+    return found
+
+
+def lightest_paper(page: Any) -> bool:
+    """Return whether what is behind the text is white, and the text black."""
+    script = (
+        """() => [getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color]"""
+    )
+    return bool(page.evaluate(script) == ["rgb(255, 255, 255)", "rgb(0, 0, 0)"])
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (Debian's package chromium)")
@@ -255,19 +303,27 @@ def test_every_ending_can_be_read_wide_narrow_dark_and_printed(
     file.write_text(documents[name], encoding="utf-8")
     axe = importlib.resources.files("axe_playwright_python").joinpath("axe.min.js")
     with browsing() as page:
-        # Given a wide screen
-        page.set_viewport_size({"width": 1280, "height": 900})
         page.goto(file.as_uri())
         page.evaluate(axe.read_text(encoding="utf-8"))
-        # Then nothing keeps anybody from reading it
-        assert seen_wrong_by_axe(page) == [] and narrow_cells(page) == []
-        # and so it is on a phone at night, where it does not move sideways
-        page.set_viewport_size({"width": MOBILE, "height": 900})
-        page.emulate_media(color_scheme="dark")
-        assert seen_wrong_by_axe(page) == [] and narrow_cells(page) == []
-        assert page.evaluate("document.documentElement.scrollWidth") <= MOBILE
-        # and on paper what is folded is there, and links are not
-        page.emulate_media(media="print", color_scheme="light")
+        # Given a screen and a phone, by day and at night
+        for width, scheme in ((1280, "light"), (1280, "dark"), (MOBILE, "light"), (MOBILE, "dark")):
+            page.set_viewport_size({"width": width, "height": 900})
+            page.emulate_media(color_scheme=scheme)
+            # Then nothing keeps anybody from reading it; colours do not
+            # depend on the width
+            if (width == MOBILE) is (scheme == "dark"):
+                assert seen_wrong_by_axe(page) == []
+            assert narrow_cells(page) == []
+            # and nothing is cut off, or moves sideways without a sign
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            assert scrolled_without_a_sign(page) == [] and cut_off(page) == []
+            assert small_text(page) == []
+        # and on paper it is black on white, though it is night,
+        page.set_viewport_size({"width": PAPER, "height": 900})
+        page.emulate_media(media="print", color_scheme="dark")
+        assert lightest_paper(page)
+        assert narrow_cells(page) == [] and cut_off(page) == []
+        # what is folded is there, and links are not
         assert page.evaluate("document.querySelector('details dd').checkVisibility()")
         assert not page.evaluate("document.querySelector('nav').checkVisibility()")
 
@@ -280,5 +336,9 @@ def test_the_stages_on_the_page_give_a_cause_in_full_once() -> None:
     # Then the first one says why, and the others which that was
     assert reasons.count(failed.reason) == 1 and sum(failed.reason in each for each in reasons) == 1
     assert reasons.count("because generate BIAS ended FAILED") == 5
+    # and so it is where the script failed
+    reasons = [one.reason for one in stage_rows(ENDINGS["failed_script"]().report)]
+    assert sum("no data from the REB" in each for each in reasons) == 1
+    assert reasons.count("as expose DARK") == 3
     # and JSON and text have what they had
     assert sum(failed.reason in one.reason for one in document.report.stages) == 6

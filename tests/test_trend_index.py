@@ -5,8 +5,10 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import os
 import sqlite3
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +17,7 @@ import pytest
 from click.testing import CliRunner
 from lsst.ts.calibrationscripts import reporting
 from lsst.ts.calibrationscripts.cli import main
+from lsst.ts.calibrationscripts.cli._report import open_trend
 from lsst.ts.calibrationscripts.codec import write_document
 from lsst.ts.calibrationscripts.files import database, trend_index, trend_values
 from lsst.ts.calibrationscripts.files.trend_index import TrendIndex
@@ -95,6 +98,26 @@ def test_the_index_gives_what_the_runs_themselves_give(folder: Path) -> None:
             assert departures(earlier, newest) == departures(expected.earlier, runs[-1])
             assert remarks(earlier, newest) == remarks(expected.earlier, runs[-1])
         assert [len(run.values) for run in found.runs] == [len(run.values) for run in runs]
+
+
+def test_on_a_terminal_the_first_look_says_how_many_runs_are_read(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    screens = []
+    for _ in range(2):
+        screens.append(Terminal())
+        monkeypatch.setattr(sys, "stderr", screens[-1])
+        with open_trend(folder, None, None):
+            pass
+    # Given the first look, how far it is, and nothing of that stays
+    first, second = (screen.getvalue() for screen in screens)
+    assert first.startswith("\rReading runs, once: 0 of 8") and first.endswith("\r\x1b[K")
+    # and the second one has nothing to read
+    assert second == ""
 
 
 def test_runs_of_the_repository_alone_are_beside_those_of_the_index(folder: Path) -> None:

@@ -31,10 +31,9 @@ from .files.pictures import remove_others, with_pictures, write_pictures
 from .files.private import make_folder, one_line
 from .files.runs import load_document
 from .files.trend_index import NEWEST_RUNS, TrendIndex
-from .outcomes import RunState
+from .outcomes import Gain, RunState
 from .pages import run_page
-from .products import Product, StageId, StageKind, Subject
-from .report import Evidence, RunDocument, RunReport, Span, picture_names, take_pictures
+from .report import Evidence, RunDocument, RunReport, picture_names, take_pictures
 from .threads import in_thread
 from .trend import Run, outliers, source_of
 
@@ -67,8 +66,8 @@ def warm_up() -> None:
 
     That takes seconds, for which the next script would wait.
     """
-    some = Span(StageId(StageKind.EXPOSE, Subject(Product.BIAS)), 0.0, 1.0)
-    run_page(RunDocument(RunReport(RunState.RUNNING, timeline=(some,))))
+    some = Gain((1, 2), 1.0, 0, "C00", 1.0, 1.0)
+    run_page(RunDocument(RunReport(RunState.RUNNING, gains=(some,))))
 
 
 def write_report(

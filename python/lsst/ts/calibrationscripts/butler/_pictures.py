@@ -10,13 +10,13 @@ import base64
 import io
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..instruments import INSTRUMENTS
-from ..outcomes import DetectorDefects
+from ..outcomes import DetectorDefects, by_amplifier
 from ..pipelines import pipelines_of
 from ..products import Product, StageKind, Subject
 from ..report import Area, DetectorCurves, Evidence, RunReport, Thumbnail
@@ -78,6 +78,7 @@ def with_pictures(
         evidence,
         thumbnails=tuple(replace(each, areas=areas.get(each.detector, ())) for each in thumbnails),
         curves=tuple(curves),
+        left_out=reader.left_out,
         notes=tuple(notes),
     )
 
@@ -103,6 +104,7 @@ class _Reader:
         self._notes = notes
         self._end = end
         self._known_boxes: dict[str, list[tuple[str, _Box]]] = {}
+        self.left_out: dict[str, tuple[str, ...]] = {}
 
     def attempt(self, read: Callable[[], Iterator[T]], what: str) -> list[T]:
         """Read things; note why if one fails, which ends it."""
@@ -110,13 +112,38 @@ class _Reader:
         self._notes.attempt(lambda: found.extend(read()), what)
         return found
 
-    def _some(self, items: list[T], what: str) -> Iterator[T]:
-        """Yield as many as are shown, and note how many are not."""
-        for i, item in enumerate(items):
-            if i == _MAX_DETECTORS or time.monotonic() > self._end:
-                self._notes.append(f"{what} of {i} of {len(items)} detectors are shown.")
+    def _some(
+        self, product: Product, items: Mapping[int, T], change: Mapping[int, float], where: str
+    ) -> Iterator[T]:
+        """Yield as many as are shown, and keep the names of the others.
+
+        The first are detectors that fail, then those that changed most.
+        """
+        failing = set(self._failing(product))
+        order = sorted(items, key=lambda i: (i not in failing, -change.get(i, 0.0), i))
+        for n, detector in enumerate(order):
+            if n == _MAX_DETECTORS or time.monotonic() > self._end:
+                self.left_out[where] = tuple(self._name_of(one) for one in sorted(order[n:]))
                 return
-            yield item
+            yield items[detector]
+
+    def _failing(self, product: Product) -> Iterator[int]:
+        """Yield detectors of which a product is bad, or fails a test."""
+        for result in self._report.stages:
+            if result.stage.subject.product is product:
+                yield from (bad.detector for bad in result.bad_detectors)
+        ids = {name: detector for detector, name in self._names.items()}
+        for subject, verdict in self._report.verdicts.items():
+            for unit in verdict.results if subject.product is product else ():
+                yield from (ids[each.detector] for each in unit.failures if each.detector in ids)
+
+    @cached_property
+    def _names(self) -> dict[int, str]:
+        instrument = INSTRUMENTS.get(self._report.instrument)
+        return {one.id: one.name for one in instrument.detectors} if instrument else {}
+
+    def _name_of(self, detector: int) -> str:
+        return self._names.get(detector, f"detector {detector}")
 
     def curves(self) -> Iterator[DetectorCurves]:
         """Read photon transfer curves, by detector."""
@@ -127,18 +154,26 @@ class _Reader:
                 continue
             dataset_type = pipelines_of(self._report.config).generators[Product.PTC].dataset_type
             refs = with_records(self._butler, dataset_type, run_of(self._butler, result.collection))
-            refs.sort(key=lambda ref: int(ref.dataId["detector"]))
-            for ref in self._some(refs, "Photon transfer curves"):
+            by_detector = {int(ref.dataId["detector"]): ref for ref in refs}
+            for ref in self._some(Product.PTC, by_detector, self._gain_changes(), "curves"):
                 curve = self._butler.get(ref)
                 yield DetectorCurves(
                     _name(ref), tuple(points_of(curve, amplifier) for amplifier in curve.gain)
                 )
 
+    def _gain_changes(self) -> dict[int, float]:
+        """Return the largest difference of a gain to the reference."""
+        changes: dict[int, float] = {}
+        for each in by_amplifier(self._report.gains):
+            change = abs(each.difference or 0.0)
+            changes[each.detector] = max(change, changes.get(each.detector, 0.0))
+        return changes
+
     def defect_maps(self) -> Iterator[Thumbnail]:
         """Draw defects, and what has changed of them."""
-        # Those that changed most come first.
-        found = sorted(self._report.defects, key=lambda one: -(one.gained + one.lost))
-        for one in self._some(found, "Maps of defects"):
+        found = {one.detector: one for one in self._report.defects}
+        changes = {one.detector: float(one.gained + one.lost) for one in self._report.defects}
+        for one in self._some(Product.DEFECTS, found, changes, "defects"):
             new = self._dataset(one.dataset)
             if new is not None:
                 yield self._defect_map(one, new)

@@ -19,12 +19,13 @@ from ..pipelines import pipelines_of
 from ..products import Product, StageKind, Subject
 from ..report import Evidence, Place, Replaced, RunReport, Statistics, Thumbnail
 from ..verification import FailureLevel, dataset_name
-from ._collections import run_of, with_records
+from ._collections import exists, run_of, with_records
 from ._header import Header, finite, read_header
 from ._notes import Notes
 from ._pairs import old_of, replaced_by
 from ._pictures import with_pictures
 from ._thumbnail import THUMBNAIL_WIDTH, make_thumbnail, shrink
+from ._versions import versions_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -114,6 +115,7 @@ class _Reader:
 
     def evidence(self) -> Evidence:
         """Read all of it."""
+        versions = self._notes.attempt(self._versions, "the versions that the jobs have used")
         statistics, thumbnails = [], []
         verified = list(self._stages(StageKind.VERIFY))
         for i, (subject, stage) in enumerate(verified):
@@ -132,7 +134,16 @@ class _Reader:
                 f"combined {subject}",
             )
             thumbnails += images or []
-        return Evidence(tuple(statistics), tuple(thumbnails), tuple(self._notes))
+        return Evidence(tuple(statistics), tuple(thumbnails), tuple(self._notes), versions=versions or {})
+
+    def _versions(self) -> dict[str, str]:
+        """Read which versions the jobs have used."""
+        runs = {
+            result.name: run_of(self._butler, result.collection)
+            for result in self._report.stages
+            if result.job_id and result.collection and exists(self._butler, result.collection)
+        }
+        return versions_of(self._butler, runs)
 
     def _stages(self, kind: StageKind) -> Iterator[tuple[Subject, StageResult]]:
         """Yield subjects of combined images, with their stages of a kind."""

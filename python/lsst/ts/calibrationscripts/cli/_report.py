@@ -4,10 +4,11 @@
 
 from __future__ import annotations
 
-__all__ = ["open_trend", "remake_page"]
+__all__ = ["open_trend", "reading_shown", "remake_page"]
 
 import contextlib
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,6 +56,32 @@ def remake_page(text: str, repo: str | None, folder: Path | None = None) -> tupl
 
 
 @contextlib.contextmanager
+def reading_shown() -> Iterator[Callable[[int, int], None]]:
+    """Show on a terminal how many runs have been read, as long as it lasts.
+
+    Yields
+    ------
+    reading : `~collections.abc.Callable`
+        Takes how many have been read, and how many are to be.
+    """
+    shown: list[int] = []
+
+    def show(n_read: int, n_runs: int) -> None:
+        if sys.stderr.isatty():
+            shown.append(n_read)
+            sys.stderr.write(f"\rReading runs, once: {n_read} of {n_runs}")
+            sys.stderr.flush()
+
+    try:
+        yield show
+    finally:
+        if shown:
+            # Nothing of it stays.
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+
+
+@contextlib.contextmanager
 def open_trend(
     journals: Path, repo: str | None, instrument: str | None
 ) -> Iterator[tuple[History, list[str], tuple[str, ...]]]:
@@ -86,7 +113,8 @@ def open_trend(
         If the repository cannot be read.
     """
     with TrendIndex(journals) as index:
-        index.update()
+        with reading_shown() as reading:
+            index.update(reading=reading)
         skipped = index.skipped()
         newest = index.newest_source(repo, instrument) or Source(repo, instrument or LATISS.name)
         n_same, n_other_cameras, n_elsewhere = index.count(newest)

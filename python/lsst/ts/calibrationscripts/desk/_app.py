@@ -31,6 +31,7 @@ from ..record import DecisionKind
 from ..threads import in_thread
 from ._access import Access, cookie_of, is_own
 from ._progress import progress_of
+from ._reading import Reading
 from ._render import render
 from ._runs import Runs, UnknownError
 
@@ -38,6 +39,9 @@ T = TypeVar("T")
 
 _PAGE = 50
 """Runs that are listed at once."""
+
+_PATIENCE = 2.0
+"""Longest wait for runs that are read, before that is said (s)."""
 
 _READ_TIMEOUT = 60.0
 """Longest wait for the Butler (s)."""
@@ -79,7 +83,7 @@ class Desk:
         self._access = Access(names)
         self._runs = Runs(folder)
         self._index = RunIndex(folder, count_waiting)
-        self._indexing = asyncio.Lock()
+        self._reading = Reading(self._index)
         self.application = Starlette(
             routes=[
                 Route("/", self._home),
@@ -158,8 +162,9 @@ class Desk:
         number = _number(request.query_params.get("page"))
         problem, lines, count = "", list[RunLine](), 0
         try:
-            async with self._indexing:
-                waiting, lines, count = await in_thread(lambda: self._listed(number))
+            if not await in_thread(lambda: self._reading.finish(_PATIENCE)):
+                return self._still_reading(request)
+            waiting, lines, count = await in_thread(lambda: self._listed(number))
             products = await in_thread(
                 lambda: [product for line in waiting for product in self._runs.waiting(line.run_id)]
             )
@@ -181,9 +186,20 @@ class Desk:
             now=time.time(),
         )
 
+    def _still_reading(self, request: Request) -> Response:
+        """Say how many runs have been read, and look again soon."""
+        response = self._page(
+            request,
+            "reading.html.j2",
+            folder=self._folder,
+            n_read=self._reading.n_read,
+            n_runs=self._reading.n_runs,
+        )
+        response.headers["Refresh"] = "1"
+        return response
+
     def _listed(self, number: int) -> tuple[list[RunLine], list[RunLine], int]:
         """Return runs of which something waits, a page of all, how many."""
-        self._index.update()
         return (
             self._index.lines(waiting=True, limit=-1),
             self._index.lines(limit=_PAGE, offset=number * _PAGE),

@@ -22,9 +22,6 @@ from ..verification import Verdict
 _MAX_ROWS = 200
 """Amplifiers in a table; those that fail come first."""
 
-_MAX_CURVES = 9
-"""Detectors whose photon transfer curves are drawn: those of a raft."""
-
 _IMAGES = (Product.BIAS, Product.DARK, Product.FLAT, Product.DEFECTS)
 
 
@@ -166,7 +163,7 @@ def evidence_of(
         tuple(one.exposure for one in verdict.results if one.exposure is not None) if verdict else (),
         tuple(_map(verdict, places))[:_MAX_ROWS] if verdict else (),
         tuple(_frames(record, document, subject, verdict)) if document else (),
-        tuple(dict.fromkeys(gain.detector for gain in document.report.gains))[:_MAX_CURVES]
+        tuple(dict.fromkeys(gain.detector for gain in document.report.gains))
         if document and subject.product is Product.PTC
         else (),
         gain_plot(document.report.gains)

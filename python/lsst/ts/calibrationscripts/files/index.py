@@ -82,8 +82,13 @@ class RunIndex:
         self._folder = folder
         self._count_waiting = count_waiting
 
-    def update(self) -> int:
+    def update(self, reading: Callable[[int, int], None] | None = None) -> int:
         """Read the journals that are new or have changed.
+
+        Parameters
+        ----------
+        reading : `~collections.abc.Callable`, optional
+            Takes how many have been read, and how many are to be.
 
         Returns
         -------
@@ -111,6 +116,8 @@ class RunIndex:
             # The newest first: they are what one wants to see meanwhile.
             changed.sort(key=lambda run_id: found[run_id], reverse=True)
             for i in range(0, len(changed), _CHUNK):
+                if reading is not None:
+                    reading(i, len(changed))
                 chunk = [(run_id, self._load(run_id)) for run_id in changed[i : i + _CHUNK]]
                 rows = [self._row(run_id, *found[run_id], record) for run_id, record in chunk]
                 with database:

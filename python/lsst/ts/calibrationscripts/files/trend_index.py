@@ -13,7 +13,7 @@ __all__ = ["NEWEST_RUNS", "DamagedIndexError", "TrendIndex"]
 import contextlib
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -119,13 +119,15 @@ class TrendIndex:
                 f"the index {file} was damaged and is removed; the next use makes it anew"
             ) from error
 
-    def update(self, newest: int | None = None) -> int:
+    def update(self, newest: int | None = None, reading: Callable[[int, int], None] | None = None) -> int:
         """Read the files that are new or have changed.
 
         Parameters
         ----------
         newest : `int`, optional
             Only of so many files that were written last.
+        reading : `~collections.abc.Callable`, optional
+            Takes how many have been read, and how many are to be.
 
         Returns
         -------
@@ -133,7 +135,7 @@ class TrendIndex:
             How many they were.
         """
         try:
-            return self._update(newest)
+            return self._update(newest, reading)
         except sqlite3.OperationalError as error:
             self._database.close()
             self._fall_back(error)
@@ -143,7 +145,7 @@ class TrendIndex:
             with contextlib.suppress(OSError):
                 remove_index(self._folder / _FILE)
             self._open()
-        return self._update(newest)
+        return self._update(newest, reading)
 
     def _fall_back(self, error: Exception) -> None:
         why = one_line(getattr(error, "strerror", None) or str(error))
@@ -159,7 +161,7 @@ class TrendIndex:
         prepare(database, _TABLES, _FORMAT)
         return database
 
-    def _update(self, newest: int | None) -> int:
+    def _update(self, newest: int | None, reading: Callable[[int, int], None] | None) -> int:
         if not self._is_lasting:
             newest = min(newest or NEWEST_RUNS, NEWEST_RUNS)
         files = [
@@ -178,6 +180,8 @@ class TrendIndex:
         files.sort(key=lambda file: (file.modified, file.path), reverse=True)
         changed = [file for file in files[:newest] if known.get(file.path.name) != (file.modified, file.size)]
         for i in range(0, len(changed), _CHUNK):
+            if reading is not None:
+                reading(i, len(changed))
             # They are read before others have to wait.
             chunk = [(file, *self._read(file.path)) for file in changed[i : i + _CHUNK]]
             with self._transaction():

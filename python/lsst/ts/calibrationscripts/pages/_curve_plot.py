@@ -11,10 +11,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..report import CurvePoints
-from ._figure import BLUE, INK, VERMILION, Picture, drawing, finish
+from ._figure import BLUE, INK, SMALL, VERMILION, Picture, drawing, finish, side_by_side
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+_KILO = 1000.0
+"""What means and variances are drawn in, for labels that have room."""
+
+_MARGINS = {"left": 0.23, "right": 0.97, "bottom": 0.18, "top": 0.91, "hspace": 0.15}
 
 _MAX_CURVES = 16
 """Amplifiers that are drawn: those of one CCD."""
@@ -44,34 +49,26 @@ def curve_plot(curves: Sequence[CurvePoints]) -> Picture | None:
     drawn = [curve for curve in curves[:_MAX_CURVES] if any(mean > 0 for mean in curve.means)]
     if not drawn:
         return None
-    n_columns = min(4, len(drawn))
-    n_rows = -(-len(drawn) // n_columns)
-    with drawing(11, 0.7 + 2.0 * n_rows) as figure:
-        axes = figure.subplots(
-            2 * n_rows,
-            n_columns,
-            squeeze=False,
-            sharex="col",
-            gridspec_kw={"height_ratios": [2.0, 1.0] * n_rows},
-        )
-        for axis in axes.flat:
-            axis.set_visible(False)
-        for i, curve in enumerate(drawn):
-            row, column = divmod(i, n_columns)
-            upper, lower = axes[2 * row, column], axes[2 * row + 1, column]
-            for axis in (upper, lower):
-                axis.set_visible(True)
-                axis.tick_params(labelsize=8)
-            _draw(curve, upper, lower)
-        figure.supylabel("variance (ADU^2), and residual (%)", fontsize=9)
-        figure.supxlabel("mean (ADU)", fontsize=9)
-        return finish(figure, _caption(drawn))
+    return side_by_side([_panel(curve) for curve in drawn], _caption(drawn))
+
+
+def _panel(curve: CurvePoints) -> Picture:
+    """Draw an amplifier."""
+    with drawing(SMALL, 2.4, _MARGINS) as figure:
+        upper, lower = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [2.0, 1.0]})
+        _draw(curve, upper, lower)
+        upper.set_ylabel("1000 ADU\u00b2")
+        lower.set_ylabel("%")
+        lower.set_xlabel("mean (1000 ADU)")
+        return finish(figure, f"Photon transfer curve of {curve.amplifier}")
 
 
 def _caption(drawn: Sequence[CurvePoints]) -> str:
     fits = ", ".join(dict.fromkeys(curve.fit for curve in drawn if curve.has_model and curve.fit))
     without = [curve.amplifier for curve in drawn if not curve.has_model]
-    text = "Variance of flat pairs over their mean, a panel for each amplifier."
+    text = (
+        "Variance of flat pairs (1000 ADU\u00b2) over their mean, a panel for each amplifier; residuals in %."
+    )
     if len(without) < len(drawn):
         text += f" The line is the fitted model{f' ({fits})' * bool(fits)}; below, the residuals to it."
     if without:
@@ -93,7 +90,7 @@ def _has_turnoff(curve: CurvePoints) -> bool:
 def _draw(curve: CurvePoints, upper: Axes, lower: Axes) -> None:
     """Draw an amplifier: its curve, and the residuals below it."""
     points = [
-        (mean, variance, model, used)
+        (mean / _KILO, variance / _KILO, model / _KILO, used)
         for mean, variance, model, used in zip(
             curve.means, curve.variances, curve.expected(), curve.used, strict=True
         )
@@ -120,9 +117,9 @@ def _draw(curve: CurvePoints, upper: Axes, lower: Axes) -> None:
         lower.plot(*_columns(below), marker, color=colour, markersize=3)
     if _has_turnoff(curve):
         for axis in (upper, lower):
-            axis.axvline(curve.turnoff, color=INK, linewidth=0.8, linestyle=":")
+            axis.axvline(curve.turnoff / _KILO, color=INK, linewidth=0.8, linestyle=":")
     title = f"{curve.amplifier}, {curve.gain:.3f} e-/ADU"
-    upper.set_title(title if curve.has_model else f"{title}, no model", loc="left", fontsize=9)
+    upper.set_title(title if curve.has_model else f"{title}, no model", loc="left")
 
 
 def _columns(points: Sequence[tuple[float, float]]) -> tuple[list[float], list[float]]:

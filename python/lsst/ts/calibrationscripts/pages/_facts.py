@@ -6,11 +6,10 @@ from __future__ import annotations
 
 __all__ = ["Banner", "Card", "banner", "cards", "configuration", "exposure_rows", "facts", "stage_rows"]
 
-import dataclasses
 import datetime
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from ..config import load_schema
@@ -41,6 +40,17 @@ class Card(NamedTuple):
     text: str
     validity: str
     """From when to when it is, or would be, certified; may be blank."""
+
+
+class StageRow(NamedTuple):
+    """A stage in the list of stages."""
+
+    name: str
+    outcome: Outcome
+    reason: str
+
+    where: tuple[tuple[str, str], ...]
+    """Its collection, job and log, each with what it is."""
 
 
 class ExposureRow(NamedTuple):
@@ -115,7 +125,7 @@ def _referring(because: re.Match[str]) -> str:
     return f"because {because[1]} ended {because[2]}"
 
 
-def stage_rows(report: RunReport) -> tuple[StageResult, ...]:
+def stage_rows(report: RunReport) -> tuple[StageRow, ...]:
     """Return the stages of a run, each cause in full once.
 
     Parameters
@@ -125,16 +135,30 @@ def stage_rows(report: RunReport) -> tuple[StageResult, ...]:
 
     Returns
     -------
-    stages : `tuple` [`StageResult`, ...]
+    stages : `tuple` [`StageRow`, ...]
     """
-    rows: list[StageResult] = []
+    rows: list[StageRow] = []
     for result in report.stages:
         because = _BECAUSE.match(result.reason)
         reason = result.reason
         if because and any(because[3] in each.reason for each in rows):
             reason = _referring(because)
-        rows.append(dataclasses.replace(result, reason=reason))
+        elif not result.outcome.good:
+            same = next((each for each in rows if reason and each.reason == reason), None)
+            reason = f"as {same.name}" if same else reason
+        rows.append(StageRow(result.name, result.outcome, reason, tuple(_where(result))))
     return tuple(rows)
+
+
+def _where(result: StageResult) -> Iterator[tuple[str, str]]:
+    """Yield where a stage has left something."""
+    if result.collection:
+        yield "Collection", result.collection
+    # The OCPS names collections by jobs.
+    if result.job_id and result.job_id not in (result.collection or ""):
+        yield "Job", result.job_id
+    if result.log:
+        yield "Log", result.log
 
 
 def _validities(report: RunReport) -> Iterator[tuple[str, str]]:
@@ -148,13 +172,15 @@ def _range(certification: Certification) -> str:
     return f"from {certification.begin_date} to {certification.end_date} (TAI)"
 
 
-def facts(report: RunReport) -> list[tuple[str, str]]:
+def facts(report: RunReport, used: Mapping[str, str]) -> list[tuple[str, str]]:
     """Return what identifies a run, by name.
 
     Parameters
     ----------
     report : `RunReport`
         The run.
+    used : `~collections.abc.Mapping` [`str`, `str`]
+        Versions that its jobs have used, by product; empty if not known.
 
     Returns
     -------
@@ -170,9 +196,14 @@ def facts(report: RunReport) -> list[tuple[str, str]]:
         ("Repository", str(config.get("repo") or "")),
         ("Program", str(config.get("program") or "")),
         ("Reason", str(config.get("reason") or "")),
-        ("Versions", ", ".join(f"{name} {version}" for name, version in report.versions.items())),
+        ("Versions", _listed({name: of for name, of in report.versions.items() if name not in used})),
+        ("Versions that the jobs used", _listed(used)),
     ]
     return [(name, value) for name, value in found if value]
+
+
+def _listed(versions: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in versions.items())
 
 
 def _nights(report: RunReport) -> list[str]:
@@ -220,7 +251,20 @@ def _is_default(value: object, default: object) -> bool:
 
 def _written(value: object) -> str:
     """Return a value of the configuration as one would write it."""
-    return json.dumps(value, ensure_ascii=False) if not isinstance(value, str) else value
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list) and value and all(isinstance(each, dict) for each in value):
+        return "\n".join(f"- {json.dumps(_short(each), ensure_ascii=False)}" for each in value)
+    return json.dumps(_short(value), ensure_ascii=False)
+
+
+def _short(value: object) -> object:
+    """Return a value with the exposure time of all in place of each."""
+    if isinstance(value, dict):
+        return {key: _short(each) for key, each in value.items()}
+    if isinstance(value, list) and len(value) > 1 and isinstance(value[0], float) and len(set(value)) == 1:
+        return value[0]
+    return value
 
 
 def exposure_rows(report: RunReport) -> list[tuple[ImageType, list[ExposureRow]]]:

@@ -7,13 +7,28 @@ Matplotlib is imported when a figure is drawn, not before.
 
 from __future__ import annotations
 
-__all__ = ["BLUE", "INK", "MAX_VECTORS", "ORANGE", "VERMILION", "Hover", "Picture", "drawing", "finish"]
+__all__ = [
+    "BLUE",
+    "CELL",
+    "INK",
+    "MAX_VECTORS",
+    "ORANGE",
+    "PAPER",
+    "PHONE",
+    "SMALL",
+    "VERMILION",
+    "Hover",
+    "Picture",
+    "drawing",
+    "finish",
+    "side_by_side",
+]
 
 import base64
 import io
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
@@ -29,10 +44,32 @@ BLUE, VERMILION, ORANGE = "#0072b2", "#d55e00", "#e69f00"
 INK = "#010203"
 """Replaced by the colour of the page's text."""
 
+PAPER, CELL = "#fdfeff", "#f1f2f3"
+"""Replaced by the colour of the page, and of a cell in which nothing is."""
+
+PHONE = 5.2
+"""Width of a figure whose text can be read on a phone, and of which two have
+room side by side on a screen (inch)."""
+
+SMALL = 2.5
+"""Width of a panel, of which two have room on a phone (inch)."""
+
 MAX_VECTORS = 4000
 """Marks that are still drawn one by one; a picture of more is a raster."""
 
+_FOLLOWING = {
+    INK: "currentColor",
+    BLUE: "var(--mark)",
+    VERMILION: "var(--bad)",
+    PAPER: "var(--page)",
+    CELL: "var(--cell)",
+}
+"""Colours that follow those of the page."""
+
 _DPI = 110
+
+_UNITS = 72
+"""Of a vector figure, in an inch."""
 
 _DRAWING = threading.RLock()
 """Held while a figure is drawn: the desk draws in several threads, and the
@@ -44,11 +81,17 @@ class Picture:
     """A figure, ready for a page."""
 
     markup: str
-    """An ``svg`` or ``img`` element."""
+    """An ``svg`` or ``img`` element, or several."""
 
     caption: str
     width: int
-    """Width that it should not be shrunk below (CSS pixel)."""
+    """Width at which its text is as large as it should at least be (CSS
+    pixel)."""
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether it is scrolled sideways where there is no room."""
+        return self.width > round(PHONE * _UNITS)
 
 
 class Hover(NamedTuple):
@@ -68,8 +111,12 @@ class Hover(NamedTuple):
 
 
 @contextmanager
-def drawing(width: float, height: float) -> Iterator[Figure]:
-    """Make a figure in the page's style; sizes in inches."""
+def drawing(width: float, height: float, margins: Mapping[str, float] | None = None) -> Iterator[Figure]:
+    """Make a figure in the page's style; sizes in inches.
+
+    Where its margins are given, in parts of its size, they need not be found,
+    which takes most of the time of a small figure.
+    """
     import matplotlib
     from matplotlib.figure import Figure
 
@@ -78,10 +125,10 @@ def drawing(width: float, height: float) -> Iterator[Figure]:
         "svg.hashsalt": "ts_calibrationscripts",
         "text.parse_math": False,
         "font.family": "sans-serif",
-        "font.size": 9,
+        "font.size": 9 if width <= SMALL else 10,
         # Ticks say the values themselves, not what to add to an offset.
         "axes.formatter.useoffset": False,
-        "axes.titlesize": 10,
+        "axes.titlesize": "medium",
         "axes.spines.top": False,
         "axes.spines.right": False,
         "axes.facecolor": "none",
@@ -91,13 +138,16 @@ def drawing(width: float, height: float) -> Iterator[Figure]:
         ),
     }
     with _DRAWING, matplotlib.rc_context(style):
-        yield Figure(figsize=(width, height), layout="constrained")
+        figure = Figure(figsize=(width, height), layout="none" if margins else "constrained")
+        if margins:
+            figure.subplots_adjust(**margins)
+        yield figure
 
 
 def finish(figure: Figure, caption: str, *, raster: bool = False, hovers: Sequence[Hover] = ()) -> Picture:
     """Turn a figure into markup, with its caption for screen readers."""
     stream = io.BytesIO()
-    width = round(figure.get_figwidth() * 72)
+    width = round(figure.get_figwidth() * _UNITS)
     if raster:
         # On white in dark mode too: its ink cannot follow the page's.
         figure.savefig(stream, format="png", dpi=_DPI, facecolor="white")
@@ -105,7 +155,7 @@ def finish(figure: Figure, caption: str, *, raster: bool = False, hovers: Sequen
         source = f"data:image/png;base64,{data}"
         if not hovers:
             return Picture(f'<img src="{source}" alt="{escape(caption)}">', caption, width)
-        height = figure.get_figheight() * 72
+        height = figure.get_figheight() * _UNITS
         markup = (
             f'<svg role="img" aria-label="{escape(caption)}" viewBox="0 0 {width} {height:g}">'
             f'<image href="{source}" width="{width}" height="{height:g}"/>{_targets(figure, hovers)}</svg>'
@@ -116,15 +166,39 @@ def finish(figure: Figure, caption: str, *, raster: bool = False, hovers: Sequen
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r' xmlns(:\w+)?="[^"]*"', "", svg)
-    svg = svg.replace(INK, "currentColor").replace(BLUE, "var(--mark)")
+    for colour, variable in _FOLLOWING.items():
+        svg = svg.replace(colour, variable)
     svg = svg.replace("<svg ", f'<svg role="img" aria-label="{escape(caption)}" ', 1)
     svg = svg.rstrip().removesuffix("</svg>") + _targets(figure, hovers) + "</svg>"
     return Picture(svg, caption, width)
 
 
+def side_by_side(pictures: Sequence[Picture], caption: str) -> Picture:
+    """Put pictures beside each other, as many as there is room for.
+
+    Parameters
+    ----------
+    pictures : `~collections.abc.Sequence` [`Picture`]
+        At least one, of about the same width.
+    caption : `str`
+        Of all of them.
+
+    Returns
+    -------
+    picture : `Picture`
+        It is wide if one of them is: they are then below each other.
+    """
+    width = max(picture.width for picture in pictures)
+    joined = "".join(picture.markup for picture in pictures)
+    if any(picture.is_wide for picture in pictures):
+        return Picture(joined, caption, width)
+    kind = "small" if width <= SMALL * _UNITS else "medium"
+    return Picture(f'<div class="panels {kind}">{joined}</div>', caption, 0)
+
+
 def _targets(figure: Figure, hovers: Sequence[Hover]) -> str:
     """Return invisible rectangles that show texts; the figure is drawn."""
-    scale, height = 72 / figure.dpi, figure.get_figheight() * 72
+    scale, height = _UNITS / figure.dpi, figure.get_figheight() * _UNITS
     parts = []
     for axes, left, lower, right, upper, text, margin in hovers:
         (x0, y0), (x1, y1) = axes.transData.transform([(left, lower), (right, upper)]) * scale

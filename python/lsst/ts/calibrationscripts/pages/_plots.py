@@ -6,15 +6,30 @@ from __future__ import annotations
 
 __all__ = ["failure_map", "gain_plot", "panel_plot"]
 
+import itertools
 import statistics
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..outcomes import AmplifierGain, Gain, by_amplifier
 from ..report import Limits, Panel, Place
 from ..verification import Verdict
-from ._figure import BLUE, INK, MAX_VECTORS, ORANGE, VERMILION, Hover, Picture, drawing, finish
+from ._figure import (
+    BLUE,
+    CELL,
+    INK,
+    MAX_VECTORS,
+    ORANGE,
+    PAPER,
+    PHONE,
+    VERMILION,
+    Hover,
+    Picture,
+    drawing,
+    finish,
+    side_by_side,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,6 +38,10 @@ _MAX_ROWS = 48
 """Rows of a map that can still be distinguished."""
 
 _MAX_LABELS = 48
+
+_NARROWER = 6.4
+"""A map that would be wider than a phone shows, but not by more (inch), has
+narrower columns."""
 
 _HIGHEST_GAIN = 2.0
 """Largest gain that is drawn to scale, in units of the median."""
@@ -99,11 +118,18 @@ def failure_map(verdict: Verdict, places: Sequence[Place]) -> Picture | None:
         caption += " A cross marks exposures that failed."
     if left_out:
         caption += f" {left_out} detectors with fewer failures are left out."
-    return _draw_map(verdict, rows, counts, caption)
+    highest = max(max(map(max, grid)) for grid in counts.values())
+    return side_by_side([_draw_map(verdict, rows, test, counts[test], highest) for test in tests], caption)
+
+
+def _map_width(n_columns: int, highest: int) -> float:
+    """Return the width of a map (inch)."""
+    width = 1.5 + max(1.9, 0.16 * min(n_columns, 60)) + (0.9 if highest > 1 else 0.0)
+    return min(width, PHONE) if width < _NARROWER else width
 
 
 def _draw_map(
-    verdict: Verdict, rows: list[tuple[str, str]], counts: Mapping[str, list[list[int]]], caption: str
+    verdict: Verdict, rows: list[tuple[str, str]], test: str, grid: list[list[int]], highest: int
 ) -> Picture:
     from matplotlib.colors import LinearSegmentedColormap
 
@@ -118,39 +144,38 @@ def _draw_map(
         " ".join(filter(None, (detector if several or not amplifier else "", amplifier))) or "exposure"
         for detector, amplifier in rows
     ]
-    width = 1.0 + len(counts) * max(2.4, 0.7 + 0.16 * min(n_columns, 60))
-    highest = max(max(map(max, grid)) for grid in counts.values())
     colours = LinearSegmentedColormap.from_list("failures", ["#f2f2f2", ORANGE, "#7a2a00"])
     if highest == 1:
-        colours = LinearSegmentedColormap.from_list("failed", ["#f2f2f2", VERMILION])
-    vectors = len(rows) * n_columns * len(counts) <= MAX_VECTORS
-    hovers: list[Hover] = []
-    with drawing(width, 0.9 + 0.15 * len(rows)) as figure:
-        axes = figure.subplots(1, len(counts), sharey=True, squeeze=False)[0]
-        for axis, (test, grid) in zip(axes, counts.items(), strict=True):
-            mesh = axis.pcolormesh(
-                grid,
-                cmap=colours,
-                vmin=0,
-                vmax=highest,
-                edgecolors="white",
-                linewidth=0.6,
-                rasterized=not vectors,
-            )
-            axis.invert_yaxis()
-            axis.set_title(f"{test}: {sum(map(sum, grid))} failed")
-            axis.set_xlabel(f"exposure{head}" if verdict.of_exposures else "")
-            axis.tick_params(length=0)
-            upright = n_columns > _MAX_FLAT_LABELS or max(map(len, labels)) > _MAX_FLAT_LABELS
-            _thin(axis.xaxis, [i + 0.5 for i in range(n_columns)], labels, rotation=90 if upright else 0)
-            for label in axis.get_xticklabels():
-                if label.get_text().startswith("\u2717"):
-                    label.set(color=VERMILION, fontweight="bold")
-            hovers += _cells(axis, test, grid, names, verdict)
-        axes[0].set_yticks([i + 0.5 for i in range(len(rows))], names, fontsize=8)
+        colours = LinearSegmentedColormap.from_list("failed", [CELL, VERMILION])
+    vectors = len(rows) * n_columns <= MAX_VECTORS
+    # The bar of colours has a label, which takes some room.
+    height = max(1.0 + 0.17 * len(rows), 2.6 if highest > 1 else 0.0)
+    with drawing(_map_width(n_columns, highest), height) as figure:
+        axis = figure.subplots()
+        mesh = axis.pcolormesh(
+            grid,
+            cmap=colours,
+            vmin=0,
+            vmax=highest,
+            edgecolors=PAPER,
+            linewidth=0.6,
+            rasterized=not vectors,
+        )
+        axis.invert_yaxis()
+        axis.set_title(f"{test}: {sum(map(sum, grid))} failed", loc="left")
+        axis.set_xlabel(f"exposure{head}" if verdict.of_exposures else "")
+        axis.tick_params(length=0)
+        upright = n_columns > _MAX_FLAT_LABELS or max(map(len, labels)) > _MAX_FLAT_LABELS
+        _thin(axis.xaxis, [i + 0.5 for i in range(n_columns)], labels, rotation=90 if upright else 0)
+        for label in axis.get_xticklabels():
+            label.set_fontsize(9)
+            if label.get_text().startswith("\u2717"):
+                label.set(color=VERMILION, fontweight="bold")
+        axis.set_yticks([i + 0.5 for i in range(len(rows))], names, fontsize=9)
         if highest > 1:
-            figure.colorbar(mesh, ax=list(axes), label="amplifiers that failed")
-        return finish(figure, caption, raster=not vectors, hovers=hovers[:_MAX_HOVERS])
+            figure.colorbar(mesh, ax=axis, label="amplifiers that failed")
+        hovers = list(itertools.islice(_cells(axis, test, grid, names, verdict), _MAX_HOVERS))
+        return finish(figure, f"{test} failed in {verdict.name}", raster=not vectors, hovers=hovers)
 
 
 def _cells(
@@ -200,7 +225,7 @@ def panel_plot(panel: Panel, subject: str, places: Sequence[Place], failed: Sequ
     caption = f"{subject}: {panel.title[0].lower()}{panel.title[1:]}{unit}, by amplifier; a mark an exposure."
     caption += " Bars are limits." if limited else " It has no limit by amplifier."
     caption += " Crosses failed." if bad[0] else ""
-    with drawing(11 if len(places) > _MAX_LABELS else 8.6, 2.9) as figure:
+    with drawing(*_size(places)) as figure:
         axis = figure.subplots()
         size = 1.5 if raster else 3
         axis.plot(*good, "o", color=BLUE, markersize=size, alpha=0.75, markeredgewidth=0, linestyle="none")
@@ -215,7 +240,7 @@ def panel_plot(panel: Panel, subject: str, places: Sequence[Place], failed: Sequ
                 linewidth=1,
             )
         _label_amplifiers(axis, places)
-        axis.set_ylabel(f"{panel.title}{unit}" if len(panel.title) < 20 else "relative noise")
+        axis.set_ylabel(f"{panel.title.lower()}{unit}" if len(panel.title) < 20 else "relative noise")
         hovers = _columns(axis, panel, places, failed)
         if len(good[0]) + len(bad[0]) <= _MAX_HOVERS:
             for label, (xs, ys) in (("", good), (", failed", bad)):
@@ -261,6 +286,14 @@ def _limits(limits: Limits) -> str:
     return f"; at least {low:.4g}" if high is None else f"; limits {low:.4g} to {high:.4g}"
 
 
+def _size(places: Sequence[Place]) -> tuple[float, float]:
+    """Return width and height of a figure with a column an amplifier."""
+    if len(places) > _MAX_LABELS:
+        return 11, 2.9
+    several = len({place.name for place in places}) > 1
+    return (8.6, 3.2) if several else (PHONE, 2.7)
+
+
 def _label_amplifiers(axis: Axes, places: Sequence[Place]) -> None:
     """Name amplifiers on the horizontal axis, or detectors if many."""
     axis.set_xlim(-0.7, len(places) - 0.3)
@@ -269,7 +302,7 @@ def _label_amplifiers(axis: Axes, places: Sequence[Place]) -> None:
     if len(places) <= _MAX_LABELS:
         several = len(detectors) > 1
         names = [f"{p.name} {p.amplifier}" if several else p.amplifier for p in places]
-        _thin(axis.xaxis, range(len(places)), names, rotation=90 if several else 0)
+        _thin(axis.xaxis, range(len(places)), names)
         return
     firsts = [next(i for i, place in enumerate(places) if place.name == name) for name in detectors]
     _thin(axis.xaxis, firsts, detectors)
@@ -307,7 +340,7 @@ def gain_plot(gains: Sequence[Gain], part: str = "") -> Picture | None:
     highest = _HIGHEST_GAIN * statistics.median(value for _, value in measured)
     if any(value > highest for _, value in measured):
         caption += " Marks at the upper edge are beyond the scale."
-    with drawing(11 if len(keys) > _MAX_LABELS else 8.6, 2.9) as figure:
+    with drawing(*_size(place_of)) as figure:
         axis = figure.subplots()
         axis.hlines(
             list(references.values()),

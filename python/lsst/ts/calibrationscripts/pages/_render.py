@@ -6,10 +6,21 @@ from __future__ import annotations
 
 __all__ = ["render", "templates"]
 
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from markupsafe import Markup
+
+_TIME = re.compile(r"\b\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?)?\b")
+
+
+def _times(text: object) -> Markup:
+    """Return a text, escaped, of which dates and times are not broken."""
+    from markupsafe import Markup, escape
+
+    return Markup(_TIME.sub(r'<span class="time">\g<0></span>', str(escape(text))))  # noqa: S704 - escaped above
 
 
 def templates(*packages: str) -> Environment:
@@ -28,13 +39,15 @@ def templates(*packages: str) -> Environment:
     """
     from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
-    return Environment(
+    environment = Environment(
         loader=ChoiceLoader([PackageLoader(package) for package in (*packages, __package__ or "")]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["times"] = _times
+    return environment
 
 
 def render(template: str, **values: Any) -> str:

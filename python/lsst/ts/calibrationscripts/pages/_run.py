@@ -36,7 +36,7 @@ from ._figure import Picture
 from ._image import image_picture
 from ._plots import failure_map, gain_plot, panel_plot
 from ._render import render
-from ._timeline_plot import timeline_plot
+from ._timeline import timeline_of
 
 _MAX_ROWS = 64
 _DETECTOR_AND_TEST = attrgetter("detector", "test")
@@ -84,7 +84,7 @@ def run_page(document: RunDocument) -> str:
         report=report,
         title=_title(report),
         banner=banner(report),
-        facts=facts(report),
+        facts=facts(report, document.evidence.versions if document.evidence else {}),
         cards=cards(report),
         steps=next_steps(report, document.trend),
         trend=document.trend,
@@ -116,12 +116,15 @@ def _parts(document: RunDocument) -> dict[str, Any]:
         ],
         "gains": list(_gains_by_part(report.gains)),
         "curves": [(each.detector, curve_plot(each.curves)) for each in evidence.curves],
+        "left_out": evidence.left_out,
         "defects": [(each, defects_found((each,))) for each in report.defects],
         "defect_maps": [each for each in images if each[0].subject.product is Product.DEFECTS],
         "comparisons": report.comparisons,
         "images": [each for each in images if each[0].subject.product is not Product.DEFECTS],
-        "timeline": timeline_plot(report),
-        "thresholds": [row for verdict in report.verdicts.values() for row in _threshold_rows(verdict)],
+        "timeline": timeline_of(report),
+        "thresholds": [
+            (verdict.name, list(_threshold_rows(verdict))) for verdict in report.verdicts.values()
+        ],
         "stages": stage_rows(report),
         "decisions": report.decisions,
         "exposures": exposure_rows(report),
@@ -170,6 +173,9 @@ class _Gains(NamedTuple):
     rows: list[_GainRow]
     n_left_out: int
 
+    several: bool
+    """Whether they are of several detectors."""
+
 
 def _gains_by_part(gains: Sequence[Gain]) -> Iterator[_Gains]:
     for part in dict.fromkeys(gain.part for gain in gains):
@@ -177,7 +183,8 @@ def _gains_by_part(gains: Sequence[Gain]) -> Iterator[_Gains]:
         rows = sorted(_gain_rows(mine), key=lambda row: row.order)
         picture = gain_plot(mine, part)
         if picture:
-            yield _Gains(part, picture, rows[:_MAX_ROWS], max(0, len(rows) - _MAX_ROWS))
+            several = len({gain.detector for gain in mine}) > 1
+            yield _Gains(part, picture, rows[:_MAX_ROWS], max(0, len(rows) - _MAX_ROWS), several)
 
 
 class _GainRow(NamedTuple):
@@ -240,10 +247,9 @@ def _defect_rows(defects: Sequence[DetectorDefects]) -> Iterator[_DefectRow]:
 class _ThresholdRow(NamedTuple):
     """A threshold and what was compared with it."""
 
-    name: str
     what: str
+    found: int
     threshold: int
-    found: str
 
 
 def _threshold_rows(verdict: Verdict) -> Iterator[_ThresholdRow]:
@@ -255,28 +261,25 @@ def _threshold_rows(verdict: Verdict) -> Iterator[_ThresholdRow]:
         for counts in per_detector
     ]
     worst = max((count for result in verdict.results for count in result.counts.values()), default=0)
-    name = verdict.name
     yield _ThresholdRow(
-        name,
-        "failures of one test type in a detector",
-        thresholds.failures_to_fail_detector,
-        f"{most} at most",
+        "most failures of one test type in a detector", most, thresholds.failures_to_fail_detector
     )
     yield _ThresholdRow(
-        name,
-        "detectors that reach that, in one exposure",
+        "most detectors that reach that, in one exposure",
+        max((max(counts.values()) for counts in n_detectors if counts), default=0),
         thresholds.detectors_to_fail,
-        f"{max((max(counts.values()) for counts in n_detectors if counts), default=0)} at most",
     )
     yield _ThresholdRow(
-        name,
-        f"failures of one test type in {'an exposure' if verdict.of_exposures else 'all'}",
+        f"most failures of one test type in {'an exposure' if verdict.of_exposures else 'all'}",
+        worst,
         thresholds.failures_to_fail_exposure,
-        f"{worst} at most",
     )
     if verdict.of_exposures:
-        found = f"{len(verdict.failed)} of {len(verdict.results)}"
-        yield _ThresholdRow(name, "exposures that fail", thresholds.exposures_to_fail, found)
+        yield _ThresholdRow(
+            f"exposures that fail, of {len(verdict.results)}",
+            len(verdict.failed),
+            thresholds.exposures_to_fail,
+        )
 
 
 def _proven(proof: Proof) -> str:

@@ -7,18 +7,20 @@ from __future__ import annotations
 __all__ = ["Curve", "spread", "thinned", "trend_plot"]
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..trend import Band
-from ._figure import BLUE, INK, VERMILION, Picture, drawing, finish
+from ._figure import BLUE, INK, SMALL, VERMILION, Picture, drawing, finish, side_by_side
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _MAX_POINTS = 400
 """Runs that are still drawn one by one."""
+
+_MARGINS = {"left": 0.32, "right": 0.91, "bottom": 0.14, "top": 0.87}
 
 _DAY = 86_400.0
 """A day (s)."""
@@ -54,8 +56,6 @@ def trend_plot(curves: Sequence[Curve], quantity: str, unit: str, conditions: st
     -------
     picture : `Picture`
     """
-    n_columns = min(4, len(curves))
-    n_rows = -(-len(curves) // n_columns)
     by = "detector" if all(curve.of_detector for curve in curves) else "amplifier"
     caption = (
         f"{quantity} ({unit}) by {by} over time{conditions and f' ({conditions})'}. Shades are 3 and 5 "
@@ -67,15 +67,22 @@ def trend_plot(curves: Sequence[Curve], quantity: str, unit: str, conditions: st
     ends = [times[0], times[-1]] if times[-1] // _DAY > times[0] // _DAY else times[:1]
     ticks = [places[time] for time in ends]
     names = [f"{datetime.datetime.fromtimestamp(time, datetime.UTC):%Y-%m-%d}" for time in ends]
-    with drawing(11, 0.7 + 1.35 * n_rows) as figure:
-        axes = figure.subplots(n_rows, n_columns, squeeze=False, sharex=True)
-        for axis in axes.flat[len(curves) :]:
-            axis.set_visible(False)
-        for axis, curve in zip(axes.flat, curves, strict=False):
+    panels = []
+    for curve in curves:
+        with drawing(SMALL, 1.6, _MARGINS) as figure:
+            axis = figure.subplots()
             _draw_curve(axis, curve, [places[time] for time in curve.times])
-            axis.set_xticks(ticks, names, fontsize=8)
-        figure.supylabel(f"{quantity} ({unit})", fontsize=9)
-        return finish(figure, caption)
+            axis.set_xticks(ticks, names)
+            # All of one time axis, also where earlier runs lack an amplifier.
+            axis.set_xlim(*_with_margin(places.values()))
+            panels.append(finish(figure, f"{quantity} ({unit}) of {curve.title}"))
+    return side_by_side(panels, caption)
+
+
+def _with_margin(places: Collection[float]) -> tuple[float, float]:
+    first, last = min(places), max(places)
+    margin = 0.12 * (last - first) or 0.5
+    return first - margin, last + margin
 
 
 def spread(times: Sequence[float]) -> list[float]:
@@ -143,6 +150,4 @@ def _draw_curve(axis: Axes, curve: Curve, places: Sequence[float]) -> None:
         axis.axhline(centre, color=BLUE, linewidth=0.8)
         if abs(curve.values[-1] - centre) > 3 * sigma:
             axis.plot(places[-1:], curve.values[-1:], "X", color=VERMILION, markersize=8, clip_on=False)
-    axis.set_title(curve.title, loc="left", fontsize=9)
-    axis.margins(x=0.12)
-    axis.tick_params(labelsize=8)
+    axis.set_title(curve.title, loc="left")

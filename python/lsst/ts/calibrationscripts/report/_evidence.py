@@ -22,7 +22,7 @@ __all__ = [
 import math
 import statistics as numbers
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ..products import Product, Subject
@@ -304,6 +304,14 @@ class Evidence:
     """What is missing, and why."""
 
     curves: tuple[DetectorCurves, ...] = ()
+
+    left_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Names of the detectors of which there is no curve, or no map of
+    defects, as there are too many: by "curves" and "defects"."""
+
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Versions that the jobs have used, by product, as their output runs
+    have them."""
 
     def of(self, subject: Subject) -> Statistics | None:
         """Return the statistics of what was verified, if there are any."""

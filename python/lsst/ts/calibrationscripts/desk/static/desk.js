@@ -33,8 +33,12 @@ if (viewer) {
   }
   document.getElementById("blink").addEventListener("click", () => blink(blinking === null));
   document.getElementById("detector")?.addEventListener("change", (event) => {
+    const name = event.target.selectedOptions[0].text;
     for (const figure of viewer.querySelectorAll("figure")) {
       const image = figure.querySelector("img");
+      const caption = figure.querySelector("figcaption");
+      caption.textContent = caption.dataset.text;
+      image.alt = image.dataset.what + name;
       image.src = `${viewer.dataset.path}/${event.target.value}/${figure.dataset.kind}.png`;
     }
   });
