@@ -10,12 +10,13 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
 import yaml
 from lsst.ts.calibrationscripts.cli import _serving, _simulation
-from lsst.ts.calibrationscripts.cli._serving import AlreadyServedError, serve_simulated
+from lsst.ts.calibrationscripts.cli._serving import AlreadyServedError, UnreachableError, serve_simulated
 from lsst.ts.calibrationscripts.config import parse
 from lsst.ts.calibrationscripts.instruments import LATISS
 from lsst.ts.calibrationscripts.observatory import sal
@@ -67,6 +68,22 @@ async def test_components_that_are_alive_are_not_replaced(topics: None, tmp_path
     async with SimulatedCsc(name):
         with pytest.raises(AlreadyServedError, match=f": {name} exist there already"):
             await serve_simulated(tmp_path / "w", LATISS, 0.01)
+    assert not (tmp_path / "w").exists()
+
+
+async def test_a_sal_that_does_not_answer_is_not_waited_for(
+    topics: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given remotes whose start does not end
+    def stuck(*args: object, **kwargs: object) -> SimpleNamespace:
+        return SimpleNamespace(start_task=asyncio.get_running_loop().create_future())
+
+    monkeypatch.setattr(_serving.salobj, "Remote", stuck)
+    monkeypatch.setattr(_serving, "_START_TIMEOUT", 0.1)
+    with pytest.raises(
+        UnreachableError, match=r"SAL does not answer within 0\.1 s\. Check LSST_KAFKA_BROKER"
+    ):
+        await asyncio.wait_for(serve_simulated(tmp_path / "w", LATISS, 0.01), TIMEOUT)
     assert not (tmp_path / "w").exists()
 
 

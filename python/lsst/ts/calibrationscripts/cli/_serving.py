@@ -7,7 +7,7 @@ Imported once it is decided where SAL comes from.
 
 from __future__ import annotations
 
-__all__ = ["AlreadyServedError", "serve_simulated"]
+__all__ = ["AlreadyServedError", "UnreachableError", "serve_simulated"]
 
 import asyncio
 import os
@@ -25,6 +25,14 @@ from ._common import show
 
 _HEARTBEAT_TIMEOUT = 3.0
 """Silence after which a component is not there: they beat each second (s)."""
+
+
+_START_TIMEOUT = 60.0
+"""Longest wait until one can listen on SAL (s)."""
+
+
+class UnreachableError(RuntimeError):
+    """SAL does not answer."""
 
 
 class AlreadyServedError(RuntimeError):
@@ -48,6 +56,8 @@ async def serve_simulated(workdir: Path, instrument: Instrument, time_scale: flo
     AlreadyServedError
         If any of its components is alive: a simulated camera must not take
         the commands of the real one.
+    UnreachableError
+        If nobody can be heard on SAL.
     WorkFolderError
         If the folder holds an observatory of another kind.
     """
@@ -106,7 +116,13 @@ async def _alive(components: list[tuple[str, int]]) -> list[str]:
             )
             for name, index in components
         ]
-        await asyncio.gather(*(remote.start_task for remote in remotes))
+        # A start that is cancelled could not be closed (salobj 8.2).
+        _, late = await asyncio.wait([remote.start_task for remote in remotes], timeout=_START_TIMEOUT)
+        if late:
+            raise UnreachableError(
+                f"SAL does not answer within {_START_TIMEOUT:g} s. Check LSST_KAFKA_BROKER_ADDR and "
+                "LSST_SCHEMA_REGISTRY_URL, and that both servers run."
+            )
         beats = await asyncio.gather(*map(_beats, remotes))
     return [_name(*component) for component, beat in zip(components, beats, strict=True) if beat]
 

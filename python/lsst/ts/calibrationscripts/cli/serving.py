@@ -44,7 +44,7 @@ def serve(workdir: Path, instrument: Instrument | None, time_scale: float) -> No
     use_sal(sal.SalProvider.SALOBJ)
     try:
         # The import needs SAL, whichever is chosen.
-        from ._serving import AlreadyServedError, serve_simulated
+        from ._serving import AlreadyServedError, UnreachableError, serve_simulated
     except sal.SalNotInstalledError:
         fail(
             f"lsst.ts.salobj is not installed here, and without it {_UNREACHABLE}. 'calibscripts simulate' "
@@ -61,3 +61,5 @@ def serve(workdir: Path, instrument: Instrument | None, time_scale: float) -> No
         run_until_signal(serve_simulated(workdir, instrument or instrument_of_workdir(workdir), time_scale))
     except (WorkFolderError, AlreadyServedError) as error:
         fail(str(error), ExitCode.INVALID)
+    except UnreachableError as error:
+        fail(str(error), ExitCode.SCRIPT_FAILED)
