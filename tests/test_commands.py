@@ -379,7 +379,7 @@ def test_the_demonstration_certifies_for_a_day_and_draws_no_notice() -> None:
     assert make_plan(config, LATISS).notices == ()
 
 
-def test_the_bias_of_the_demonstration_is_no_worse_than_the_one_in_use() -> None:
+def test_the_bias_of_the_demonstration_is_not_worse_than_the_one_in_use() -> None:
     # Its noise adds to that of a frame: half of 1 / n, of which one is left
     # out at a time. The reference of the simulation has none.
     config = parse((ROOT / "doc" / "demo.yaml").read_text(), LATISS)
