@@ -62,6 +62,7 @@ from lsst.ts.calibrationscripts.simulation.ccd import FocalPlane
 from lsst.ts.calibrationscripts.simulation.pace import as_simulated
 from lsst.ts.calibrationscripts.verification import judge
 from named import BIAS, stage
+from test_release import Later, session
 from test_verification import AMPLIFIERS, failures, run_statistics
 from virtual_time import virtually
 from world import World
@@ -376,6 +377,88 @@ def test_a_run_that_verified_nothing_is_not_called_passed() -> None:
         conclusion(report)
         == "Everything that was asked for was made; nothing was verified (do_verify: false)"
     )
+
+
+# What an observer sees first
+
+_B = "{script_mode: BIAS, n_bias: 5%s}"
+_MADE = _B % ", generate_calibrations: true, calib_collection: LATISS/calib/new%s"
+_CAMERA = CameraError("ATCamera went to FAULT. Check ATCamera")
+_LOST = IngestReport(missing=(2026112300003,))
+ENDINGS: dict[str, tuple[World, str, str, str]] = {
+    "passed": (World(), _B % "", "Everything that was asked for passed.", "Nothing to do."),
+    "certified": (World(), _MADE % "", "Everything that was asked for passed.", "Nothing to do."),
+    "certified, though worse": (
+        World(residual=9.0),
+        _MADE % "",
+        "Everything that was asked for passed; BIAS is worse than what was in use.",
+        "BIAS: see how it compares with the one that was in use. If that one is to be used, undo it: "
+        "'calibscripts decertify run BIAS",
+    ),
+    "waits": (
+        World(),
+        _MADE % ", certify: ask",
+        "Everything that was asked for passed; BIAS waits for a person to accept.",
+        "Look at BIAS, then accept or reject: calibscripts decide run",
+    ),
+    "released": (
+        Later(),
+        _B % ", release: true",
+        "Everything is taken, and 1 job(s) are submitted; their results are still to come.",
+        "Collect the results with 'calibscripts finish run",
+    ),
+    "held": (
+        World(failing_types=frozenset({"BIAS"})),
+        _B % "",
+        "Not everything passed: 1 HELD.",
+        "BIAS: the frames differ from the reference calibrations. See which amplifiers and exposures fail",
+    ),
+    "a job failed": (
+        World(exit_codes={"verifyBias": 1}),
+        _B % "",
+        "Not everything passed: 1 FAILED.",
+        "verify BIAS failed: read its log, /log/verifyBias. It ends: ValueError: verifyBias is bad.",
+    ),
+    "a frame was lost": (
+        World(ingest=_LOST),
+        _B % "",
+        "Not everything passed: 1 FAILED, 1 SKIPPED.",
+        "expose BIAS: exposure(s) 2026112300003 never came into the Butler.",
+    ),
+    "the camera failed before a frame": (
+        World(exposure_error=("BIAS 1/", _CAMERA)),
+        _B % "",
+        "The script ended FAILED: ATCamera went to FAULT. Check ATCamera.",
+        "No frame was taken. Correct it and run again.",
+    ),
+    "the camera failed after a frame": (
+        World(exposure_error=("BIAS 3/", _CAMERA)),
+        _B % "",
+        "The script ended FAILED: ATCamera went to FAULT. Check ATCamera.",
+        "Once the cause is fixed, resume the run with the configuration 'resume: run'.",
+    ),
+    "it could not begin": (
+        World(problems=("the disk is full",)),
+        _B % "",
+        "The script ended FAILED: the disk is full.",
+        "Nothing was begun. Correct it and run again.",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ENDINGS)
+def test_an_observer_sees_first_how_it_ended_and_what_to_do(name: str) -> None:
+    world, text, first, step = ENDINGS[name]
+    report = session(world, text)
+    summary = " ".join(summary_text(report).split())
+    assert summary.startswith(first)
+    assert next_steps(report)[0].startswith(step)
+    # The last lines of the log, and of the terminal, say the same
+    done = step == "Nothing to do."
+    assert done or step in summary
+    last = " ".join(_display.closing_text(report).split())
+    state = f"the script ended {report.state}"
+    assert (state if report.state != "DONE" else first[1:]) in last
 
 
 # The end of a log

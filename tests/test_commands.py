@@ -379,11 +379,12 @@ def test_the_demonstration_certifies_for_a_day_and_draws_no_notice() -> None:
     assert make_plan(config, LATISS).notices == ()
 
 
-def test_the_bias_of_the_demonstration_is_no_worse_than_the_one_in_use() -> None:
-    # Its noise adds to that of a frame: half of 1 / n, of which one is left
-    # out at a time. The reference of the simulation has none.
+def test_bias_and_dark_of_the_demonstration_are_not_worse_than_those_in_use() -> None:
+    # Their noise adds to that of a frame: half of 1 / n, of which one is left
+    # out at a time. The references of the simulation have none.
     config = parse((ROOT / "doc" / "demo.yaml").read_text(), LATISS)
-    assert 1 / (2 * (config.n_bias - 1)) < TOLERANCES.noise
+    for n in (config.n_bias, config.n_dark):
+        assert 1 / (2 * (n - 1)) < TOLERANCES.noise
 
 
 def test_the_demonstration_deletes_nothing() -> None:

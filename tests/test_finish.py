@@ -12,8 +12,10 @@ import contextlib
 import dataclasses
 import json
 import os
+import threading
 import time
 from collections.abc import AsyncIterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -288,6 +290,35 @@ def test_messages_are_sent_as_by_a_script_and_once(tmp_path: Path, in_world: Any
     # and the journal knows of it, so that nothing sends it again.
     assert json.loads((tmp_path / "run.journal.json").read_text())["notified"] == ["DARK"]
     assert not finished.report.complete
+
+
+def test_the_command_sends_to_the_file_that_is_named_and_says_so(tmp_path: Path, in_world: Any) -> None:
+    pytest.importorskip("apprise", reason="apprise is not installed: install the extra [notify]")
+    got: list[Any] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *args: Any) -> None:
+            pass
+
+    world, _ = released(tmp_path)
+    in_world(world)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        (file := tmp_path / "apprise.conf").write_text(f"json://127.0.0.1:{server.server_port}\n")
+        words = ["finish", "run", "--journals", str(tmp_path), "--notify", str(file)]
+        result = CliRunner().invoke(main, words)
+        server.shutdown()
+        thread.join()
+    # Then it has arrived when the command ends
+    assert [each["title"] for each in got] == ["LATISS DARK: HELD"]
+    assert f"Sent 'LATISS DARK: HELD' to {file}" in one_line(result.output)
+    assert result.exit_code == 3
 
 
 def test_an_address_that_is_none_is_refused_and_changes_nothing(tmp_path: Path, in_world: Any) -> None:

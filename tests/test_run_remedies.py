@@ -120,6 +120,19 @@ def mistakes_of_blocks() -> list[tuple[str, str]]:
 # What the report of a run says that is to be done now
 
 
+@trial
+def after_what_is_certified_though_worse(folder: Path) -> Iterator[str]:
+    world = World(residual=9.0)
+    report = with_journal(run(world, {**MADE, "script_mode": "BIAS"}), folder)
+    leave_journal(world, folder)
+    step = step_of(report, "undo it")
+    (command,) = commands(step)
+    given = understood(command).params
+    assert (given["run_id"], given["products"]) == ("run", ("BIAS",))
+    assert choose(read_record(world.journal), world.proofs, given["products"])
+    yield step
+
+
 TWO_SETS = [{"filter": "SDSSr_65mm"}, {"filter": "SDSSg_65mm"}]
 SMALL_SET = {"filter": "SDSSi_65mm", "n_flat": 3}
 

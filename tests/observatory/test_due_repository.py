@@ -35,6 +35,7 @@ from lsst.ts.calibrationscripts.due import PRODUCTS, Policy, State, find
 from lsst.ts.calibrationscripts.files.journal import FileJournal
 from lsst.ts.calibrationscripts.instruments import LATISS
 from lsst.ts.calibrationscripts.outcomes import Certification, Outcome, RunState, StageResult
+from lsst.ts.calibrationscripts.ports import ObservatoryError
 from lsst.ts.calibrationscripts.products import Product, StageId, StageKind, Subject
 from lsst.ts.calibrationscripts.proof import ProductRecord
 from lsst.ts.calibrationscripts.record import RunRecord
@@ -491,3 +492,18 @@ def test_frames_that_runs_have_noted_as_spoilt_are_named(
     assert f"(noted by run {run_id})" in text and str(known[0]) not in text.partition("spoilt:")[2]
     # Of another camera nothing is known
     assert "spoilt" not in due("--repo", repo, "--journals", tmp_path / "none", "--nights", 1).stdout
+
+
+def test_flats_whose_times_cannot_be_read_are_proposed_with_the_default(
+    calibrated: tuple[Path, Butler], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def hang(*args: object) -> None:
+        raise ObservatoryError("the repository did not answer within 30 s")
+
+    monkeypatch.setattr("lsst.ts.calibrationscripts.butler.due.flat_times", hang)
+    (policy := tmp_path / "policy.yaml").write_text("ignore: [ptc, defects]\n")
+    result = run(calibrated[0], tmp_path, "--nights", 1, "--policy", policy)
+    assert result.exit_code == 3
+    assert "with the default exposure time: the repository did not answer" in result.stderr
+    comments = " ".join(result.stdout.replace("#", "").split())
+    assert "have to be is not known: theirs is the default" in comments

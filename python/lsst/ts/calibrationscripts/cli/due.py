@@ -10,6 +10,7 @@ import asyncio
 import datetime
 import json
 import sys
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 _MARKS_TIMEOUT = 20.0
 """Longest look for marks of spoilt frames in the journals (s)."""
+
+_FLATS_TIMEOUT = 30.0
+"""Longest look for flats of each filter in the repository (s)."""
 
 
 @click.command()
@@ -117,7 +121,7 @@ def _look(
     policy: Policy,
     folder: Path,
 ) -> DueReport:
-    from ..butler.due import flat_times, made_at, read_due
+    from ..butler.due import made_at, read_due
     from ..decertification import iso
     from ..due import DueReport, Setting, State, find, judge, newest, propose
     from ..offline import tai_now
@@ -134,8 +138,7 @@ def _look(
     judged = judge(findings, made, origins_in(folder, findings), policy)
     due = [each.finding for each in judged if each.due]
     if filters := {each.physical_filter for each in due if each.physical_filter is not None}:
-        times = asyncio.run(flat_times(repo, instrument.name, filters))
-        setting = replace(setting, flat_times=times)
+        setting = replace(setting, flat_times=_flat_times(repo, instrument, filters))
     proposals, remarks = propose(due, setting, stock, max(now, newest(exposures)))
     ids = tuple(each.id for each in exposures)
     return DueReport(
@@ -150,6 +153,18 @@ def _look(
         remarks,
         _marks(folder, ids, instrument),
     )
+
+
+def _flat_times(repo: str, instrument: Instrument, filters: Collection[str]) -> dict[str, float]:
+    """Return how long flats last by custom (s); say if that is not known."""
+    from ..butler.due import flat_times
+    from ..ports import ObservatoryError
+
+    try:
+        return asyncio.run(flat_times(repo, instrument.name, filters, _FLATS_TIMEOUT))
+    except ObservatoryError as error:
+        show(f"Flats are proposed with the default exposure time: {error}", error=True)
+        return {}
 
 
 def _marks(folder: Path, exposures: tuple[int, ...], instrument: Instrument) -> tuple[Mark, ...]:

@@ -18,8 +18,15 @@ from ..ports import SurroundingsError
 from ..products import Product, StageKind
 from ..record import camera_of
 from ..spoilt import MIN_FRAMES, SeriesJudgement
-from ._commands import decide_command, finish_command, remake_command, resume_configuration
+from ._commands import (
+    decertify_command,
+    decide_command,
+    finish_command,
+    remake_command,
+    resume_configuration,
+)
 from ._model import RunReport
+from ._plain import certified_though_worse
 from ._rest import after_bad_detectors, after_rest, few_are_bad
 
 _ERROR = re.compile(r"[\w.]*(Error|Exception)\b")
@@ -88,12 +95,14 @@ def _steps(report: RunReport, warnings: Sequence[str]) -> Iterator[str]:
     if report.complete and used:
         return
     if report.complete:
+        if worse := certified_though_worse(report):
+            yield _after_worse(report, [one.subject.name for one in worse])
         if warnings:
             yield (
                 f"Look at the {len(warnings)} warning(s) below: something is unlike earlier runs. Inform the "
                 "calibration experts if it comes again; it has decided nothing."
             )
-        elif not report.waiting:
+        elif not report.waiting and not worse:
             yield "Nothing to do." + ("" if report.certifications else " Nothing was to be certified.")
         return
     if again := _run_again(report):
@@ -144,6 +153,15 @@ def _after_spoilt(report: RunReport, judgement: SeriesJudgement) -> str:
         return f"{text}, write 'without: {without}' when you resume; or take others."
     command = remake_command(report.run_id, left, report.journal, report.resume_command)
     return f"{text}, '{command}' makes it anew; or take others."
+
+
+def _after_worse(report: RunReport, names: Sequence[str]) -> str:
+    """Return what to do about what is certified, though worse."""
+    text = f"{', '.join(names)}: see how it compares with the one that was in use."
+    if not report.run_id or not report.journal:
+        return text
+    undo = decertify_command(report.run_id, names, report.journal)
+    return f"{text} If that one is to be used, undo it: '{undo}'."
 
 
 def _how_to_finish(report: RunReport) -> str:

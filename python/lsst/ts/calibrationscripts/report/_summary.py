@@ -100,7 +100,8 @@ def _certified(certification: Certification) -> str:
 
 def _steps(report: RunReport) -> Iterator[str]:
     """Yield what the observer should do now, if there is anything."""
-    steps = [] if report.complete and not report.waiting else list(next_steps(report))
+    nothing = report.complete and not report.waiting and not certified_though_worse(report)
+    steps = [] if nothing else list(next_steps(report))
     if len(steps) > 1:
         yield "What to do now:"
         yield from (f"  - {step}" for step in steps)
