@@ -195,7 +195,7 @@ def _numbers(measured: Statistics, verdict: Verdict | None) -> Iterator[NumberRo
 
 def _fixed(value: float) -> str:
     """Return a value with four digits, but not more than four decimals."""
-    before = math.floor(math.log10(abs(value))) if value else 0
+    before = math.floor(math.log10(abs(value))) if value else -1
     return f"{value:.{min(4, max(0, 3 - before))}f}"
 
 
