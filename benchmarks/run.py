@@ -197,7 +197,8 @@ def page() -> None:
     took, n = time.process_time() - begin, len(detectors)
     size = len(html.encode())
     print(
-        f"page of {n} detectors, 3 products of {N_FRAMES} frames: {took:.1f} s of the processor, {size / 1e6:.1f} MB; "
+        f"page of {n} detectors, 3 products of {N_FRAMES} frames: {took:.1f} s of the processor, "
+        f"{size / 1e6:.1f} MB; "
         f"{1000 * took / n:.0f} ms and {size / n / 1000:.1f} kB a detector"
     )
     with tempfile.TemporaryDirectory() as folder:

@@ -175,7 +175,8 @@ def _make_runs(folder: Path, n_runs: int) -> None:
             time = 86_400.0 * (20_000 + int(name.removeprefix("run-")))
             like, at, _ = made[i % len(made)]
             new = database.execute(
-                "INSERT INTO run (file, modified, size, problem, repo, instrument, name, time, n_values, jobs) "
+                "INSERT INTO run "
+                "(file, modified, size, problem, repo, instrument, name, time, n_values, jobs) "
                 "SELECT ?, ?, ?, problem, repo, instrument, ?, ?, n_values, jobs FROM run WHERE id = ?",
                 (f"{name}.json", status.st_mtime_ns, status.st_size, name, time, like),
             ).lastrowid

@@ -22,6 +22,7 @@ from endings import several_detectors
 from lsst.ts.calibrationscripts.butler.images import ImagePair, NoImageError, ShownFrame
 from lsst.ts.calibrationscripts.codec import to_json, write_document
 from lsst.ts.calibrationscripts.desk import Desk, _runs
+from lsst.ts.calibrationscripts.desk._evidence import _fixed
 from lsst.ts.calibrationscripts.outcomes import Outcome, StageResult
 from lsst.ts.calibrationscripts.pages import gain_plot
 from lsst.ts.calibrationscripts.record import RunRecord
@@ -106,6 +107,21 @@ def test_a_number_outside_its_limits_is_marked(tmp_path: Path, desk: TestClient)
     rows = re.findall(r"<tr><th[^>]*>RXX_S00 (C\d\d)</th>(.*?)</tr>", desk.get(PRODUCT).text, flags=re.DOTALL)
     marked = [amplifier for amplifier, row in rows if '<td class="number held">77.12</td>' in row]
     assert marked == ["C03"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (6.51, "6.510"),
+        (0.1, "0.1000"),
+        (0.0, "0.0000"),
+        (-0.00634, "-0.0063"),
+        (21_432.1, "21432"),
+        (77.125, "77.12"),
+    ],
+)
+def test_numbers_of_a_column_have_their_points_below_each_other(value: float, text: str) -> None:
+    assert _fixed(value) == text
 
 
 @pytest.mark.parametrize("part", ["trend", "0/curve"])

@@ -331,7 +331,7 @@ def test_a_certification_of_defects_shows_what_it_is_based_on() -> None:
     )
     document = page_of(held_run(certifications=(certification,), proofs=(proof,)), Evidence())
     found = "300 boxes, 0.10% of the pixels (16000); 320 gained, 48 lost"
-    assert f"<td>against LATISS/calib/defects/20220101: {found}</td>" in cells(document)
+    assert f"<td><span>against LATISS/calib/defects/20220101: {found}</span></td>" in cells(document)
 
 
 def test_jobs_logs_collections_thresholds_and_configuration_are_there() -> None:

@@ -179,6 +179,15 @@ def test_headers_of_tables_have_a_scope_and_regions_a_name(documents: dict[str, 
     assert all(groups) and "Figure" not in groups
 
 
+@pytest.mark.parametrize("name", ENDINGS)
+def test_what_is_in_a_cell_stays_together_where_cells_are_below_each_other(
+    documents: dict[str, str], name: str
+) -> None:
+    # Each part of a cell would have a column of its own on a phone.
+    cells = re.findall(r'role="(?:cell|rowheader)"[^>]*>(.*?)</t[dh]>', documents[name], re.DOTALL)
+    assert all(re.fullmatch(r"\s*(<(span|code|ul)\b.*</\2>)?\s*", cell, re.DOTALL) for cell in cells)
+
+
 @pytest.mark.parametrize("make", [four_filters, held, ptc_and_defects, resumed])
 def test_the_json_has_all_that_the_page_shows(make: Any) -> None:
     document: RunDocument = make()

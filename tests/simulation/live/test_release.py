@@ -138,6 +138,7 @@ async def test_the_script_ends_within_5_s_of_the_last_ingest_and_its_jobs_run_on
     assert runs.written(report.run_id) == finished.report
     document = json.loads((runs.folder / f"{report.run_id}.json").read_text())
     assert document["evidence"]["thumbnails"] and not document["evidence"]["notes"]
+    assert document["evidence"]["versions"]["daf_butler"]
     assert load_record(runs.folder, report.run_id).state == "DONE"
     # And a second time nothing is left, which is no error.
     again = await finish(runs.folder, report.run_id, Means(Log()))

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 __all__ = ["FrameRow", "MapRow", "NumberRow", "ProductEvidence", "evidence_of"]
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -186,10 +187,16 @@ def _numbers(measured: Statistics, verdict: Verdict | None) -> Iterator[NumberRo
             limits = panel.limits[column]
             if known:
                 median = known[len(known) // 2]
-                values.append((f"{median:.4g}", limits, limits.hold(median)))
+                values.append((_fixed(median), limits, limits.hold(median)))
             else:
                 values.append(("none", limits, limits == (None, None)))
         yield NumberRow(place, len(failed[place.name, place.amplifier]), tuple(values))
+
+
+def _fixed(value: float) -> str:
+    """Return a value with four digits, but not more than four decimals."""
+    before = math.floor(math.log10(abs(value))) if value else -1
+    return f"{value:.{min(4, max(0, 3 - before))}f}"
 
 
 def _map(verdict: Verdict, places: tuple[Place, ...]) -> Iterator[MapRow]:

@@ -138,7 +138,7 @@ def drawing(width: float, height: float, margins: Mapping[str, float] | None = N
         ),
     }
     with _DRAWING, matplotlib.rc_context(style):
-        figure = Figure(figsize=(width, height), layout="none" if margins else "constrained")
+        figure = Figure(figsize=(width, height), layout=None if margins else "constrained")
         if margins:
             figure.subplots_adjust(**margins)
         yield figure
