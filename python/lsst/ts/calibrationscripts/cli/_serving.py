@@ -57,7 +57,7 @@ async def serve_simulated(workdir: Path, instrument: Instrument, time_scale: flo
         If any of its components is alive: a simulated camera must not take
         the commands of the real one.
     UnreachableError
-        If nobody can be heard on SAL.
+        If SAL does not answer.
     WorkFolderError
         If the folder holds an observatory of another kind.
     """
