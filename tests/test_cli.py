@@ -24,14 +24,16 @@ from lsst.ts.calibrationscripts.cli._common import instrument_of_workdir
 from lsst.ts.calibrationscripts.cli._display import access_hint
 from lsst.ts.calibrationscripts.cli._examine import Examiner
 from lsst.ts.calibrationscripts.cli._inputs import Configuration, Input
+from lsst.ts.calibrationscripts.cli._simulated import Settings, SimulatedRuns
 from lsst.ts.calibrationscripts.cli.runs import _resuming, _resuming_one
-from lsst.ts.calibrationscripts.config import load_schema
+from lsst.ts.calibrationscripts.config import load_schema, parse
+from lsst.ts.calibrationscripts.files.journal import FileJournal
 from lsst.ts.calibrationscripts.instruments import INSTRUMENTS, LATISS, Detector
 from lsst.ts.calibrationscripts.outcomes import Certification
 from lsst.ts.calibrationscripts.plan import JobRequest
 from lsst.ts.calibrationscripts.products import Product, StageId, StageKind, Subject
 from lsst.ts.calibrationscripts.proof import FrameRecord, Proof
-from lsst.ts.calibrationscripts.record import JobRecord
+from lsst.ts.calibrationscripts.record import JobRecord, RunRecord
 from lsst.ts.calibrationscripts.report import RunReport
 from named import unfolded
 
@@ -242,6 +244,25 @@ def test_what_is_written_beside_resume_may_be_for_a_run_that_has_frames_alone(
     [one] = Examiner(forecasts=False).examine_all(resuming, datetime.datetime.now().astimezone())
     assert one.problems == () and one.config is not None
     assert (one.config.resume, one.config.without) == (run_id, (2026112300003,))
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [("n_bias: 3", ""), ("n_bias: 4", "n_bias: 4: resume uses the frames of that run; leave n_bias out")],
+)
+def test_the_file_of_a_run_may_be_given_again_to_resume_it(text: str, problem: str, tmp_path: Path) -> None:
+    # Given the journal of a run of three biases in a work folder,
+    run_id, runs = "20261126T093000-1", SimulatedRuns(tmp_path, Settings())
+    config = parse("n_bias: 3", LATISS).to_dict()
+    runs.journals.mkdir()
+    FileJournal(runs.journals, run_id).write(RunRecord(run_id, config, instrument=LATISS.name))
+    # when its file is given beside --resume,
+    given = Input("day.yaml", (Configuration(text, LATISS),))
+    [resuming] = _resuming_one([given], None, run_id, runs.journals)
+    examiner = Examiner(runs.earlier_config, forecasts=False)
+    [one] = examiner.examine_all(resuming, datetime.datetime.now().astimezone())
+    # then it is accepted if it asks for the same frames.
+    assert "".join(one.problems).removesuffix(" (line 1)") == problem
 
 
 def test_what_cannot_be_read_stays_as_it_is_beside_resume(tmp_path: Path) -> None:

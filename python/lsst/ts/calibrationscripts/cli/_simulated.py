@@ -9,10 +9,10 @@ __all__ = ["SimulatedRuns", "choose"]
 import dataclasses
 import datetime
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..outcomes import RunState
 from ._common import ExitCode, fail, show
@@ -104,6 +104,12 @@ class SimulatedRuns:
     def journals(self) -> Path:
         """Folder of the journals of its runs."""
         return self._workdir.absolute() / "journal"
+
+    def earlier_config(self, run_id: str, journal_dir: str | None) -> Mapping[str, Any]:
+        """Return the configuration of a run; see `config.parse`."""
+        from ..files.journal import load_record
+
+        return load_record(self.journals, run_id).config
 
     def run_all(self, chosen: Sequence[tuple[str, Configuration]]) -> list[RunReport]:
         """Run configurations as the queue would, until a script fails.

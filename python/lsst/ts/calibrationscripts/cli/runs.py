@@ -198,7 +198,7 @@ def simulate(
     )
     runs = SimulatedRuns(workdir, settings_of_runs)
     with result_to(json_file) as write:
-        examiner = Examiner(find_generation=runs.find_generation(), forecasts=False)
+        examiner = Examiner(runs.earlier_config, runs.find_generation(), forecasts=False)
         instrument = instrument or instrument_of_workdir(workdir)
         inputs = read_inputs(files, instrument, settings)
         if resume is not None:
