@@ -214,7 +214,8 @@ def test_the_page_is_written_and_made_again_from_the_json(day: Day, tmp_path: Pa
     for text in (words(page), words(again)):
         for product in ("BIAS", "DARK", "FLAT", "DEFECTS", "PTC"):
             assert f"{product}: certified" in text
-        assert "Nothing to do." in text
+        # Those of three frames have more noise than the references.
+        assert "see how it compares with the one that was in use. If that one is to be used, undo it" in text
     assert words(page) == words(again)
     # Nothing beside it is unknown, which a run would tell.
     assert "that runs have not left" not in day.output + day.resumed
