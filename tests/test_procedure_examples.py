@@ -468,6 +468,7 @@ class TestTimesAndNumbers:
         record_property("procedure's flats with three pairs, gains", assert_gains_are_true(run, 3))
 
 
+@pytest.mark.nightly
 class TestInternalVerification:
     """The example that certifies for a day, its typing errors fixed."""
 
@@ -530,6 +531,7 @@ class TestFlatSets:
         assert "Write another calib_collection" in again.output
 
 
+@pytest.mark.nightly
 class TestCurrentPipelines:
     """The same procedure with the pipelines of today."""
 

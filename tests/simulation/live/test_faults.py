@@ -399,7 +399,7 @@ class TestOods:
             await client.hear(lambda: (image(3), 0) in client.images)
             assert client.images[0] == (image(1), 0)
             assert client.images[1:5] == [
-                ("3022092900002", 1),
+                ("4022092900002", 1),
                 ("2022092980002", 1),
                 ("AT_O_20220929_090002", 0),
                 (image(2), 0),

@@ -33,12 +33,6 @@ INGEST_FAILED = 1
 METADATA_FAILED = 2
 """``imageInOODS.statusCode`` of a file whose header could not be read."""
 
-_CONTROLLERS = "OCHPQS"
-"""Letters of the controllers of images, in the order of their ids."""
-
-_CONTROLLER_STEP = 1000 * 10**9
-"""Between the exposure ids of one controller and the next: 1000 years."""
-
 
 class OodsCsc(SimulatedCsc):
     """Ingests announced images in its own thread.
@@ -172,8 +166,7 @@ class OodsCsc(SimulatedCsc):
                 return {"camera": camera, "obsid": image_name, "raft": None, "sensor": detector.name}
             return {"camera": camera, "obsid": image_name, "raft": raft, "sensor": sensor}
         if status_code == INGEST_FAILED:
-            controller = _CONTROLLERS.index(image_name.split("_")[1])
-            exposure = exposure_id_of(image_name, self._instrument) + controller * _CONTROLLER_STEP
+            exposure = exposure_id_of(image_name, self._instrument)
             sensor = f"S{detector.id:02d}"
             return {"camera": camera, "obsid": str(exposure), "raft": unknown_raft, "sensor": sensor}
         return {"camera": "UNDEF", "obsid": "??", "raft": unknown_raft, "sensor": "S??"}

@@ -123,9 +123,9 @@ class OodsUnreadableFile(_OodsFault):
 class OodsForeignImages(_OodsFault):
     """Images of other clients are announced before each of ours.
 
-    One has the number of ours, but comes from the camera's own console, and
-    failed. Two have numbers that this day does not reach, and one of these
-    failed too.
+    One has the number of ours, but comes from a controller that counts by
+    itself, and failed. Two have numbers that this day does not reach, and one
+    of these failed too.
     """
 
     name = "oods-foreign-images"
@@ -139,7 +139,7 @@ class OodsForeignImages(_OodsFault):
         if self.is_due() or self.struck:
             prefix, _, day, number = image_name.split("_")
             for other, status in (
-                (f"{prefix}_C_{day}_{number}", INGEST_FAILED),
+                (f"{prefix}_H_{day}_{number}", INGEST_FAILED),
                 (f"{prefix}_O_{day}_08{number[2:]}", INGEST_FAILED),
                 (f"{prefix}_O_{day}_09{number[2:]}", INGESTED),
             ):
