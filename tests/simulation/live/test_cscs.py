@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from lsst.ts.calibrationscripts.simulation.ccd import FocalPlane
 from lsst.ts.calibrationscripts.simulation.cscs import CameraCsc, ObservingDay, OodsCsc, SpectrographCsc
 from lsst.ts.calibrationscripts.simulation.cscs.camera import CameraErrorCode
 from lsst.ts.calibrationscripts.simulation.observatory import SimulatedObservatory, SimulationSettings
-from lsst.ts.calibrationscripts.simulation.raws import RawFiles
+from lsst.ts.calibrationscripts.simulation.raws import RawFiles, RawHeader
 from reports import reported
 
 from .conftest import DAY_OBS, NoRunner
@@ -290,6 +291,26 @@ class TestCamera:
 
         # Then the command is done before the readout, which is cancelled.
         assert last.imageNumber == 0
+
+    async def test_camera_closed_in_mid_readout_waits_for_the_frame_that_is_written(
+        self, topics: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # Given a frame that takes a second to be written.
+        written = []
+
+        def write_slowly(camera: CameraCsc, header: RawHeader) -> None:
+            time.sleep(1.0)
+            written.append(header.obs_id)
+
+        monkeypatch.setattr(CameraCsc, "write_image", write_slowly)
+        # When the camera is closed at once, then it waits for its thread.
+        async with (
+            self.camera(tmp_path, 1.0),
+            salobj.Domain() as domain,
+            salobj.Remote(domain, "ATCamera", include=["takeImages"]) as remote,
+        ):
+            await remote.cmd_takeImages.set_start(numImages=1, keyValueMap="imageType: BIAS", timeout=TIMEOUT)
+        assert len(written) == 1
 
     async def test_camera_closed_in_mid_exposure_writes_to_no_closed_topic(
         self, topics: None, tmp_path: Path, caplog: pytest.LogCaptureFixture

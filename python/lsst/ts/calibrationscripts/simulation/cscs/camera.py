@@ -135,6 +135,7 @@ class CameraCsc(SimulatedCsc):
         self._clock = max(start.timestamp(), day.end + self._instrument.readout_time)
         self._exposing: asyncio.Task[None] | None = None
         self._readout: asyncio.Task[None] | None = None
+        self._frame: asyncio.Task[None] | None = None
         self._spectrograph: Any = None
         if name := self._instrument.components.spectrograph:
             self._spectrograph = salobj.Remote(
@@ -160,6 +161,9 @@ class CameraCsc(SimulatedCsc):
             if task is not None:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
+        if self._frame is not None:
+            # A readout that is cancelled does not wait for it.
+            await asyncio.gather(self._frame, return_exceptions=True)
 
     @step
     async def do_takeImages(self, data: Any) -> None:  # noqa: N802
@@ -194,7 +198,7 @@ class CameraCsc(SimulatedCsc):
         fields["timestampAcquisitionStart"] = begin
         header = self._header(fields["imageName"], request, begin)
         await self.evt_startIntegration.set_write(exposureTime=request.exp_time, mode="normal", **fields)
-        frame = asyncio.create_task(asyncio.to_thread(self.write_image, header))
+        frame = self._frame = asyncio.create_task(asyncio.to_thread(self.write_image, header))
         try:
             await self.integrate(request.exp_time)
         except (asyncio.CancelledError, salobj.ExpectedError):
