@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-__all__ = ["FinishError", "Finished", "finish"]
+__all__ = ["FinishError", "Finished", "Means", "finish"]
 
 import functools
 from collections.abc import Callable, Sequence
