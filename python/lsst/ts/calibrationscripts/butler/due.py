@@ -15,6 +15,7 @@ from ..due import Stock, Taken
 from ..ports import ObservatoryError
 from ._collections import exists
 from ._holding import held
+from ._products import first_written
 from ._visiting import OpenRepository, visit
 
 if TYPE_CHECKING:
@@ -202,21 +203,10 @@ async def made_at(
     """
 
     def look(butler: Butler) -> dict[tuple[str, str], float]:
-        return {each: time for each in wanted if (time := _ingested(butler, *each)) is not None}
+        times = {(kind, run): first_written(butler, [kind], run) for kind, run in wanted}
+        return {each: time for each, time in times.items() if time is not None}
 
     return await visit(OpenRepository(repo), "look up when calibrations were made", look, timeout=timeout)
-
-
-def _ingested(butler: Butler, dataset_type: str, run: str) -> float | None:
-    known = butler.get_dataset_type(dataset_type)
-    with butler.query() as query:
-        query = query.join_dataset_search(known, [run])
-        rows = query.general(
-            known.dimensions, dataset_fields={dataset_type: {"ingest_date"}}, find_first=False
-        )
-        for row in rows.limit(1):
-            return float(row[f"{dataset_type}.ingest_date"].unix_tai)
-    return None
 
 
 async def flat_times(
