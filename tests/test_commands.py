@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import json
 import os
@@ -101,6 +102,18 @@ def test_help_fits_80_columns_and_has_examples_and_exit_codes(
     found = {int(code) for code in re.findall(r"^    (\d)  \S", codes, re.MULTILINE)}
     assert {0} < found <= set(ExitCode)
     assert (result.stdout.count(" ...") == 0) or command is None
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_has_its_help_whatever_it_was_first_called_below(command: str) -> None:
+    alone = click.Context(main)
+    assert alone.help_option_names == ["--help"]
+    first = copy.deepcopy(main.commands[command])
+    assert first.make_context(command, ["-h"], parent=alone, resilient_parsing=True).help_option_names == [
+        "-h",
+        "--help",
+    ]
+    assert CliRunner().invoke(first, ["-h"]).exit_code == 0
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -10,11 +10,11 @@ import click
 
 from . import configuration, deciding, doctor, due, finishing, judging, pages, remaking, runs, serving
 from ._common import ExitCode
-from ._help import Commands, describe
+from ._help import HELP_OPTIONS, Commands, describe
 from ._installation import print_version
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": HELP_OPTIONS})
 @click.option(
     "--version",
     is_flag=True,

@@ -9,16 +9,18 @@ test.
 
 from __future__ import annotations
 
-__all__ = ["Commands", "describe"]
+__all__ = ["HELP_OPTIONS", "Commands", "describe"]
 
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from ._common import ExitCode, discard_stdout, fail
+
+HELP_OPTIONS: Final = ["-h", "--help"]
 
 _WIDTH = 76
 """Of what stands below the options: 80 columns, less click's margins."""
@@ -189,7 +191,7 @@ _OF_ALL = _Help(
 
 
 def describe(command: click.Command) -> click.Command:
-    """Give a command the examples and exit codes of its help.
+    """Give a command the options, examples and exit codes of its help.
 
     Parameters
     ----------
@@ -201,6 +203,9 @@ def describe(command: click.Command) -> click.Command:
     command : `click.Command`
         The same.
     """
+    # A command keeps the help options of the context that it is first asked
+    # in, which need not be one below ``calibscripts``.
+    command.context_settings["help_option_names"] = HELP_OPTIONS
     if found := _HELP.get(command.name or ""):
         command.epilog = _epilog(found)
     return command
