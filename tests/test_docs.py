@@ -336,6 +336,13 @@ def test_readme_names_files_that_exist() -> None:
     assert named and not missing
 
 
+def test_readme_lists_each_command() -> None:
+    from lsst.ts.calibrationscripts.cli import main
+
+    text = (DOC.parent / "README.md").read_text()
+    assert {*re.findall(r"^calibscripts (\w+) ", text, re.MULTILINE)} == {*main.commands}
+
+
 def test_news_fragments_are_of_known_types() -> None:
     import tomllib
 

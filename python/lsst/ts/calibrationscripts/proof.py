@@ -100,6 +100,7 @@ class Proof:
 
     defects: tuple[DetectorDefects, ...] = ()
     """What was judged, with the earlier ones that it was compared with."""
+
     searched: tuple[str, ...] = ()
     """Collections that the verification job searched, in order, as the Butler
     has them."""
