@@ -246,7 +246,7 @@ class World:
         return self.problems
 
     async def physical_filter(self, series: Series) -> str:
-        return f"{series.filter or 'empty_1'}~{series.grating or 'empty_1'}"
+        return "~".join(getattr(series, wheel) or "empty_1" for wheel in self.instrument.wheels)
 
     async def set_up(self, series: Series) -> None:
         if self.setup_error:

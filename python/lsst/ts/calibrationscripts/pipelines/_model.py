@@ -124,6 +124,10 @@ class PipelineSet:
     """Prerequisites of cameras whose pipelines look up others than those of
     LATISS, by name: of a product, and whether it is verified."""
 
+    corrections_of_cameras: Mapping[str, Mapping[Product, tuple[Product, ...]]] = field(default_factory=dict)
+    """Corrections of cameras that apply others than LATISS, by name and
+    product."""
+
     def for_camera(self, instrument: Instrument) -> PipelineSet:
         """Return the pipelines of a camera.
 
@@ -135,13 +139,19 @@ class PipelineSet:
         Returns
         -------
         pipelines : `PipelineSet`
-            With the prerequisites that those of the camera have.
+            With the prerequisites and corrections that those of the camera
+            have.
         """
         own = self.of_cameras.get(instrument.name, {})
+        corrections = self.corrections_of_cameras.get(instrument.name, {})
         return replace(
             self,
             generators={
-                product: replace(one, prerequisites=own.get((product, False), one.prerequisites))
+                product: replace(
+                    one,
+                    prerequisites=own.get((product, False), one.prerequisites),
+                    corrections=corrections.get(product, one.corrections),
+                )
                 for product, one in self.generators.items()
             },
             verifiers={
@@ -186,11 +196,24 @@ class PipelineSet:
         pipelines = self.verifiers if verification else self.generators
         return pipelines[product].prerequisites if product in pipelines else ()
 
+    def is_of_filter(self, dataset_type: str) -> bool:
+        """Return whether each physical filter has its own calibration.
+
+        Parameters
+        ----------
+        dataset_type : `str`
+            One of what jobs look up or make.
+        """
+        return dataset_type in (self.generators[Product.FLAT].dataset_type, _GRADIENT)
+
     @property
     def frame_types(self) -> frozenset[str]:
         """Dataset types of processed frames, which tell generations apart."""
         return frozenset(one.per_exposure for one in self.pipelines if one.per_exposure)
 
+
+_GRADIENT = "flat_gradient_reference"
+"""One for all detectors: cpFlatGradients.py of cp_pipe f029a3f2."""
 
 _SWITCHED_OFF = {
     "bias": ("doBias=False", "connections.bias="),
@@ -201,6 +224,7 @@ _SWITCHED_OFF = {
     "defects": ("doDefect=False", "connections.defects="),
     "flat": ("doFlat=False", "connections.flat="),
     "linearizer": ("doLinearize=False", "connections.linearizer="),
+    "manual_defects": ("doManualDefects=False", "connections.inputManualDefects="),
     "ptc": ("doBootstrap=True", "useGainsFrom=LINEARIZER", "connections.ptc="),
 }
 """How settings begin after which the instrument signature removal does not
