@@ -365,9 +365,7 @@ class Processing:
     def _pairs(self, stage: Stage) -> list[tuple[int, int, float]]:
         """Return ids and exposure time (s) of the flat pairs of a stage."""
         assert stage.job is not None, f"{stage.name} has no job"
-        flats = self._exposer.frames[stage.job.series[0]]
-        # Pairs are made in order of exposure id.
-        frames = sorted(zip(flats.kept, flats.kept_exp_times, strict=True))
+        frames = self._exposer.frames[stage.job.series[0]].measured(self._exposer.records)
         pairs = self._pipelines.pair_rule.pairs([exp_time for _, exp_time in frames])
         return [(frames[i][0], frames[j][0], frames[i][1]) for i, j in pairs]
 
