@@ -60,6 +60,11 @@ From their pipelines in cp_pipe f029a3f2 and cp_verify 5855743."""
 _CORRECTIONS_OF_CAMERAS = {"LSSTCam": {Product.FLAT: (*_BIAS_AND_DARK, Product.DEFECTS)}}
 """Defects are left out of the fit of that gradient (cpFlatFitGradients)."""
 
+_DETECTORS_OF_CAMERAS = {"LSSTCam": {Product.FLAT: (91, 93, 94, 95, 97)}}
+"""It normalizes the flats by what is within 25 mm of the middle of the focal
+plane (normalize_center_radius), which is that of R22_S11. Without any of it,
+there is nothing to fit."""
+
 CURRENT = PipelineSet(
     generators={
         Product.BIAS: Generator(
@@ -156,5 +161,6 @@ CURRENT = PipelineSet(
     pair_rule=PairRule.NEIGHBOURS,
     noise_two_sided=False,
     of_cameras=_OF_CAMERAS,
+    detectors_of_cameras=_DETECTORS_OF_CAMERAS,
     corrections_of_cameras=_CORRECTIONS_OF_CAMERAS,
 )

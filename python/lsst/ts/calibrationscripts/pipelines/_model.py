@@ -51,6 +51,9 @@ class Generator:
     and what the run makes itself, unless options switch them off; see
     `looked_up`."""
 
+    needs_one_of: tuple[int, ...] = ()
+    """Ids of detectors of which it must process one, else it fails."""
+
     tasks: tuple[str, ...] = ()
     """Labels of its tasks that options can be for."""
 
@@ -124,6 +127,10 @@ class PipelineSet:
     """Prerequisites of cameras whose pipelines look up others than those of
     LATISS, by name: of a product, and whether it is verified."""
 
+    detectors_of_cameras: Mapping[str, Mapping[Product, tuple[int, ...]]] = field(default_factory=dict)
+    """Detectors of which a camera's pipelines must process one, by name and
+    product."""
+
     corrections_of_cameras: Mapping[str, Mapping[Product, tuple[Product, ...]]] = field(default_factory=dict)
     """Corrections of cameras that apply others than LATISS, by name and
     product."""
@@ -139,11 +146,11 @@ class PipelineSet:
         Returns
         -------
         pipelines : `PipelineSet`
-            With the prerequisites and corrections that those of the camera
-            have.
+            With what those of the camera have of their own.
         """
         own = self.of_cameras.get(instrument.name, {})
         corrections = self.corrections_of_cameras.get(instrument.name, {})
+        detectors = self.detectors_of_cameras.get(instrument.name, {})
         return replace(
             self,
             generators={
@@ -151,6 +158,7 @@ class PipelineSet:
                     one,
                     prerequisites=own.get((product, False), one.prerequisites),
                     corrections=corrections.get(product, one.corrections),
+                    needs_one_of=detectors.get(product, one.needs_one_of),
                 )
                 for product, one in self.generators.items()
             },

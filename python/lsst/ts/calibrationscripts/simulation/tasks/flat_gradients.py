@@ -10,6 +10,7 @@ from typing import Any
 import lsst.pipe.base.connectionTypes as cT
 import numpy as np
 from lsst.daf.butler import DeferredDatasetHandle
+from lsst.pex.config import ListField
 from lsst.pipe.base import PipelineTask, PipelineTaskConnections, Struct
 
 from ..exposure import Exposure
@@ -51,11 +52,16 @@ class FitGradientsConnections(PipelineTaskConnections, dimensions=FOCAL_PLANE): 
 
 
 class FitGradientsConfig(TaskConfig, pipelineConnections=FitGradientsConnections):  # type: ignore[call-arg]
-    """No options."""
+    """What the flats are compared with."""
+
+    middle = ListField[int](
+        doc="Detectors of LSSTCam that are within 25 mm of the middle, in part.",
+        default=[91, 93, 94, 95, 97],
+    )
 
 
 class FitGradientsTask(PipelineTask):
-    """Measure how bright the flats are together.
+    """Measure how bright the flats are in the middle of the focal plane.
 
     The light of the simulated focal plane has no gradient.
     """
@@ -77,14 +83,24 @@ class FitGradientsTask(PipelineTask):
         -------
         result : `lsst.pipe.base.Struct`
             ``output_gradient`` (`dict`): ``normalizationFactor``.
+
+        Raises
+        ------
+        ValueError
+            If there is no flat of the middle. The real task has nothing left
+            to fit then.
         """
         defects = {handle.dataId["detector"]: handle for handle in input_defects}
         levels = []
         for handle in input_flats:
+            if handle.dataId["detector"] not in self.config.middle:
+                continue
             flat: Exposure = handle.get()
             array = np.array(flat.image.array)
             array[defects[handle.dataId["detector"]].get().pixels(array.shape)] = np.nan
             levels.append(np.nanmean(array))
+        if not levels:
+            raise ValueError("There is no flat of the middle of the focal plane.")
         return Struct(output_gradient={"normalizationFactor": float(np.mean(levels))})
 
 
