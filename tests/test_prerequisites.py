@@ -130,12 +130,39 @@ def test_pipelines_of_2022_need_less() -> None:
         (("-c", "cpFlatIsr:connections.bfKernel=mine", "--fail-fast"), ("crosstalk", "ptc")),
         (("-c", "cpFlatIsr:doBootstrap=True"), ("crosstalk", "bfk")),
         (("-C", "cpFlatIsr:/home/me/flat.py"), ()),
+        (("-c", "cpFlatIsr:doDefect=True"), ("crosstalk", "ptc", "bfk", "defects")),
+        (("-c", "cpFlatIsr:doBias=True", "-c", "cpFlatIsr:doBias=False"), ("crosstalk", "ptc", "bfk")),
+        (
+            ("-c", "cpFlatIsr:doBias=False", "-c", "cpFlatIsr:doBias=True"),
+            ("crosstalk", "ptc", "bfk", "bias"),
+        ),
     ],
 )
 def test_what_options_switch_off_is_not_looked_up(
     options: tuple[str, ...], expected: tuple[str, ...]
 ) -> None:
     assert looked_up(("crosstalk", "ptc", "bfk"), options) == expected
+
+
+@pytest.mark.parametrize(
+    ("option", "camera", "generation", "dataset_type"),
+    [
+        ("cpBiasIsr:doDefect=True", LATISS, "current", "defects"),
+        ("cpBiasIsr:doBrighterFatter=True", LATISS, "current", "bfk"),
+        # It corrects by another method: lsstCam/isrLSST.py, obs_lsst 0e84d755.
+        ("cpBiasIsr:doBrighterFatter=True", LSSTCAM, "current", "electroBfDistortionMatrix"),
+        ("isr:doDefect=True", LATISS, "2022", "defects"),
+        # These were not needed in 2022, see above.
+        ("isr:doCrosstalk=True", LATISS, "2022", None),
+    ],
+)
+def test_what_options_switch_on_is_looked_up(
+    option: str, camera: Instrument, generation: str, dataset_type: str | None
+) -> None:
+    text = "{script_mode: BIAS, generate_calibrations: true, do_verify: false, pipeline_generation: '%s'%s}"
+    without = needed(text % (generation, ""), camera)["generate BIAS"] if generation == "current" else set()
+    found = needed(text % (generation, f", config_options_bias: -c {option}"), camera)
+    assert found.get("generate BIAS", set()) == without | ({dataset_type} if dataset_type else set())
 
 
 def run(world: World, text: str, *, resume: bool = False) -> None:

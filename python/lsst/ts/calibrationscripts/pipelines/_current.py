@@ -161,6 +161,8 @@ CURRENT = PipelineSet(
     pair_rule=PairRule.NEIGHBOURS,
     noise_two_sided=False,
     of_cameras=_OF_CAMERAS,
+    # brighterFatterCorrectionMethod in lsstCam/isrLSST.py, obs_lsst 0e84d755.
+    settings_of_cameras={"LSSTCam": {"doBrighterFatter": "electroBfDistortionMatrix"}},
     detectors_of_cameras=_DETECTORS_OF_CAMERAS,
     corrections_of_cameras=_CORRECTIONS_OF_CAMERAS,
 )

@@ -127,6 +127,13 @@ class PipelineSet:
     """Prerequisites of cameras whose pipelines look up others than those of
     LATISS, by name: of a product, and whether it is verified."""
 
+    settings: Mapping[str, str] = field(default_factory=lambda: _SETTINGS)
+    """By the setting that switches it on, a dataset type that is looked up
+    then, and must be there."""
+
+    settings_of_cameras: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Those of cameras that differ, by name."""
+
     detectors_of_cameras: Mapping[str, Mapping[Product, tuple[int, ...]]] = field(default_factory=dict)
     """Detectors of which a camera's pipelines must process one, by name and
     product."""
@@ -153,6 +160,7 @@ class PipelineSet:
         detectors = self.detectors_of_cameras.get(instrument.name, {})
         return replace(
             self,
+            settings={**self.settings, **self.settings_of_cameras.get(instrument.name, {})},
             generators={
                 product: replace(
                     one,
@@ -223,24 +231,32 @@ class PipelineSet:
 _GRADIENT = "flat_gradient_reference"
 """One for all detectors: cpFlatGradients.py of cp_pipe f029a3f2."""
 
-_SWITCHED_OFF = {
-    "bias": ("doBias=False", "connections.bias="),
-    "bfk": ("doBrighterFatter=False", "connections.bfKernel="),
-    "crosstalk": ("doCrosstalk=False", "connections.crosstalk="),
-    "cti": ("doDeferredCharge=False", "connections.deferredChargeCalib="),
-    "dark": ("doDark=False", "connections.dark="),
-    "defects": ("doDefect=False", "connections.defects="),
-    "flat": ("doFlat=False", "connections.flat="),
-    "linearizer": ("doLinearize=False", "connections.linearizer="),
-    "manual_defects": ("doManualDefects=False", "connections.inputManualDefects="),
-    "ptc": ("doBootstrap=True", "useGainsFrom=LINEARIZER", "connections.ptc="),
+_SETTINGS = {
+    "doBias": "bias",
+    "doBrighterFatter": "bfk",
+    "doCrosstalk": "crosstalk",
+    "doDark": "dark",
+    "doDeferredCharge": "cti",
+    "doDefect": "defects",
+    "doFlat": "flat",
+    "doLinearize": "linearizer",
+    "doManualDefects": "manual_defects",
 }
-"""How settings begin after which the instrument signature removal does not
-look up a dataset type, or one of another name. From the connections of
-IsrTask and IsrTaskLSST in ip_isr d2a69bfd."""
+"""Settings with which a dataset type is looked up, or is not. From the
+connections of IsrTaskLSST in ip_isr d2a69bfd, and of MergeDefectsCombinedTask
+in cp_pipe f029a3f2."""
+
+_CONNECTIONS = {
+    "bfKernel": "bfk",
+    "deferredChargeCalib": "cti",
+    "inputManualDefects": "manual_defects",
+}
+"""Connections that are not called as the dataset type is."""
 
 
-def looked_up(prerequisites: Sequence[str], options: Sequence[str]) -> tuple[str, ...]:
+def looked_up(
+    prerequisites: Sequence[str], options: Sequence[str], settings: Mapping[str, str] = _SETTINGS
+) -> tuple[str, ...]:
     """Return which prerequisites a pipeline needs with options.
 
     Parameters
@@ -249,6 +265,9 @@ def looked_up(prerequisites: Sequence[str], options: Sequence[str]) -> tuple[str
         Dataset types, as of `Generator` and `Verifier`.
     options : `~collections.abc.Sequence` [`str`]
         Arguments of ``pipetask run``, each option and value a word.
+    settings : `~collections.abc.Mapping` [`str`, `str`], optional
+        By the setting that switches it on, a dataset type that is needed
+        then; see `PipelineSet.settings`.
 
     Returns
     -------
@@ -258,12 +277,19 @@ def looked_up(prerequisites: Sequence[str], options: Sequence[str]) -> tuple[str
     """
     if "-C" in options:
         return ()
-    settings = [word.partition(":")[2] for word in options]
-    return tuple(
-        name
-        for name in prerequisites
-        if not any(setting.startswith(_SWITCHED_OFF.get(name, ())) for setting in settings)
-    )
+    needed = dict.fromkeys(prerequisites)
+    for word in options:
+        key, _, value = word.partition(":")[2].partition("=")
+        if key.startswith("connections."):
+            connection = key.removeprefix("connections.")
+            needed.pop(_CONNECTIONS.get(connection, connection), None)
+        elif (key, value) in (("doBootstrap", "True"), ("useGainsFrom", "LINEARIZER")):
+            needed.pop("ptc", None)
+        elif key in _SETTINGS and value == "False":
+            needed.pop(settings.get(key, _SETTINGS[key]), None)
+        elif key in settings and value == "True":
+            needed[settings[key]] = None
+    return tuple(needed)
 
 
 _OLD_FOLDERS = {"LATISS": "Latiss", "LSSTComCam": "LsstComCam", "LSSTCam": "LsstCam"}
