@@ -8,6 +8,7 @@ __all__ = ["JobRunner"]
 
 import asyncio
 import itertools
+from collections.abc import Awaitable, Callable
 
 from ..outcomes import Outcome
 from ..plan import JobRequest, Stage
@@ -22,8 +23,11 @@ from ..ports import (
 )
 from ..products import StageId
 from ..record import JobRecord
+from ._completeness import BlockedError
 from ._context import Context
 from ._release import Collector, ReleasedError, is_left_running, releases
+
+WasBlocked = Callable[[str], Awaitable[bool]]
 
 _READY_TIMEOUT = 60.0
 """How long a retry waits for the job service to be ready again (s)."""
@@ -70,7 +74,9 @@ class JobRunner:
         job = self._earlier.job_of(stage)
         return None if job is None else job.job_id
 
-    async def run(self, stage: Stage, request: JobRequest, wanted: Wanted) -> str:
+    async def run(
+        self, stage: Stage, request: JobRequest, wanted: Wanted, was_blocked: WasBlocked | None = None
+    ) -> str:
         """Run a stage's job, unless an earlier run has run this very one.
 
         Parameters
@@ -81,6 +87,9 @@ class JobRunner:
             The job.
         wanted : `Wanted`
             What it has to make.
+        was_blocked : `~collections.abc.Callable`, optional
+            Takes the RUN collection of a job that has made nothing; returns
+            whether bad detectors are the cause, which are left out now.
 
         Returns
         -------
@@ -88,6 +97,8 @@ class JobRunner:
 
         Raises
         ------
+        BlockedError
+            If it was so.
         ObservatoryError
             If it failed, did not make all of it, or was refused or lost too
             often.
@@ -100,7 +111,7 @@ class JobRunner:
         self.records.pop(stage.id, None)
         for attempt in itertools.count():
             try:
-                job_id = await self._run_once(stage, request, wanted)
+                job_id = await self._run_once(stage, request, wanted, was_blocked)
             except (JobRefusedError, JobLostError) as error:
                 last = attempt >= self._retries
                 if await self._came_to_its_end(stage, wanted, patiently=not last):
@@ -133,11 +144,16 @@ class JobRunner:
                 f"{self._incomplete.remedy(stage)}"
             )
 
-    async def _check_failed(self, stage: Stage, result: JobResult, wanted: Wanted) -> None:
+    async def _check_failed(
+        self, stage: Stage, result: JobResult, wanted: Wanted, was_blocked: WasBlocked | None
+    ) -> None:
         """Raise unless a job failed for some detectors only, left out now."""
         missing = await self._missing(result.job_id, wanted) if self._incomplete.several else ()
         if self._incomplete.job_ended(stage, missing, result.job_id, exit_code=result.exit_code):
             return
+        blocked = was_blocked if missing and result.exit_code == 1 else None
+        if blocked and await blocked(self._jobs.run_collection(result.job_id)):
+            raise BlockedError
         bad = self._incomplete.of(stage.id)
         why = f": {self._incomplete.why_not(stage)}" if bad else ""
         raise ObservatoryError(f"job {result.job_id} ended with exit code {result.exit_code}{why}")
@@ -240,7 +256,9 @@ class JobRunner:
     async def _missing(self, job_id: str, wanted: Wanted) -> tuple[Missing, ...]:
         return await self._repository.missing(wanted, self._jobs.run_collection(job_id))
 
-    async def _run_once(self, stage: Stage, request: JobRequest, wanted: Wanted) -> str:
+    async def _run_once(
+        self, stage: Stage, request: JobRequest, wanted: Wanted, was_blocked: WasBlocked | None
+    ) -> str:
         # Its own task: a stop must still learn the id of a job under way.
         submission = asyncio.create_task(self._jobs.submit(request))
         self._submissions.add(submission)
@@ -263,7 +281,7 @@ class JobRunner:
         self._running.discard(job_id)
         if result.exit_code != 0:
             self.log_tails[stage.id] = await self._jobs.log_tail(job_id)
-            await self._check_failed(stage, result, wanted)
+            await self._check_failed(stage, result, wanted, was_blocked)
         return job_id
 
     async def _abort_if_running(self, stage: Stage) -> None:
