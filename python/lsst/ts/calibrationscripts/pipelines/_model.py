@@ -14,6 +14,21 @@ from ..instruments import ImageType, Instrument
 from ..pairs import PairRule
 from ..products import Product
 
+_SETTINGS: Mapping[str, str] = {
+    "doBias": "bias",
+    "doBrighterFatter": "bfk",
+    "doCrosstalk": "crosstalk",
+    "doDark": "dark",
+    "doDeferredCharge": "cti",
+    "doDefect": "defects",
+    "doFlat": "flat",
+    "doLinearize": "linearizer",
+    "doManualDefects": "manual_defects",
+}
+"""Settings with which a dataset type is looked up, or is not. From the
+connections of IsrTaskLSST in ip_isr d2a69bfd, and of MergeDefectsCombinedTask
+in cp_pipe f029a3f2."""
+
 
 class StatisticsKey(enum.StrEnum):
     """What the entries of run statistics are about."""
@@ -230,21 +245,6 @@ class PipelineSet:
 
 _GRADIENT = "flat_gradient_reference"
 """One for all detectors: cpFlatGradients.py of cp_pipe f029a3f2."""
-
-_SETTINGS = {
-    "doBias": "bias",
-    "doBrighterFatter": "bfk",
-    "doCrosstalk": "crosstalk",
-    "doDark": "dark",
-    "doDeferredCharge": "cti",
-    "doDefect": "defects",
-    "doFlat": "flat",
-    "doLinearize": "linearizer",
-    "doManualDefects": "manual_defects",
-}
-"""Settings with which a dataset type is looked up, or is not. From the
-connections of IsrTaskLSST in ip_isr d2a69bfd, and of MergeDefectsCombinedTask
-in cp_pipe f029a3f2."""
 
 _CONNECTIONS = {
     "bfKernel": "bfk",

@@ -44,7 +44,7 @@ _MANUAL: _Types = {"manual_defects": ("CcdDefects", ("detector",))}
 
 _OF_CAMERAS: Mapping[str, _Types] = {
     "LSSTComCam": _MANUAL,
-    "LSSTCam": _MANUAL | {_GRADIENT: ("StructuredDataDict", ("physical_filter",))},
+    "LSSTCam": {**_MANUAL, _GRADIENT: ("StructuredDataDict", ("physical_filter",))},
 }
 """Those that only pipelines of some cameras look up: cp_pipe f029a3f2."""
 
