@@ -147,7 +147,7 @@ def _references(ccd: CcdModel, instrument: Instrument) -> dict[str, Any]:
             noise=truth.read_noise,
             a00=dict.fromkeys(truth.gain, truth.brighter_fatter),
         ),
-        # Nobody has looked at simulated detectors.
+        # No person has looked at simulated detectors.
         "manual_defects": Defects(detector=detector.id, boxes=()),
         **dict.fromkeys(_STAND_INS, _STAND_IN),
     }

@@ -135,7 +135,7 @@ class MergeDefectsConnections(PipelineTaskConnections, dimensions=DETECTOR):  # 
     inputFlatDefects = _found_before(
         "cpDefectsFromFlatBootstrap", "Dead pixels of the combined flat of each filter.", FILTER, True
     )
-    # As in cp_pipe f029a3f2, a calibration that is no prerequisite: a detector
+    # As in cp_pipe f029a3f2, a calibration but not a prerequisite: a detector
     # without it has no quantum.
     inputManualDefects = cT.Input(
         name="cpManualDefects",
