@@ -4,9 +4,9 @@
 
 from __future__ import annotations
 
-__all__ = ["BlockedError", "Completeness"]
+__all__ = ["BlockedError", "Completeness", "WasBlocked"]
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from ..outcomes import Cause
 from ..pipelines import StatisticsKey
@@ -15,6 +15,10 @@ from ..ports import ObservatoryError
 from ..products import StageKind
 from ..verification import ExposureDetail, FailureLevel, dataset_name, hidden_exposures, without_result
 from ._context import Context
+
+WasBlocked = Callable[[str], Awaitable[bool]]
+"""Takes the RUN collection of a job that has failed; see
+`Completeness.was_blocked`."""
 
 
 class BlockedError(Exception):

@@ -8,7 +8,6 @@ __all__ = ["JobRunner"]
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable
 
 from ..outcomes import Outcome
 from ..plan import JobRequest, Stage
@@ -23,11 +22,9 @@ from ..ports import (
 )
 from ..products import StageId
 from ..record import JobRecord
-from ._completeness import BlockedError
+from ._completeness import BlockedError, WasBlocked
 from ._context import Context
 from ._release import Collector, ReleasedError, is_left_running, releases
-
-WasBlocked = Callable[[str], Awaitable[bool]]
 
 _READY_TIMEOUT = 60.0
 """How long a retry waits for the job service to be ready again (s)."""
@@ -50,6 +47,9 @@ class JobRunner:
         self._incomplete = context.incomplete
         self._retries = context.config.job_retries
         self._running: set[str] = set()
+        self._ended: set[str] = set()
+        """Jobs that were aborted, or of earlier sessions and need not be."""
+
         self._submissions: set[asyncio.Task[str]] = set()
         self._earlier = context.recorder.record
         self._clock = context.world.clock
@@ -105,7 +105,7 @@ class JobRunner:
         ReleasedError
             If it is submitted, and the run does not wait for its end.
         """
-        if await self._adopt(stage, request, wanted):
+        if await self._adopt(stage, request, wanted, was_blocked):
             return self.records[stage.id].job_id
         self.released.discard(stage.id)
         self.records.pop(stage.id, None)
@@ -172,7 +172,9 @@ class JobRunner:
             self._running.discard(job_id)
         return complete
 
-    async def _adopt(self, stage: Stage, request: JobRequest, wanted: Wanted) -> bool:
+    async def _adopt(
+        self, stage: Stage, request: JobRequest, wanted: Wanted, was_blocked: WasBlocked | None
+    ) -> bool:
         """Use the job of an earlier run, if it is this very one, complete.
 
         The request has the collections of the jobs that it builds on, so a
@@ -184,11 +186,14 @@ class JobRunner:
         left = is_left_running(self._earlier, stage.id)
         may_run = result is None or left
         if job.request != request:
+            # Of one that bad detectors have blocked, the reason is told.
+            told = job.job_id in self._ended
             if may_run:
                 await self._abort(job.job_id)
-            self._recorder.repeat(
-                f"{stage.name}: job {job.job_id} was asked for something else; submitted again"
-            )
+            if not told:
+                self._recorder.repeat(
+                    f"{stage.name}: job {job.job_id} was asked for something else; submitted again"
+                )
             return False
         usable = (Outcome.PASSED, Outcome.HELD, Outcome.ABORTED, Outcome.PENDING)
         rest_only = self._incomplete.leave_out_again(stage)
@@ -198,7 +203,7 @@ class JobRunner:
         bad = {each.detector for each in self._incomplete.of(stage.id)}
         missing = tuple(each for each in missing if each.detector not in bad)
         if missing and left:
-            return await self._collect(stage, job, wanted)
+            return await self._collect(stage, job, wanted, was_blocked)
         if not missing:
             if result is None or result.outcome is Outcome.ABORTED:
                 self._operator.info(
@@ -216,7 +221,9 @@ class JobRunner:
         self._recorder.repeat(f"{stage.name}: job {job.job_id} {why}; submitted again")
         return False
 
-    async def _collect(self, stage: Stage, job: JobRecord, wanted: Wanted) -> bool:
+    async def _collect(
+        self, stage: Stage, job: JobRecord, wanted: Wanted, was_blocked: WasBlocked | None
+    ) -> bool:
         """Wait for a job that was left to itself; return whether it is known.
 
         A job that the service has lost is to be submitted again.
@@ -225,7 +232,10 @@ class JobRunner:
             self._raise_if_released(stage)
         self._operator.info(f"{stage.name}: waiting for job {job.job_id}, submitted earlier.")
         try:
-            await self._collector.wait(stage, job, wanted)
+            await self._collector.wait(stage, job, wanted, was_blocked)
+        except BlockedError:
+            self._ended.add(job.job_id)
+            raise
         except JobLostError as error:
             self._recorder.repeat(f"{stage.name}: {error}; submitted again")
             return False
@@ -324,6 +334,9 @@ class JobRunner:
         await self._abort(job_id)
 
     async def _abort(self, job_id: str) -> None:
+        if job_id in self._ended:
+            return
+        self._ended.add(job_id)
         try:
             await self._jobs.abort(job_id)
         except ObservatoryError as error:
