@@ -144,6 +144,18 @@ def test_other_cameras_look_up_what_is_said_of_them(
     )
 
 
+@pytest.mark.parametrize("camera", [LSSTCOMCAM, LSSTCAM], ids=lambda camera: camera.name)
+def test_flats_of_several_detectors_are_normalized_together(read: Read, camera: Instrument) -> None:
+    # cpFlatLSST.yaml and cpFlatCorrectedLSST.yaml, cp_pipe f029a3f2
+    graph = read("current", GENERATIONS["current"].generators[Product.FLAT].path, camera=camera)
+    scales = "cpFlatNormalizeScales"
+    assert dimensions(graph, scales) == {"instrument", "physical_filter"}
+    assert graph.producer_of(scales).label == "cpFlatNormalize"
+    assert [node.label for node in graph.consumers_of(scales)] == ["cpFlatCombine"]
+    last = "cpFlatApplyGradients" if camera is LSSTCAM else "cpFlatCombine"
+    assert graph.producer_of("flat").label == last
+
+
 @pytest.mark.parametrize(
     ("generation", "tasks"),
     [("2022", {"isr", "ptcExtract"}), ("current", {"cpPtcIsr", "cpPtcExtractPair"})],
