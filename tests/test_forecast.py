@@ -30,7 +30,7 @@ from lsst.ts.calibrationscripts.forecast import (
     forecast_text,
     make_forecast,
 )
-from lsst.ts.calibrationscripts.instruments import LATISS, Instrument
+from lsst.ts.calibrationscripts.instruments import LATISS, LSSTCAM, LSSTCOMCAM, Instrument
 from lsst.ts.calibrationscripts.outcomes import Outcome
 from lsst.ts.calibrationscripts.pipelines import GENERATIONS
 from lsst.ts.calibrationscripts.plan import disk_needed, make_plan
@@ -352,3 +352,21 @@ def test_forecasts_hold_for_whole_runs(benchmark: ModuleType, tmp_path: Path) ->
     counts = benchmark.count(runs, lambda text: false.append(text) if not text.startswith("likely") else None)
     assert not false
     assert sum(counts.values())
+
+
+@pytest.mark.parametrize("detectors", [[0, 90, 92, 204], [0]])
+def test_flats_of_lsstcam_cannot_be_made_without_the_middle_of_the_focal_plane(detectors: list[int]) -> None:
+    # Given detectors of which none is within 25 mm of the middle, by which
+    # cpFlatFitGradients normalizes the flats (cp_pipe f029a3f2,
+    # cpFlatGradients.py: the median of no pixel, then a fit to no pixel)
+    text = "{script_mode: FLAT, generate_calibrations: true, do_gain_from_flat_pairs: false, detectors: %s}"
+    finding = only(forecast(text % detectors, instrument=LSSTCAM).failures)
+    # Then it is known before the first flat that none comes of them,
+    assert (finding.kind, finding.level) == (Kind.DETECTORS, Level.CERTAIN)
+    assert [stage.name for stage in finding.stages] == ["generate FLAT"]
+    assert "compares the detectors with one of 91, 93-95, 97" in finding.cause
+    # and one of those that are named is enough.
+    assert not forecast(text % [*detectors, 97], instrument=LSSTCAM).failures
+    assert not forecast(text % [0], instrument=LSSTCOMCAM).failures
+    external = text.replace("generate_calibrations: true, ", "")
+    assert not forecast(external % detectors, instrument=LSSTCAM).failures

@@ -78,10 +78,24 @@ KINDS = {
         Cause.NOT_VERIFIED,
         Outcome.FAILED,
     ),
+    # A job whose steps for all detectors, as the normalization of flats and
+    # the merge of statistics, are not done once a quantum of one has failed:
+    # pipe_base 9ee302d8, mp_graph_executor.py
+    "job blocked": ({"blocked": {"cpBias": {BAD}}}, "generate BIAS", Cause.NOT_MADE, Outcome.FAILED),
+    "verification blocked": (
+        {"blocked": {"verifyBias": {BAD}}},
+        "verify BIAS",
+        Cause.NOT_VERIFIED,
+        Outcome.FAILED,
+    ),
     # Verification that fails for it alone: its run would pass by majority
     "noisy": ({"noisy": {"BIAS": {BAD}}}, "verify BIAS", Cause.FAILED, Outcome.HELD),
 }
 kinds = pytest.mark.parametrize("kind", KINDS)
+
+
+def faults_of(kind: str) -> dict[str, Any]:
+    return KINDS[kind][0]
 
 
 @kinds
@@ -127,6 +141,33 @@ def test_the_rest_is_certified_down_the_chain_where_the_observer_wants_it(kind: 
     assert conclusion(report) == (
         f"Everything passed, but not for all detectors: {NAME} is left out (incomplete: certify_rest)"
     )
+
+
+def test_a_job_that_one_detector_has_blocked_is_run_once_more_without_it() -> None:
+    world = comcam(blocked={"cpBias": {BAD}, "verifyDark": {BAD, 7}})
+    report = run(world, REST)
+    # Then the first jobs were given all, and the next the others
+    assert world.requests["cpBias"].detectors == ALL
+    assert world.requests["cpBias-2"].detectors == world.requests["verifyDark"].detectors == OTHERS
+    assert world.requests["verifyDark-2"].detectors == tuple(each for each in OTHERS if each != 7)
+    assert "verifyDark-3" not in world.requests
+    # And it is said that, and why
+    (text, _) = report.repeats
+    assert text.startswith("generate BIAS: its job made nothing; submitted again without 1 of 9 detectors")
+    # And the next session does nothing again
+    n_jobs = len(world.requests)
+    again = run(world, REST, resume=True)
+    assert len(world.requests) == n_jobs
+    assert outcomes(again)["certify DARK"] is Outcome.CERTIFIED
+
+
+def test_a_job_that_was_cut_off_is_not_the_fault_of_detectors() -> None:
+    # Given a job that has failed before it got to five of nine
+    world = comcam(blocked={"cpBias": set(ALL[4:])})
+    found = result(run(world, REST), "generate BIAS")
+    assert found.outcome is Outcome.FAILED
+    assert "From 5 bad detectors on nothing is certified for the rest" in found.reason
+    assert "cpBias-2" not in world.requests
 
 
 def test_a_bad_detector_that_the_job_has_made_is_withheld() -> None:
@@ -258,7 +299,9 @@ def test_a_run_that_is_held_is_resumed_with_the_rest(kind: str) -> None:
     assert [proof.detectors for proof in world.proofs] == [OTHERS, OTHERS]
     # And what exists is not made again
     assert not [label for label in world.taken[n_taken:] if label.startswith("BIAS")]
-    assert not [job for job in world.requests if job.endswith("-2")] and requests <= set(world.requests)
+    again = [job for job in world.requests if "-" in job]
+    assert requests <= set(world.requests) and (not again or "blocked" in faults_of(kind))
+    assert all(world.requests[job].detectors in (ALL, OTHERS) for job in again)
 
 
 @kinds

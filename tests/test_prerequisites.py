@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 from lsst.ts.calibrationscripts.config import parse
-from lsst.ts.calibrationscripts.instruments import LATISS
+from lsst.ts.calibrationscripts.instruments import LATISS, LSSTCAM, LSSTCOMCAM, Instrument
 from lsst.ts.calibrationscripts.pipelines import GENERATIONS, Generator, Verifier, looked_up
 from lsst.ts.calibrationscripts.plan import make_plan, prerequisites
 from lsst.ts.calibrationscripts.ports import CameraError, ObservatoryError, PreconditionError
@@ -64,11 +64,12 @@ def test_the_prerequisites_are_those_of_the_real_pipelines(
     assert set(pipeline.prerequisites) == expected
 
 
-def needed(text: str) -> dict[str, set[str]]:
+def needed(text: str, camera: Instrument = LATISS) -> dict[str, set[str]]:
     """Return what the jobs of a configuration look up and it does not make."""
-    config = parse(text, LATISS)
+    config = parse(text, camera)
     found: dict[str, set[str]] = {}
-    for each in prerequisites(make_plan(config, LATISS), GENERATIONS[config.pipeline_generation]):
+    pipelines = GENERATIONS[config.pipeline_generation].for_camera(camera)
+    for each in prerequisites(make_plan(config, camera), pipelines):
         found.setdefault(each.stage.name, set()).add(each.dataset_type)
     return found
 
@@ -129,12 +130,39 @@ def test_pipelines_of_2022_need_less() -> None:
         (("-c", "cpFlatIsr:connections.bfKernel=mine", "--fail-fast"), ("crosstalk", "ptc")),
         (("-c", "cpFlatIsr:doBootstrap=True"), ("crosstalk", "bfk")),
         (("-C", "cpFlatIsr:/home/me/flat.py"), ()),
+        (("-c", "cpFlatIsr:doDefect=True"), ("crosstalk", "ptc", "bfk", "defects")),
+        (("-c", "cpFlatIsr:doBias=True", "-c", "cpFlatIsr:doBias=False"), ("crosstalk", "ptc", "bfk")),
+        (
+            ("-c", "cpFlatIsr:doBias=False", "-c", "cpFlatIsr:doBias=True"),
+            ("crosstalk", "ptc", "bfk", "bias"),
+        ),
     ],
 )
 def test_what_options_switch_off_is_not_looked_up(
     options: tuple[str, ...], expected: tuple[str, ...]
 ) -> None:
     assert looked_up(("crosstalk", "ptc", "bfk"), options) == expected
+
+
+@pytest.mark.parametrize(
+    ("option", "camera", "generation", "dataset_type"),
+    [
+        ("cpBiasIsr:doDefect=True", LATISS, "current", "defects"),
+        ("cpBiasIsr:doBrighterFatter=True", LATISS, "current", "bfk"),
+        # It corrects by another method: lsstCam/isrLSST.py, obs_lsst 0e84d755.
+        ("cpBiasIsr:doBrighterFatter=True", LSSTCAM, "current", "electroBfDistortionMatrix"),
+        ("isr:doDefect=True", LATISS, "2022", "defects"),
+        # These were not needed in 2022, see above.
+        ("isr:doCrosstalk=True", LATISS, "2022", None),
+    ],
+)
+def test_what_options_switch_on_is_looked_up(
+    option: str, camera: Instrument, generation: str, dataset_type: str | None
+) -> None:
+    text = "{script_mode: BIAS, generate_calibrations: true, do_verify: false, pipeline_generation: '%s'%s}"
+    without = needed(text % (generation, ""), camera)["generate BIAS"] if generation == "current" else set()
+    found = needed(text % (generation, f", config_options_bias: -c {option}"), camera)
+    assert found.get("generate BIAS", set()) == without | ({dataset_type} if dataset_type else set())
 
 
 def run(world: World, text: str, *, resume: bool = False) -> None:
@@ -278,3 +306,39 @@ def test_a_repository_that_cannot_be_read_is_one_problem(monkeypatch: pytest.Mon
     assert problems(world, "") == ("/repo: no answer",)
     monkeypatch.setattr(world.repository, "check", refuse)
     assert problems(world, "") == ("/repo: could not look at the collections",)
+
+
+# What the task connections and settings of other cameras add: doManualDefects
+# of LSSTCam/ and LSSTComCam/cpDefects.yaml, the tasks cpFlatFitGradients and
+# cpFlatApplyGradients of _ingredients/cpFlatCorrectedLSST.yaml, which only
+# LSSTCam/cpFlat.yaml imports, in cp_pipe f029a3f2.
+WITH_DEFECTS = "{generate_calibrations: true, do_defects: true, do_gain_from_flat_pairs: false}"
+
+
+@pytest.mark.parametrize("camera", [LATISS, LSSTCOMCAM, LSSTCAM], ids=lambda camera: camera.name)
+def test_defects_that_persons_have_found_are_looked_up_where_they_are_merged(camera: Instrument) -> None:
+    found = needed(WITH_DEFECTS, camera)
+    assert found.get("generate DEFECTS", set()) == ({"manual_defects"} if camera is not LATISS else set())
+
+
+def test_flats_of_lsstcam_are_compared_with_the_gradient_of_the_sky() -> None:
+    chain = "{generate_calibrations: true, do_gain_from_flat_pairs: false}"
+    assert needed(chain, LSSTCAM)["generate FLAT"] == ISR | {"cti", "defects", "flat_gradient_reference"}
+    # Defects that the run makes come first, and are in the job's inputs.
+    assert needed(WITH_DEFECTS, LSSTCAM)["generate FLAT"] == ISR | {"cti", "flat_gradient_reference"}
+    assert "flat_gradient_reference" not in needed(chain, LSSTCOMCAM)["generate FLAT"]
+
+
+def test_the_gradient_of_the_sky_is_looked_up_for_the_filter_of_the_flats() -> None:
+    # Given flats of 197 detectors through the filter in the beam
+    world = World(instrument=LSSTCAM, unavailable=frozenset({"flat_gradient_reference"}))
+    # When the gradient of that filter has no reference
+    (problem,) = problems(world, "{script_mode: FLAT, generate_calibrations: true, filter: r_57}")
+    # Then that is said before the first frame, and in few words.
+    (lookup,) = (each for each in world.looked_up if each.dataset_type == "flat_gradient_reference")
+    assert lookup.physical_filter == "r_57"
+    assert problem.startswith(
+        "flat_gradient_reference: none for detector 0 through r_57 in LSSTCam/calib is valid for the frames "
+        "of generate FLAT ("
+    )
+    assert "make it in the run" not in problem

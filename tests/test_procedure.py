@@ -424,6 +424,19 @@ def test_current_pipelines_verify_a_ptc_before_it_is_certified() -> None:
     assert outcomes(run(World(), text))["certify PTC"] is Outcome.CERTIFIED
 
 
+def test_flats_are_pairs_by_the_times_that_their_shutter_was_open() -> None:
+    # Given a camera whose exposure time in the Butler is SHUTTIME (obs_lsst
+    # 0e84d755, LsstCamTranslator.to_exposure_time), and two flats whose times
+    # differ by 6 ms then, of which cp_pipe makes no pair
+    text = "{script_mode: FLAT, n_flat: 4, exp_times_flat: [5, 5, 6, 6]}"
+    shutter = {"FLAT 2/5, 5 s": 5.004, "FLAT 3/5, 5 s": 4.998, "FLAT 4/5, 6 s": 6.002}
+    headers = {label: {"exp_time": exp_time} for label, exp_time in shutter.items()}
+    report = run(World(headers=headers), text)
+    # then a gain is waited for of the others alone.
+    assert outcomes(report)["measure GAIN"] is Outcome.PASSED
+    assert [(gain.exposures[0] % 10, gain.exp_time) for gain in report.gains] == [(4, 6.002)]
+
+
 def test_gains_that_differ_from_the_reference_are_held() -> None:
     # Given pairs whose gain is 20 % off that of the reference ptc
     world = World(gain=1.5)

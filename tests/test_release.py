@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 from lsst.ts.calibrationscripts.codec import read_record, to_json
 from lsst.ts.calibrationscripts.config import ConfigurationError, parse
-from lsst.ts.calibrationscripts.instruments import LATISS
+from lsst.ts.calibrationscripts.instruments import LATISS, LSSTCOMCAM
 from lsst.ts.calibrationscripts.outcomes import Outcome
 from lsst.ts.calibrationscripts.plan import make_plan
 from lsst.ts.calibrationscripts.ports import IngestReport, JobLostError, JobResult, ObservatoryError
@@ -310,3 +310,19 @@ def test_the_plan_announces_the_time_of_the_script_not_that_of_its_jobs() -> Non
     attached, released = (make_plan(parse(text, LATISS), LATISS) for text in (ATTACHED % "", RELEASED))
     assert released.duration < attached.duration - 60
     assert any("calibscripts finish" in notice for notice in released.notices)
+
+
+def test_a_released_job_that_a_bad_detector_has_blocked_is_submitted_again_without_it() -> None:
+    # Given a job that was left to itself, and fails for one of nine detectors
+    world = Later(instrument=LSSTCOMCAM, blocked={"verifyBias": {4}})
+    text = "{script_mode: BIAS, n_bias: 3, incomplete: certify_rest%s}"
+    assert outcomes(session(world, text % ", release: true"))["verify BIAS"] is Outcome.PENDING
+    # when its result is collected,
+    report = session(world, "{resume: run, release: false}", resume=True)
+    # then the others are verified, and what has ended is not aborted.
+    assert outcomes(report)["verify BIAS"] is Outcome.PASSED
+    assert world.requests["verifyBias-2"].detectors == (0, 1, 2, 3, 5, 6, 7, 8)
+    assert not world.aborted
+    (text,) = report.repeats
+    assert text.startswith("verify BIAS: its job made nothing; submitted again without 1 of 9 detectors")
+    assert [each.detector for each in report.stages[-1].bad_detectors] == [4]

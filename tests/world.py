@@ -155,6 +155,9 @@ class World:
     not_processed: dict[str, set[int]] = dataclasses.field(default_factory=dict)
     """Detectors for which a job makes nothing."""
 
+    blocked: dict[str, set[int]] = dataclasses.field(default_factory=dict)
+    """Detectors that fail a job, and what it does with all of them."""
+
     noisy: dict[str, set[int]] = dataclasses.field(default_factory=dict)
     """By image type, detectors whose amplifiers all fail verification."""
 
@@ -246,7 +249,7 @@ class World:
         return self.problems
 
     async def physical_filter(self, series: Series) -> str:
-        return f"{series.filter or 'empty_1'}~{series.grating or 'empty_1'}"
+        return "~".join(getattr(series, wheel) or "empty_1" for wheel in self.instrument.wheels)
 
     async def set_up(self, series: Series) -> None:
         if self.setup_error:
@@ -321,10 +324,15 @@ class World:
         await asyncio.sleep(self.job_times.get(job_id, 100))
         self.note(f"ending {job_id}")
         self.running.discard(job_id)
-        if self.exit_codes.get(job_id, 0) == 0 or job_id in self.not_processed:
+        exit_code = 1 if self.blocking(job_id) else self.exit_codes.get(job_id, 0)
+        if exit_code == 0 or job_id in self.not_processed:
             self.complete.add(job_id)
         self.note(f"end {job_id}")
-        return JobResult(job_id, self.exit_codes.get(job_id, 0))
+        return JobResult(job_id, exit_code)
+
+    def blocking(self, job_id: str) -> set[int]:
+        """Return the detectors for which a job fails."""
+        return self.blocked.get(job_id.partition("-")[0], set()) & set(self.requests[job_id].detectors)
 
     async def wait_ready(self, timeout: float) -> bool:
         return True
@@ -482,7 +490,8 @@ class _Repository:
         return tuple(f"{name}/run" if name.startswith("u/ocps/") else name for name in inputs)
 
     async def exposures_with(self, dataset_type: str, collection: str) -> frozenset[tuple[int, int]] | None:
-        detectors = self._made(collection.split("/")[2])
+        job_id = collection.split("/")[2]
+        detectors = set(self._made(job_id)) - self._world.blocking(job_id)
         return frozenset((i, detector) for i in self._exposures(collection) for detector in detectors)
 
     async def reference_gains(

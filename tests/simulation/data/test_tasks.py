@@ -8,11 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from astropy.time import Time
 from lsst.pex.config import FieldValidationError
-from lsst.ts.calibrationscripts.instruments import LATISS
+from lsst.ts.calibrationscripts.instruments import LATISS, LSSTCAM, Instrument
 from lsst.ts.calibrationscripts.simulation.ccd import CcdModel
 from lsst.ts.calibrationscripts.simulation.exposure import Exposure
 from lsst.ts.calibrationscripts.simulation.products import Box, Defects, PhotonTransferCurve
+from lsst.ts.calibrationscripts.simulation.raws import RawHeader
+from lsst.ts.calibrationscripts.simulation.tasks.flat_gradients import ApplyGradientsTask, FitGradientsTask
 from lsst.ts.calibrationscripts.simulation.tasks.isr import IsrConfig, IsrTask
 from lsst.ts.calibrationscripts.simulation.tasks.merge import MergeExposureTask, MergeRunTask
 from lsst.ts.calibrationscripts.simulation.tasks.ptc import PtcSolveTask
@@ -21,6 +24,8 @@ from lsst.ts.calibrationscripts.simulation.tasks.verify import (
     VerifyReadNoiseConfig,
     VerifyReadNoiseTask,
 )
+
+NOW = Time("2026-11-23T18:00:00", scale="tai")
 
 
 @pytest.fixture(scope="module")
@@ -212,3 +217,46 @@ def test_a_curve_without_pairs_is_refused() -> None:
 
 def test_a_box_is_a_rectangle() -> None:
     assert Defects(detector=0, boxes=(Box(1, 2, 3, 4),)).mask((10, 10)).sum() == 12
+
+
+class Stored:
+    """What a task reads as it needs it."""
+
+    def __init__(self, detector: int, what: Any) -> None:
+        self.dataId, self._what = {"detector": detector}, what
+
+    def get(self) -> Any:
+        return self._what
+
+
+def test_flats_of_lsstcam_are_normalized_in_the_middle_of_the_focal_plane(ccd: CcdModel) -> None:
+    # Given flats of which one of the middle is twice as bright, and has a
+    # defect, and defects of more detectors than there are flats,
+    flats = {level: Exposure(np.full((8, 8), level, np.float32), {}) for level in (1.0, 2.0)}
+    flats[2.0].image.array[3, 3] = 900.0
+    stored = [Stored(0, flats[1.0]), Stored(94, flats[2.0])]
+    defects = [Stored(i, Defects(detector=i, boxes=(Box(3, 3, 1, 1),))) for i in (0, 1, 94)]
+    # when the gradient is measured and applied,
+    gradient = FitGradientsTask().run(stored, defects).output_gradient
+    made = ApplyGradientsTask().run(flats[1.0], {}, gradient).output_flat
+    # then the others are relative to that one.
+    np.testing.assert_array_equal(made.image.array, np.full((8, 8), 0.5, np.float32))
+    # As the real task (cp_pipe f029a3f2), it has nothing to fit without it.
+    with pytest.raises(ValueError, match="middle"):
+        FitGradientsTask().run(stored[:1], defects)
+
+
+def test_the_butler_has_the_time_that_the_shutter_of_lsstcam_was_open() -> None:
+    # obs_lsst 0e84d755: translators/lsstCam.py takes SHUTTIME, if it is not 0,
+    # translators/latiss.py EXPTIME.
+    def header(camera: Instrument, image_type: str, number: int) -> dict[str, Any]:
+        obs_id = f"{camera.image_prefix}_O_20261123_{number:06d}"
+        return RawHeader(camera, obs_id, image_type, 5.0, NOW, NOW).to_metadata()
+
+    measured = [header(LSSTCAM, "FLAT", number)["SHUTTIME"] for number in range(1, 21)]
+    assert {header(LSSTCAM, "FLAT", number)["EXPTIME"] for number in range(1, 21)} == {5.0}
+    assert len(set(measured)) > 1
+    # No pair is lost for that.
+    assert max(measured) - min(measured) < 0.005
+    assert header(LSSTCAM, "DARK", 1)["SHUTTIME"] == 0.0
+    assert header(LATISS, "FLAT", 1)["SHUTTIME"] == 5.0

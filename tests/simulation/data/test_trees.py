@@ -119,19 +119,41 @@ def test_a_verifier_makes_what_is_expected_of_it(read: Read, generation: str, ve
 
 
 @pytest.mark.parametrize("camera", [LSSTCOMCAM, LSSTCAM], ids=lambda camera: camera.name)
-@pytest.mark.parametrize("product", [Product.BIAS, Product.DARK, Product.FLAT])
+@pytest.mark.parametrize("product", [Product.BIAS, Product.DARK, Product.FLAT, Product.DEFECTS])
 @pytest.mark.parametrize("verification", [False, True])
 def test_other_cameras_look_up_what_is_said_of_them(
     read: Read, camera: Instrument, product: Product, *, verification: bool
 ) -> None:
     # Their settings in cp_pipe f029a3f2 and cp_verify 5855743: ComCam corrects
-    # deferred charge in all, LSSTCam that of flats; no flat needs bfk.
+    # deferred charge in all, LSSTCam that of flats; no flat needs bfk. Manual
+    # defects are a calibration that is no prerequisite.
     current = GENERATIONS["current"].for_camera(camera)
     pipelines: Any = current.verifiers if verification else current.generators
+    if product not in pipelines:
+        return
     needed = pipelines[product].prerequisites
-    assert prerequisites(read("current", pipelines[product].path, camera=camera)) == set(needed)
-    assert ("cti" in needed) == (camera is LSSTCOMCAM or product is Product.FLAT)
+    graph = read("current", pipelines[product].path, camera=camera)
+    manual = {name for name, _ in graph.iter_overall_inputs()} & {"manual_defects"}
+    assert prerequisites(graph) | manual == set(needed)
+    has_cti = camera is LSSTCOMCAM or product is Product.FLAT
+    assert ("cti" in needed) == (has_cti and product is not Product.DEFECTS)
     assert "bfk" not in needed
+    # The gradient of flats across the focal plane: cpFlatCorrectedLSST.yaml.
+    assert ("flat_gradient_reference" in needed) == (
+        (camera, product, verification) == (LSSTCAM, Product.FLAT, False)
+    )
+
+
+@pytest.mark.parametrize("camera", [LSSTCOMCAM, LSSTCAM], ids=lambda camera: camera.name)
+def test_flats_of_several_detectors_are_normalized_together(read: Read, camera: Instrument) -> None:
+    # cpFlatLSST.yaml and cpFlatCorrectedLSST.yaml, cp_pipe f029a3f2
+    graph = read("current", GENERATIONS["current"].generators[Product.FLAT].path, camera=camera)
+    scales = "cpFlatNormalizeScales"
+    assert dimensions(graph, scales) == {"instrument", "physical_filter"}
+    assert graph.producer_of(scales).label == "cpFlatNormalize"
+    assert [node.label for node in graph.consumers_of(scales)] == ["cpFlatCombine"]
+    last = "cpFlatApplyGradients" if camera is LSSTCAM else "cpFlatCombine"
+    assert graph.producer_of("flat").label == last
 
 
 @pytest.mark.parametrize(

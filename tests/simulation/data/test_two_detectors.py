@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -105,6 +106,33 @@ def test_biases_of_both_detectors_are_combined_verified_and_judged(duo: Observat
     verdict = verify(duo, Product.BIAS, exposures, f"Duo/calib/daily,{REFERENCES}")
     assert verdict.passed
     assert [result.exposure for result in verdict.results] == exposures
+
+
+@pytest.mark.slow
+def test_one_frame_of_one_detector_keeps_a_job_from_what_it_does_with_all(duo: Observatory) -> None:
+    # Given biases of which one file is cut off, when they are verified,
+    exposures = duo.take("BIAS", [0, 0])
+    (ref,) = duo.butler.query_datasets(
+        "raw", "Duo/raw/all", where=f"instrument = 'Duo' AND detector = 1 AND exposure = {exposures[1]}"
+    )
+    path = Path(duo.butler.getURI(ref).ospath)
+    path.write_bytes(path.read_bytes()[:2880])
+    verifier = PIPELINES.verifiers[Product.BIAS]
+    code, _ = duo.pipetask("cutOff", verifier.path, REFERENCES, exposures)
+    # then the real pipetask merges nothing of that exposure, nor of the run,
+    # and tells by what it has made of each frame which detector it was.
+    assert code == 1
+    run = "u/ocps/cutOff/run"
+    assert verifier.per_exposure is not None
+    made = duo.butler.query_datasets(verifier.per_exposure, run)
+    assert {(ref.dataId["exposure"], ref.dataId["detector"]) for ref in made} == {
+        (exposures[0], 0),
+        (exposures[0], 1),
+        (exposures[1], 0),
+    }
+    (merged,) = duo.butler.query_datasets("verifyBiasExpStats", run)
+    assert merged.dataId["exposure"] == exposures[0]
+    assert not duo.butler.query_datasets(verifier.statistics, run, explain=False)
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ from ..config import (
     count_amplifiers,
     never_fails,
 )
-from ..instruments import ImageType, Instrument
+from ..instruments import ImageType, Instrument, named_detectors
 from ..outcomes import Outcome
 from ..pipelines import GENERATIONS, noise_left
 from ..plan import RunPlan, Stage, disk_needed, validity_notices
@@ -66,7 +66,7 @@ class _Forecaster:
         self._plan = plan
         self._instrument = instrument
         self._facts = facts
-        self._pipelines = GENERATIONS[config.pipeline_generation]
+        self._pipelines = GENERATIONS[config.pipeline_generation].for_camera(instrument)
 
     def findings(self) -> Iterator[Finding]:
         """Yield all of them."""
@@ -75,6 +75,7 @@ class _Forecaster:
             yield from self._few_frames(stage)
             yield from self._threshold(stage)
         yield from self._pairs()
+        yield from self._detectors()
         yield from self._disk()
         yield from self._validity()
 
@@ -224,6 +225,23 @@ class _Forecaster:
                     (stage.id,),
                     f"None of its flats are a pair, which is {rule.value}.",
                     "Name flats in exposures.FLAT that are pairs, or write do_ptc: False.",
+                    Outcome.FAILED,
+                    self._skipped(stage.id),
+                )
+
+    def _detectors(self) -> Iterator[Finding]:
+        """Yield what is made of detectors that its pipeline cannot do with."""
+        processed = set(self._instrument.detector_ids(self._config.detectors))
+        for stage in self._plan.stages_of(StageKind.GENERATE):
+            needed = self._pipelines.generators[stage.subject.product].needs_one_of
+            if needed and processed.isdisjoint(needed):
+                yield Finding(
+                    Level.CERTAIN,
+                    Kind.DETECTORS,
+                    (stage.id,),
+                    f"Its pipeline compares the detectors with one of {named_detectors(needed)}, in the "
+                    "middle of the focal plane.",
+                    "Add one of them to detectors.",
                     Outcome.FAILED,
                     self._skipped(stage.id),
                 )

@@ -52,6 +52,9 @@ class Kind(enum.StrEnum):
 
     DISK = "disk"
 
+    DETECTORS = "detectors"
+    """Detectors without which a pipeline has nothing to begin with."""
+
 
 @dataclass(frozen=True)
 class MissingCalibration:

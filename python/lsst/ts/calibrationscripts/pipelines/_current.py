@@ -41,17 +41,29 @@ _OF_CAMERAS = {
         (Product.BIAS, False): (*_ISR, "cti"),
         (Product.DARK, False): (*_ISR, "bias", "defects", "cti"),
         (Product.FLAT, False): (*_ISR, "bias", "dark", "cti"),
+        (Product.DEFECTS, False): ("manual_defects",),
         (Product.BIAS, True): (*_ISR, "bias", "defects", "cti"),
         (Product.DARK, True): (*_ISR, "bias", "defects", "dark", "cti"),
         (Product.FLAT, True): _VERIFIED_FLAT,
     },
     "LSSTCam": {
-        (Product.FLAT, False): (*_ISR, "bias", "dark", "cti"),
+        (Product.FLAT, False): (*_ISR, "bias", "dark", "cti", "defects", "flat_gradient_reference"),
+        (Product.DEFECTS, False): ("manual_defects",),
         (Product.FLAT, True): _VERIFIED_FLAT,
     },
 }
-"""They correct deferred charge, and no flat for brighter pixels. From the
-settings of their pipelines in cp_pipe f029a3f2 and cp_verify 5855743."""
+"""They correct deferred charge, and no flat for brighter pixels. Defects that
+persons have found are merged into those of both. Flats of LSSTCam are rid of
+the gradient across the focal plane, which is compared with that of the sky.
+From their pipelines in cp_pipe f029a3f2 and cp_verify 5855743."""
+
+_CORRECTIONS_OF_CAMERAS = {"LSSTCam": {Product.FLAT: (*_BIAS_AND_DARK, Product.DEFECTS)}}
+"""Defects are left out of the fit of that gradient (cpFlatFitGradients)."""
+
+_DETECTORS_OF_CAMERAS = {"LSSTCam": {Product.FLAT: (91, 93, 94, 95, 97)}}
+"""It normalizes the flats by what is within 25 mm of the middle of the focal
+plane (normalize_center_radius), which is that of R22_S11. Without any of it,
+there is nothing to fit."""
 
 CURRENT = PipelineSet(
     generators={
@@ -149,4 +161,8 @@ CURRENT = PipelineSet(
     pair_rule=PairRule.NEIGHBOURS,
     noise_two_sided=False,
     of_cameras=_OF_CAMERAS,
+    # brighterFatterCorrectionMethod in lsstCam/isrLSST.py, obs_lsst 0e84d755.
+    settings_of_cameras={"LSSTCam": {"doBrighterFatter": "electroBfDistortionMatrix"}},
+    detectors_of_cameras=_DETECTORS_OF_CAMERAS,
+    corrections_of_cameras=_CORRECTIONS_OF_CAMERAS,
 )

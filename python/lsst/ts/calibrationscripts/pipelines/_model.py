@@ -14,6 +14,21 @@ from ..instruments import ImageType, Instrument
 from ..pairs import PairRule
 from ..products import Product
 
+_SETTINGS: Mapping[str, str] = {
+    "doBias": "bias",
+    "doBrighterFatter": "bfk",
+    "doCrosstalk": "crosstalk",
+    "doDark": "dark",
+    "doDeferredCharge": "cti",
+    "doDefect": "defects",
+    "doFlat": "flat",
+    "doLinearize": "linearizer",
+    "doManualDefects": "manual_defects",
+}
+"""Settings with which a dataset type is looked up, or is not. From the
+connections of IsrTaskLSST in ip_isr d2a69bfd, and of MergeDefectsCombinedTask
+in cp_pipe f029a3f2."""
+
 
 class StatisticsKey(enum.StrEnum):
     """What the entries of run statistics are about."""
@@ -50,6 +65,9 @@ class Generator:
     """Dataset types that the input collections must have, beside the camera
     and what the run makes itself, unless options switch them off; see
     `looked_up`."""
+
+    needs_one_of: tuple[int, ...] = ()
+    """Ids of detectors of which it must process one, else it fails."""
 
     tasks: tuple[str, ...] = ()
     """Labels of its tasks that options can be for."""
@@ -124,6 +142,21 @@ class PipelineSet:
     """Prerequisites of cameras whose pipelines look up others than those of
     LATISS, by name: of a product, and whether it is verified."""
 
+    settings: Mapping[str, str] = field(default_factory=lambda: _SETTINGS)
+    """By the setting that switches it on, a dataset type that is looked up
+    then, and must be there."""
+
+    settings_of_cameras: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Those of cameras that differ, by name."""
+
+    detectors_of_cameras: Mapping[str, Mapping[Product, tuple[int, ...]]] = field(default_factory=dict)
+    """Detectors of which a camera's pipelines must process one, by name and
+    product."""
+
+    corrections_of_cameras: Mapping[str, Mapping[Product, tuple[Product, ...]]] = field(default_factory=dict)
+    """Corrections of cameras that apply others than LATISS, by name and
+    product."""
+
     def for_camera(self, instrument: Instrument) -> PipelineSet:
         """Return the pipelines of a camera.
 
@@ -135,13 +168,21 @@ class PipelineSet:
         Returns
         -------
         pipelines : `PipelineSet`
-            With the prerequisites that those of the camera have.
+            With what those of the camera have of their own.
         """
         own = self.of_cameras.get(instrument.name, {})
+        corrections = self.corrections_of_cameras.get(instrument.name, {})
+        detectors = self.detectors_of_cameras.get(instrument.name, {})
         return replace(
             self,
+            settings={**self.settings, **self.settings_of_cameras.get(instrument.name, {})},
             generators={
-                product: replace(one, prerequisites=own.get((product, False), one.prerequisites))
+                product: replace(
+                    one,
+                    prerequisites=own.get((product, False), one.prerequisites),
+                    corrections=corrections.get(product, one.corrections),
+                    needs_one_of=detectors.get(product, one.needs_one_of),
+                )
                 for product, one in self.generators.items()
             },
             verifiers={
@@ -186,29 +227,36 @@ class PipelineSet:
         pipelines = self.verifiers if verification else self.generators
         return pipelines[product].prerequisites if product in pipelines else ()
 
+    def is_of_filter(self, dataset_type: str) -> bool:
+        """Return whether each physical filter has its own calibration.
+
+        Parameters
+        ----------
+        dataset_type : `str`
+            One of what jobs look up or make.
+        """
+        return dataset_type in (self.generators[Product.FLAT].dataset_type, _GRADIENT)
+
     @property
     def frame_types(self) -> frozenset[str]:
         """Dataset types of processed frames, which tell generations apart."""
         return frozenset(one.per_exposure for one in self.pipelines if one.per_exposure)
 
 
-_SWITCHED_OFF = {
-    "bias": ("doBias=False", "connections.bias="),
-    "bfk": ("doBrighterFatter=False", "connections.bfKernel="),
-    "crosstalk": ("doCrosstalk=False", "connections.crosstalk="),
-    "cti": ("doDeferredCharge=False", "connections.deferredChargeCalib="),
-    "dark": ("doDark=False", "connections.dark="),
-    "defects": ("doDefect=False", "connections.defects="),
-    "flat": ("doFlat=False", "connections.flat="),
-    "linearizer": ("doLinearize=False", "connections.linearizer="),
-    "ptc": ("doBootstrap=True", "useGainsFrom=LINEARIZER", "connections.ptc="),
+_GRADIENT = "flat_gradient_reference"
+"""One for all detectors: cpFlatGradients.py of cp_pipe f029a3f2."""
+
+_CONNECTIONS = {
+    "bfKernel": "bfk",
+    "deferredChargeCalib": "cti",
+    "inputManualDefects": "manual_defects",
 }
-"""How settings begin after which the instrument signature removal does not
-look up a dataset type, or one of another name. From the connections of
-IsrTask and IsrTaskLSST in ip_isr d2a69bfd."""
+"""Connections that are not called as the dataset type is."""
 
 
-def looked_up(prerequisites: Sequence[str], options: Sequence[str]) -> tuple[str, ...]:
+def looked_up(
+    prerequisites: Sequence[str], options: Sequence[str], settings: Mapping[str, str] = _SETTINGS
+) -> tuple[str, ...]:
     """Return which prerequisites a pipeline needs with options.
 
     Parameters
@@ -217,6 +265,9 @@ def looked_up(prerequisites: Sequence[str], options: Sequence[str]) -> tuple[str
         Dataset types, as of `Generator` and `Verifier`.
     options : `~collections.abc.Sequence` [`str`]
         Arguments of ``pipetask run``, each option and value a word.
+    settings : `~collections.abc.Mapping` [`str`, `str`], optional
+        By the setting that switches it on, a dataset type that is needed
+        then; see `PipelineSet.settings`.
 
     Returns
     -------
@@ -226,12 +277,19 @@ def looked_up(prerequisites: Sequence[str], options: Sequence[str]) -> tuple[str
     """
     if "-C" in options:
         return ()
-    settings = [word.partition(":")[2] for word in options]
-    return tuple(
-        name
-        for name in prerequisites
-        if not any(setting.startswith(_SWITCHED_OFF.get(name, ())) for setting in settings)
-    )
+    needed = dict.fromkeys(prerequisites)
+    for word in options:
+        key, _, value = word.partition(":")[2].partition("=")
+        if key.startswith("connections."):
+            connection = key.removeprefix("connections.")
+            needed.pop(_CONNECTIONS.get(connection, connection), None)
+        elif (key, value) in (("doBootstrap", "True"), ("useGainsFrom", "LINEARIZER")):
+            needed.pop("ptc", None)
+        elif key in _SETTINGS and value == "False":
+            needed.pop(settings.get(key, _SETTINGS[key]), None)
+        elif key in settings and value == "True":
+            needed[settings[key]] = None
+    return tuple(needed)
 
 
 _OLD_FOLDERS = {"LATISS": "Latiss", "LSSTComCam": "LsstComCam", "LSSTCam": "LsstCam"}

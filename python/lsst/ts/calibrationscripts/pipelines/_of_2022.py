@@ -101,5 +101,8 @@ OF_2022 = PipelineSet(
         ),
     },
     pair_rule=PairRule.FIRST_TWO,
+    # The IsrTask of ip_isr 9ca82378 does without crosstalk, linearizer and
+    # kernels where there are none.
+    settings={"doBias": "bias", "doDark": "dark", "doDefect": "defects", "doFlat": "flat"},
     noise_two_sided=True,
 )

@@ -89,7 +89,7 @@ class _Planner:
         self._config = config
         self._instrument = instrument
         self._pace = instrument.pace
-        self._pipelines = GENERATIONS[config.pipeline_generation]
+        self._pipelines = GENERATIONS[config.pipeline_generation].for_camera(instrument)
         self._rule = self._pipelines.pair_rule
         self._paired = [series for series in self._of((ImageType.FLAT,)) if series.may_have_pairs(self._rule)]
 

@@ -55,7 +55,7 @@ def prerequisites(plan: RunPlan, pipelines: PipelineSet) -> Iterator[Prerequisit
         collections = {name for job in jobs for name in job.inputs}
         verification = stage.kind is StageKind.VERIFY
         needed = pipelines.prerequisites_of(stage.subject.product, verification=verification)
-        for dataset_type in looked_up(needed, stage.job.options):
+        for dataset_type in looked_up(needed, stage.job.options, pipelines.settings):
             if dataset_type not in made:
                 yield Prerequisite(dataset_type, stage, tuple(sorted(collections)))
 

@@ -4,17 +4,28 @@
 
 from __future__ import annotations
 
-__all__ = ["Completeness"]
+__all__ = ["BlockedError", "Completeness", "WasBlocked"]
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from ..outcomes import Cause
 from ..pipelines import StatisticsKey
 from ..plan import Stage
 from ..ports import ObservatoryError
 from ..products import StageKind
-from ..verification import FailureLevel, dataset_name, without_result
+from ..verification import ExposureDetail, FailureLevel, dataset_name, hidden_exposures, without_result
 from ._context import Context
+
+WasBlocked = Callable[[str], Awaitable[bool]]
+"""Takes the RUN collection of a job that has failed; see
+`Completeness.was_blocked`."""
+
+
+class BlockedError(Exception):
+    """A job failed for all detectors because it failed for some.
+
+    They are noted as bad: it can be run again without them.
+    """
 
 
 class Completeness:
@@ -83,6 +94,45 @@ class Completeness:
             f"{', '.join(map(str, dropped))}{why}"
         )
 
+    async def was_blocked(
+        self,
+        stage: Stage,
+        dataset_type: str,
+        exposures: Sequence[int],
+        detectors: Sequence[int],
+        run: str,
+    ) -> bool:
+        """Return whether bad detectors have kept a job from all others too.
+
+        What it does with all detectors at once, such as to normalize flats or
+        to merge statistics, `pipetask` does not do if it has failed for one
+        of them (pipe_base 9ee302d8, mp_graph_executor.py).
+
+        Parameters
+        ----------
+        stage : `Stage`
+            Whose job has failed, and made nothing.
+        dataset_type : `str`
+            What it makes of each frame.
+        exposures, detectors : `~collections.abc.Sequence` [`int`]
+            Ids of what it was given.
+        run : `str`
+            Its RUN collection.
+
+        Returns
+        -------
+        blocked : `bool`
+            If so, the run goes on without those of which frames are missing.
+        """
+        seen = await self._world.repository.exposures_with(dataset_type, run) or frozenset()
+        n_of = {each: sum((i, each) in seen for i in exposures) for each in detectors}
+        bad = {each: n for each, n in n_of.items() if n < len(exposures)}
+        if not 0 < len(bad) < len(detectors):
+            return False
+        cause = Cause.NOT_VERIFIED if stage.kind is StageKind.VERIFY else Cause.NOT_MADE
+        texts = {each: f"the job has processed {n} of {len(exposures)} exposures" for each, n in bad.items()}
+        return self._incomplete.find(stage, cause, texts)
+
     async def check_statistics(
         self, stage: Stage, statistics: object, key: StatisticsKey, run: str, exposures: Sequence[int]
     ) -> None:
@@ -121,3 +171,23 @@ class Completeness:
         texts = {names[name]: "the run statistics have no result of it" for name in lacking}
         if texts and not self._incomplete.find(stage, Cause.NOT_VERIFIED, texts):
             raise ObservatoryError(self._incomplete.why_not(stage))
+
+    async def hidden(
+        self, stage: Stage, statistics: object, key: StatisticsKey, run: str
+    ) -> Mapping[int, ExposureDetail]:
+        """Read the failures that the statistics of a run hide, if they do.
+
+        Parameters
+        ----------
+        stage, statistics, key, run
+            As of `check_statistics`.
+
+        Returns
+        -------
+        details : `~collections.abc.Mapping` [`int`, `ExposureDetail`]
+            By exposure id.
+        """
+        if key is not StatisticsKey.EXPOSURE:
+            return {}
+        hidden = hidden_exposures(statistics, stage.subject)
+        return await self._world.repository.failure_details(stage.subject, run, hidden) if hidden else {}

@@ -6,12 +6,13 @@ from __future__ import annotations
 
 __all__ = ["EarlierFrames", "Frames", "listed"]
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from ..config import Series
 from ..instruments import ImageType
 from ..plan import PlannedExposure
+from ..ports import ExposureRecord
 from ..products import Subject
 from ._context import Context
 from ._remaking import problems_of_named
@@ -59,10 +60,23 @@ class Frames:
         """Those that are to be processed."""
         return tuple(exposure_id for exposure_id, _ in self.wanted if exposure_id not in self.excluded)
 
-    @property
-    def kept_exp_times(self) -> tuple[float, ...]:
-        """Exposure times of those that are to be processed (s)."""
-        return tuple(planned.exp_time for exposure_id, planned in self.wanted if exposure_id in self.kept)
+    def measured(self, records: Mapping[int, ExposureRecord]) -> list[tuple[int, float]]:
+        """Return what jobs see: ids in order, and exposure times.
+
+        Those of LSSTCam are how long the shutter was open, which decides
+        which flats are pairs (obs_lsst 0e84d755, translators/lsstCam.py).
+
+        Parameters
+        ----------
+        records : `~collections.abc.Mapping` [`int`, `ExposureRecord`]
+            What the Butler says of the exposures.
+        """
+        kept = set(self.kept)
+        return sorted(
+            (exposure_id, records[exposure_id].exp_time if exposure_id in records else planned.exp_time)
+            for exposure_id, planned in self.wanted
+            if exposure_id in kept
+        )
 
 
 class EarlierFrames:

@@ -14,7 +14,7 @@ from ..outcomes import BadDetector, Cause, StageResult, bad_detectors_text, name
 from ..plan import RunPlan, Stage
 from ..ports import Missing
 from ..products import StageId, StageKind
-from ..record import RunRecord
+from ..record import JobRecord, RunRecord
 from ..thresholds import detectors_to_fail
 from ._remaking import remade
 
@@ -123,6 +123,22 @@ class Incomplete:
         """Return the ids of the detectors that a stage is about."""
         without = {bad.detector for bad in self.before(stage)}
         return tuple(detector for detector in self._all if detector not in without)
+
+    def to_process(self, stage: Stage, earlier: JobRecord | None) -> tuple[int, ...]:
+        """Return the ids of the detectors that a stage's job is given.
+
+        Parameters
+        ----------
+        stage : `Stage`
+            Whose job.
+        earlier : `JobRecord` or `None`
+            The job that the stage has had, if any.
+        """
+        given = set(earlier.request.detectors) if earlier is not None else set(self._all)
+        # That of an earlier process was run again without those.
+        if not given >= set(self.detectors_of(stage)):
+            self.leave_out_again(stage)
+        return self.left_of(stage)
 
     def left_of(self, stage: Stage) -> tuple[int, ...]:
         """Return those of them that it has not found bad."""

@@ -22,6 +22,7 @@ from ..ports import (
 )
 from ..products import StageId
 from ..record import JobRecord
+from ._completeness import BlockedError, WasBlocked
 from ._context import Context
 from ._release import Collector, ReleasedError, is_left_running, releases
 
@@ -46,6 +47,9 @@ class JobRunner:
         self._incomplete = context.incomplete
         self._retries = context.config.job_retries
         self._running: set[str] = set()
+        self._ended: set[str] = set()
+        """Jobs that were aborted, or of earlier sessions and need not be."""
+
         self._submissions: set[asyncio.Task[str]] = set()
         self._earlier = context.recorder.record
         self._clock = context.world.clock
@@ -70,7 +74,9 @@ class JobRunner:
         job = self._earlier.job_of(stage)
         return None if job is None else job.job_id
 
-    async def run(self, stage: Stage, request: JobRequest, wanted: Wanted) -> str:
+    async def run(
+        self, stage: Stage, request: JobRequest, wanted: Wanted, was_blocked: WasBlocked | None = None
+    ) -> str:
         """Run a stage's job, unless an earlier run has run this very one.
 
         Parameters
@@ -81,6 +87,9 @@ class JobRunner:
             The job.
         wanted : `Wanted`
             What it has to make.
+        was_blocked : `~collections.abc.Callable`, optional
+            Takes the RUN collection of a job that has made nothing; returns
+            whether bad detectors are the cause, which are left out now.
 
         Returns
         -------
@@ -88,19 +97,21 @@ class JobRunner:
 
         Raises
         ------
+        BlockedError
+            If it was so.
         ObservatoryError
             If it failed, did not make all of it, or was refused or lost too
             often.
         ReleasedError
             If it is submitted, and the run does not wait for its end.
         """
-        if await self._adopt(stage, request, wanted):
+        if await self._adopt(stage, request, wanted, was_blocked):
             return self.records[stage.id].job_id
         self.released.discard(stage.id)
         self.records.pop(stage.id, None)
         for attempt in itertools.count():
             try:
-                job_id = await self._run_once(stage, request, wanted)
+                job_id = await self._run_once(stage, request, wanted, was_blocked)
             except (JobRefusedError, JobLostError) as error:
                 last = attempt >= self._retries
                 if await self._came_to_its_end(stage, wanted, patiently=not last):
@@ -133,11 +144,16 @@ class JobRunner:
                 f"{self._incomplete.remedy(stage)}"
             )
 
-    async def _check_failed(self, stage: Stage, result: JobResult, wanted: Wanted) -> None:
+    async def _check_failed(
+        self, stage: Stage, result: JobResult, wanted: Wanted, was_blocked: WasBlocked | None
+    ) -> None:
         """Raise unless a job failed for some detectors only, left out now."""
         missing = await self._missing(result.job_id, wanted) if self._incomplete.several else ()
         if self._incomplete.job_ended(stage, missing, result.job_id, exit_code=result.exit_code):
             return
+        blocked = was_blocked if missing and result.exit_code == 1 else None
+        if blocked and await blocked(self._jobs.run_collection(result.job_id)):
+            raise BlockedError
         bad = self._incomplete.of(stage.id)
         why = f": {self._incomplete.why_not(stage)}" if bad else ""
         raise ObservatoryError(f"job {result.job_id} ended with exit code {result.exit_code}{why}")
@@ -156,7 +172,9 @@ class JobRunner:
             self._running.discard(job_id)
         return complete
 
-    async def _adopt(self, stage: Stage, request: JobRequest, wanted: Wanted) -> bool:
+    async def _adopt(
+        self, stage: Stage, request: JobRequest, wanted: Wanted, was_blocked: WasBlocked | None
+    ) -> bool:
         """Use the job of an earlier run, if it is this very one, complete.
 
         The request has the collections of the jobs that it builds on, so a
@@ -168,11 +186,14 @@ class JobRunner:
         left = is_left_running(self._earlier, stage.id)
         may_run = result is None or left
         if job.request != request:
+            # Of one that bad detectors have blocked, the reason is told.
+            told = job.job_id in self._ended
             if may_run:
                 await self._abort(job.job_id)
-            self._recorder.repeat(
-                f"{stage.name}: job {job.job_id} was asked for something else; submitted again"
-            )
+            if not told:
+                self._recorder.repeat(
+                    f"{stage.name}: job {job.job_id} was asked for something else; submitted again"
+                )
             return False
         usable = (Outcome.PASSED, Outcome.HELD, Outcome.ABORTED, Outcome.PENDING)
         rest_only = self._incomplete.leave_out_again(stage)
@@ -182,7 +203,7 @@ class JobRunner:
         bad = {each.detector for each in self._incomplete.of(stage.id)}
         missing = tuple(each for each in missing if each.detector not in bad)
         if missing and left:
-            return await self._collect(stage, job, wanted)
+            return await self._collect(stage, job, wanted, was_blocked)
         if not missing:
             if result is None or result.outcome is Outcome.ABORTED:
                 self._operator.info(
@@ -200,7 +221,9 @@ class JobRunner:
         self._recorder.repeat(f"{stage.name}: job {job.job_id} {why}; submitted again")
         return False
 
-    async def _collect(self, stage: Stage, job: JobRecord, wanted: Wanted) -> bool:
+    async def _collect(
+        self, stage: Stage, job: JobRecord, wanted: Wanted, was_blocked: WasBlocked | None
+    ) -> bool:
         """Wait for a job that was left to itself; return whether it is known.
 
         A job that the service has lost is to be submitted again.
@@ -209,7 +232,10 @@ class JobRunner:
             self._raise_if_released(stage)
         self._operator.info(f"{stage.name}: waiting for job {job.job_id}, submitted earlier.")
         try:
-            await self._collector.wait(stage, job, wanted)
+            await self._collector.wait(stage, job, wanted, was_blocked)
+        except BlockedError:
+            self._ended.add(job.job_id)
+            raise
         except JobLostError as error:
             self._recorder.repeat(f"{stage.name}: {error}; submitted again")
             return False
@@ -240,7 +266,9 @@ class JobRunner:
     async def _missing(self, job_id: str, wanted: Wanted) -> tuple[Missing, ...]:
         return await self._repository.missing(wanted, self._jobs.run_collection(job_id))
 
-    async def _run_once(self, stage: Stage, request: JobRequest, wanted: Wanted) -> str:
+    async def _run_once(
+        self, stage: Stage, request: JobRequest, wanted: Wanted, was_blocked: WasBlocked | None
+    ) -> str:
         # Its own task: a stop must still learn the id of a job under way.
         submission = asyncio.create_task(self._jobs.submit(request))
         self._submissions.add(submission)
@@ -263,7 +291,7 @@ class JobRunner:
         self._running.discard(job_id)
         if result.exit_code != 0:
             self.log_tails[stage.id] = await self._jobs.log_tail(job_id)
-            await self._check_failed(stage, result, wanted)
+            await self._check_failed(stage, result, wanted, was_blocked)
         return job_id
 
     async def _abort_if_running(self, stage: Stage) -> None:
@@ -306,6 +334,9 @@ class JobRunner:
         await self._abort(job_id)
 
     async def _abort(self, job_id: str) -> None:
+        if job_id in self._ended:
+            return
+        self._ended.add(job_id)
         try:
             await self._jobs.abort(job_id)
         except ObservatoryError as error:

@@ -7,7 +7,6 @@ from __future__ import annotations
 __all__ = ["Preconditions"]
 
 from ..forecast import MissingCalibration
-from ..products import Product
 from ._context import Context
 from ._exposer import Exposer
 from ._prerequisites import missing_prerequisites
@@ -60,9 +59,10 @@ class Preconditions:
         own = {certification.collection for certification in certifications}
         inputs = {name for stage in context.plan.stages if stage.job for name in stage.job.inputs} - own
         if ahead:
-            by_filter = context.pipelines.generators[Product.FLAT].dataset_type
             certifications = [
-                each for each in certifications if each.dataset_type != by_filter or each.physical_filter
+                each
+                for each in certifications
+                if each.physical_filter or not context.pipelines.is_of_filter(each.dataset_type)
             ]
         problems = await context.world.repository.check(inputs, certifications)
         if not problems and (products := await standing(context, self._processing)):

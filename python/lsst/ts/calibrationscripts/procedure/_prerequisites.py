@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from ..config import PRODUCT_PARAMETERS, parameters_owner
 from ..forecast import MissingCalibration
+from ..instruments import named_detectors
 from ..outcomes import Cause
 from ..pipelines import GENERATIONS, PipelineSet
 from ..plan import Prerequisite, Stage, prerequisites
@@ -42,9 +43,10 @@ class _Missing:
     def place(self) -> str:
         """For what there is none, and where, in words."""
         plural = "s" if len(self.detectors) > 1 else ""
+        which = named_detectors(self.detectors)
         of_filter = f" through {self.lookup.physical_filter}" if self.lookup.physical_filter else ""
         where = ", ".join(self.lookup.collections)
-        return f"for detector{plural} {', '.join(map(str, self.detectors))}{of_filter} in {where}"
+        return f"for detector{plural} {which}{of_filter} in {where}"
 
 
 async def missing_prerequisites(context: Context, exposer: Exposer) -> tuple[MissingCalibration, ...]:
@@ -72,12 +74,12 @@ async def missing_prerequisites(context: Context, exposer: Exposer) -> tuple[Mis
     if not needed:
         return ()
     times = await exposer.times()
-    by_filter = context.pipelines.generators[Product.FLAT].dataset_type
+    filters = exposer.physical_filters
     lookups = [
         (each.stage, lookup)
         for each in needed
         for lookup in _lookups(
-            each, times, exposer.physical_filters if each.dataset_type == by_filter else {}
+            each, times, filters if context.pipelines.is_of_filter(each.dataset_type) else {}
         )
     ]
     unavailable = await context.world.repository.unavailable({lookup for _, lookup in lookups})
@@ -139,7 +141,7 @@ def _problem(dataset_type: str, missing: Sequence[_Missing], context: Context) -
     remedies = [
         "have one certified there",
         f"name a collection that has one in {_all(map(_collections_parameter, stages))}",
-        *_ways_around(dataset_type, stages, context.config.pipeline_generation),
+        *_ways_around(dataset_type, stages, context),
     ]
     if {detector for each in missing for detector in each.detectors} < set(context.detectors):
         remedies.append("write incomplete: certify_rest to go on with the other detectors")
@@ -151,16 +153,19 @@ def _problem(dataset_type: str, missing: Sequence[_Missing], context: Context) -
     )
 
 
-def _ways_around(dataset_type: str, stages: Sequence[Stage], generation: str) -> Iterator[str]:
+def _ways_around(dataset_type: str, stages: Sequence[Stage], context: Context) -> Iterator[str]:
     """Yield what to write so that no calibration is needed from before."""
-    pipelines = GENERATIONS[generation]
+    pipelines = context.pipelines
     for product, how in _HOW_TO_MAKE.items():
         if pipelines.generators[product].dataset_type == dataset_type and all(
             _is_given(product, stage, pipelines) for stage in stages
         ):
             yield f"make it in the run ({how})"
-    for name, other in GENERATIONS.items():
-        if name != generation and not any(dataset_type in _needed(stage, other) for stage in stages):
+    for name, pipelines_of in GENERATIONS.items():
+        other = pipelines_of.for_camera(context.instrument)
+        if name != context.config.pipeline_generation and not any(
+            dataset_type in _needed(stage, other) for stage in stages
+        ):
             yield f'write pipeline_generation: "{name}" if the OCPS has those pipelines, which need none'
 
 

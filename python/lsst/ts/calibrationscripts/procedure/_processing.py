@@ -6,20 +6,19 @@ from __future__ import annotations
 
 __all__ = ["Processing"]
 
-from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 
 from ..judgement import Judgement, judge_defects, judge_gains
 from ..outcomes import Certification, DetectorDefects, Gain, Outcome, StageResult
-from ..pipelines import StatisticsKey, Verifier
 from ..plan import JobPlan, Stage
 from ..ports import ExposureRecord, Wanted
 from ..products import Product, StageId, StageKind, Subject
 from ..proof import FrameRecord, ProductRecord, Proof, prove
 from ..report import defects_found, defects_text, gains_text, verdict_text
-from ..verification import ExposureDetail, Verdict, hidden_exposures, judge
+from ..verification import Verdict, judge
 from ._compared import compared
-from ._completeness import Completeness
+from ._completeness import BlockedError, Completeness
 from ._context import Context
 from ._exposer import Exposer
 from ._jobs import JobRunner
@@ -193,7 +192,7 @@ class Processing:
             threshold=self._config.of(subject.product).threshold,
             key=verifier.key,
             expected=exposures,
-            details=await self._details(stage, statistics, verifier),
+            details=await self._complete.hidden(stage, statistics, verifier.key, self._run_of(stage)),
         )
         self.verdicts[subject] = verdict
         outcome, reason = judged(stage, verdict, self._incomplete)
@@ -208,17 +207,6 @@ class Processing:
         clean = verdict.passed and not verdict.with_failures
         (self._world.operator.info if clean else self._world.operator.warning)(text)
         return self.result(stage, outcome, reason)
-
-    async def _details(
-        self, stage: Stage, statistics: object, verifier: Verifier
-    ) -> Mapping[int, ExposureDetail]:
-        """Read the failures that the run statistics hide, if they do."""
-        if verifier.key is not StatisticsKey.EXPOSURE:
-            return {}
-        hidden = hidden_exposures(statistics, stage.subject)
-        if not hidden:
-            return {}
-        return await self._world.repository.failure_details(stage.subject, self._run_of(stage), hidden)
 
     def certification(self, stage: Stage) -> Certification:
         """Return what a stage is to certify.
@@ -325,7 +313,8 @@ class Processing:
         """
         assert stage.job is not None, f"{stage.name} has no job"
         jobs = self._world.jobs
-        exposures, detectors = self._exposures_of(stage.job), self._incomplete.detectors_of(stage)
+        exposures = self._exposures_of(stage.job)
+        detectors = self._incomplete.to_process(stage, self._context.recorder.record.job_of(stage.id))
         request = stage.job.request(
             generated=[
                 jobs.collection(self._runner.records[other].job_id) for other in stage.job.inputs_from
@@ -341,7 +330,15 @@ class Processing:
                 if each.detector in detectors
             ],
         )
-        job_id = await self._runner.run(stage, request, replace(wanted, detectors=detectors))
+        was_blocked = partial(self._complete.was_blocked, stage, per_exposure or "", exposures, detectors)
+        try:
+            job_id = await self._runner.run(
+                stage, request, replace(wanted, detectors=detectors), was_blocked if per_exposure else None
+            )
+        except BlockedError:
+            without = self._incomplete.without(stage)
+            self._context.recorder.repeat(f"{stage.name}: its job made nothing; submitted again {without}")
+            return await self._run_job(stage, wanted, per_exposure)
         if per_exposure:
             await self._complete.check_frames(stage, per_exposure, jobs.run_collection(job_id), exposures)
         return exposures
@@ -365,9 +362,7 @@ class Processing:
     def _pairs(self, stage: Stage) -> list[tuple[int, int, float]]:
         """Return ids and exposure time (s) of the flat pairs of a stage."""
         assert stage.job is not None, f"{stage.name} has no job"
-        flats = self._exposer.frames[stage.job.series[0]]
-        # Pairs are made in order of exposure id.
-        frames = sorted(zip(flats.kept, flats.kept_exp_times, strict=True))
+        frames = self._exposer.frames[stage.job.series[0]].measured(self._exposer.records)
         pairs = self._pipelines.pair_rule.pairs([exp_time for _, exp_time in frames])
         return [(frames[i][0], frames[j][0], frames[i][1]) for i, j in pairs]
 

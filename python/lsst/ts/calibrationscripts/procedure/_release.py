@@ -14,6 +14,7 @@ from ..plan import RunPlan, Stage
 from ..ports import JobResult, JobTimeoutError, ObservatoryError, Wanted
 from ..products import StageId
 from ..record import JobRecord, RunRecord
+from ._completeness import BlockedError, WasBlocked
 from ._context import Context
 
 _ENDED = (Outcome.PASSED, Outcome.CERTIFIED, Outcome.HELD, Outcome.PENDING)
@@ -92,7 +93,9 @@ class Collector:
         self._timeout = context.config.job_timeout
         self._incomplete = context.incomplete
 
-    async def wait(self, stage: Stage, job: JobRecord, wanted: Wanted) -> None:
+    async def wait(
+        self, stage: Stage, job: JobRecord, wanted: Wanted, was_blocked: WasBlocked | None = None
+    ) -> None:
         """Wait until a job has made its product.
 
         Parameters
@@ -103,9 +106,13 @@ class Collector:
             The job.
         wanted : `Wanted`
             What it has to make.
+        was_blocked : `~collections.abc.Callable`, optional
+            As of `JobRunner.run`.
 
         Raises
         ------
+        BlockedError
+            If bad detectors have kept it from all others.
         JobLostError
             If the job service has lost it.
         JobTimeoutError
@@ -116,7 +123,7 @@ class Collector:
         end = asyncio.create_task(self._jobs.result(job.job_id))
         try:
             async with asyncio.timeout(self._time_left(job)):
-                await self._look(stage, job, wanted, end)
+                await self._look(stage, job, wanted, end, was_blocked)
         except TimeoutError:
             raise JobTimeoutError(
                 f"job {job.job_id} has made no {wanted.dataset_type} within {self._timeout:g} s "
@@ -131,7 +138,14 @@ class Collector:
         submitted = job.submitted if job.submitted is not None else self._clock()
         return max(submitted + self._timeout - self._clock(), _FIRST_POLL)
 
-    async def _look(self, stage: Stage, job: JobRecord, wanted: Wanted, end: asyncio.Task[JobResult]) -> None:
+    async def _look(
+        self,
+        stage: Stage,
+        job: JobRecord,
+        wanted: Wanted,
+        end: asyncio.Task[JobResult],
+        was_blocked: WasBlocked | None,
+    ) -> None:
         run, poll = self._jobs.run_collection(job.job_id), _FIRST_POLL
         while missing := await self._repository.missing(wanted, run):
             if end.done():
@@ -142,6 +156,8 @@ class Collector:
                     stage, missing, job.job_id, exit_code=result.exit_code
                 ):
                     return
+                if was_blocked and result.exit_code == 1 and await was_blocked(run):
+                    raise BlockedError
                 ended, lacking = f"exit code {result.exit_code}", self._incomplete.lacking(missing)
                 why = (
                     f", but {run} has no {wanted.dataset_type} for {lacking}" if not result.exit_code else ""

@@ -78,6 +78,12 @@ class RawHeader:
         return exposure_id_of(self.obs_id, self.instrument)
 
     @property
+    def shutter_time(self) -> float:
+        """How long the shutter was open (s): that of LSSTCam is measured."""
+        differs = (self.exposure_id * 3 % 5 - 2) * 1e-3 if self.instrument.name == "LSSTCam" else 0.0
+        return round(self.exp_time + differs, 6) if self.image_type.upper() == "FLAT" else 0.0
+
+    @property
     def physical_filter(self) -> str:
         """The Butler's name of what was in the beam."""
         return physical_filter(self.instrument, self.in_beam)
@@ -90,6 +96,7 @@ class RawHeader:
             "OBSID": self.obs_id,
             "IMGTYPE": self.image_type.upper(),
             "EXPTIME": self.exp_time,
+            "SHUTTIME": self.shutter_time,
             "DARKTIME": self.exp_time,
             "TIMESYS": "TAI",
             "DATE-BEG": self.begin.tai.isot,
@@ -396,7 +403,8 @@ def _exposure_record(header: Any, instrument: Instrument) -> dict[str, Any]:
         "seq_num": seq_num,
         "seq_start": seq_num,
         "seq_end": seq_num,
-        "exposure_time": header["EXPTIME"],
+        # As obs_lsst 0e84d755 has it of LSSTCam; of LATISS both are the same.
+        "exposure_time": header["SHUTTIME"] if header["SHUTTIME"] > 0 else header["EXPTIME"],
         "dark_time": header["DARKTIME"],
         "observation_type": header["IMGTYPE"].lower(),
         "observation_reason": header["REASON"] or "unknown",

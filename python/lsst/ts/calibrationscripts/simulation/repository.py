@@ -9,7 +9,6 @@ import dataclasses
 import json
 import shutil
 import sqlite3
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import as_file, files
@@ -19,13 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 from ..instruments import Instrument
 from ..pipelines import GENERATIONS, NEWEST
-from .ccd import DEFAULT_SCALE, DEFAULT_SEED, CcdModel, FocalPlane
-from .exposure import Exposure
-from .instrument import physical_filters, register_instrument
+from .ccd import DEFAULT_SCALE, DEFAULT_SEED, FocalPlane
+from .instrument import register_instrument
+from .references import calibrations_of, put_references
 
 if TYPE_CHECKING:
-    import numpy as np
-    from lsst.daf.butler import Butler, DatasetRef, DatasetType
+    from lsst.daf.butler import Butler, DatasetType
 
 __all__ = [
     "DEFAULT_GENERATION",
@@ -43,18 +41,6 @@ __all__ = [
 _KIND_FILE = "simulation.json"
 
 DEFAULT_GENERATION = NEWEST
-
-_STAND_INS = ("crosstalk", "linearizer", "bfk", "cti")
-"""Calibrations that pipelines look up, of effects that the CCDs lack."""
-
-_CALIBRATIONS = {
-    "bias": ("CcdExposure", ()),
-    "dark": ("CcdExposure", ()),
-    "flat": ("CcdExposure", ("physical_filter",)),
-    "defects": ("CcdDefects", ()),
-    "ptc": ("CcdPhotonTransferCurve", ()),
-    **dict.fromkeys(_STAND_INS, ("StructuredDataDict", ())),
-}
 
 
 class WorkFolderError(ValueError):
@@ -270,7 +256,8 @@ def create_repository(
     config = Butler.makeRepo(str(draft), config=additional)
     with Butler.from_config(config, writeable=True) as butler:
         register_instrument(butler.registry, instrument)
-        butler.registry.registerDatasetType(_dataset_type(butler, "raw", "CcdExposure", ("exposure",), False))
+        raw = _dataset_type(butler, "raw", "CcdExposure", ("detector", "exposure"), False)
+        butler.registry.registerDatasetType(raw)
         butler.collections.register(instrument.raw_collection)
         focal_plane = FocalPlane(instrument, scale, seed, detectors)
         certify_references(butler, focal_plane, f"{collection}/reference", collection, Timespan(None, None))
@@ -324,7 +311,7 @@ def _dataset_type(
 
     return DatasetType(
         name,
-        {"instrument", "detector", *dimensions},
+        {"instrument", *dimensions},
         storage_class,
         universe=butler.dimensions,
         isCalibration=calibration,
@@ -354,66 +341,8 @@ def certify_references(
 
     butler.collections.register(run)
     butler.collections.register(collection, CollectionType.CALIBRATION)
-    for name, (storage_class, dimensions) in _CALIBRATIONS.items():
+    for name, (storage_class, dimensions) in calibrations_of(focal_plane.instrument).items():
         butler.registry.registerDatasetType(_dataset_type(butler, name, storage_class, dimensions, True))
-    filters = physical_filters(focal_plane.instrument)
     # All or nothing, and to wait for the disk once, not a thousand times.
     with butler.transaction():
-        refs: list[DatasetRef] = []
-        for detector, ccd in focal_plane.ccds.items():
-            data_id = {"instrument": focal_plane.instrument.name, "detector": detector}
-            products = _references(ccd, focal_plane.instrument)
-            refs += _put_flat(butler, products.pop("flat"), data_id, filters, run)
-            refs += [butler.put(product, name, data_id, run=run) for name, product in products.items()]
-        butler.registry.certify(collection, refs, timespan)
-
-
-def _put_flat(
-    butler: Butler, flat: Exposure, data_id: dict[str, Any], filters: list[str], run: str
-) -> list[DatasetRef]:
-    """Store one file as the flat of all filters, which all look the same."""
-    from lsst.daf.butler import DatasetRef, FileDataset
-
-    from .formatters import ExposureFormatter
-
-    refs = [
-        DatasetRef(
-            butler.get_dataset_type("flat"),
-            butler.registry.expandDataId(data_id, physical_filter=name),
-            run=run,
-        )
-        for name in filters
-    ]
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "flat.fits"
-        flat.write_fits(path)
-        butler.ingest(FileDataset(str(path), refs, formatter=ExposureFormatter), transfer="copy")
-    return refs
-
-
-def _references(ccd: CcdModel, instrument: Instrument) -> dict[str, Any]:
-    """Make bias, dark, flat, defects and ptc from a model's truth."""
-    from .products import Defects, PhotonTransferCurve
-
-    detector, truth = ccd.detector, ccd.truth
-    trimmed = detector.to_metadata() | {"OVERSCAN": 0, "INSTRUME": instrument.name}
-    gain = detector.per_segment(truth.gain)
-
-    def in_adu(electrons: np.ndarray) -> np.ndarray:
-        return (detector.segments(electrons) / gain).reshape(detector.shape)
-
-    flat = in_adu(truth.response)
-    flat /= flat.mean()
-    return {
-        "bias": Exposure(truth.bias, trimmed | {"IMGTYPE": "BIAS"}),
-        "dark": Exposure(in_adu(truth.dark), trimmed | {"IMGTYPE": "DARK"}),
-        "flat": Exposure(flat, trimmed | {"IMGTYPE": "FLAT"}),
-        "defects": Defects.from_mask(truth.hot | truth.dead, detector.id),
-        "ptc": PhotonTransferCurve(
-            ptcFitType="TRUTH",
-            gain=truth.gain,
-            noise=truth.read_noise,
-            a00=dict.fromkeys(truth.gain, truth.brighter_fatter),
-        ),
-        **{name: {"standIn": True} for name in _STAND_INS},
-    }
+        butler.registry.certify(collection, put_references(butler, focal_plane, run), timespan)

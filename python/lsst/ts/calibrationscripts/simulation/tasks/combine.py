@@ -15,7 +15,13 @@ from ..exposure import Exposure
 from .base import DETECTOR, FILTER, TaskConfig, frames, product
 from .statistics import clipped_stack_mean, combine_rows
 
-__all__ = ["CombineByFilterConfig", "CombineByFilterTask", "CombineConfig", "CombineTask"]
+__all__ = [
+    "CombineByFilterConfig",
+    "CombineByFilterConnections",
+    "CombineByFilterTask",
+    "CombineConfig",
+    "CombineTask",
+]
 
 
 class CombineConnections(PipelineTaskConnections, dimensions=DETECTOR):  # type: ignore[call-arg]

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import lsst.pipe.base.connectionTypes as cT
 from lsst.pex.config import Field
 from lsst.pipe.base import PipelineTask, PipelineTaskConnections, Struct
@@ -133,11 +135,28 @@ class MergeDefectsConnections(PipelineTaskConnections, dimensions=DETECTOR):  # 
     inputFlatDefects = _found_before(
         "cpDefectsFromFlatBootstrap", "Dead pixels of the combined flat of each filter.", FILTER, True
     )
+    # As in cp_pipe f029a3f2, a calibration but not a prerequisite: a detector
+    # without it has no quantum.
+    inputManualDefects = cT.Input(
+        name="cpManualDefects",
+        doc="Pixels that persons have found.",
+        storageClass="CcdDefects",
+        dimensions=DETECTOR,
+        multiple=True,
+        isCalibration=True,
+    )
     mergedDefects = product("defects", "Hot and dead pixels.", "CcdDefects")
+
+    def __init__(self, *, config: MergeDefectsConfig | None = None) -> None:
+        super().__init__(config=config)
+        if config is not None and not config.doManualDefects:
+            del self.inputManualDefects
 
 
 class MergeDefectsConfig(TaskConfig, pipelineConnections=MergeDefectsConnections):  # type: ignore[call-arg]
-    """No options."""
+    """Which defects are merged."""
+
+    doManualDefects = Field[bool](doc="Merge those that persons have found?", default=False)
 
 
 class MergeDefectsTask(PipelineTask):
@@ -147,7 +166,11 @@ class MergeDefectsTask(PipelineTask):
     _DefaultName = "cpMergeDefects"
 
     def run(
-        self, inputBiasDefects: Defects, inputDarkDefects: Defects, inputFlatDefects: list[Defects]
+        self,
+        inputBiasDefects: Defects,
+        inputDarkDefects: Defects,
+        inputFlatDefects: list[Defects],
+        inputManualDefects: Sequence[Defects] = (),
     ) -> Struct:
         """Merge the defects.
 
@@ -157,12 +180,14 @@ class MergeDefectsTask(PipelineTask):
             Hot pixels.
         inputFlatDefects : `list` [`Defects`]
             Dead pixels, for each filter.
+        inputManualDefects : sequence of `Defects`, optional
+            What persons have found.
 
         Returns
         -------
         result : `lsst.pipe.base.Struct`
             ``mergedDefects`` (`Defects`).
         """
-        merged = Defects.merge([inputBiasDefects, inputDarkDefects, *inputFlatDefects])
+        merged = Defects.merge([inputBiasDefects, inputDarkDefects, *inputFlatDefects, *inputManualDefects])
         self.log.info("Merged to %d boxes.", len(merged))
         return Struct(mergedDefects=merged)
