@@ -16,13 +16,14 @@ import yaml
 
 from ..butler.repository import ButlerRepository
 from ..config import CalibrationConfig, ConfigurationError, parse
+from ..files.earlier_marks import MarksOfRuns
 from ..files.journal import earlier_run
 from ..instruments import Instrument
 from ..job_names import names_of
 from ..offline import ForgetfulJournal, NoCamera, NoIngest, NoJobs, Warnings, instrument_of
 from ..plan import make_plan
 from ..ports import ObservatoryError, World
-from ..procedure import Procedure
+from ..procedure import Procedure, made_with_refused
 from ..products import StageId, StageKind, Subject
 from ..proof import Proof
 from ..record import RunRecord
@@ -104,7 +105,8 @@ class Replay:
         plan = make_plan(self._chosen, self._instrument)
         plan = plan.only_for([StageId(StageKind.CERTIFY, subject) for subject in subjects])
         # What was decided before must not stand in for a proof.
-        record = replace(self._record, decisions=(), resumed=self._record.resumed + 1)
+        others = tuple(one for one in self._record.decisions if one.subject not in subjects)
+        record = replace(self._record, decisions=others, resumed=self._record.resumed + 1)
         procedure = Procedure(self._chosen, plan, self._instrument, self._world(), record)
         reason = ""
         try:
@@ -113,13 +115,17 @@ class Replay:
             reason = str(error)
         report = procedure.report
         self._operator.texts = [text for text in self._operator.texts if not _is_of_the_run(text, report)]
-        waiting = {proof.subject: proof for proof in report.waiting}
+        # It may be certified already: the process that did it was killed then.
+        proven = {proof.subject: proof for proof in (*report.waiting, *report.proofs)}
         for result in report.stages:
             if not result.outcome.good and result.reason:
                 reason = reason or f"{result.name} ended {result.outcome}: {result.reason}"
-        if missing := [subject.name for subject in subjects if subject not in waiting]:
+        if missing := [subject.name for subject in subjects if subject not in proven]:
             raise DecisionError(f"{record.run_id}: not proven: {', '.join(missing)}: {reason}.")
-        proofs = tuple(waiting[subject] for subject in subjects)
+        proofs = tuple(proven[subject] for subject in subjects)
+        for proof in report.waiting:
+            if doubt := made_with_refused(plan, proof.subject, record):
+                raise DecisionError(f"{record.run_id}: {proof.subject} is not certified: {doubt}.")
         self._operator.texts += [proof.validity_warning for proof in proofs if proof.validity_warning]
         return proofs
 
@@ -160,6 +166,7 @@ class Replay:
             clock=time.time,
             earlier_run=functools.partial(earlier_run, self._folder),
             frame_clock=time.time,
+            known_marks=MarksOfRuns(self._folder, self._record.run_id, self._instrument.name).find,
         )
 
 
