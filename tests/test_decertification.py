@@ -124,6 +124,22 @@ def test_what_was_accepted_again_can_be_undone_again() -> None:
     assert undo == Undo(BIAS, other, ("id of BIAS",))
 
 
+def test_the_proof_of_another_certification_does_not_say_what_was_certified() -> None:
+    # Given a bias that two sessions have certified, the later one in part
+    later = dataclasses.replace(MADE[BIAS], end_date="2026-11-25T12:00:00")
+    record = dataclasses.replace(RECORD, certifications=(MADE[BIAS], later))
+    both = choose(record, [proof(BIAS, later, "id of detector 0")])
+    # Then its datasets are all that was certified by the later one only
+    assert [undo.of_another for undo in both] == [True, False]
+    # And each has its own proof where both are there
+    proofs = [proof(BIAS, later, "id 0"), proof(BIAS, MADE[BIAS], "id 0", "id 1")]
+    both = choose(record, proofs)
+    assert [(undo.datasets, undo.of_another) for undo in both] == [
+        (("id 0", "id 1"), False),
+        (("id 0",), False),
+    ]
+
+
 def test_what_the_run_has_not_certified_is_refused() -> None:
     with pytest.raises(
         RefusedError, match=r"has not certified PTC, lamp\. It has certified: BIAS, DARK, FLAT"

@@ -17,7 +17,9 @@ from ..files.lock import Lock
 from ..files.runs import load_document
 from ..offline import tai_now
 from ..outcomes import Outcome, StageResult
+from ..pipelines import pipelines_of
 from ..ports import ObservatoryError
+from ..procedure import with_earlier
 from ..products import StageId, StageKind, Subject
 from ..proof import Proof, accepted
 from ..record import Decision, DecisionKind, RunRecord
@@ -93,6 +95,10 @@ async def _decide(folder: Path, record: RunRecord, choice: Choice, lock: Lock) -
                 "that; calibscripts decertify undoes it then."
             )
         record = record.with_decision(_decision(record, subject, choice, now))
+        rejected = record.result_of(StageId(StageKind.CERTIFY, subject))
+        assert rejected is not None, "a rejection ends the stage"
+        product = _product_of(record, subject)
+        record = record.with_result(with_earlier(rejected, record, product, journal.path))
     _write(journal, record)
     warnings = rewrite_report(folder, run_id, lambda report: _updated(report, record, ()))
     return Decided(_results(record, subjects), warnings)
@@ -195,6 +201,14 @@ def _why_not(record: RunRecord, name: str) -> str:
             )
             return f"{subject} does not wait for a decision: it was {how}."
     return f"{name!r} is not one of its products to certify."
+
+
+def _product_of(record: RunRecord, subject: Subject) -> tuple[str, str | None]:
+    """Return dataset type and physical filter of a product."""
+    pipelines = pipelines_of(record.config)
+    dataset_type = pipelines.generators[subject.product].dataset_type
+    filters = (each.physical_filter for each in record.certifications if each.dataset_type == dataset_type)
+    return dataset_type, subject.part or next(filters, None)
 
 
 def _what_waits(waiting: Sequence[Subject]) -> str:

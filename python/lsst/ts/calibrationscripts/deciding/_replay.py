@@ -121,7 +121,8 @@ class Replay:
             if not result.outcome.good and result.reason:
                 reason = reason or f"{result.name} ended {result.outcome}: {result.reason}"
         if missing := [subject.name for subject in subjects if subject not in proven]:
-            raise DecisionError(f"{record.run_id}: not proven: {', '.join(missing)}: {reason}.")
+            named = ", ".join(missing)
+            raise DecisionError(f"{record.run_id}: not proven: {named}: {reason}{_marked_since(report)}.")
         proofs = tuple(proven[subject] for subject in subjects)
         for proof in report.waiting:
             if doubt := made_with_refused(plan, proof.subject, record):
@@ -168,6 +169,17 @@ class Replay:
             frame_clock=time.time,
             known_marks=MarksOfRuns(self._folder, self._record.run_id, self._instrument.name).find,
         )
+
+
+def _marked_since(report: RunReport) -> str:
+    """Return which frames would be left out by now, as others say."""
+    marks = [
+        str(mark)
+        for judgement in report.judgements
+        for mark in judgement.marks
+        if mark.run and mark.exposure in judgement.excluded
+    ]
+    return f". Other runs have marked frames that are left out then: {'; '.join(marks)}" if marks else ""
 
 
 def _is_of_the_run(text: str, report: RunReport) -> bool:
