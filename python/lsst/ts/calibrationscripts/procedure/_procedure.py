@@ -88,8 +88,7 @@ class Procedure:
         self._found = record
         # What was decided on a product says nothing of another.
         anew = {stage.subject for stage in remade(plan, config, record)}
-        known = record.with_superseded(anew)
-        self._recorder = Recorder(known, world.journal, world.operator, self._timeline)
+        self._recorder = Recorder(record, world.journal, world.operator, self._timeline, anew)
         self._incomplete = Incomplete(config, plan, instrument, record)
         context = Context(config, plan, instrument, world, self._recorder, self._timeline, self._incomplete)
         self._context = context
