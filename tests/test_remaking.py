@@ -28,7 +28,7 @@ from lsst.ts.calibrationscripts.spoilt import Mark, MarkKind, SeriesJudgement
 from named import BIAS, DARK, stage, unfolded
 from test_resume import outcomes, raise_at, run
 from test_spoilt_frames import BAD_BIAS, BAD_DARK, LEAK, everything_said, exposures_of, of_level
-from world import World
+from world import Killed, World
 
 CHAIN = (
     "{script_mode: BIAS_DARK, generate_calibrations: true, n_bias: 6, n_dark: 6, exp_times_dark: 15, "
