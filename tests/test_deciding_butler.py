@@ -114,3 +114,23 @@ def test_an_acceptance_that_was_not_noted_is_completed(world: ButlerWorld) -> No
     record = load_record(world.journals, RUN_ID)
     assert [each.collection for each in record.certifications] == [DAILY]
     assert read_record(world.state.journal).decisions == ()
+
+
+def test_what_was_accepted_before_and_took_effect_can_be_undone(world: ButlerWorld) -> None:
+    # Given an acceptance that failed by what was heard of it, and did not
+    ends(world)
+    before = load_record(world.journals, RUN_ID)
+    decided(world, DecisionKind.ACCEPT, "BIAS")
+    (first,) = load_record(world.journals, RUN_ID).certifications
+    noted = dataclasses.replace(before, decisions=load_record(world.journals, RUN_ID).decisions)
+    (world.journals / f"{RUN_ID}.journal.json").unlink()
+    FileJournal(world.journals, RUN_ID).write(noted)
+    # When it is accepted for another time
+    choice = Choice(
+        DecisionKind.ACCEPT, "bob", "quiet", ("BIAS",), begin_date="2026-11-26", end_date="2026-11-27"
+    )
+    accepted = asyncio.run(decide(world.journals, RUN_ID, choice))
+    # Then both are known
+    record = load_record(world.journals, RUN_ID)
+    assert record.certifications[0] == first and record.certifications[1].begin_date == "2026-11-26"
+    assert any("as it was accepted before, too: bias into" in text for text in accepted.warnings)

@@ -115,7 +115,8 @@ async def _accept(
     replay = Replay(folder, record, choice)
     proofs = await replay.proofs(subjects)
     _check_looked_at(folder, record.run_id, choice, proofs)
-    noted = record
+    before = await replay.taken_effect(proofs)
+    noted = replace(record, certifications=(*record.certifications, *before))
     for proof in proofs:
         decision = _decision(record, proof.subject, choice, now, proof)
         noted = noted.with_decision(decision)
@@ -137,9 +138,16 @@ async def _accept(
         collection = proof.certification.collection
         result = StageResult(stage, outcome, text, collection=collection)
         noted = noted.with_result(result.with_bad(proof.left_out, proof.n_detectors))
-    certifications = dict.fromkeys((*record.certifications, *(proof.certification for proof in agreed)))
+    certifications = dict.fromkeys((*noted.certifications, *(proof.certification for proof in agreed)))
     noted = replace(noted, certifications=tuple(certifications))
-    warnings = list(replay.warnings)
+    warnings = [
+        *replay.warnings,
+        *(
+            f"It is certified as it was accepted before, too: {each.dataset_type} into {each.collection} for "
+            f"{each.begin_date} to {each.end_date}. calibscripts decertify undoes both."
+            for each in before
+        ),
+    ]
     try:
         _write(journal, noted)
     except DecisionError as error:
@@ -239,11 +247,13 @@ def _write(journal: FileJournal, record: RunRecord) -> None:
 
 def _updated(report: RunReport, record: RunRecord, certified: Sequence[Proof]) -> RunReport:
     """Return the report of a run after a decision."""
+    new = [proof.certification for proof in certified]
     return replace(
         report,
         stages=tuple(record.result_of(result.stage) or result for result in report.stages),
-        certifications=(*report.certifications, *(proof.certification for proof in certified)),
-        proofs=(*report.proofs, *certified),
+        certifications=tuple(dict.fromkeys((*report.certifications, *new))),
+        # One that is accepted again, to complete that, is there once.
+        proofs=(*(proof for proof in report.proofs if proof.certification not in new), *certified),
         waiting=tuple(proof for proof in report.waiting if record.decision_on(proof.subject) is None),
         decisions=record.decisions,
     )

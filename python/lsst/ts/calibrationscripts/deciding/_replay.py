@@ -7,6 +7,7 @@ from __future__ import annotations
 __all__ = ["Replay"]
 
 import functools
+import itertools
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,12 +22,13 @@ from ..files.journal import earlier_run
 from ..instruments import Instrument
 from ..job_names import names_of
 from ..offline import ForgetfulJournal, NoCamera, NoIngest, NoJobs, Warnings, instrument_of
+from ..outcomes import Certification
 from ..plan import make_plan
 from ..ports import ObservatoryError, World
 from ..procedure import Procedure, made_with_refused
 from ..products import StageId, StageKind, Subject
 from ..proof import Proof
-from ..record import RunRecord
+from ..record import DecisionKind, RunRecord
 from ..report import RunReport, summary_text
 from ._choice import Choice, DecisionError
 
@@ -129,6 +131,39 @@ class Replay:
                 raise DecisionError(f"{record.run_id}: {proof.subject} is not certified: {doubt}.")
         self._operator.texts += [proof.validity_warning for proof in proofs if proof.validity_warning]
         return proofs
+
+    async def taken_effect(self, proofs: Sequence[Proof]) -> tuple[Certification, ...]:
+        """Return what was accepted before, and is certified though it failed.
+
+        Parameters
+        ----------
+        proofs : `~collections.abc.Sequence` [`Proof`]
+            Of products that are accepted again, maybe for other dates.
+
+        Returns
+        -------
+        certifications : `tuple` [`Certification`, ...]
+            Those that the record does not have.
+
+        Raises
+        ------
+        ObservatoryError
+            If the repository cannot be read.
+        """
+        found: dict[Certification, None] = {}
+        for proof, decision in itertools.product(proofs, self._record.decisions):
+            before = decision.certification
+            if (
+                decision.kind is not DecisionKind.ACCEPT
+                or decision.subject != proof.subject
+                or before is None
+            ):
+                continue
+            if before not in (*self._record.certifications, proof.certification) and (
+                await self._repository.is_certified(replace(proof, certification=before))
+            ):
+                found[before] = None
+        return tuple(found)
 
     async def certify(self, proofs: Sequence[Proof]) -> None:
         """Certify all of what is proven and accepted, or nothing.

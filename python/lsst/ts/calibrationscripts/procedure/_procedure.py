@@ -366,7 +366,7 @@ class Procedure:
             return waiting.with_bad(proof.left_out, proof.n_detectors)
         if not asks:
             await self._certifier.certify(proof)
-        remarks = (proof.remark, decision.text if decision else "")
+        remarks = (proof.remark, doubt, decision.text if decision else "")
         return StageResult(
             stage.id,
             Outcome.CERTIFIED,

@@ -12,7 +12,7 @@ from dataclasses import replace
 from ..instruments import same_filter
 from ..outcomes import BadDetector, Outcome, StageResult, bad_detectors_text
 from ..plan import RunPlan
-from ..products import StageKind, Subject
+from ..products import StageId, StageKind, Subject
 from ..proof import NotProvenError, Proof
 from ..record import DecisionKind, RunRecord
 from ..report import decertify_command
@@ -56,12 +56,12 @@ async def check(
     marked : `~collections.abc.Mapping` [`Subject`, sequence of `Mark`]
         Marks of such frames, by series.
     asks : `bool`
-        Whether a person is asked first, who hears with what it was made.
+        Whether a person is asked first, who hears of it.
 
     Returns
     -------
     doubt : `str`
-        What that person should know; else "".
+        What a person should know, without a full stop; "" if nothing.
 
     Raises
     ------
@@ -84,13 +84,28 @@ async def check(
             )
         if not asks:
             raise NotProvenError(f"{subject} is not certified: {doubt}")
+    doubts = [doubt, "" if proof.verified else _held_before(context, subject, series)]
     if certified := await _certified_without(context, proof):
         one = len(certified) == 1
         raise NotProvenError(
             f"{subject} was certified by an earlier session for {'a detector' if one else 'detectors'} that "
             f"{'is' if one else 'are'} left out now: {bad_detectors_text(certified, proof.n_detectors)}"
         )
-    return doubt
+    return "; ".join(filter(None, doubts))
+
+
+def _held_before(context: Context, subject: Subject, series: Sequence[Subject]) -> str:
+    """Return that an earlier session has verified what is not verified now."""
+    record, held = context.recorder.record, []
+    for each in dict.fromkeys((subject, *series)):
+        result = record.result_of(StageId(StageKind.VERIFY, each))
+        verified = record.job_of(StageId(StageKind.VERIFY, each))
+        made = record.job_of(StageId(StageKind.GENERATE, each))
+        if result is None or result.outcome is not Outcome.HELD or verified is None or made is None:
+            continue
+        if verified.request.inputs[:1] == (context.world.jobs.collection(made.job_id),):
+            held.append(f"{each} did not pass verification in an earlier session: {result.reason}")
+    return "; ".join(held)
 
 
 def made_with_refused(plan: RunPlan, subject: Subject, record: RunRecord) -> str:
