@@ -116,11 +116,22 @@ class Certifier:
                 for proof in proofs
                 if not (self._resumed and await self._repository.is_certified(proof))
             ]
+            for proof in missing:
+                self._note_undone(proof)
             if missing:
                 await self._certify(*missing)
         finally:
             self.tasks.discard(task)
         await self._note(*proofs)
+
+    def _note_undone(self, proof: Proof) -> None:
+        """Say if somebody has undone it beside this package."""
+        certification = proof.certification
+        if certification in self._recorder.record.certifications:
+            self._recorder.repeat(
+                f"{proof.subject}: an earlier session certified it, and it is not in "
+                f"{certification.collection} any more; certified again"
+            )
 
     async def _note(self, *proofs: Proof) -> None:
         self.done.extend(proofs)
