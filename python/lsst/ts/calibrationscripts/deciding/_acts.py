@@ -251,8 +251,8 @@ def _updated(report: RunReport, record: RunRecord, certified: Sequence[Proof]) -
     return replace(
         report,
         stages=tuple(record.result_of(result.stage) or result for result in report.stages),
-        certifications=tuple(dict.fromkeys((*report.certifications, *new))),
         # One that is accepted again, to complete that, is there once.
+        certifications=(*(each for each in report.certifications if each not in new), *new),
         proofs=(*(proof for proof in report.proofs if proof.certification not in new), *certified),
         waiting=tuple(proof for proof in report.waiting if record.decision_on(proof.subject) is None),
         decisions=record.decisions,

@@ -18,6 +18,7 @@ from ..files.journal import FileJournal
 from ..files.lock import Lock
 from ..files.runs import load_document
 from ..offline import tai_now
+from ..outcomes import RunState
 from ..ports import ObservatoryError
 from ..record import Decision, RunRecord
 from ..report import RunDocument, RunReport
@@ -155,7 +156,8 @@ def _load(folder: Path, run_id: str) -> _EarlierRun:
 
 
 async def _reach(run: _EarlierRun, products: Sequence[str]) -> tuple[Reach, ...]:
-    proofs = run.document.report.proofs if run.document else ()
+    report = run.document.report if run.document else RunReport(RunState.DONE)
+    proofs = (*report.proofs, *report.earlier_proofs)
     try:
         undos = choose(run.record, proofs, products)
     except RefusedError as error:
