@@ -97,6 +97,18 @@ def test_what_was_made_with_a_rejected_product_is_not_accepted(world: ButlerWorl
     assert names(world) == []
 
 
+def test_who_rejects_hears_of_what_is_certified_and_made_with_it(world: ButlerWorld) -> None:
+    # Given a dark that was accepted before its bias was looked at
+    ends(world)
+    accepted = decided(world, DecisionKind.ACCEPT, "DARK")
+    assert not any("made with" in text for text in accepted.warnings)
+    rejected = decided(world, DecisionKind.REJECT, "BIAS")
+    assert names(world) == ["dark"]
+    assert rejected.warnings[0].startswith(
+        "DARK is certified, though it was made with the BIAS that was rejected by ann: quiet."
+    )
+
+
 def test_an_acceptance_that_was_not_noted_is_completed(world: ButlerWorld) -> None:
     # Given a process that was killed after it had certified the bias
     ends(world)

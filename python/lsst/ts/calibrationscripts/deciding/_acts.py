@@ -27,7 +27,7 @@ from ..report import RunReport
 from ..reporting import publish_again, rewrite_report
 from ._choice import Choice, DecisionError
 from ._opening import locked, record_of
-from ._replay import Replay
+from ._replay import Replay, certified_with
 from ._waiting import seen_of, waiting_of
 
 
@@ -101,7 +101,7 @@ async def _decide(folder: Path, record: RunRecord, choice: Choice, lock: Lock) -
         record = record.with_result(with_earlier(rejected, record, product, journal.path))
     _write(journal, record)
     warnings = rewrite_report(folder, run_id, lambda report: _updated(report, record, ()))
-    return Decided(_results(record, subjects), warnings)
+    return Decided(_results(record, subjects), (*certified_with(record), *warnings))
 
 
 async def _accept(

@@ -25,6 +25,7 @@ from ..report import RunDocument, RunReport
 from ..reporting import publish_again, rewrite_report
 from ._choice import Choice, DecisionError
 from ._opening import locked, record_of
+from ._replay import certified_with
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,7 @@ async def _decertify(folder: Path, run: _EarlierRun, choice: Choice, lock: Lock)
         warnings: tuple[str, ...] = (f"the run has left no JSON and no page: noted in {journal.path} alone",)
     else:
         warnings = rewrite_report(folder, run_id, lambda report: _updated(report, record))
-    return Decertified(reaches, decisions, warnings)
+    return Decertified(reaches, decisions, (*certified_with(record), *warnings))
 
 
 def _load(folder: Path, run_id: str) -> _EarlierRun:

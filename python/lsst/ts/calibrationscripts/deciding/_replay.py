@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Replay"]
+__all__ = ["Replay", "certified_with"]
 
 import functools
 import itertools
@@ -22,7 +22,7 @@ from ..files.journal import earlier_run
 from ..instruments import Instrument
 from ..job_names import names_of
 from ..offline import ForgetfulJournal, NoCamera, NoIngest, NoJobs, Warnings, instrument_of
-from ..outcomes import Certification
+from ..outcomes import Certification, Outcome
 from ..plan import make_plan
 from ..ports import ObservatoryError, World
 from ..procedure import Procedure, made_with_refused
@@ -33,6 +33,40 @@ from ..report import RunReport, summary_text
 from ._choice import Choice, DecisionError
 
 _ASK = "ask"
+
+
+def certified_with(record: RunRecord) -> tuple[str, ...]:
+    """Return what a run has certified and made with what is decided against.
+
+    Parameters
+    ----------
+    record : `RunRecord`
+        The run, with the decisions.
+
+    Returns
+    -------
+    texts : `tuple` [`str`, ...]
+        A sentence on each; none if the configuration cannot be used any more.
+    """
+    instrument = instrument_of(record)
+    if instrument is None:
+        return ()
+    try:
+        plan = make_plan(_parsed({}, record, instrument), instrument)
+    except ConfigurationError:
+        return ()
+    certified = [each.stage.subject for each in record.stages if each.outcome is Outcome.CERTIFIED]
+    doubts = {subject: made_with_refused(plan, subject, record) for subject in certified}
+    return tuple(
+        f"{subject} is certified, though {doubt}. calibscripts decertify undoes it."
+        for subject, doubt in doubts.items()
+        if doubt
+    )
+
+
+def _parsed(written: dict[str, str], record: RunRecord, instrument: Instrument) -> CalibrationConfig:
+    text = yaml.safe_dump({**written, "resume": record.run_id})
+    return parse(text, instrument, lambda run_id, journal_dir: record.config)
 
 
 class Replay:
@@ -80,9 +114,8 @@ class Replay:
         return tuple(self._operator.texts)
 
     def _parse(self, written: dict[str, str]) -> CalibrationConfig:
-        text = yaml.safe_dump({**written, "resume": self._record.run_id})
         try:
-            return parse(text, self._instrument, lambda run_id, journal_dir: self._record.config)
+            return _parsed(written, self._record, self._instrument)
         except ConfigurationError as error:
             raise DecisionError(str(error)) from error
 
