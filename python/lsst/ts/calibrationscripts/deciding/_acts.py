@@ -144,7 +144,7 @@ async def _accept(
         *replay.warnings,
         *(
             f"It is certified as it was accepted before, too: {each.dataset_type} into {each.collection} for "
-            f"{each.begin_date} to {each.end_date}. calibscripts decertify undoes both."
+            f"{each.begin_date} to {each.end_date}."
             for each in before
         ),
     ]

@@ -57,11 +57,7 @@ def certified_with(record: RunRecord) -> tuple[str, ...]:
         return ()
     certified = [each.stage.subject for each in record.stages if each.outcome is Outcome.CERTIFIED]
     doubts = {subject: made_with_refused(plan, subject, record) for subject in certified}
-    return tuple(
-        f"{subject} is certified, though {doubt}. calibscripts decertify undoes it."
-        for subject, doubt in doubts.items()
-        if doubt
-    )
+    return tuple(f"{subject} is certified, though {doubt}." for subject, doubt in doubts.items() if doubt)
 
 
 def _parsed(written: dict[str, str], record: RunRecord, instrument: Instrument) -> CalibrationConfig:
