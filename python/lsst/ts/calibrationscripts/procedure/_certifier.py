@@ -125,7 +125,7 @@ class Certifier:
         await self._note(*proofs)
 
     def _note_undone(self, proof: Proof) -> None:
-        """Say if somebody has undone it beside this package."""
+        """Say if a person has undone it beside this package."""
         certification = proof.certification
         if certification in self._recorder.record.certifications:
             self._recorder.repeat(

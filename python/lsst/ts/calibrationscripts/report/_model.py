@@ -63,7 +63,7 @@ class RunReport:
 
     earlier_proofs: tuple[Proof, ...] = ()
     """Of what earlier sessions of the run have certified otherwise, as their
-    reports had them. It is certified as long as nobody has undone it."""
+    reports had them. It is certified unless it was undone since."""
 
     waiting: tuple[Proof, ...] = ()
     """Of what waits for a person to accept it."""
