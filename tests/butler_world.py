@@ -244,6 +244,16 @@ class ButlerWorld:
     def close(self) -> None:
         self.butler.close()
 
+    @property
+    def repo(self) -> str:
+        """URI of the repository."""
+        return str(self._root)
+
+    @property
+    def journals(self) -> Path:
+        """Where the runs leave their journals."""
+        return self._journals
+
     # The repository
 
     def _fill(self) -> None:

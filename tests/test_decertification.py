@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import threading
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -37,6 +38,7 @@ from lsst.ts.calibrationscripts.decertification import (
     reach_text,
 )
 from lsst.ts.calibrationscripts.files.journal import FileJournal, load_record, run_lock
+from lsst.ts.calibrationscripts.files.runs import load_document
 from lsst.ts.calibrationscripts.instruments import LATISS
 from lsst.ts.calibrationscripts.outcomes import Certification, Outcome, RunState, StageResult
 from lsst.ts.calibrationscripts.plan import JobRequest
@@ -45,6 +47,7 @@ from lsst.ts.calibrationscripts.products import Product, Subject
 from lsst.ts.calibrationscripts.proof import ProductRecord, Proof
 from lsst.ts.calibrationscripts.record import Decision, DecisionKind, JobRecord, RunRecord
 from lsst.ts.calibrationscripts.report import RunDocument, RunReport, summary_text
+from lsst.ts.calibrationscripts.reporting import write_report
 from lsst.ts.calibrationscripts.simulation.repository import create_repository
 from named import BIAS, DARK, stage, unfolded
 
@@ -122,6 +125,45 @@ def test_what_was_accepted_again_can_be_undone_again() -> None:
     record = dataclasses.replace(record, certifications=(*RECORD.certifications, other))
     (undo,) = choose(record, PROOFS, ["BIAS"])
     assert undo == Undo(BIAS, other, ("id of BIAS",))
+
+
+def test_the_proof_of_another_certification_does_not_say_what_was_certified() -> None:
+    # Given a bias that two sessions have certified, the later one in part
+    later = dataclasses.replace(MADE[BIAS], end_date="2026-11-25T12:00:00")
+    record = dataclasses.replace(RECORD, certifications=(MADE[BIAS], later))
+    both = choose(record, [proof(BIAS, later, "id of detector 0")])
+    # Then its datasets are all that was certified by the later one only
+    assert [undo.of_another for undo in both] == [True, False]
+    # And each has its own proof where both are there
+    proofs = [proof(BIAS, later, "id 0"), proof(BIAS, MADE[BIAS], "id 0", "id 1")]
+    both = choose(record, proofs)
+    assert [(undo.datasets, undo.of_another) for undo in both] == [
+        (("id 0", "id 1"), False),
+        (("id 0",), False),
+    ]
+
+
+def test_a_later_session_does_not_lose_what_proves_what_is_certified(tmp_path: Path) -> None:
+    # Given a session that has certified a bias, and one that has made another
+    # from other frames, and certified that elsewhere
+    now = threading.Event()
+    now.set()
+    first, dark = proof(BIAS, MADE[BIAS], "id 0", "id 1"), proof(DARK, MADE[DARK], "id of a dark")
+    other = dataclasses.replace(MADE[BIAS], source="u/ocps/second", collection=f"{DAILY}/b")
+    second = proof(BIAS, other, "id 2")
+    for resumed, proofs in enumerate(((first, dark), (dark,), (second, dark))):
+        report = RunReport(RunState.DONE, run_id=RUN_ID, resumed=resumed, proofs=proofs)
+        written = write_report(report, "none", tmp_path, now)
+        assert written.problems == ()
+    left = load_document(tmp_path, RUN_ID)
+    assert left is not None and left.report.earlier_proofs == (first,)
+    # Then both can be undone, as what they are
+    record = RunRecord(RUN_ID, {"repo": "none"}, certifications=(MADE[BIAS], MADE[DARK], other))
+    undos = choose(record, (*left.report.proofs, *left.report.earlier_proofs), ["BIAS"])
+    assert [(undo.datasets, undo.of_another) for undo in undos] == [
+        (("id 0", "id 1"), False),
+        (("id 2",), False),
+    ]
 
 
 def test_what_the_run_has_not_certified_is_refused() -> None:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import dataclasses
 import json
@@ -13,7 +14,7 @@ import pytest
 from lsst.ts.calibrationscripts.codec import read_record, to_json
 from lsst.ts.calibrationscripts.deciding import Choice, DecisionError, decide, waiting_of
 from lsst.ts.calibrationscripts.files.journal import FileJournal, load_record
-from lsst.ts.calibrationscripts.outcomes import Outcome, RunState, StageResult
+from lsst.ts.calibrationscripts.outcomes import Certification, Outcome, RunState, StageResult
 from lsst.ts.calibrationscripts.ports import ObservatoryError
 from lsst.ts.calibrationscripts.proof import NotProvenError, accepted
 from lsst.ts.calibrationscripts.record import Decision, DecisionKind, RunRecord
@@ -131,6 +132,119 @@ def test_a_person_decides_against_one_of_several_that_belong_together() -> None:
     # Then the other stays certified
     assert outcomes(report)["certify DARK"] is Outcome.CERTIFIED
     assert outcomes(report)["certify BIAS"] is Outcome.HELD
+
+
+class TestWhatAnEarlierSessionHasCertified:
+    EACH = ASK.replace("certify: ask", "certify: each")
+
+    def report(self, world: World, text: str, *, resume: bool = True) -> RunReport:
+        async def work() -> RunReport:
+            procedure = world.procedure(text, resume=resume)
+            with contextlib.suppress(ObservatoryError, asyncio.CancelledError):
+                await procedure.run()
+            return procedure.report
+
+        return virtually(work())
+
+    def test_does_not_wait_for_a_person(self) -> None:
+        # Given a bias that is certified, in a run that asks from now on
+        world = World()
+        self.report(world, self.EACH, resume=False)
+        report = self.report(world, "{resume: run, certify: ask}")
+        # Then nobody can reject what is certified, as if it were not
+        assert outcomes(report)["certify BIAS"] is Outcome.CERTIFIED
+        assert [proof.subject.name for proof in report.proofs] == ["BIAS"]
+        assert [each.dataset_type for each in world.certified] == ["bias", "dark"]
+
+    def test_for_other_dates_is_said_to_who_decides(self) -> None:
+        world = World()
+        self.report(world, self.EACH, resume=False)
+        text = "{resume: run, certify: ask, certify_calib_begin_date: '2026-01-01'}"
+        report = self.report(world, text)
+        (waiting,) = (result for result in report.stages if result.name == "certify BIAS")
+        assert waiting.outcome is Outcome.WAITING
+        said = (
+            "an earlier session has certified it, from u/ocps/cpBias into LATISS/calib/daily, and that stays"
+        )
+        assert said in waiting.reason and said in waiting.remarks[-1]
+
+    async def test_is_said_of_what_is_rejected(self, tmp_path: Path) -> None:
+        # Given a bias that was certified, and waits for other dates now
+        made = Certification("bias", "u/ocps/a1", "LATISS/calib/daily", "2026-11-23", "2026-11-24")
+        waiting = StageResult(stage("certify BIAS"), Outcome.WAITING)
+        record = RunRecord("20261125T180000-1", {}, stages=(waiting,), certifications=(made,))
+        FileJournal(tmp_path, record.run_id).write(record)
+        # When it is rejected
+        decided = await decide(tmp_path, record.run_id, Choice(DecisionKind.REJECT, "bob", "noisy"))
+        # Then it is not said to be nowhere
+        (result,) = decided.results
+        assert result.outcome is Outcome.HELD
+        assert result.reason.startswith(
+            "rejected by bob: noisy; an earlier session has certified it, from u/"
+        )
+        assert load_record(tmp_path, record.run_id).stages == decided.results
+
+    def test_is_said_where_a_later_session_is_stopped(self) -> None:
+        # Given a session that ends before it comes to what is certified
+        world = World()
+        self.report(world, self.EACH, resume=False)
+
+        def stop(name: str) -> None:
+            raise asyncio.CancelledError
+
+        world.on_checkpoint = stop
+        report = self.report(world, "{resume: run}")
+        (result,) = (result for result in report.stages if result.name == "certify DARK")
+        assert result.outcome is Outcome.ABORTED
+        assert "an earlier session has certified it, from u/ocps/cpDark into" in result.reason
+
+
+class TestWhatWasMadeWithARefusedProduct:
+    TOGETHER = ASK.replace("ask", "together")
+
+    def test_is_not_certified_though_it_was_accepted(self) -> None:
+        # Given a dark that was accepted, and was made with a rejected bias
+        world = World()
+        report = run(world)
+        decided(world, DecisionKind.REJECT, report)
+        proof = next(proof for proof in report.waiting if proof.subject == subject("DARK"))
+        decision = Decision(DecisionKind.ACCEPT, proof.subject, "bob", 2.0, "good", "", proof.certification)
+        world.journal = json.dumps(to_json(read_record(world.journal).with_decision(decision)))
+        # When the run is resumed
+        report = run(world, resume=True)
+        # Then neither is certified, as if the bias had been held
+        assert world.certified == []
+        assert outcomes(report)["certify DARK"] is Outcome.FAILED
+        (result,) = (result for result in report.stages if result.name == "certify DARK")
+        assert result.reason == (
+            "DARK is not certified: it was made with the BIAS that was rejected by ann@desk: as it should be"
+        )
+
+    def test_waits_with_a_remark(self) -> None:
+        world = World()
+        decided(world, DecisionKind.REJECT, run(world))
+        report = run(world, resume=True)
+        (result,) = (result for result in report.stages if result.name == "certify DARK")
+        assert result.outcome is Outcome.WAITING
+        assert "it was made with the BIAS that was rejected by ann@desk" in result.remarks[0]
+
+    def test_is_not_certified_for_other_dates(self) -> None:
+        # Given products that were certified together, one of them undone since
+        world = World()
+
+        def report(text: str, *, resume: bool = False) -> RunReport:
+            procedure = world.procedure(text, resume=resume)
+            virtually(procedure.run())
+            return procedure.report
+
+        certification = report(self.TOGETHER).certifications[0]
+        decision = Decision(DecisionKind.DECERTIFY, BIAS, "ann", 1.0, "too early", "", certification)
+        world.journal = json.dumps(to_json(read_record(world.journal).with_decision(decision)))
+        # When the rest is to be certified elsewhere
+        ended = report("{resume: run, calib_collection: LATISS/calib/other}", resume=True)
+        # Then a dark that was made with it is not
+        assert outcomes(ended)["certify DARK"] is Outcome.FAILED
+        assert {each.collection for each in world.certified} == {"LATISS/calib/daily"}
 
 
 def test_an_acceptance_is_of_one_product_and_nothing_else() -> None:

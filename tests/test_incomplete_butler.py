@@ -15,9 +15,13 @@ import yaml
 from astropy.time import Time
 from butler_sequences import _BASE, Step, replay
 from butler_world import DAILY, FIRST_FRAME, REFERENCE, ButlerWorld, Faults
-from lsst.daf.butler import Timespan
+from lsst.daf.butler import CollectionType, Timespan
+from lsst.ts.calibrationscripts.butler.decertifying import decertify as undo
+from lsst.ts.calibrationscripts.codec import read_record
+from lsst.ts.calibrationscripts.decertification import choose
 from lsst.ts.calibrationscripts.outcomes import Outcome
 from made_up_camera import DUO
+from virtual_time import virtually
 
 pytestmark = pytest.mark.slow
 
@@ -123,3 +127,54 @@ def test_killed_after_the_rest_was_made_it_goes_on_with_the_rest(world: ButlerWo
         assert sorted(job.partition("_")[2] for job in world.state.requests) == [
             *("cpBias", "cpDark", "verifyBias", "verifyDark"),
         ]
+
+
+BIASES = _BASE | {"script_mode": "BIAS", "n_bias": 2}
+LOOSE = yaml.safe_dump(BIASES | {"number_verification_tests_threshold_bias": 17})
+STRICT = yaml.safe_dump(BIASES | {"incomplete": "certify_rest"})
+NOISY = Faults(jobs={2: "one noisy"})
+
+
+def test_the_rest_is_not_certified_beside_a_bad_one_that_was_certified(world: ButlerWorld) -> None:
+    # Given both, certified by limits that the bad one passes
+    replay(world, (Step(LOOSE, faults=NOISY), Step(STRICT)))
+    # When the run is resumed with others, then it is not said to be left out
+    assert found(world, "bias", BAD) is not None
+    assert outcomes(world)["certify BIAS"] is Outcome.FAILED
+    assert world.ended is not None and world.ended.proofs == ()
+    reason = world.ended.stages[-1].reason
+    assert reason.startswith(
+        "BIAS was certified by an earlier session for a detector that is left out now: 1 of 2 detectors: "
+        "R00_S01: NOISE on 8 amplifiers in 2 of 2 exposures; an earlier session has certified it"
+    )
+
+
+def test_a_detector_that_was_left_out_is_certified_beside_the_rest(world: ButlerWorld) -> None:
+    # Given the rest, certified, and limits that the other passes too
+    replay(world, (Step(STRICT, faults=NOISY), Step(LOOSE)))
+    # Then it is certified for the same days, by the same run
+    assert outcomes(world)["certify BIAS"] is Outcome.CERTIFIED
+    assert found(world, "bias", GOOD) == found(world, "bias", BAD) == "u/ocps/1_cpBias/run"
+
+
+@pytest.mark.parametrize("steps", [(LOOSE, STRICT), (STRICT, LOOSE)], ids=["then the rest", "then all"])
+def test_undoing_it_leaves_no_detector_behind(world: ButlerWorld, steps: tuple[str, str]) -> None:
+    # Given one session that has certified both, and one the good one only,
+    # for other days, of which the later one has left its proof
+    first, later = steps
+    later = yaml.safe_dump(yaml.safe_load(later) | {"calib_collection": f"{DAILY}/later"})
+    world.restore(world.pristine)
+    world.run(first, NOISY)
+    world.run(later)
+    assert world.ended is not None
+    record = read_record(world.state.journal)
+    assert [each.collection for each in record.certifications] == [DAILY, f"{DAILY}/later"]
+    # When all that the run has certified is undone
+    virtually(undo(world.repo, choose(record, world.ended.proofs)))
+    # Then nothing of it is found, also for the bad one
+    for collection in (DAILY, f"{DAILY}/later"):
+        assert not list(
+            world.butler.registry.queryDatasetAssociations(
+                "bias", collections=[collection], collectionTypes={CollectionType.CALIBRATION}
+            )
+        )

@@ -558,6 +558,25 @@ def test_do_verify_false_is_the_observers_choice_and_said_so() -> None:
     assert not report.proofs[0].verified and report.proofs[0].reference is None
 
 
+def test_what_did_not_pass_before_is_said_where_it_is_certified_unverified() -> None:
+    # Given a bias that was held, and an observer who wants it nevertheless
+    world = World(failing_types=frozenset({"BIAS"}))
+    text = "{script_mode: BIAS, n_bias: 3, generate_calibrations: true%s}"
+    assert outcomes(run(world, text % ""))["verify BIAS"] is Outcome.HELD
+    report = run(world, text % ", do_verify: false", resume=True)
+    # Then it is not as if nobody knew
+    assert outcomes(report)["certify BIAS"] is Outcome.CERTIFIED
+    assert report.stages[-1].reason.startswith(
+        "not verified: do_verify is False; BIAS did not pass verification in an earlier session: 3 of 3 "
+        "exposures fail NOISE"
+    )
+    # But once another is made, that says nothing of it
+    text = "{resume: run, config_options_bias: '-c cpBiasIsr:doDefect=False'}"
+    report = run(world, text, resume=True)
+    assert report.stages[-1].reason.startswith("not verified: do_verify is False")
+    assert "did not pass" not in report.stages[-1].reason
+
+
 def test_certified_together_nothing_is_if_one_is_not_proven() -> None:
     world = World()
     products = world.repository.products

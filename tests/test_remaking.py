@@ -238,6 +238,28 @@ class TestWhatIsCertified:
         (decision,) = report.decisions
         assert decision.superseded and "(made anew since)" in summary_text(report)
 
+    @pytest.mark.parametrize("kind", [DecisionKind.DECERTIFY, DecisionKind.REJECT])
+    def test_that_was_decided_against_does_not_come_back(self, kind: DecisionKind) -> None:
+        # Given a dark that a person does not want, and a session that was to
+        # make another without a frame, and was killed before that
+        world = World()
+        run(world, CHAIN % ("each" if kind is DecisionKind.DECERTIFY else "ask"))
+        decided(world, kind, "DARK")
+        n_certified = len(world.certified)
+        world.on_event = lambda event: world.kill() if event == "submitting cpDark-2" else None
+        run(world, WITHOUT_DARK, resume=True)
+        # When it is resumed with all frames again
+        world.killed, world.on_event = False, None
+        report = run(world, "{resume: run, without: []}", resume=True)
+        # Then the same dark is not certified, nor to be decided on again
+        assert "cpDark-2" not in world.complete and len(world.certified) == n_certified
+        assert outcomes(report)["certify DARK"] is Outcome.HELD
+        assert not report.decisions[-1].superseded
+        # And what is made without it is another
+        report = run(world, WITHOUT_DARK, resume=True)
+        assert outcomes(report)["certify DARK"] in (Outcome.CERTIFIED, Outcome.WAITING)
+        assert read_record(world.journal).decisions[-1].superseded
+
     def test_is_not_replaced_by_frames_that_are_left_out_as_spoilt_either(self) -> None:
         world = World(spoilt={"DARK 4/7, 15 s": LEAK})
         run(world, CHAIN % "each")

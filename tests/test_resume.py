@@ -196,6 +196,16 @@ def test_a_held_calibration_can_fail_the_script() -> None:
 TOGETHER = CHAIN.replace("}", ", certify: together}")
 
 
+def test_what_somebody_has_undone_by_hand_is_not_certified_again_in_silence() -> None:
+    world = World()
+    text = "{script_mode: BIAS, n_bias: 3, generate_calibrations: true}"
+    assert outcomes(run(world, text))["certify BIAS"] is Outcome.CERTIFIED
+    world.certified.clear()
+    report = run(world, "{resume: run}", resume=True)
+    (repeat,) = report.repeats
+    assert repeat.startswith("BIAS: an earlier session certified it, and it is not in LATISS/calib/daily")
+
+
 def test_together_nothing_is_certified_unless_all_passed() -> None:
     world = World(failing_types=frozenset({"DARK"}))
     report = run(world, TOGETHER)

@@ -265,6 +265,20 @@ def test_what_is_certified_is_not_made_anew_for_a_mark_of_others() -> None:
     ) in of_level(world, "warning")
 
 
+def test_what_is_certified_is_not_certified_elsewhere_once_others_have_marked_its_frames() -> None:
+    world = World()
+    text = "{script_mode: BIAS, generate_calibrations: true, n_bias: 6, spoilt_frames: exclude}"
+    assert run(world, text).complete
+    world.noted = (Mark(BAD_BIAS, MarkKind.PERSON, "a lamp was on", by="ann", run="other"),)
+    report = run(world, "{resume: run, calib_collection: LATISS/calib/other}", resume=True)
+
+    # Then it is not made so by an earlier certification for something else
+    assert outcomes(report)["certify BIAS"] is Outcome.FAILED
+    assert [each.collection for each in world.certified] == ["LATISS/calib/daily"]
+    (result,) = (result for result in report.stages if result.name == "certify BIAS")
+    assert "it is made from frames that other runs have marked since" in result.reason
+
+
 def test_what_is_made_beside_something_certified_is_not_certified_from_marked_frames() -> None:
     # Given flats that are certified, and a curve of these that is not
     text = (

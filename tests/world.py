@@ -568,4 +568,7 @@ class _Repository:
         self._world.note(f"certified {names}")
 
     async def is_certified(self, proof: Proof) -> bool:
-        return proof.certification in self._world.certified
+        if proof.certification not in self._world.certified:
+            return False
+        made = [each for each in self._world.proofs if each.certification == proof.certification]
+        return {*proof.dataset_ids} <= {i for each in made for i in each.dataset_ids}

@@ -96,6 +96,25 @@ def write_report(
         Whatever fails is among its problems, and keeps nothing else from
         being written: the run itself has ended.
     """
+    loading = _Attempt()
+    what = "the evidence of what earlier sessions have certified is lost"
+    report = loading.make(what, lambda: _with_earlier_proofs(report, folder)) or report
+    written = _write_now(report, repo, folder, given_up)
+    return written._replace(problems=(*loading.problems, *written.problems))
+
+
+def _with_earlier_proofs(report: RunReport, folder: Path) -> RunReport:
+    """Add what the report of the sessions before proves, which is replaced."""
+    document = load_document(folder, report.run_id) if report.resumed else None
+    if document is None:
+        return report
+    before = (*document.report.earlier_proofs, *document.report.proofs)
+    now = {proof.certification for proof in report.proofs}
+    kept = {proof.certification: proof for proof in before if proof.certification not in now}
+    return replace(report, earlier_proofs=tuple(kept.values()))
+
+
+def _write_now(report: RunReport, repo: str, folder: Path, given_up: threading.Event | None) -> WrittenReport:
     if report.pending:
         return _write_pending(report, folder)
     first = _write(report, Evidence(notes=(UNREAD,)), folder)

@@ -14,6 +14,7 @@ __all__ = [
     "products",
     "proven_datasets",
     "source_run",
+    "to_certify",
     "uncertified",
     "validity",
 ]
@@ -150,8 +151,8 @@ def certify(
     """
 
     def write(certification: Certification) -> None:
-        refs = sorted(wanted[certification], key=lambda ref: ref.dataId)
-        butler.registry.certify(certification.collection, refs, validity(certification))
+        if refs := sorted(wanted[certification], key=lambda ref: ref.dataId):
+            butler.registry.certify(certification.collection, refs, validity(certification))
 
     change(butler, wanted, write, given_up)
 
@@ -326,6 +327,31 @@ def proven_datasets(butler: Butler, proof: Proof) -> list[DatasetRef]:
         )
     proven = {dataset.id for dataset in proof.datasets}
     return [ref for ref in refs if str(ref.id) in proven]
+
+
+def to_certify(butler: Butler, proof: Proof) -> list[DatasetRef]:
+    """Return what a proof names and is not certified yet.
+
+    An earlier session may have certified it, so and for these dates, for
+    other detectors.
+
+    Parameters
+    ----------
+    butler : `lsst.daf.butler.Butler`
+        The repository.
+    proof : `Proof`
+        What is proven.
+
+    Returns
+    -------
+    refs : `list` [`lsst.daf.butler.DatasetRef`]
+
+    Raises
+    ------
+    UnprovenError
+        If the run holds others.
+    """
+    return uncertified(butler, proof.certification, proven_datasets(butler, proof))
 
 
 def uncertified(butler: Butler, certification: Certification, refs: Sequence[DatasetRef]) -> list[DatasetRef]:

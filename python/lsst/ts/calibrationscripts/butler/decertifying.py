@@ -24,7 +24,7 @@ from ..decertification import (
     make_standing,
 )
 from ..outcomes import Certification
-from ._certifying import change, products, source_run, validity
+from ._certifying import associations, change, products, source_run, validity
 from ._collections import exists
 from ._holding import held, unit_of
 from ._visiting import OpenRepository, visit
@@ -162,7 +162,28 @@ def _undo(butler: Butler, undo: Undo) -> bool:
 
 
 def _refs(butler: Butler, undo: Undo) -> list[DatasetRef]:
-    """Return the datasets that a run has certified, as far as they exist."""
+    """Return the datasets that a run has certified, as far as they exist.
+
+    What its job has made beside those of the proof, and is certified in the
+    same way, is among them: a session may have certified more detectors than
+    another that has left the proof.
+    """
+    certification = undo.certification
+    refs = _named_refs(butler, undo)
+    if not exists(butler, certification.collection):
+        return refs
+    span = validity(certification)
+    found = list(associations(butler, certification.dataset_type, [certification.collection]))
+    if undo.of_another:
+        refs += [ref for ref in products(butler, certification) if ref not in refs]
+        valid = {each.ref.id for each in found if each.timespan is None or each.timespan.overlaps(span)}
+        return [ref for ref in refs if ref.id in valid]
+    same = {each.ref.id for each in found if each.timespan == span} - {ref.id for ref in refs}
+    return refs + [ref for ref in products(butler, certification) if ref.id in same]
+
+
+def _named_refs(butler: Butler, undo: Undo) -> list[DatasetRef]:
+    """Return those of the proof; without one, those of the job."""
     certification = undo.certification
     run = source_run(butler, certification)
     made = products(butler, certification)

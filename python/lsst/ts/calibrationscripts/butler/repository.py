@@ -19,7 +19,7 @@ from ..products import Subject
 from ..proof import ProductRecord, Proof
 from ..spoilt import AmplifierMeasure
 from ..verification import ExposureDetail, FailureLevel, dataset_name
-from ._certifying import advice_by_hand, obstacles, proven_datasets, uncertified
+from ._certifying import advice_by_hand, obstacles, proven_datasets, to_certify, uncertified
 from ._certifying import certify as make_certifications
 from ._collections import datasets, exists
 from ._defects import read_defects
@@ -384,7 +384,7 @@ class ButlerRepository:
                 if not exists(butler, collection):
                     # A Butler would make it anew, without what it held.
                     raise LookupError(f"{collection} existed before and has been removed meanwhile")
-            wanted = {proof.certification: proven_datasets(butler, proof) for proof in proofs}
+            wanted = {proof.certification: to_certify(butler, proof) for proof in proofs}
             for collection in sorted(collections):
                 butler.collections.register(collection, CollectionType.CALIBRATION)
             make_certifications(butler, wanted, given_up)

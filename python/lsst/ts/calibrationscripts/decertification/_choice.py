@@ -7,7 +7,7 @@ from __future__ import annotations
 __all__ = ["RefusedError", "Undo", "choose"]
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..outcomes import Certification
 from ..products import StageKind, Subject
@@ -30,6 +30,11 @@ class Undo:
     datasets: tuple[str, ...] = ()
     """UUIDs of the very datasets that were certified. None where the run has
     left no proof: then they are what is in the RUN collection of its job."""
+
+    of_another: bool = field(default=False, compare=False)
+    """Whether the run has left no proof of this very certification, so that
+    the datasets are those of another from the same job. Either may be without
+    some detectors."""
 
 
 def choose(record: RunRecord, proofs: Sequence[Proof], wanted: Sequence[str] = ()) -> tuple[Undo, ...]:
@@ -84,13 +89,14 @@ def _names(undo: Undo) -> set[str]:
 
 
 def _undo(record: RunRecord, proofs: Sequence[Proof], certification: Certification) -> Undo:
-    for proof in proofs:
-        # A person may have accepted it for other dates or another collection.
+    # Each session leaves the proofs of what it has certified itself.
+    for proof in sorted(proofs, key=lambda each: each.certification != certification):
         if _source(proof.certification) == _source(certification):
-            return Undo(proof.subject, certification, tuple(dataset.id for dataset in proof.datasets))
+            ids = tuple(dataset.id for dataset in proof.datasets)
+            return Undo(proof.subject, certification, ids, proof.certification != certification)
     for result in record.stages:
         if result.stage.kind is StageKind.GENERATE and result.collection == certification.source:
-            return Undo(result.stage.subject, certification)
+            return Undo(result.stage.subject, certification, of_another=True)
     raise RefusedError(
         f"{certification.dataset_type} was certified from {certification.source}, which no job of run "
         f"{record.run_id} has made"

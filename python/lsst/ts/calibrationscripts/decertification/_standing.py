@@ -91,7 +91,8 @@ def make_standing(
     }
     if not any(found.values()):
         return Standing(gone=True)
-    n_lost = max(0, len(undo.datasets) - len(datasets))
+    # Those of another certification need not all have been in this one.
+    n_lost = 0 if undo.of_another else len(set(undo.datasets) - set(datasets.values()))
     exact = [[(valid.begin, valid.end) for valid in valids] == [(begin, end)] for valids in found.values()]
     if n_lost == 0 and all(exact):
         return Standing()

@@ -17,7 +17,9 @@ from ..files.lock import Lock
 from ..files.runs import load_document
 from ..offline import tai_now
 from ..outcomes import Outcome, StageResult
+from ..pipelines import pipelines_of
 from ..ports import ObservatoryError
+from ..procedure import with_earlier
 from ..products import StageId, StageKind, Subject
 from ..proof import Proof, accepted
 from ..record import Decision, DecisionKind, RunRecord
@@ -25,7 +27,7 @@ from ..report import RunReport
 from ..reporting import publish_again, rewrite_report
 from ._choice import Choice, DecisionError
 from ._opening import locked, record_of
-from ._replay import Replay
+from ._replay import Replay, certified_with
 from ._waiting import seen_of, waiting_of
 
 
@@ -93,9 +95,13 @@ async def _decide(folder: Path, record: RunRecord, choice: Choice, lock: Lock) -
                 "that; calibscripts decertify undoes it then."
             )
         record = record.with_decision(_decision(record, subject, choice, now))
+        rejected = record.result_of(StageId(StageKind.CERTIFY, subject))
+        assert rejected is not None, "a rejection ends the stage"
+        product = _product_of(record, subject)
+        record = record.with_result(with_earlier(rejected, record, product, journal.path))
     _write(journal, record)
     warnings = rewrite_report(folder, run_id, lambda report: _updated(report, record, ()))
-    return Decided(_results(record, subjects), warnings)
+    return Decided(_results(record, subjects), (*certified_with(record), *warnings))
 
 
 async def _accept(
@@ -109,7 +115,8 @@ async def _accept(
     replay = Replay(folder, record, choice)
     proofs = await replay.proofs(subjects)
     _check_looked_at(folder, record.run_id, choice, proofs)
-    noted = record
+    before = await replay.taken_effect(proofs)
+    noted = replace(record, certifications=(*record.certifications, *before))
     for proof in proofs:
         decision = _decision(record, proof.subject, choice, now, proof)
         noted = noted.with_decision(decision)
@@ -131,9 +138,16 @@ async def _accept(
         collection = proof.certification.collection
         result = StageResult(stage, outcome, text, collection=collection)
         noted = noted.with_result(result.with_bad(proof.left_out, proof.n_detectors))
-    certifications = dict.fromkeys((*record.certifications, *(proof.certification for proof in agreed)))
+    certifications = dict.fromkeys((*noted.certifications, *(proof.certification for proof in agreed)))
     noted = replace(noted, certifications=tuple(certifications))
-    warnings = list(replay.warnings)
+    warnings = [
+        *replay.warnings,
+        *(
+            f"It is certified as it was accepted before, too: {each.dataset_type} into {each.collection} for "
+            f"{each.begin_date} to {each.end_date}."
+            for each in before
+        ),
+    ]
     try:
         _write(journal, noted)
     except DecisionError as error:
@@ -197,6 +211,14 @@ def _why_not(record: RunRecord, name: str) -> str:
     return f"{name!r} is not one of its products to certify."
 
 
+def _product_of(record: RunRecord, subject: Subject) -> tuple[str, str | None]:
+    """Return dataset type and physical filter of a product."""
+    pipelines = pipelines_of(record.config)
+    dataset_type = pipelines.generators[subject.product].dataset_type
+    filters = (each.physical_filter for each in record.certifications if each.dataset_type == dataset_type)
+    return dataset_type, subject.part or next(filters, None)
+
+
 def _what_waits(waiting: Sequence[Subject]) -> str:
     return f" What waits: {', '.join(subject.name for subject in waiting) or 'nothing'}."
 
@@ -225,11 +247,13 @@ def _write(journal: FileJournal, record: RunRecord) -> None:
 
 def _updated(report: RunReport, record: RunRecord, certified: Sequence[Proof]) -> RunReport:
     """Return the report of a run after a decision."""
+    new = [proof.certification for proof in certified]
     return replace(
         report,
         stages=tuple(record.result_of(result.stage) or result for result in report.stages),
-        certifications=(*report.certifications, *(proof.certification for proof in certified)),
-        proofs=(*report.proofs, *certified),
+        # One that is accepted again, to complete that, is there once.
+        certifications=(*(each for each in report.certifications if each not in new), *new),
+        proofs=(*(proof for proof in report.proofs if proof.certification not in new), *certified),
         waiting=tuple(proof for proof in report.waiting if record.decision_on(proof.subject) is None),
         decisions=record.decisions,
     )

@@ -18,12 +18,14 @@ from ..files.journal import FileJournal
 from ..files.lock import Lock
 from ..files.runs import load_document
 from ..offline import tai_now
+from ..outcomes import RunState
 from ..ports import ObservatoryError
 from ..record import Decision, RunRecord
 from ..report import RunDocument, RunReport
 from ..reporting import publish_again, rewrite_report
 from ._choice import Choice, DecisionError
 from ._opening import locked, record_of
+from ._replay import certified_with
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,7 @@ async def _decertify(folder: Path, run: _EarlierRun, choice: Choice, lock: Lock)
         warnings: tuple[str, ...] = (f"the run has left no JSON and no page: noted in {journal.path} alone",)
     else:
         warnings = rewrite_report(folder, run_id, lambda report: _updated(report, record))
-    return Decertified(reaches, decisions, warnings)
+    return Decertified(reaches, decisions, (*certified_with(record), *warnings))
 
 
 def _load(folder: Path, run_id: str) -> _EarlierRun:
@@ -155,7 +157,8 @@ def _load(folder: Path, run_id: str) -> _EarlierRun:
 
 
 async def _reach(run: _EarlierRun, products: Sequence[str]) -> tuple[Reach, ...]:
-    proofs = run.document.report.proofs if run.document else ()
+    report = run.document.report if run.document else RunReport(RunState.DONE)
+    proofs = (*report.proofs, *report.earlier_proofs)
     try:
         undos = choose(run.record, proofs, products)
     except RefusedError as error:

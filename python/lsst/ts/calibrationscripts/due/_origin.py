@@ -59,7 +59,9 @@ def origins(record: RunRecord, document: RunDocument | None) -> Iterator[Origin]
     ------
     origin : `Origin`
     """
-    proofs = {} if document is None else {_key(each): each for each in document.report.proofs}
+    report = None if document is None else document.report
+    known = () if report is None else (*report.earlier_proofs, *report.proofs)
+    proofs = {_key(each): each for each in known}
     for certification in record.certifications:
         proof = proofs.get((certification.dataset_type, certification.source, certification.physical_filter))
         yield Origin(

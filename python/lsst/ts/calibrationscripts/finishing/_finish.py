@@ -17,6 +17,7 @@ import yaml
 from ..butler.publishing import Copy
 from ..butler.repository import ButlerRepository
 from ..config import CalibrationConfig, ConfigurationError, parse
+from ..files.earlier_marks import MarksOfRuns
 from ..files.journal import FileJournal, earlier_run, load_record, lock_earlier_run
 from ..files.lock import Lock
 from ..files.runs import load_document
@@ -150,9 +151,9 @@ async def _finish(folder: Path, run_id: str, lock: Lock, means: Means) -> Finish
     try:
         async with means.listen(config, instrument) as ocps, means.notify(config) as notifier:
             world = _world(folder, config, instrument, means.operator, ocps, _Journal(folder, run_id, lock))
-            procedure = Procedure(
-                config, plan.only_for(chosen), instrument, replace(world, notifier=notifier), resumed
-            )
+            marks = MarksOfRuns(folder, run_id, instrument.name)
+            world = replace(world, notifier=notifier, known_marks=marks.find)
+            procedure = Procedure(config, plan.only_for(chosen), instrument, world, resumed)
             collected = await _collected(procedure)
     except ConfigurationError as error:
         raise FinishError(str(error)) from error

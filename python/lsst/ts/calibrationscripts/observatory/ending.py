@@ -92,7 +92,9 @@ async def write_run_report(
 ) -> None:
     """Write a run's page and JSON beside its journal.
 
-    The run has ended: nothing here changes how.
+    The run has ended: nothing here changes how. A session that was refused
+    before it did anything leaves those of the sessions before: they have the
+    evidence of what is certified, and of what waits for a person.
 
     Parameters
     ----------
@@ -107,6 +109,9 @@ async def write_run_report(
     write : `ReportWriter`
         What writes it.
     """
+    if report.resumed and not report.stages and (folder / f"{report.run_id}.json").is_file():
+        log.info("Nothing was done in this session: the run's report stays as it was.")
+        return
     if report.pending:
         # Loaded before, so that the script ends at once.
         write = write_in_thread

@@ -26,6 +26,7 @@ from ..butler.generation import find_generation
 from ..butler.installed_pipelines import PipelineFiles
 from ..butler.repository import ButlerRepository
 from ..config import CalibrationConfig, ConfigurationError, load_schema, parse
+from ..files.earlier_marks import MarksOfRuns
 from ..files.journal import (
     FileJournal,
     claim_run,
@@ -48,7 +49,6 @@ from ..threads import in_thread
 from .camera import SalCamera
 from .connection import Connection
 from .control import Control
-from .earlier_marks import MarksOfRuns
 from .ending import ReportWriter, finish, write_in_thread, write_run_report
 from .foresight import Foresight
 from .jobs import check_site, make_jobs, uses_ocps

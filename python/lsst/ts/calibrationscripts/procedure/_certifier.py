@@ -43,6 +43,19 @@ class Certifier:
         self.tasks: set[asyncio.Task[None]] = set()
         """The tasks whose certification is under way."""
 
+    async def found(self, proof: Proof) -> bool:
+        """Return whether an earlier session has certified it; note it then.
+
+        Raises
+        ------
+        ObservatoryError
+            If the repository cannot be read.
+        """
+        is_certified = self._resumed and await self._repository.is_certified(proof)
+        if is_certified:
+            await self._note(proof)
+        return is_certified
+
     async def certify(self, proof: Proof) -> None:
         """Certify what is proven, unless an earlier run has.
 
@@ -103,10 +116,24 @@ class Certifier:
                 for proof in proofs
                 if not (self._resumed and await self._repository.is_certified(proof))
             ]
+            for proof in missing:
+                self._note_undone(proof)
             if missing:
                 await self._certify(*missing)
         finally:
             self.tasks.discard(task)
+        await self._note(*proofs)
+
+    def _note_undone(self, proof: Proof) -> None:
+        """Say if a person has undone it beside this package."""
+        certification = proof.certification
+        if certification in self._recorder.record.certifications:
+            self._recorder.repeat(
+                f"{proof.subject}: an earlier session certified it, and it is not in "
+                f"{certification.collection} any more; certified again"
+            )
+
+    async def _note(self, *proofs: Proof) -> None:
         self.done.extend(proofs)
         self._recorder.certifications(tuple(proof.certification for proof in self.done))
         await self._recorder.flush()

@@ -36,6 +36,7 @@ from ._jobs import JobRunner
 from ._preconditions import Preconditions
 from ._processing import Processing
 from ._recorder import Recorder
+from ._remaking import remade
 from ._timeline import Timeline
 
 
@@ -143,7 +144,8 @@ def _context(
         pipelines=sources.pipelines,
     )
     timeline = Timeline(sources.frame_clock)
-    recorder = Recorder(record, journal, operator, timeline)
+    anew = {stage.subject for stage in remade(plan, config, record)}
+    recorder = Recorder(record, journal, operator, timeline, anew)
     incomplete = Incomplete(config, plan, instrument, record)
     return Context(config, plan, instrument, world, recorder, timeline, incomplete)
 

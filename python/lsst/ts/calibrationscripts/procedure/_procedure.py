@@ -38,7 +38,7 @@ from ._notifications import Notifications
 from ._preconditions import Preconditions
 from ._processing import Processing
 from ._recorder import Recorder
-from ._refusing import cause, with_earlier
+from ._refusing import as_it_stands, cause, check
 from ._remaking import remade
 from ._timeline import Timeline
 
@@ -88,8 +88,7 @@ class Procedure:
         self._found = record
         # What was decided on a product says nothing of another.
         anew = {stage.subject for stage in remade(plan, config, record)}
-        known = record.with_superseded(anew)
-        self._recorder = Recorder(known, world.journal, world.operator, self._timeline)
+        self._recorder = Recorder(record, world.journal, world.operator, self._timeline, anew)
         self._incomplete = Incomplete(config, plan, instrument, record)
         context = Context(config, plan, instrument, world, self._recorder, self._timeline, self._incomplete)
         self._context = context
@@ -296,9 +295,7 @@ class Procedure:
 
     def _end(self, result: StageResult) -> None:
         stage = next(stage for stage in self._plan.stages if stage.id == result.stage)
-        if generator := self._context.pipelines.generators.get(stage.subject.product):
-            product = generator.dataset_type, self._exposer.physical_filters.get(stage.subject)
-            result = with_earlier(result, self._recorder.record, product, self._world.journal.path)
+        result = as_it_stands(self._context, result, self._exposer.physical_filters)
         self._ended[result.stage].set_result(result)
         self._timeline.end_stage(result, self._found.result_of(result.stage))
         self._recorder.result(result)
@@ -347,6 +344,8 @@ class Procedure:
             return decision.result
         try:
             proof = await self._processing.proof(stage)
+            asks = self._config.certify == "ask" and decision is None
+            doubt = await check(self._context, proof, self._exposer.inspector.marked_since, asks=asks)
             made_by = self._plan.generation_of(stage.subject)
             refusal = await self._comparer.refusal(made_by, proof, self._processing.gains)
             if decision is not None:
@@ -360,13 +359,14 @@ class Procedure:
             return self._processing.result(stage, Outcome.HELD, refusal)
         if warning := proof.validity_warning:
             self._world.operator.warning(warning)
-        if self._config.certify == "ask" and decision is None:
+        if asks and not await self._certifier.found(proof):
             self._waiting.append(proof)
             compared = [one.text for one in self._comparer.done if one.subject == stage.subject]
-            waiting = StageResult.waiting(stage.id, (proof.remark, *compared))
+            waiting = StageResult.waiting(stage.id, (proof.remark, doubt, *compared))
             return waiting.with_bad(proof.left_out, proof.n_detectors)
-        await self._certifier.certify(proof)
-        remarks = (proof.remark, decision.text if decision else "")
+        if not asks:
+            await self._certifier.certify(proof)
+        remarks = (proof.remark, doubt, decision.text if decision else "")
         return StageResult(
             stage.id,
             Outcome.CERTIFIED,
@@ -404,6 +404,7 @@ class Procedure:
             ended = self._ended.get(stage.id)
             if ended is not None and not ended.done():
                 result = self._processing.unfinished(stage, reason)
+                result = as_it_stands(self._context, result, self._exposer.physical_filters)
                 ended.set_result(result)
                 self._recorder.result(result)
 

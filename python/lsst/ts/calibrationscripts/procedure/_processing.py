@@ -23,7 +23,6 @@ from ._context import Context
 from ._exposer import Exposer
 from ._jobs import JobRunner
 from ._judged import judged, judged_by_itself
-from ._refusing import check_marks
 from ._release import ReleasedError
 
 
@@ -264,8 +263,6 @@ class Processing:
         """
         generated = self._plan.generation_of(stage.subject)
         assert generated is not None and generated.job is not None, f"{stage.name}: nothing is made"
-        marked, record = self._exposer.inspector.marked_since, self._context.recorder.record
-        check_marks(stage.subject, generated.job.series, marked, record)
         verification = self._plan.verification_of(stage.subject)
         certification = self.certification(stage)
         # What is built on frames needs their verification too.

@@ -6,12 +6,13 @@ from __future__ import annotations
 
 __all__ = ["Recorder"]
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
 from ..outcomes import Certification, RunState, StageResult
 from ..ports import Journal, ObservatoryError, Operator
+from ..products import StageKind, Subject
 from ..record import Frame, JobRecord, RunRecord, SoughtTime
 from ..spoilt import SeriesJudgement
 from ._timeline import Timeline
@@ -30,10 +31,23 @@ class Recorder:
         Who gets a message, once, if it cannot be written.
     timeline : `Timeline`
         When things began and ended, which is noted with the rest.
+    anew : `~collections.abc.Collection` [`Subject`], optional
+        Products that are made anew. What was decided on them is of no account
+        in this run; the journal has it so once the new job is submitted, as
+        until then there is the earlier product alone.
     """
 
-    def __init__(self, record: RunRecord, journal: Journal, operator: Operator, timeline: Timeline) -> None:
-        self.record = record
+    def __init__(
+        self,
+        record: RunRecord,
+        journal: Journal,
+        operator: Operator,
+        timeline: Timeline,
+        anew: Collection[Subject] = (),
+    ) -> None:
+        self._decided = record.decisions
+        self._to_make = set(anew)
+        self.record = record.with_superseded(anew)
         self._journal = journal
         self._operator = operator
         self._timeline = timeline
@@ -56,6 +70,8 @@ class Recorder:
 
     def job(self, job: JobRecord) -> None:
         """Note a stage's job; how the stage ended is no longer known."""
+        if job.stage.kind is StageKind.GENERATE:
+            self._to_make.discard(job.stage.subject)
         self._write(self.record.with_job(job))
 
     def result(self, result: StageResult) -> None:
@@ -95,10 +111,18 @@ class Recorder:
     def _write(self, record: RunRecord) -> None:
         self.record = record = replace(record, timeline=self._timeline.spans)
         try:
-            self._journal.write(record)
+            self._journal.write(self._still_decided(record))
             self._noted = True
         except ObservatoryError as error:
             self._report(error)
+
+    def _still_decided(self, record: RunRecord) -> RunRecord:
+        """Return it with what is decided on products not yet made anew."""
+        if not self._to_make:
+            return record
+        both = zip(self._decided, record.decisions, strict=True)
+        decisions = tuple(old if old.subject in self._to_make else new for old, new in both)
+        return replace(record, decisions=decisions)
 
     def _report(self, error: ObservatoryError) -> None:
         # Frames are worth more than the journal: the run continues.

@@ -61,6 +61,10 @@ class RunReport:
     proofs: tuple[Proof, ...] = ()
     """What proves that they could be made, in the same order."""
 
+    earlier_proofs: tuple[Proof, ...] = ()
+    """Of what earlier sessions of the run have certified otherwise, as their
+    reports had them. It is certified unless it was undone since."""
+
     waiting: tuple[Proof, ...] = ()
     """Of what waits for a person to accept it."""
 

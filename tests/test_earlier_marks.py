@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lsst.ts.calibrationscripts.files import earlier_marks
+from lsst.ts.calibrationscripts.files.earlier_marks import MarksOfRuns
 from lsst.ts.calibrationscripts.files.journal import FileJournal
-from lsst.ts.calibrationscripts.observatory import earlier_marks
-from lsst.ts.calibrationscripts.observatory.earlier_marks import MarksOfRuns
 from lsst.ts.calibrationscripts.ports import ObservatoryError
 from lsst.ts.calibrationscripts.record import RunRecord
 from lsst.ts.calibrationscripts.spoilt import Mark, MarkKind, SeriesJudgement

@@ -10,10 +10,10 @@ import asyncio
 from collections.abc import Collection
 from pathlib import Path
 
-from ..files.marks import known_marks
 from ..ports import ObservatoryError
 from ..spoilt import Mark
 from ..threads import in_thread
+from .marks import known_marks
 
 
 class MarksOfRuns:
