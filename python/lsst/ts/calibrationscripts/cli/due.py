@@ -123,7 +123,7 @@ def _look(
 ) -> DueReport:
     from ..butler.due import made_at, read_due
     from ..decertification import iso
-    from ..due import DueReport, Setting, State, find, judge, newest, propose
+    from ..due import DueReport, Setting, State, find, judge, newest, propose, without_repeats
     from ..offline import tai_now
     from ._origins import origins_in
 
@@ -136,7 +136,7 @@ def _look(
     found = {(each.dataset_type, each.run) for each in findings if each.state is State.FOUND}
     made = asyncio.run(made_at(repo, found))
     judged = judge(findings, made, origins_in(folder, findings), policy)
-    due = [each.finding for each in judged if each.due]
+    due = [each.lacking for each in judged if each.due]
     if filters := {each.physical_filter for each in due if each.physical_filter is not None}:
         setting = replace(setting, flat_times=_flat_times(repo, instrument, filters))
     proposals, remarks = propose(due, setting, stock, max(now, newest(exposures)))
@@ -148,7 +148,7 @@ def _look(
         ids,
         iso(now),
         policy,
-        judged,
+        without_repeats(judged),
         proposals,
         remarks,
         _marks(folder, ids, instrument),
