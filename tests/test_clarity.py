@@ -25,7 +25,7 @@ from lsst.ts.calibrationscripts.cli._program import run_until_signal
 from lsst.ts.calibrationscripts.config import CalibrationConfig, parse
 from lsst.ts.calibrationscripts.deciding import WaitingProduct
 from lsst.ts.calibrationscripts.files.tail import last_lines
-from lsst.ts.calibrationscripts.instruments import INSTRUMENTS, LATISS, Pace
+from lsst.ts.calibrationscripts.instruments import INSTRUMENTS, LATISS, ImageType, Pace
 from lsst.ts.calibrationscripts.outcomes import (
     AmplifierDefects,
     Certification,
@@ -60,6 +60,7 @@ from lsst.ts.calibrationscripts.report import (
 from lsst.ts.calibrationscripts.report._times import folded_times
 from lsst.ts.calibrationscripts.simulation.ccd import FocalPlane
 from lsst.ts.calibrationscripts.simulation.pace import as_simulated
+from lsst.ts.calibrationscripts.spoilt import Mark, MarkKind, SeriesJudgement
 from lsst.ts.calibrationscripts.verification import judge
 from named import BIAS, stage
 from test_release import Later, session
@@ -365,6 +366,29 @@ def test_what_is_certified_though_worse_or_waits_is_said_at_once() -> None:
     virtually(procedure.run())
     assert conclusion(procedure.report).endswith("passed; BIAS waits for a person to accept")
     assert "calibscripts decide run --journals /journal" in " ".join(summary_text(procedure.report).split())
+
+
+def test_what_is_certified_though_worse_has_its_remedy_whatever_else_is_held() -> None:
+    # Given new images that are worse than those in use
+    procedure = World(residual=9.0).procedure("{script_mode: BIAS, n_bias: 3, generate_calibrations: true}")
+    virtually(procedure.run())
+    # When gains of the same run are held
+    held = StageResult(stage("measure GAIN"), Outcome.HELD, "SPREAD (2)")
+    report = dataclasses.replace(procedure.report, stages=(*procedure.report.stages, held))
+    # Then how to undo it is said first
+    first, *others = next_steps(report)
+    assert first.startswith("BIAS: see how it compares") and "calibscripts decertify run BIAS" in first
+    assert any(step.startswith("GAIN") for step in others)
+
+
+def test_the_log_says_what_to_do_about_spoilt_frames_that_passed() -> None:
+    procedure = World().procedure("{script_mode: BIAS, n_bias: 5}")
+    virtually(procedure.run())
+    ids = tuple(procedure.report.exposures[ImageType.BIAS])
+    spoilt = SeriesJudgement(BIAS, ids, (Mark(ids[2], MarkKind.LEVEL, "it is brighter"),))
+    report = dataclasses.replace(procedure.report, judgements=(spoilt,))
+    assert report.complete
+    assert "BIAS: see which frames are spoilt. They were used." in " ".join(summary_text(report).split())
 
 
 def test_a_run_that_verified_nothing_is_not_called_passed() -> None:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-__all__ = ["NOT_BEGUN", "next_steps", "resumable"]
+__all__ = ["NOTHING", "NOT_BEGUN", "next_steps", "resumable"]
 
 import itertools
 import re
@@ -31,6 +31,9 @@ from ._rest import after_bad_detectors, after_rest, few_are_bad
 
 _ERROR = re.compile(r"[\w.]*(Error|Exception)\b")
 """What the last line of a traceback begins with."""
+
+NOTHING = "Nothing to do"
+"""What a run begins its steps with that leaves none."""
 
 NOT_BEGUN = "Nothing was begun. Correct it and run again."
 _USUAL_FRAMES = 20
@@ -92,18 +95,19 @@ def _steps(report: RunReport, warnings: Sequence[str]) -> Iterator[str]:
         yield f"Look at {named}, then accept or reject: {decide_command(report.run_id, report.journal)}"
     used = [judgement for judgement in report.judgements if set(judgement.spoilt) - set(judgement.excluded)]
     yield from (_after_spoilt(report, judgement) for judgement in used)
+    # Also if something else was held: what is certified is in use already.
+    if worse := certified_though_worse(report):
+        yield _after_worse(report, [one.subject.name for one in worse])
     if report.complete and used:
         return
     if report.complete:
-        if worse := certified_though_worse(report):
-            yield _after_worse(report, [one.subject.name for one in worse])
         if warnings:
             yield (
                 f"Look at the {len(warnings)} warning(s) below: something is unlike earlier runs. Inform the "
                 "calibration experts if it comes again; it has decided nothing."
             )
         elif not report.waiting and not worse:
-            yield "Nothing to do." + ("" if report.certifications else " Nothing was to be certified.")
+            yield f"{NOTHING}." + ("" if report.certifications else " Nothing was to be certified.")
         return
     if again := _run_again(report):
         yield again
@@ -128,7 +132,7 @@ def _steps(report: RunReport, warnings: Sequence[str]) -> Iterator[str]:
     if report.pending and report.state is RunState.DONE and not undecided:
         return
     if report.state is RunState.DONE and not undecided:
-        yield "Nothing to do: what is held was decided by a person."
+        yield f"{NOTHING}: what is held was decided by a person."
         return
     for result in report.stages:
         held = result.outcome is Outcome.HELD and not few_are_bad(result)
