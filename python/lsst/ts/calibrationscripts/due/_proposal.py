@@ -351,7 +351,9 @@ def _inputs(
         return
     names = [name.lower() for name in mode.split("_")]
     for name in names:
-        yield f"input_collections_{name}", ",".join(searched)
+        # Defects may be made with a bias and dark of their own.
+        if not types <= {"ptc"}:
+            yield f"input_collections_{name}", ",".join(searched)
         yield f"input_collections_verify_{name}", ",".join(searched)
     if "defects" in types:
         yield "input_collections_defects", ",".join(searched)
