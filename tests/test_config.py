@@ -882,11 +882,11 @@ def test_parameters_that_every_set_overrules_have_no_effect() -> None:
         ),
         (
             "do_verify: false\nnumber_verification_tests_threshold_flat: 3",
-            "number_verification_tests_threshold_flat has no effect: nothing is verified with do_verify: False.",
+            "number_verification_tests_threshold_flat has no effect: nothing is verified with do_verify",
         ),
         (
             "input_collections_defects: u/me",
-            "input_collections_defects has no effect: no defects are made with",
+            "input_collections_defects has no effect: no defects are made",
         ),
         (
             "do_gain_from_flat_pairs: false\ninput_collections_ptc: u/me",
@@ -911,7 +911,7 @@ def test_what_has_an_effect_is_not_called_idle() -> None:
         f"{made}input_collections_bias: u/me\ncertify: ask\ncertify_if: better",
         # New ones are compared with those in use.
         f"{made}do_verify: false\ninput_collections_verify_bias: u/me",
-        # Defects of this generation are built on a bias and a dark of their own.
+        # Defects of this generation are built on a bias and dark of their own.
         "do_defects: true\ninput_collections_bias: u/me\ninput_collections_defects: u/me\n"
         "certify_calib_begin_date: 2022-11-04\npipeline_generation: current",
     ]

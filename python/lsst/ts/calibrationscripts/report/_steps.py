@@ -15,7 +15,7 @@ from ..instruments import INSTRUMENTS, ImageType
 from ..outcomes import Outcome, RunState, StageResult
 from ..pipelines import noise_left, pipelines_of
 from ..ports import SurroundingsError
-from ..products import Product, StageKind
+from ..products import Product, StageId, StageKind
 from ..record import camera_of
 from ..spoilt import MIN_FRAMES, SeriesJudgement
 from ._commands import (
@@ -118,10 +118,11 @@ def _steps(report: RunReport, warnings: Sequence[str]) -> Iterator[str]:
             return
     if report.pending:
         yield _how_to_finish(report)
+    unusable = [StageId(StageKind.EXPOSE, one.series) for one in report.judgements if one.unusable]
     for result in report.stages:
         if few_are_bad(result):
             yield after_bad_detectors(report, result)
-        elif result.outcome is Outcome.FAILED:
+        elif result.outcome is Outcome.FAILED and result.stage not in unusable:
             yield _after_missing(report, result) if result.missing else _after_failed(report, result)
     decided = {decision.subject for decision in report.decisions if not decision.superseded}
     undecided = [
@@ -147,16 +148,52 @@ def _steps(report: RunReport, warnings: Sequence[str]) -> Iterator[str]:
 def _after_spoilt(report: RunReport, judgement: SeriesJudgement) -> str:
     """Return what to do about spoilt frames that were used."""
     left = [i for i in judgement.spoilt if i not in judgement.excluded]
+    if judgement.unusable:
+        return _after_unusable(report, judgement)
     which = "Some" if judgement.excluded else "They"
     text = f"{judgement.series}: see which frames are spoilt. {which} were used. If they are bad"
     n_good = len(set(judgement.judged) - set(judgement.spoilt))
     if n_good < MIN_FRAMES or not report.run_id or not report.journal:
         return f"{text}, take others."
-    without = [*judgement.excluded, *left]
     if any(one.stage.kind is StageKind.EXPOSE and not one.outcome.good for one in report.stages):
+        without = _without(report, (*judgement.excluded, *left))
         return f"{text}, write 'without: {without}' when you resume; or take others."
     command = remake_command(report.run_id, left, report.journal, report.resume_command)
     return f"{text}, '{command}' makes it anew; or take others."
+
+
+def _after_unusable(report: RunReport, judgement: SeriesJudgement) -> str:
+    """Return what to do about frames that are not what was asked for."""
+    wrong = judgement.unusable
+    one = len(wrong) == 1
+    text = (
+        f"{judgement.series}: {'exposure' if one else 'exposures'} {', '.join(map(str, wrong))} "
+        f"{'is' if one else 'are'} not what was asked for, so that nothing was made of the series."
+    )
+    if not _can_be_left_out(report, judgement):
+        return f"{text} Take the frames again in a new run."
+    return f"{text} Write 'without: {_without(report)}' when you resume: the others are used."
+
+
+def _can_be_left_out(report: RunReport, judgement: SeriesJudgement) -> bool:
+    """Return whether enough frames are left without those that are wrong."""
+    n_left = len(set(judgement.judged) - set(judgement.excluded) - set(judgement.unusable))
+    return n_left >= MIN_FRAMES and bool(report.run_id and report.journal)
+
+
+def _without(report: RunReport, others: Sequence[int] = ()) -> list[int]:
+    """Return all frames that a resumed run is to do without.
+
+    They can be written once only, so that each step names those of all.
+    """
+    found = {*(report.config.get("without") or ()), *others}
+    for one in report.judgements:
+        if one.unusable and _can_be_left_out(report, one):
+            found.update((*one.excluded, *one.unusable))
+    for result in report.stages:
+        if result.missing and _n_left(report, result) >= MIN_FRAMES:
+            found.update(result.missing)
+    return sorted(found)
 
 
 def _after_worse(report: RunReport, names: Sequence[str]) -> str:
@@ -247,7 +284,7 @@ def _after_missing(report: RunReport, result: StageResult) -> str:
         "resume. If they come late, write a longer 'oods_timeout' when you resume."
     )
     if _n_left(report, result) >= MIN_FRAMES and report.run_id and report.journal:
-        without = [*(report.config.get("without") or ()), *result.missing]
+        without = _without(report)
         return f"{text} If they are lost, write 'without: {without}' when you resume: the others are used."
     if not (kept := _frames_left(report, image_type)):
         return f"{text} If they are lost, take the frames again in a new run."
