@@ -41,7 +41,7 @@ from lsst.ts.calibrationscripts.plan import make_plan, time_left
 from lsst.ts.calibrationscripts.ports import CameraError, IngestReport, ObservatoryError
 from lsst.ts.calibrationscripts.procedure import remaining
 from lsst.ts.calibrationscripts.products import StageKind
-from lsst.ts.calibrationscripts.record import RunRecord
+from lsst.ts.calibrationscripts.record import Decision, DecisionKind, RunRecord
 from lsst.ts.calibrationscripts.report import (
     RunDocument,
     RunReport,
@@ -379,6 +379,24 @@ def test_what_is_certified_though_worse_has_its_remedy_whatever_else_is_held() -
     first, *others = next_steps(report)
     assert first.startswith("BIAS: see how it compares") and "calibscripts decertify run BIAS" in first
     assert any(step.startswith("GAIN") for step in others)
+
+
+def test_resuming_is_not_proposed_for_what_a_person_has_undone() -> None:
+    # Given a run that is resumed after its bias was decertified
+    world = World()
+    procedure = world.procedure("{script_mode: BIAS, n_bias: 5, generate_calibrations: true}")
+    virtually(procedure.run())
+    certification = procedure.report.certifications[0]
+    undone = Decision(DecisionKind.DECERTIFY, BIAS, "ann@host", 0.0, "bad", "", certification)
+    assert undone.result is not None
+    held = StageResult(stage("measure GAIN"), Outcome.HELD, "SPREAD (2)")
+    stages = tuple(undone.result if one.name == "certify BIAS" else one for one in procedure.report.stages)
+    report = dataclasses.replace(
+        procedure.report, stages=(*stages, held), decisions=(undone,), journal="/journal/run.json"
+    )
+    # Then it is not said that a resumed run would certify it
+    assert not resumable(report)
+    assert "stays held, unless the configuration is changed" in next_steps(report)[-1]
 
 
 def test_the_log_says_what_to_do_about_spoilt_frames_that_passed() -> None:

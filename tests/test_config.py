@@ -872,8 +872,8 @@ def test_parameters_that_every_set_overrules_have_no_effect() -> None:
         (
             "script_mode: BIAS\ninput_collections_verify_dark: u/me\n"
             "number_verification_tests_threshold_dark: 3",
-            "input_collections_verify_dark, number_verification_tests_threshold_dark have no effect: no darks "
-            "are processed in script_mode BIAS.",
+            "input_collections_verify_dark, number_verification_tests_threshold_dark have no effect: no "
+            "darks are processed in script_mode BIAS.",
         ),
         (
             "input_collections_bias: u/me/new",
@@ -882,7 +882,7 @@ def test_parameters_that_every_set_overrules_have_no_effect() -> None:
         ),
         (
             "do_verify: false\nnumber_verification_tests_threshold_flat: 3",
-            "number_verification_tests_threshold_flat has no effect: nothing is verified with do_verify",
+            "number_verification_tests_threshold_flat has no effect: nothing is verified",
         ),
         (
             "input_collections_defects: u/me",

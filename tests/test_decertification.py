@@ -32,8 +32,10 @@ from lsst.ts.calibrationscripts.decertification import (
     Undo,
     Unit,
     Valid,
+    built_on,
     choose,
     make_routes,
+    reach_json,
     reach_text,
 )
 from lsst.ts.calibrationscripts.files.journal import FileJournal, load_record, run_lock
@@ -131,6 +133,21 @@ def test_what_the_run_has_not_certified_is_refused() -> None:
         choose(RECORD, PROOFS, ["PTC", "bias", "lamp"])
     with pytest.raises(RefusedError, match="has certified nothing"):
         choose(RunRecord(RUN_ID, {}), ())
+
+
+def test_what_was_made_with_it_and_stays_certified_is_named() -> None:
+    (bias,) = chosen = choose(RECORD, PROOFS, ["BIAS"])
+    flats = (FLAT_R.name, FLAT_B.name)
+    assert built_on(RECORD, PROOFS, bias, chosen) == (DARK.name, *flats)
+    # but not what is undone too, or was before.
+    assert built_on(RECORD, PROOFS, bias, choose(RECORD, PROOFS)) == ()
+    before = RECORD.with_decision(decertified(DARK, MADE[DARK]))
+    assert built_on(before, PROOFS, bias, chosen) == flats
+    (red,) = choose(RECORD, PROOFS, [FLAT_R.name])
+    assert built_on(RECORD, PROOFS, red, (red,)) == ()
+    shown = reach(built_on=("DARK", "FLAT"))
+    assert "DARK, FLAT of this run were made with it, and stay certified" in unfolded(reach_text(shown))
+    assert reach_json(shown)["built_on"] == ["DARK", "FLAT"]
 
 
 def test_without_a_proof_the_job_of_the_run_is_known() -> None:

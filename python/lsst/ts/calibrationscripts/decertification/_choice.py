@@ -4,12 +4,13 @@
 
 from __future__ import annotations
 
-__all__ = ["RefusedError", "Undo", "choose"]
+__all__ = ["RefusedError", "Undo", "built_on", "choose"]
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ..outcomes import Certification
+from ..pipelines import pipelines_of
 from ..products import StageKind, Subject
 from ..proof import Proof
 from ..record import Decision, DecisionKind, RunRecord
@@ -76,6 +77,38 @@ def choose(record: RunRecord, proofs: Sequence[Proof], wanted: Sequence[str] = (
     if again or not left:
         raise RefusedError("; ".join(_refusals(undone)))
     return left
+
+
+def built_on(
+    record: RunRecord, proofs: Sequence[Proof], undo: Undo, chosen: Sequence[Undo]
+) -> tuple[str, ...]:
+    """Return what was made with a product and stays certified.
+
+    Parameters
+    ----------
+    record : `RunRecord`
+        The run.
+    proofs : `~collections.abc.Sequence` [`Proof`]
+        What has proven its certifications, as far as that is known.
+    undo : `Undo`
+        The product.
+    chosen : `~collections.abc.Sequence` [`Undo`]
+        All that is to be undone.
+
+    Returns
+    -------
+    names : `tuple` [`str`, ...]
+        Of products of the same run.
+    """
+    generators = pipelines_of(record.config).generators
+    others = (_undo(record, proofs, certification) for certification in record.certifications)
+    return tuple(
+        other.subject.name
+        for other in others
+        if other not in chosen
+        and not _undone(record, other)
+        and undo.subject.product in generators[other.subject.product].corrections
+    )
 
 
 def _names(undo: Undo) -> set[str]:

@@ -15,7 +15,7 @@ from ..instruments import INSTRUMENTS, ImageType
 from ..outcomes import Outcome, RunState, StageResult
 from ..pipelines import noise_left, pipelines_of
 from ..ports import SurroundingsError
-from ..products import Product, StageId, StageKind
+from ..products import Product, StageId, StageKind, Subject
 from ..record import camera_of
 from ..spoilt import MIN_FRAMES, SeriesJudgement
 from ._commands import (
@@ -83,10 +83,18 @@ def _resuming_helps(report: RunReport) -> bool:
     refused = [
         result
         for result in report.stages
-        if result.outcome is Outcome.HELD and result.stage.kind is StageKind.CERTIFY
+        if result.outcome is Outcome.HELD
+        and result.stage.kind is StageKind.CERTIFY
+        # What a person has rejected or decertified stays as it is.
+        and result.stage.subject not in _decided(report)
     ]
     rest = any(map(few_are_bad, report.stages))
     return report.state is not RunState.DONE or bool(unfinished or refused or rest)
+
+
+def _decided(report: RunReport) -> set[Subject]:
+    """Return the products about which a person has decided."""
+    return {decision.subject for decision in report.decisions if not decision.superseded}
 
 
 def _steps(report: RunReport, warnings: Sequence[str]) -> Iterator[str]:
@@ -124,7 +132,7 @@ def _steps(report: RunReport, warnings: Sequence[str]) -> Iterator[str]:
             yield after_bad_detectors(report, result)
         elif result.outcome is Outcome.FAILED and result.stage not in unusable:
             yield _after_missing(report, result) if result.missing else _after_failed(report, result)
-    decided = {decision.subject for decision in report.decisions if not decision.superseded}
+    decided = _decided(report)
     undecided = [
         one
         for one in report.stages
