@@ -159,6 +159,19 @@ def test_without_a_proof_the_job_of_the_run_is_known() -> None:
         choose(dataclasses.replace(record, stages=()), ())
 
 
+def test_what_an_earlier_session_has_certified_can_be_undone_though_its_stage_was_not_begun_again() -> None:
+    # Given a run that is resumed after its bias was decertified: what needs
+    # it is skipped, has no proof, and stays certified
+    source = MADE[DARK].source
+    job = JobRecord(
+        stage("generate DARK"), source.rpartition("/")[2], JobRequest("c", (), (), "LATISS", (0,), ())
+    )
+    skipped = StageResult(stage("generate DARK"), Outcome.SKIPPED, "certify BIAS ended HELD")
+    record = RunRecord(RUN_ID, {}, jobs=(job,), stages=(skipped,), certifications=(MADE[DARK],))
+    # Then it is undone as the run says.
+    assert choose(record, (), ["DARK"]) == (Undo(DARK, MADE[DARK]),)
+
+
 # What that changes
 
 

@@ -126,6 +126,7 @@ def _look(
     from ..due import DueReport, Setting, State, find, judge, newest, propose, without_repeats
     from ..offline import tai_now
     from ._origins import origins_in
+    from ._proposed import foreseen
 
     setting = Setting(instrument, repo, searched, policy)
     exposures, stock = asyncio.run(
@@ -140,6 +141,7 @@ def _look(
     if filters := {each.physical_filter for each in due if each.physical_filter is not None}:
         setting = replace(setting, flat_times=_flat_times(repo, instrument, filters))
     proposals, remarks = propose(due, setting, stock, max(now, newest(exposures)))
+    remarks = (*remarks, *foreseen(proposals, instrument))
     ids = tuple(each.id for each in exposures)
     return DueReport(
         instrument.name,

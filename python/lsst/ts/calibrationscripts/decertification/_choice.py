@@ -124,6 +124,10 @@ def _undo(record: RunRecord, proofs: Sequence[Proof], certification: Certificati
     for result in record.stages:
         if result.stage.kind is StageKind.GENERATE and result.collection == certification.source:
             return Undo(result.stage.subject, certification)
+    for job in record.jobs:
+        # Where the run was resumed since, the stage may not have been begun.
+        if job.stage.kind is StageKind.GENERATE and certification.source.rpartition("/")[2] == job.job_id:
+            return Undo(job.stage.subject, certification)
     raise RefusedError(
         f"{certification.dataset_type} was certified from {certification.source}, which no job of run "
         f"{record.run_id} has made"
