@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from ..instruments import same_filter
-from ..outcomes import Outcome, StageResult
+from ..outcomes import CERTIFIED_BEFORE, Outcome, StageResult
 from ..products import StageId, StageKind, Subject
 from ..proof import NotProvenError
 from ..record import DecisionKind, RunRecord
@@ -112,7 +112,7 @@ def with_earlier(
         return result
     where = " and ".join(dict.fromkeys(f"{each.source} into {each.collection}" for each in earlier))
     undo = decertify_command(record.run_id, [subject.name], journal)
-    text = f"an earlier session has certified it, from {where}, and that stays: '{undo}' undoes it"
+    text = f"{CERTIFIED_BEFORE}, from {where}, and that stays: '{undo}' undoes it"
     return replace(result, reason="; ".join(filter(None, (result.reason, text))))
 
 
