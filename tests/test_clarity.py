@@ -24,6 +24,7 @@ from lsst.ts.calibrationscripts.cli import _display, _script, main
 from lsst.ts.calibrationscripts.cli._program import run_until_signal
 from lsst.ts.calibrationscripts.config import CalibrationConfig, parse
 from lsst.ts.calibrationscripts.deciding import WaitingProduct
+from lsst.ts.calibrationscripts.files.journal import FileJournal
 from lsst.ts.calibrationscripts.files.tail import last_lines
 from lsst.ts.calibrationscripts.instruments import INSTRUMENTS, LATISS, ImageType, Pace
 from lsst.ts.calibrationscripts.outcomes import (
@@ -210,6 +211,15 @@ def test_no_line_of_what_waits_is_wider_than_80(monkeypatch: pytest.MonkeyPatch,
     # And the command that it names goes to the same folder
     command = " ".join(result.output.replace("\\\n", "").split())
     assert f"calibscripts decide {RUN_ID} accept|reject BIAS --journals w/journal" in command
+
+
+def test_a_run_that_does_not_exist_does_not_merely_wait_for_nothing(tmp_path: Path) -> None:
+    # Given a folder with a run of which nothing waits
+    FileJournal(tmp_path, RUN_ID).write(RunRecord(RUN_ID, {}))
+    asked = CliRunner().invoke(main, ["decide", "--journals", str(tmp_path), RUN_ID])
+    assert asked.exit_code == 0 and f"Nothing of run {RUN_ID} waits" in asked.output
+    misspelt = CliRunner().invoke(main, ["decide", "--journals", str(tmp_path), "20261126"])
+    assert misspelt.exit_code == 2 and f"the newest there: {RUN_ID}" in misspelt.output
 
 
 @pytest.mark.parametrize(
