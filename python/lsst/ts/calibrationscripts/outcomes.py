@@ -201,7 +201,7 @@ class StageResult:
 
     @property
     def stays(self) -> str:
-        """What an earlier session has certified and nobody has undone.
+        """What an earlier session has certified, and is not undone.
 
         It is "" where this session has certified it, or nothing is.
         """

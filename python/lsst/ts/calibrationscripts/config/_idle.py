@@ -46,11 +46,11 @@ def idle_notices(parsed: ParsedConfig, frames: Frames) -> Iterator[str]:
             yield from _notice(parsed, _without_shared(parsed, Product(image_type.value), keys), where)
     yield from _of_others(parsed, frames)
     if not any(parsed.values[key] for key in ("generate_calibrations", "do_defects", "do_ptc")):
-        keys = [key for key in _OF_CERTIFICATION if parsed.changed(key)]
-        if keys:
-            have = "has" if len(keys) == 1 else "have"
+        idle = [key for key in _OF_CERTIFICATION if parsed.changed(key)]
+        if idle:
+            have = "has" if len(idle) == 1 else "have"
             yield (
-                f"Nothing is certified: {', '.join(keys)} {have} no effect while generate_calibrations is "
+                f"Nothing is certified: {', '.join(idle)} {have} no effect while generate_calibrations is "
                 "False."
             )
 
