@@ -63,7 +63,7 @@ def _of_flats(parsed: ParsedConfig, frames: Frames) -> Iterator[str]:
         keys = (*parsed.instrument.wheels, *_OF_FLATS, "keep_order")
         mode = parsed.values["script_mode"]
         yield from _notice(parsed, keys, f"no flats are taken in script_mode {mode}")
-    elif parsed.values["flat_sets"] is None:
+    elif parsed.values.get("flat_sets") is None:
         yield from _notice(
             parsed, ("keep_order",), "there is one set of flats only, as flat_sets is not used"
         )
