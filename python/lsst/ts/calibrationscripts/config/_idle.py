@@ -82,7 +82,7 @@ def _of_used(parsed: ParsedConfig, product: Product) -> Iterator[str]:
     if not verifies:
         # New ones are compared with those of the collections in any case.
         keys = (names.threshold,) if makes else (names.threshold, names.verify_inputs)
-        yield from _notice(parsed, filter(None, keys), "nothing is verified with do_verify: False")
+        yield from _notice(parsed, filter(None, keys), "nothing is verified while do_verify is False")
 
 
 def _of_others(parsed: ParsedConfig, frames: Frames) -> Iterator[str]:
@@ -90,7 +90,7 @@ def _of_others(parsed: ParsedConfig, frames: Frames) -> Iterator[str]:
     values = parsed.values
     if not values["do_defects"]:
         keys = PRODUCT_PARAMETERS[Product.DEFECTS].names
-        yield from _notice(parsed, keys, "no defects are made with do_defects: False")
+        yield from _notice(parsed, keys, "no defects are made while do_defects is False")
     rule = GENERATIONS[values["pipeline_generation"]].pair_rule
     measures = values["do_gain_from_flat_pairs"] and any(one.may_have_pairs(rule) for one in frames.flats)
     if not (measures or values["do_ptc"]):
