@@ -246,6 +246,8 @@ def test_a_value_that_does_not_fit_is_refused(setting: str, message: str) -> Non
     assert result.exit_code == 2
     assert message in unfolded(result.stderr)
     assert "Traceback" not in result.output
+    # What its scripts are is not known then.
+    assert "0 of" not in result.output
 
 
 def test_a_list_is_given_with_or_without_brackets() -> None:

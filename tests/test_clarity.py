@@ -24,8 +24,9 @@ from lsst.ts.calibrationscripts.cli import _display, _script, main
 from lsst.ts.calibrationscripts.cli._program import run_until_signal
 from lsst.ts.calibrationscripts.config import CalibrationConfig, parse
 from lsst.ts.calibrationscripts.deciding import WaitingProduct
+from lsst.ts.calibrationscripts.files.journal import FileJournal
 from lsst.ts.calibrationscripts.files.tail import last_lines
-from lsst.ts.calibrationscripts.instruments import INSTRUMENTS, LATISS, Pace
+from lsst.ts.calibrationscripts.instruments import INSTRUMENTS, LATISS, ImageType, Pace
 from lsst.ts.calibrationscripts.outcomes import (
     AmplifierDefects,
     Certification,
@@ -41,7 +42,7 @@ from lsst.ts.calibrationscripts.plan import make_plan, time_left
 from lsst.ts.calibrationscripts.ports import CameraError, IngestReport, ObservatoryError
 from lsst.ts.calibrationscripts.procedure import remaining
 from lsst.ts.calibrationscripts.products import StageKind
-from lsst.ts.calibrationscripts.record import RunRecord
+from lsst.ts.calibrationscripts.record import Decision, DecisionKind, RunRecord
 from lsst.ts.calibrationscripts.report import (
     RunDocument,
     RunReport,
@@ -60,6 +61,7 @@ from lsst.ts.calibrationscripts.report import (
 from lsst.ts.calibrationscripts.report._times import folded_times
 from lsst.ts.calibrationscripts.simulation.ccd import FocalPlane
 from lsst.ts.calibrationscripts.simulation.pace import as_simulated
+from lsst.ts.calibrationscripts.spoilt import Mark, MarkKind, SeriesJudgement
 from lsst.ts.calibrationscripts.verification import judge
 from named import BIAS, stage
 from test_release import Later, session
@@ -209,6 +211,15 @@ def test_no_line_of_what_waits_is_wider_than_80(monkeypatch: pytest.MonkeyPatch,
     # And the command that it names goes to the same folder
     command = " ".join(result.output.replace("\\\n", "").split())
     assert f"calibscripts decide {RUN_ID} accept|reject BIAS --journals w/journal" in command
+
+
+def test_a_run_that_does_not_exist_does_not_merely_wait_for_nothing(tmp_path: Path) -> None:
+    # Given a folder with a run of which nothing waits
+    FileJournal(tmp_path, RUN_ID).write(RunRecord(RUN_ID, {}))
+    asked = CliRunner().invoke(main, ["decide", "--journals", str(tmp_path), RUN_ID])
+    assert asked.exit_code == 0 and f"Nothing of run {RUN_ID} waits" in asked.output
+    misspelt = CliRunner().invoke(main, ["decide", "--journals", str(tmp_path), "20261126"])
+    assert misspelt.exit_code == 2 and f"the newest there: {RUN_ID}" in misspelt.output
 
 
 @pytest.mark.parametrize(
@@ -365,6 +376,47 @@ def test_what_is_certified_though_worse_or_waits_is_said_at_once() -> None:
     virtually(procedure.run())
     assert conclusion(procedure.report).endswith("passed; BIAS waits for a person to accept")
     assert "calibscripts decide run --journals /journal" in " ".join(summary_text(procedure.report).split())
+
+
+def test_what_is_certified_though_worse_has_its_remedy_whatever_else_is_held() -> None:
+    # Given new images that are worse than those in use
+    procedure = World(residual=9.0).procedure("{script_mode: BIAS, n_bias: 3, generate_calibrations: true}")
+    virtually(procedure.run())
+    # When gains of the same run are held
+    held = StageResult(stage("measure GAIN"), Outcome.HELD, "SPREAD (2)")
+    report = dataclasses.replace(procedure.report, stages=(*procedure.report.stages, held))
+    # Then how to undo it is said first
+    first, *others = next_steps(report)
+    assert first.startswith("BIAS: see how it compares") and "calibscripts decertify run BIAS" in first
+    assert any(step.startswith("GAIN") for step in others)
+
+
+def test_resuming_is_not_proposed_for_what_a_person_has_undone() -> None:
+    # Given a run that is resumed after its bias was decertified
+    world = World()
+    procedure = world.procedure("{script_mode: BIAS, n_bias: 5, generate_calibrations: true}")
+    virtually(procedure.run())
+    certification = procedure.report.certifications[0]
+    undone = Decision(DecisionKind.DECERTIFY, BIAS, "ann@host", 0.0, "bad", "", certification)
+    assert undone.result is not None
+    held = StageResult(stage("measure GAIN"), Outcome.HELD, "SPREAD (2)")
+    stages = tuple(undone.result if one.name == "certify BIAS" else one for one in procedure.report.stages)
+    report = dataclasses.replace(
+        procedure.report, stages=(*stages, held), decisions=(undone,), journal="/journal/run.json"
+    )
+    # Then it is not said that a resumed run would certify it
+    assert not resumable(report)
+    assert "stays held, unless the configuration is changed" in next_steps(report)[-1]
+
+
+def test_the_log_says_what_to_do_about_spoilt_frames_that_passed() -> None:
+    procedure = World().procedure("{script_mode: BIAS, n_bias: 5}")
+    virtually(procedure.run())
+    ids = tuple(procedure.report.exposures[ImageType.BIAS])
+    spoilt = SeriesJudgement(BIAS, ids, (Mark(ids[2], MarkKind.LEVEL, "it is brighter"),))
+    report = dataclasses.replace(procedure.report, judgements=(spoilt,))
+    assert report.complete
+    assert "BIAS: see which frames are spoilt. They were used." in " ".join(summary_text(report).split())
 
 
 def test_a_run_that_verified_nothing_is_not_called_passed() -> None:

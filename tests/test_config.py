@@ -859,7 +859,64 @@ def test_parameters_that_every_set_overrules_have_no_effect() -> None:
     )
 
     assert config.flat_sets == (FlatSet("b", None, 3, (4.0,) * 4),)
-    assert config.notices == ("filter, exp_times_flat has no effect: every set of flat_sets has its own.",)
+    assert config.notices == ("filter, exp_times_flat have no effect: every set of flat_sets has its own.",)
+
+
+@pytest.mark.parametrize(
+    ("text", "notice"),
+    [
+        (
+            "script_mode: BIAS\nfilter: a\nflat_counts_min: 300\nkeep_order: true",
+            "filter, flat_counts_min, keep_order have no effect: no flats are taken in script_mode BIAS.",
+        ),
+        (
+            "script_mode: BIAS\ninput_collections_verify_dark: u/me\n"
+            "number_verification_tests_threshold_dark: 3",
+            "input_collections_verify_dark, number_verification_tests_threshold_dark have no effect: no "
+            "darks are processed in script_mode BIAS.",
+        ),
+        (
+            "input_collections_bias: u/me/new",
+            "input_collections_bias has no effect: no bias is made while generate_calibrations is False; a "
+            "verification looks in input_collections_verify_bias.",
+        ),
+        (
+            "do_verify: false\nnumber_verification_tests_threshold_flat: 3",
+            "number_verification_tests_threshold_flat has no effect: nothing is verified",
+        ),
+        (
+            "input_collections_defects: u/me",
+            "input_collections_defects has no effect: no defects are made",
+        ),
+        (
+            "do_gain_from_flat_pairs: false\ninput_collections_ptc: u/me",
+            "input_collections_ptc has no effect: neither gains nor a photon transfer curve are measured.",
+        ),
+        ("keep_order: true", "keep_order has no effect: there is one set of flats only"),
+        (
+            "certify_if: better\ncertify: ask",
+            "Nothing is certified: certify, certify_if have no effect while",
+        ),
+    ],
+)
+def test_what_is_written_for_nothing_is_noticed(text: str, notice: str) -> None:
+    assert any(each.startswith(notice) for each in parse(text).notices), parse(text).notices
+
+
+def test_what_has_an_effect_is_not_called_idle() -> None:
+    made = "generate_calibrations: true\ncertify_calib_begin_date: 2022-11-04\ncalib_collection: u/new\n"
+    texts = [
+        "input_collections_verify_bias: u/me\nnumber_verification_tests_threshold_bias: 3",
+        "input_collections_ptc: u/me\nexp_times_flat: 1",
+        f"{made}input_collections_bias: u/me\ncertify: ask\ncertify_if: better",
+        # New ones are compared with those in use.
+        f"{made}do_verify: false\ninput_collections_verify_bias: u/me",
+        # Defects of this generation are built on a bias and dark of their own.
+        "do_defects: true\ninput_collections_bias: u/me\ninput_collections_defects: u/me\n"
+        "certify_calib_begin_date: 2022-11-04\npipeline_generation: current",
+    ]
+    for text in texts:
+        assert not [each for each in parse(text).notices if "no effect" in each]
 
 
 def test_the_photon_transfer_curve_takes_the_first_set_with_a_pair() -> None:
@@ -882,7 +939,9 @@ def test_default_options_are_those_of_the_generation() -> None:
 
     assert current.of(Product.FLAT).options == ("-c", "cpFlatIsr:doDefect=False")
     assert current.of(Product.BIAS).options == current.of(Product.PTC).options == ()
-    assert current.notices == ()
+    assert current.notices == (
+        "config_options_flat has no effect: no flat is made while generate_calibrations is False.",
+    )
 
     # As the procedure has them.
     of_2022 = parse("pipeline_generation: 2022\nconfig_options_flat: ''\nconfig_options_dark: null")
@@ -920,7 +979,7 @@ def test_options_for_a_task_of_no_generation_are_noticed() -> None:
     config = parse("config_options_bias: -c biasIsr:doDefect=False\nconfig_options_ptc: -c ptcIsr:a=False")
 
     assert config.of(Product.BIAS).options == ("-c", "biasIsr:doDefect=False")
-    bias, ptc = config.notices
+    bias, ptc = [each for each in config.notices if "no effect" not in each]
     assert bias.startswith("config_options_bias: biasIsr: not among the known tasks of generation current")
     assert ptc.startswith("config_options_ptc: ptcIsr: ")
 
@@ -1207,7 +1266,9 @@ def test_what_is_done_where_something_fails() -> None:
 
     assert config.fail_on == ("verification", "processing")
     assert (config.certify, config.job_retries, config.journal_dir) == ("together", 0, "~/journals")
-    assert config.notices == ()
+    assert config.notices == (
+        "Nothing is certified: certify has no effect while generate_calibrations is False.",
+    )
 
 
 @pytest.mark.parametrize(

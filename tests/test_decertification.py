@@ -33,8 +33,10 @@ from lsst.ts.calibrationscripts.decertification import (
     Undo,
     Unit,
     Valid,
+    built_on,
     choose,
     make_routes,
+    reach_json,
     reach_text,
 )
 from lsst.ts.calibrationscripts.files.journal import FileJournal, load_record, run_lock
@@ -175,6 +177,21 @@ def test_what_the_run_has_not_certified_is_refused() -> None:
         choose(RunRecord(RUN_ID, {}), ())
 
 
+def test_what_was_made_with_it_and_stays_certified_is_named() -> None:
+    (bias,) = chosen = choose(RECORD, PROOFS, ["BIAS"])
+    flats = (FLAT_R.name, FLAT_B.name)
+    assert built_on(RECORD, PROOFS, bias, chosen) == (DARK.name, *flats)
+    # but not what is undone too, or was before.
+    assert built_on(RECORD, PROOFS, bias, choose(RECORD, PROOFS)) == ()
+    before = RECORD.with_decision(decertified(DARK, MADE[DARK]))
+    assert built_on(before, PROOFS, bias, chosen) == flats
+    (red,) = choose(RECORD, PROOFS, [FLAT_R.name])
+    assert built_on(RECORD, PROOFS, red, (red,)) == ()
+    shown = reach(built_on=("DARK", "FLAT"))
+    assert "DARK, FLAT of this run were made with it, and stay certified" in unfolded(reach_text(shown))
+    assert reach_json(shown)["built_on"] == ["DARK", "FLAT"]
+
+
 def test_without_a_proof_the_job_of_the_run_is_known() -> None:
     made = StageResult(stage("generate BIAS"), Outcome.PASSED, collection="u/ocps/bias")
     record = RunRecord(RUN_ID, {}, stages=(made,), certifications=(MADE[BIAS],))
@@ -182,6 +199,19 @@ def test_without_a_proof_the_job_of_the_run_is_known() -> None:
     # And nothing that no job of the run has made.
     with pytest.raises(RefusedError, match="u/ocps/bias, which no job of run"):
         choose(dataclasses.replace(record, stages=()), ())
+
+
+def test_what_an_earlier_session_has_certified_can_be_undone_though_its_stage_was_not_begun_again() -> None:
+    # Given a run that is resumed after its bias was decertified: what needs
+    # it is skipped, has no proof, and stays certified
+    source = MADE[DARK].source
+    job = JobRecord(
+        stage("generate DARK"), source.rpartition("/")[2], JobRequest("c", (), (), "LATISS", (0,), ())
+    )
+    skipped = StageResult(stage("generate DARK"), Outcome.SKIPPED, "certify BIAS ended HELD")
+    record = RunRecord(RUN_ID, {}, jobs=(job,), stages=(skipped,), certifications=(MADE[DARK],))
+    # Then it is undone as the run says.
+    assert choose(record, (), ["DARK"]) == (Undo(DARK, MADE[DARK]),)
 
 
 # What that changes

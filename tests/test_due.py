@@ -12,6 +12,7 @@ import dataclasses
 import importlib.resources
 import itertools
 import json
+import random
 import shlex
 import shutil
 import textwrap
@@ -45,6 +46,7 @@ from lsst.ts.calibrationscripts.due import (
     origins,
     propose,
     read_policy,
+    without_repeats,
 )
 from lsst.ts.calibrationscripts.instruments import INSTRUMENTS, LATISS
 from lsst.ts.calibrationscripts.outcomes import RunState
@@ -186,7 +188,7 @@ def due_names(calibrations: Stock, exposures: Iterable[Taken], policy: Policy, *
     times = {(name, "u/ocps/a1/run"): time for name, time in made.items()}
     return [
         f"{'outlook ' if each.finding.is_outlook else ''}{each.finding.name}: {each.due}"
-        for each in judge(findings, times, (), policy)
+        for each in without_repeats(judge(findings, times, (), policy))
         if each.due
     ]
 
@@ -290,13 +292,13 @@ def proposed(
 def judged_of(calibrations: Stock, exposures: Iterable[Taken], policy: Policy) -> list[Finding]:
     findings = find(calibrations, tuple(exposures), [0], policy, NOW)
     made = {
-        (name, each.run): each.begin / 1e9
+        (name, each.run): (NOW if each.run.startswith("new ") else each.begin) / 1e9
         for name, held in calibrations.held.items()
         for of_unit in held.values()
         for valids in of_unit.values()
         for each in valids
     }
-    return [each.finding for each in judge(findings, made, (), policy) if each.due]
+    return [each.lacking for each in judge(findings, made, (), policy) if each.due]
 
 
 def after(calibrations: Stock, proposals: Iterable[Proposal]) -> Stock:
@@ -366,6 +368,60 @@ def test_the_configurations_are_accepted_and_close_the_gap(names: tuple[str, ...
     for left_out in range(len(proposals)):
         fewer = [each for number, each in enumerate(proposals) if number != left_out]
         assert judged_of(after(before, fewer), exposures, policy) != []
+
+
+def which(calibrations: Stock, exposures: Iterable[Taken], policy: Policy) -> dict[int, str]:
+    """Return what each exposure finds, and since when that is made."""
+    return {
+        one: f"{each.state} {each.run} {each.valid}"
+        for each in find(calibrations, tuple(exposures), [0], policy, NOW)
+        for one in each.exposures
+    }
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_what_closes_a_gap_replaces_nothing_that_other_nights_find(seed: int) -> None:
+    chance = random.Random(seed)  # noqa: S311 - nothing secret
+    edges = sorted(chance.sample(range(-60, 12), 8))
+    ranges = [pair for pair in itertools.pairwise(edges) if chance.random() < 0.7]
+    placed = {name: [valid(*pair, f"u/{name[-3:]}/{pair[0]}") for pair in ranges[i::2]]
+              for i, name in enumerate((DAILY, OFFICIAL))}  # fmt: skip
+    before = stock({"bias": placed})
+    policy = only("bias", ages={"bias": 12.0})
+    exposures = [taken(night + hour) for night in range(-50, 1) for hour in (0.2, 0.6) if night + hour < 0.3]
+
+    due = judged_of(before, exposures, policy)
+    lacking = {one for each in due for one in each.exposures if taken_at(each, one, exposures)}
+    proposals, _ = proposed(due, before)
+    now = after(before, proposals)
+
+    assert judged_of(now, exposures, policy) == []
+    # What ends tomorrow is replaced from the beginning of this night on.
+    nights = {one // 100 for one in lacking} | {taken(0.1).id // 100}
+    kept = [each for each in exposures if each.id // 100 not in nights]
+    assert which(now, kept, policy) == which(before, kept, policy)
+
+
+def taken_at(finding: Finding, exposure: int, exposures: Iterable[Taken]) -> bool:
+    """Return whether an exposure of a finding lacks something itself."""
+    return any(each.id == exposure and each.time and each.time[0] >= finding.time[0] for each in exposures)
+
+
+def test_a_gap_weeks_ago_is_closed_for_its_night_alone() -> None:
+    held = {"bias": {DAILY: [valid(-40, -20, "u/old"), valid(-19, 9, "u/new")]}}
+    (proposal,), _ = proposed(judged_of(stock(held), [taken(-19.7)], only("bias")), stock(held))
+    config = configuration(proposal)
+    assert config.certify_calib_begin_date == iso(NOON - 20 * DAY)
+    assert config.certify_calib_end_date == iso(NOON - 19 * DAY)
+    assert config.calib_collection == DAILY and "for the days below alone" in proposal.text
+
+
+def test_what_has_become_too_old_is_replaced_from_that_day_on() -> None:
+    held = {"bias": {DAILY: [valid(-31, 60)]}}
+    exposures = [taken(night + 0.3) for night in range(-30, 0)]
+    (proposal,), _ = proposed(judged_of(stock(held), exposures, only("bias")), stock(held))
+    # It is 30 days old at noon: only the last night is later.
+    assert configuration(proposal).certify_calib_begin_date == iso(NOON - DAY)
 
 
 @pytest.mark.parametrize(
@@ -557,9 +613,12 @@ def test_all_that_is_wrong_with_a_policy_is_said_at_once() -> None:
 
 def report(calibrations: Stock, exposures: list[Taken], policy: Policy) -> DueReport:
     findings = find(calibrations, exposures, [0], policy, NOW)
-    judged = judge(findings, {("bias", "u/ocps/a1/run"): NOON / 1e9}, (), policy)
+    everything = judge(findings, {("bias", "u/ocps/a1/run"): NOON / 1e9}, (), policy)
+    judged = without_repeats(everything)
     setting = Setting(LATISS, LATISS.repo, (CHAIN,), policy)
-    proposals, remarks = propose([each.finding for each in judged if each.due], setting, calibrations, NOW)
+    proposals, remarks = propose(
+        [each.lacking for each in everything if each.due], setting, calibrations, NOW
+    )
     ids = tuple(each.id for each in exposures)
     return DueReport(
         "LATISS", LATISS.repo, (CHAIN,), ids, "2024-10-04T20:00:00", policy, judged, proposals, remarks
@@ -708,9 +767,12 @@ def example() -> DueReport:
         )
         for i, name in enumerate(["bias", "dark", "flat"])
     ]
-    judged = judge(findings, made, known, Policy())
+    everything = judge(findings, made, known, Policy())
+    judged = without_repeats(everything)
     setting = Setting(LATISS, LATISS.repo, (CHAIN,), Policy(), {BLUE: 8.0})
-    proposals, remarks = propose([each.finding for each in judged if each.due], setting, calibrations, now)
+    proposals, remarks = propose(
+        [each.lacking for each in everything if each.due], setting, calibrations, now
+    )
     ids = tuple(each.id for each in night)
     return DueReport("LATISS", LATISS.repo, (CHAIN,), ids, iso(now), Policy(), judged, proposals, remarks)
 

@@ -10,21 +10,24 @@ test_proof_sequences.py.
 from __future__ import annotations
 
 import dataclasses
+import html
 import json
 from typing import Any
 
 import pytest
 from lsst.ts.calibrationscripts.codec import from_json, read_record, to_json
+from lsst.ts.calibrationscripts.decertification import choose
 from lsst.ts.calibrationscripts.judgement import Fault, Judgement
 from lsst.ts.calibrationscripts.outcomes import Certification, DetectorDefects, Outcome, PreviousDefects
+from lsst.ts.calibrationscripts.pages import run_page
 from lsst.ts.calibrationscripts.plan import JobRequest
 from lsst.ts.calibrationscripts.ports import ObservatoryError
 from lsst.ts.calibrationscripts.products import Product, Subject
 from lsst.ts.calibrationscripts.proof import FrameRecord, NotProvenError, ProductRecord, Proof, prove
 from lsst.ts.calibrationscripts.record import JobRecord
-from lsst.ts.calibrationscripts.report import summary_text
+from lsst.ts.calibrationscripts.report import RunDocument, products, summary_text
 from lsst.ts.calibrationscripts.verification import judge
-from named import BIAS, stage, unfolded
+from named import BIAS, DARK, stage, unfolded
 from test_resume import outcomes, raise_at, run
 from world import FIRST_FRAME, World
 
@@ -231,6 +234,13 @@ def test_what_an_earlier_session_certified_is_said_where_it_does_not_pass_now(
     ) in reason
     assert reason.partition("an earlier session")[2] in unfolded(summary_text(report))
     assert [each.dataset_type for each in read_record(world.journal).certifications] == ["bias", "dark"]
+    # and the page does not say that nothing is certified, or not made.
+    dark = next(one for one in products(report) if one.name == "DARK")
+    assert dark.word == "not made again" and dark.text.endswith("has certified stays certified")
+    page = unfolded(html.unescape(run_page(RunDocument(report))))
+    assert "Nothing was certified now." in page and "DARK: an earlier session has certified it" in page
+    # What the run proposes to undo it is not refused, though it has no proof.
+    assert [undo.subject for undo in choose(read_record(world.journal), report.proofs, ["DARK"])] == [DARK]
     # And a further session says so too
     again = run(world, text % after, resume=True)
     assert "an earlier session has certified it" in next(

@@ -193,6 +193,24 @@ def after_frames_that_never_came(folder: Path) -> Iterator[str]:
 
 
 @trial
+def after_frames_that_are_not_what_was_asked_for(folder: Path) -> Iterator[str]:
+    data = {"script_mode": "BIAS_DARK", "n_dark": 6, "exp_times_dark": 15}
+    wrong = 2026112300025
+    world = World(headers={"DARK 4/7, 15 s": {"exp_time": 30.0}})
+    report = run(world, {**MADE, **data})
+    step = step_of(report, "not what was asked for")
+    assert pairs(step)["without"] == [wrong]
+    new = resumed(world, next_steps(report)[-1], pairs(step))
+    assert new.complete and wrong not in again_used(world)
+    yield from next_steps(report)
+    # Of three frames, too few would be left: they are taken again.
+    few = run(World(headers={"DARK 3/4, 15 s": {"exp_time": 30.0}}), {**MADE, **data, "n_dark": 3})
+    assert not pairs(step_of(few, "not what was asked for"))
+    assert run(World(), {**MADE, **data}).complete
+    yield from next_steps(few)
+
+
+@trial
 def after_few_frames(folder: Path) -> Iterator[str]:
     for data in (
         {"script_mode": "BIAS", "n_bias": 3},

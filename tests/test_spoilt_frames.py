@@ -16,11 +16,12 @@ import yaml
 from lsst.ts.calibrationscripts.codec import read_document, read_record, write_document
 from lsst.ts.calibrationscripts.outcomes import Outcome
 from lsst.ts.calibrationscripts.pages import run_page
-from lsst.ts.calibrationscripts.ports import ObservatoryError
+from lsst.ts.calibrationscripts.ports import IngestReport, ObservatoryError
 from lsst.ts.calibrationscripts.report import RunDocument, RunReport, conclusion, next_steps, summary_text
 from lsst.ts.calibrationscripts.spoilt import Mark, MarkKind
 from named import BIAS, DARK, unfolded
 from test_resume import outcomes, raise_at, run
+from virtual_time import virtually
 from world import Killed, World
 
 CHAIN = (
@@ -165,6 +166,35 @@ def test_a_wrong_header_fails_its_series_unless_such_frames_are_left_out() -> No
     assert report.complete
     assert f"exposure {BAD_DARK} HEADER: has 30 s in the Butler, not 15 s" in unfolded(summary_text(report))
     assert BAD_DARK not in exposures_of(world, "cpDark")
+
+
+def test_frames_that_are_not_what_was_asked_for_are_not_called_used() -> None:
+    world = World(headers=WRONG)
+    report = run(world, CHAIN % "report")
+
+    said = everything_said(world, report)
+    for text in (said["log"], unfolded(said["summary"]), said["page"]):
+        assert "DARK: 1 of 6 frames is not what was asked for, and nothing is made of the series" in text
+        assert "spoilt and used" not in text and "They were used" not in text
+    # And there is one step for it, which helps
+    steps = [step for step in next_steps(report) if "DARK" in step]
+    assert len(steps) == 1 and f"Write 'without: [{BAD_DARK}]' when you resume" in steps[0]
+    again = world.procedure(f"resume: run\nwithout: [{BAD_DARK}]", resume=True)
+    virtually(again.run())
+    assert again.report.complete
+
+
+def test_frames_of_several_series_are_left_out_by_one_line() -> None:
+    # Given two series, one with a lost frame, one with a wrong one
+    lost = 2026112300003
+    world = World(headers=WRONG, ingest=IngestReport(missing=(lost,)))
+    report = run(world, "{script_mode: BIAS_DARK, n_bias: 6, n_dark: 6, exp_times_dark: 15}")
+    written = {text for step in next_steps(report) for text in re.findall(r"'(without: \[.*?\])'", step)}
+    # Then what both steps propose is the same line, and leaves out both
+    assert written == {f"without: [{lost}, {BAD_DARK}]"}
+    again = world.procedure(f"resume: run\n{written.pop()}", resume=True)
+    virtually(again.run())
+    assert again.report.complete
 
 
 def test_a_wrong_header_is_never_used_though_too_few_frames_are_left() -> None:

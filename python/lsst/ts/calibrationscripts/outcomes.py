@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 __all__ = [
+    "CERTIFIED_BEFORE",
     "AmplifierDefects",
     "AmplifierGain",
     "BadDetector",
@@ -162,6 +163,10 @@ def _counted(parts: list[str], n: int, n_detectors: int, separator: str) -> str:
     return f"{n} of {n_detectors} detectors: {separator.join(parts + more)}"
 
 
+CERTIFIED_BEFORE = "an earlier session has certified it"
+"""Begins what a certification says that was not made again."""
+
+
 @dataclass(frozen=True)
 class StageResult:
     """How a stage ended, why, and where to look."""
@@ -193,6 +198,15 @@ class StageResult:
     n_detectors: int = 0
     """How many detectors the run is about, these among them; 0 if none is
     bad."""
+
+    @property
+    def stays(self) -> str:
+        """What an earlier session has certified, and is not undone.
+
+        It is "" where this session has certified it, or nothing is.
+        """
+        _, begin, rest = self.reason.partition(CERTIFIED_BEFORE)
+        return begin + rest
 
     def with_bad(self, bad: tuple[BadDetector, ...], n_detectors: int) -> StageResult:
         """Return it with bad detectors, if there are any.

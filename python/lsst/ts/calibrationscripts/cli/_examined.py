@@ -54,7 +54,8 @@ def show_block(each: Input) -> None:
     each : `Input`
         What was given.
     """
-    if each.block is None:
+    # What it makes is not known if a variable has no value that fits.
+    if each.block is None or each.problems:
         return
     n_ours, n = len(each.configurations), len(each.block.scripts)
     block = (

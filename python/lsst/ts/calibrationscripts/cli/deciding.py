@@ -234,19 +234,24 @@ def _show_published(copies: Sequence[Copy]) -> None:
 
 def _list(given: Path | None, run_id: str | None, *, as_json: bool) -> None:
     from ..deciding import waiting_in
-    from ..files.journal import journal_folder
+    from ..files.journal import journal_folder, load_record
     from ..report import fold, fold_command
 
     folder = given or journal_folder()
 
     found = list(waiting_in(folder, lambda line: show(f"Skipped: {line}", error=True)))
     if run_id is not None:
+        try:
+            load_record(folder, run_id)
+        except LookupError as error:
+            fail(f"{run_id}: {error}.", ExitCode.INVALID)
         found = [product for product in found if product.run_id == run_id]
     if as_json:
         put(json.dumps([_as_json(product) for product in found], indent=2))
         return
     if not found:
-        show(f"Nothing waits for a decision in {folder}.")
+        of_run = "" if run_id is None else f" of run {run_id}"
+        show(f"Nothing{of_run} waits for a decision in {folder}.")
         return
     for product in found:
         age = _age(time.time() - product.since)

@@ -123,9 +123,10 @@ def _look(
 ) -> DueReport:
     from ..butler.due import made_at, read_due
     from ..decertification import iso
-    from ..due import DueReport, Setting, State, find, judge, newest, propose
+    from ..due import DueReport, Setting, State, find, judge, newest, propose, without_repeats
     from ..offline import tai_now
     from ._origins import origins_in
+    from ._proposed import foreseen
 
     setting = Setting(instrument, repo, searched, policy)
     exposures, stock = asyncio.run(
@@ -136,10 +137,11 @@ def _look(
     found = {(each.dataset_type, each.run) for each in findings if each.state is State.FOUND}
     made = asyncio.run(made_at(repo, found))
     judged = judge(findings, made, origins_in(folder, findings), policy)
-    due = [each.finding for each in judged if each.due]
+    due = [each.lacking for each in judged if each.due]
     if filters := {each.physical_filter for each in due if each.physical_filter is not None}:
         setting = replace(setting, flat_times=_flat_times(repo, instrument, filters))
     proposals, remarks = propose(due, setting, stock, max(now, newest(exposures)))
+    remarks = (*remarks, *foreseen(proposals, instrument))
     ids = tuple(each.id for each in exposures)
     return DueReport(
         instrument.name,
@@ -148,7 +150,7 @@ def _look(
         ids,
         iso(now),
         policy,
-        judged,
+        without_repeats(judged),
         proposals,
         remarks,
         _marks(folder, ids, instrument),

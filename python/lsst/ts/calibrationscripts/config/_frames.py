@@ -16,6 +16,7 @@ from ._findings import Findings
 from ._parameters import SERIES_PARAMETERS, WHEEL_PARAMETERS
 from ._series import FlatSet, Series, earlier_series, flat_series, image_types
 from ._values import ParsedConfig, WrittenSet
+from ._words import no_effect
 
 _Times = float | Sequence[float]
 
@@ -210,10 +211,9 @@ class _Resolver:
     def _note_unused(self, image_type: ImageType, *keys: str) -> None:
         changed = [key for key in keys if self._parsed.changed(key)]
         if changed:
-            self._findings.notices.append(
-                f"{', '.join(changed)} has no effect: no {image_type.lower()}s are taken in script_mode "
-                f"{self._parsed.values['script_mode']}."
-            )
+            mode = self._parsed.values["script_mode"]
+            why = f"no {image_type.lower()}s are taken in script_mode {mode}"
+            self._findings.notices.append(no_effect(changed, why))
 
     def flat_sets(self, of_run: Fit | None) -> tuple[FlatSet | None, ...]:
         """Return the sets of flats, with what they lack filled in.
@@ -234,9 +234,7 @@ class _Resolver:
         keys = (*self._parsed.instrument.wheels, "n_flat", "exp_times_flat")
         idle = [key for key in keys if self._parsed.changed(key) and not self._parsed.some_set_lacks(key)]
         if used and idle:
-            self._findings.notices.append(
-                f"{', '.join(idle)} has no effect: every set of flat_sets has its own."
-            )
+            self._findings.notices.append(no_effect(idle, "every set of flat_sets has its own"))
         sets: list[FlatSet | None] = []
         for i, one in enumerate(written):
             usable = one is not None and self._findings.usable(f"flat_sets[{i}]")

@@ -13,6 +13,7 @@ from ._counts import LONGEST_SOUGHT, N_TRIALS, SHORTEST_SOUGHT
 from ._findings import Findings
 from ._frames import Frames
 from ._values import ParsedConfig
+from ._words import no_effect
 
 _LIMITS = ("flat_counts_min", "flat_counts_max")
 
@@ -99,7 +100,8 @@ def level_notices(parsed: ParsedConfig, frames: Frames) -> Iterator[str]:
     if wanted is None or parsed.values["exposures"] is not None:
         return
     if ImageType.FLAT not in frames.image_types:
-        yield f"flat_counts has no effect: no flats are taken in script_mode {parsed.values['script_mode']}."
+        mode = parsed.values["script_mode"]
+        yield no_effect(["flat_counts"], f"no flats are taken in script_mode {mode}")
         return
     times = ", ".join(f"{time:g}" for time in dict.fromkeys(one.exp_times[0] for one in frames.flats))
     yield (

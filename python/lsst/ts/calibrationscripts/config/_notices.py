@@ -14,6 +14,7 @@ from ..products import Product
 from ._bps import job_service_notices
 from ._camera import never_fails
 from ._frames import Frames
+from ._idle import idle_notices
 from ._light import level_notices
 from ._parameters import CAMERA_PARAMETERS, PRODUCT_PARAMETERS
 from ._release import release_notices
@@ -21,6 +22,7 @@ from ._secrets import is_masked
 from ._surroundings import surroundings_notices
 from ._values import ParsedConfig
 from ._without import notice_of_without
+from ._words import no_effect
 
 _BEGIN, _END = "certify_calib_begin_date", "certify_calib_end_date"
 
@@ -47,6 +49,7 @@ def notices(parsed: ParsedConfig, frames: Frames) -> Iterator[str]:
         yield from _pairs(parsed, frames)
         yield from _processing(parsed, frames)
         yield from _certification(parsed)
+        yield from idle_notices(parsed, frames)
         yield from release_notices(parsed)
         yield from job_service_notices(parsed)
         yield from level_notices(parsed, frames)
@@ -66,10 +69,7 @@ def notices(parsed: ParsedConfig, frames: Frames) -> Iterator[str]:
 def _idle_camera(parsed: ParsedConfig) -> Iterator[str]:
     idle = [key for key in CAMERA_PARAMETERS if parsed.changed(key)]
     if idle and parsed.values["exposures"] is not None:
-        yield (
-            f"{', '.join(idle)} {'has' if len(idle) == 1 else 'have'} no effect: exposures names frames "
-            "taken earlier, no others are taken."
-        )
+        yield no_effect(idle, "exposures names frames taken earlier, no others are taken")
 
 
 def _pairs(parsed: ParsedConfig, frames: Frames) -> Iterator[str]:
@@ -77,7 +77,7 @@ def _pairs(parsed: ParsedConfig, frames: Frames) -> Iterator[str]:
     key = "do_gain_from_flat_pairs"
     if ImageType.FLAT not in frames.image_types:
         if parsed.given.get(key):
-            yield f"{key} has no effect: no flats are taken in script_mode {parsed.values['script_mode']}."
+            yield no_effect([key], f"no flats are taken in script_mode {parsed.values['script_mode']}")
         return
     flats, rule = frames.flats, GENERATIONS[parsed.values["pipeline_generation"]].pair_rule
     paired = [series for series in flats if series.may_have_pairs(rule)]
@@ -104,17 +104,12 @@ def _processing(parsed: ParsedConfig, frames: Frames) -> Iterator[str]:
 
 def _certification(parsed: ParsedConfig) -> Iterator[str]:
     values = parsed.values
-    if values["generate_calibrations"] or values["do_defects"] or values["do_ptc"]:
-        if not parsed.changed(_BEGIN) and not parsed.changed(_END):
-            yield (
-                f"New calibrations are certified for {values[_BEGIN]} to {values[_END]}: no others can be "
-                f"certified into {values['calib_collection']} after them. For daily calibrations write "
-                f"{_BEGIN} and {_END}."
-            )
-    elif any(parsed.changed(key) for key in ("calib_collection", _BEGIN, _END)):
+    certifies = values["generate_calibrations"] or values["do_defects"] or values["do_ptc"]
+    if certifies and not parsed.changed(_BEGIN) and not parsed.changed(_END):
         yield (
-            "Nothing is certified: calib_collection and the certify dates have no effect while "
-            "generate_calibrations is False."
+            f"New calibrations are certified for {values[_BEGIN]} to {values[_END]}: no others can be "
+            f"certified into {values['calib_collection']} after them. For daily calibrations write "
+            f"{_BEGIN} and {_END}."
         )
 
 

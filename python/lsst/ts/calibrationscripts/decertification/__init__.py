@@ -15,6 +15,7 @@ __all__ = [
     "Undo",
     "Unit",
     "Valid",
+    "built_on",
     "choose",
     "iso",
     "make_routes",
@@ -23,7 +24,7 @@ __all__ = [
     "reach_text",
 ]
 
-from ._choice import RefusedError, Undo, choose
+from ._choice import RefusedError, Undo, built_on, choose
 from ._reach import Exposure, Exposures, Instead, Reach, Route, make_routes
 from ._standing import Standing, Unit, Valid, iso, make_standing
 from ._text import reach_json, reach_text

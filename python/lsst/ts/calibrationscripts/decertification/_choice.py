@@ -4,12 +4,13 @@
 
 from __future__ import annotations
 
-__all__ = ["RefusedError", "Undo", "choose"]
+__all__ = ["RefusedError", "Undo", "built_on", "choose"]
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ..outcomes import Certification
+from ..pipelines import pipelines_of
 from ..products import StageKind, Subject
 from ..proof import Proof
 from ..record import Decision, DecisionKind, RunRecord
@@ -83,6 +84,38 @@ def choose(record: RunRecord, proofs: Sequence[Proof], wanted: Sequence[str] = (
     return left
 
 
+def built_on(
+    record: RunRecord, proofs: Sequence[Proof], undo: Undo, chosen: Sequence[Undo]
+) -> tuple[str, ...]:
+    """Return what was made with a product and stays certified.
+
+    Parameters
+    ----------
+    record : `RunRecord`
+        The run.
+    proofs : `~collections.abc.Sequence` [`Proof`]
+        What has proven its certifications, as far as that is known.
+    undo : `Undo`
+        The product.
+    chosen : `~collections.abc.Sequence` [`Undo`]
+        All that is to be undone.
+
+    Returns
+    -------
+    names : `tuple` [`str`, ...]
+        Of products of the same run.
+    """
+    generators = pipelines_of(record.config).generators
+    others = (_undo(record, proofs, certification) for certification in record.certifications)
+    return tuple(
+        other.subject.name
+        for other in others
+        if other not in chosen
+        and not _undone(record, other)
+        and undo.subject.product in generators[other.subject.product].corrections
+    )
+
+
 def _names(undo: Undo) -> set[str]:
     """Return by which names a person can choose it."""
     return {undo.subject.name.casefold(), undo.subject.product.casefold()}
@@ -97,6 +130,10 @@ def _undo(record: RunRecord, proofs: Sequence[Proof], certification: Certificati
     for result in record.stages:
         if result.stage.kind is StageKind.GENERATE and result.collection == certification.source:
             return Undo(result.stage.subject, certification, of_another=True)
+    for job in record.jobs:
+        # Where the run was resumed since, the stage may not have been begun.
+        if job.stage.kind is StageKind.GENERATE and certification.source.rpartition("/")[2] == job.job_id:
+            return Undo(job.stage.subject, certification, of_another=True)
     raise RefusedError(
         f"{certification.dataset_type} was certified from {certification.source}, which no job of run "
         f"{record.run_id} has made"

@@ -107,6 +107,9 @@ class Reach:
 
     routes: tuple[Route, ...] = ()
 
+    built_on: tuple[str, ...] = ()
+    """Products of the run that were made with it, and stay certified."""
+
 
 def make_routes(
     collection: str,

@@ -55,6 +55,10 @@ def _lines(reach: Reach) -> Iterator[str]:
             yield from _wrapped("another calibration is found before it: nothing changes", 6)
         for instead in route.instead:
             yield from _wrapped(_found(reach, route, instead), 6)
+    if reach.built_on:
+        names = ", ".join(reach.built_on)
+        what = "was made with it, and stays" if len(reach.built_on) == 1 else "were made with it, and stay"
+        yield from _wrapped(f"{names} of this run {what} certified: decertify that too, if it is bad.", 2)
 
 
 def _found(reach: Reach, route: Route, instead: Instead) -> str:
@@ -131,6 +135,7 @@ def reach_json(reach: Reach) -> dict[str, Any]:
         "problem": reach.standing.problem,
         "detectors": list(reach.detectors),
         "exposures": asdict(reach.exposures),
+        "built_on": list(reach.built_on),
         "routes": [
             {"collections": list(route.collections), "instead": [instead(each) for each in route.instead]}
             for route in reach.routes

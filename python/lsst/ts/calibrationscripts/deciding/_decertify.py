@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from ..butler import decertifying
 from ..butler.publishing import Copy
-from ..decertification import Reach, RefusedError, choose
+from ..decertification import Reach, RefusedError, built_on, choose
 from ..files.journal import FileJournal
 from ..files.lock import Lock
 from ..files.runs import load_document
@@ -163,7 +163,10 @@ async def _reach(run: _EarlierRun, products: Sequence[str]) -> tuple[Reach, ...]
         undos = choose(run.record, proofs, products)
     except RefusedError as error:
         raise DecisionError(f"{error}.") from error
-    return await decertifying.read_reach(run.repo, undos)
+    reaches = await decertifying.read_reach(run.repo, undos)
+    return tuple(
+        replace(reach, built_on=built_on(run.record, proofs, reach.undo, undos)) for reach in reaches
+    )
 
 
 def _decision(reach: Reach, choice: Choice, now: float, *, gone: bool) -> Decision:

@@ -31,12 +31,13 @@ __all__ = [
     "propose",
     "read_policy",
     "spoilt_heading",
+    "without_repeats",
 ]
 
 from ._findings import Finding, State, Taken, find, newest
 from ._origin import Origin, origins
 from ._policy import PRODUCTS, Policy, PolicyError, read_policy
 from ._proposal import Proposal, Remark, Setting, propose
-from ._report import DueReport, Judged, judge
+from ._report import DueReport, Judged, judge, without_repeats
 from ._search import Search, Stock
 from ._text import conclusion, due_json, due_text, exposures_text, heading, spoilt_heading

@@ -97,6 +97,11 @@ class Finding:
         return not self.exposures
 
     @property
+    def what(self) -> tuple[str, str | None, State, str]:
+        """What it has in common with others of the same cause."""
+        return self.dataset_type, self.physical_filter, self.state, self.run
+
+    @property
     def name(self) -> str:
         """What people read."""
         return f"{self.dataset_type} {self.physical_filter or ''}".rstrip()

@@ -11,7 +11,7 @@ import itertools
 import re
 import shlex
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,12 +19,12 @@ import yaml
 
 from ..decertification import Unit
 from ..instruments import Instrument, same_filter
-from ._findings import DAY, Finding, State
+from ._findings import Finding, State
+from ._gaps import Gap, gaps, noon_before
 from ._policy import Policy
 from ._search import Stock
 
 _EPOCH = datetime.datetime(1970, 1, 1)
-_NOON = DAY // 2
 _NAME = re.compile(r"[\w.+-]{1,100}", re.ASCII)
 
 _MODES = {
@@ -38,10 +38,6 @@ _FROM_ALL_FRAMES = {"defects", "ptc"}
 
 _MAX_SETS = 12
 """Sets of flats that a configuration may have."""
-
-_USUAL_AGE = 30.0
-"""For how long something is valid that may become as old as it likes
-(days)."""
 
 _RAMP = [5, 5, 10, 10, 15, 15, 20, 20, 25, 25, 30, 30, 35, 35]
 """Exposure times of flats for a photon transfer curve (s)."""
@@ -100,24 +96,19 @@ class Setting:
 class _Wanted:
     """What is to be made, for when and for which detectors."""
 
-    types: frozenset[str]
-    filters: tuple[str, ...]
-    detectors: tuple[int, ...]
+    gap: Gap
     mode: str
-    begin: int
-    end: int
-    """(ns)"""
 
     @property
     def generates(self) -> bool:
         """Whether bias, dark or flat is to be made."""
-        return not self.types <= _FROM_ALL_FRAMES
+        return not self.gap.types <= _FROM_ALL_FRAMES
 
     @property
     def made(self) -> frozenset[str]:
         """All dataset types that are certified."""
         frames = {name.lower() for name in self.mode.split("_")} if self.generates else set()
-        return frozenset(frames) | (self.types & _FROM_ALL_FRAMES)
+        return frozenset(frames) | (self.gap.types & _FROM_ALL_FRAMES)
 
 
 def propose(
@@ -128,7 +119,7 @@ def propose(
     Parameters
     ----------
     due : `~collections.abc.Sequence` [`Finding`]
-        What is due.
+        What is due, of exposures and of the time to come.
     setting : `Setting`
         What was asked.
     stock : `Stock`
@@ -140,7 +131,7 @@ def propose(
     -------
     proposals : `tuple` [`Proposal`, ...]
         To be queued in this order; more than one if a configuration cannot
-        have all filters.
+        have all filters, or not all is lacking for the same days.
     remarks : `tuple` [`Remark`, ...]
         What a configuration cannot do.
     """
@@ -160,36 +151,72 @@ def propose(
         if name not in filters
     ]
     settable = [each for each in due if each.physical_filter is None or each.physical_filter in filters]
-    if not settable:
-        return (), tuple(remarks)
-    wanted = _wanted(settable, tuple(filters), setting.policy, now)
-    collection = _searched_collection(settable, wanted, setting.daily, stock)
-    is_searched = collection is not None
-    if collection is None:
-        collection = _new_collection(setting.daily, stock, now)
-        remarks.append(_not_searched(collection, setting, stock))
-    return tuple(_proposals(wanted, collection, setting, is_searched)), tuple(remarks)
+    proposals: list[Proposal] = []
+    planned = _Planned(setting, stock, now)
+    for gap in gaps(settable, setting.policy, now):
+        wanted = _wanted(gap)
+        collection = planned.collection_for(wanted)
+        if collection not in stock.collections and collection not in (each.collection for each in proposals):
+            remarks.append(_not_searched(collection, setting, stock))
+        proposals += _proposals(wanted, collection, setting, planned)
+    return tuple(proposals), tuple(remarks)
 
 
-def _wanted(due: Sequence[Finding], filters: tuple[str, ...], policy: Policy, now: int) -> _Wanted:
-    types = frozenset(each.dataset_type for each in due)
-    mode = _ALL if types & _FROM_ALL_FRAMES else _MODES.get(types, _ALL)
-    detectors = tuple(sorted({detector for each in due for detector in each.detectors}))
-    begins = [each.time[0] for each in due if each.time[0] and not each.is_outlook]
-    ages = [age for name in types if (age := policy.ages[name]) is not None]
-    end = now + round(min(ages, default=_USUAL_AGE) * DAY)
-    return _Wanted(
-        types,
-        filters,
-        detectors,
-        mode,
-        _noon_before(min([*begins, now])),
-        _noon_before(end) + DAY,
-    )
+def _wanted(gap: Gap) -> _Wanted:
+    mode = _ALL if gap.types & _FROM_ALL_FRAMES else _MODES.get(gap.types, _ALL)
+    return _Wanted(gap, mode)
 
 
-def _noon_before(time: int) -> int:
-    return (time - _NOON) // DAY * DAY + _NOON
+class _Planned:
+    """Where what is proposed is certified into.
+
+    Parameters
+    ----------
+    setting : `Setting`
+        What was asked.
+    stock : `Stock`
+        What was searched.
+    now : `int`
+        The time (TAI, as a Unix timestamp, ns).
+    """
+
+    def __init__(self, setting: Setting, stock: Stock, now: int) -> None:
+        self._daily = setting.daily
+        self._stock = stock
+        self._now = now
+        self._taken: list[tuple[str, _Wanted]] = []
+        self._searched = setting.searched
+        self._fresh: list[str] = []
+
+    def collection_for(self, wanted: _Wanted) -> str:
+        """Return what it is certified into, and keep that in mind."""
+        searched = _searched_collection(wanted, self._daily, self._stock, self._is_taken)
+        date = f"{_EPOCH + datetime.timedelta(seconds=noon_before(self._now) // 10**9):%Y%b%d}".upper()
+        names = (f"{self._daily}/calib.{date}.{number}" for number in itertools.count(1))
+        collection = searched or next(
+            name for name in names if name not in self._stock.taken and not self._is_taken(name, wanted)
+        )
+        self._taken.append((collection, wanted))
+        return collection
+
+    def inputs(self) -> tuple[str, ...]:
+        """Return where jobs of the next configuration look."""
+        return (*self._fresh, *self._searched)
+
+    def add_inputs(self, wanted: _Wanted, collection: str) -> None:
+        """Let jobs of further configurations find what this one makes."""
+        is_needed = wanted.gap.lasts and wanted.gap.types & {"bias", "dark"}
+        if is_needed and collection not in (*self._stock.collections, *self._fresh):
+            self._fresh.append(collection)
+
+    def _is_taken(self, collection: str, wanted: _Wanted) -> bool:
+        return any(
+            name == collection
+            and other.made & wanted.made
+            and other.gap.begin < wanted.gap.end
+            and wanted.gap.begin < other.gap.end
+            for name, other in self._taken
+        )
 
 
 def _date(time: int) -> str:
@@ -216,33 +243,30 @@ def _wheels(instrument: Instrument, physical_filter: str) -> dict[str, str] | No
     }
 
 
-def _searched_collection(due: Sequence[Finding], wanted: _Wanted, daily: str, stock: Stock) -> str | None:
+def _searched_collection(
+    wanted: _Wanted, daily: str, stock: Stock, is_taken: Callable[[str, _Wanted], bool]
+) -> str | None:
     """Return what can be certified into and is searched, if there is any."""
     # What is found now must not be found before what is new.
-    found = [each.collection for each in due if each.state in (State.FOUND, State.AMBIGUOUS)]
+    found = [each.collection for each in wanted.gap.due if each.state in (State.FOUND, State.AMBIGUOUS)]
     before = min(map(stock.collections.index, found), default=len(stock.collections))
     for name in stock.collections[:before]:
         customary = name == daily or name.startswith(f"{daily}/")
-        if customary and name not in stock.timeless and not _conflicts(name, wanted, stock):
+        is_free = name not in stock.timeless and not is_taken(name, wanted)
+        if customary and is_free and not _conflicts(name, wanted, stock):
             return name
     return None
-
-
-def _new_collection(daily: str, stock: Stock, now: int) -> str:
-    date = f"{_EPOCH + datetime.timedelta(seconds=_noon_before(now) // 10**9):%Y%b%d}".upper()
-    names = (f"{daily}/calib.{date}.{number}" for number in itertools.count(1))
-    return next(name for name in names if name not in stock.taken)
 
 
 def _conflicts(collection: str, wanted: _Wanted, stock: Stock) -> bool:
     """Return whether something is certified for that time already."""
     for dataset_type in wanted.made:
         held = stock.held.get(dataset_type, {}).get(collection, {})
-        units = [unit for unit in held if unit.detector in wanted.detectors]
+        units = [unit for unit in held if unit.detector in wanted.gap.detectors]
         # Without a filter due, flats are taken through whatever is set.
-        if dataset_type in stock.filtered and wanted.filters:
-            units = [unit for unit in units if _is_any(unit, wanted.filters)]
-        if any(valid.overlaps(wanted.begin, wanted.end) for unit in units for valid in held[unit]):
+        if dataset_type in stock.filtered and wanted.gap.filters:
+            units = [unit for unit in units if _is_any(unit, wanted.gap.filters)]
+        if any(valid.overlaps(wanted.gap.begin, wanted.gap.end) for unit in units for valid in held[unit]):
             return True
     return False
 
@@ -259,22 +283,21 @@ def _not_searched(collection: str, setting: Setting, stock: Stock) -> Remark:
     return Remark(f"{text}put it first in the chain:", shlex.join(command))
 
 
-def _proposals(wanted: _Wanted, collection: str, setting: Setting, is_searched: bool) -> Iterator[Proposal]:
+def _proposals(wanted: _Wanted, collection: str, setting: Setting, planned: _Planned) -> Iterator[Proposal]:
     """Yield a configuration, and others for filters that do not fit in."""
     size = _MAX_SETS if setting.instrument.wheels_turn else 1
-    chunks = [wanted.filters[i : i + size] for i in range(0, max(1, len(wanted.filters)), size)]
+    all_filters = wanted.gap.filters
+    chunks = [all_filters[i : i + size] for i in range(0, max(1, len(all_filters)), size)]
     for number, filters in enumerate(chunks):
         first = number == 0
         mode = wanted.mode if first else "FLAT"
-        types = wanted.types if first else frozenset({"flat"})
-        inputs = setting.searched
-        if not first and not is_searched and wanted.types & {"bias", "dark"}:
-            inputs = (collection, *inputs)
+        types = wanted.gap.types if first else frozenset({"flat"})
         values = dict(_values(wanted, mode, types, filters, setting))
-        values |= dict(_inputs(mode, types, inputs, setting))
+        values |= dict(_inputs(mode, types, planned.inputs(), setting))
+        planned.add_inputs(wanted, collection)
         values["calib_collection"] = collection
-        values["certify_calib_begin_date"] = _date(wanted.begin)
-        values["certify_calib_end_date"] = _date(wanted.end)
+        values["certify_calib_begin_date"] = _date(wanted.gap.begin)
+        values["certify_calib_end_date"] = _date(wanted.gap.end)
         values["reason"] = "calibrations_due"
         closes = tuple(
             name
@@ -283,7 +306,7 @@ def _proposals(wanted: _Wanted, collection: str, setting: Setting, is_searched: 
                 [f"flat {each}" for each in filters] if dataset_type == "flat" and filters else [dataset_type]
             )
         )
-        comments = _comments(values, closes, filters, setting)
+        comments = _comments(values, closes, filters, setting, lasts=wanted.gap.lasts)
         yield Proposal(_yaml(values, comments), closes, collection)
 
 
@@ -294,8 +317,8 @@ def _values(
     yield "script_mode", mode
     if wanted.generates:
         yield "generate_calibrations", True
-    if wanted.detectors != tuple(sorted(detector.id for detector in setting.instrument.detectors)):
-        yield "detectors", list(wanted.detectors)
+    if wanted.gap.detectors != tuple(sorted(detector.id for detector in setting.instrument.detectors)):
+        yield "detectors", list(wanted.gap.detectors)
     ramp: dict[str, Any] = {"n_flat": len(_RAMP), "exp_times_flat": _RAMP} if "ptc" in types else {}
     sets = [_flat_set(each, setting) for each in filters] or [{}]
     sets[0] |= ramp
@@ -328,7 +351,9 @@ def _inputs(
         return
     names = [name.lower() for name in mode.split("_")]
     for name in names:
-        yield f"input_collections_{name}", ",".join(searched)
+        # Defects may be made with a bias and dark of their own.
+        if not types <= {"ptc"}:
+            yield f"input_collections_{name}", ",".join(searched)
         yield f"input_collections_verify_{name}", ",".join(searched)
     if "defects" in types:
         yield "input_collections_defects", ",".join(searched)
@@ -338,10 +363,20 @@ def _inputs(
 
 
 def _comments(
-    values: Mapping[str, Any], closes: Sequence[str], filters: Sequence[str], setting: Setting
+    values: Mapping[str, Any],
+    closes: Sequence[str],
+    filters: Sequence[str],
+    setting: Setting,
+    *,
+    lasts: bool,
 ) -> Iterator[str]:
     """Yield what a person should know who queues a configuration."""
     yield f"Closes: {', '.join(closes)}."
+    if not lasts:
+        yield (
+            "It is for the days below alone, so that other exposures find what they find now. Its own "
+            "frames are of another day, as the forecast remarks."
+        )
     if filters and not setting.instrument.wheels_turn:
         yield f"First put {filters[0]} into the light path: the run does not change the filter."
     sets = values.get("flat_sets", [values])

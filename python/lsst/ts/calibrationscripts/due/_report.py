@@ -4,14 +4,14 @@
 
 from __future__ import annotations
 
-__all__ = ["DueReport", "Judged", "judge"]
+__all__ = ["DueReport", "Judged", "judge", "without_repeats"]
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..decertification import iso
 from ..spoilt import Mark
-from ._findings import Finding, State
+from ._findings import DAY, Finding, State
 from ._origin import Origin, origin_of
 from ._policy import Policy
 from ._proposal import Proposal, Remark
@@ -34,6 +34,16 @@ class Judged:
 
     due: str = ""
     """Why something is due; "" if nothing is."""
+
+    since: int = 0
+    """From when on it is too old (TAI, as a Unix timestamp, ns); 0 if it is
+    not."""
+
+    @property
+    def lacking(self) -> Finding:
+        """The finding without exposures at the beginning that lack nothing."""
+        begin, end = self.finding.time
+        return replace(self.finding, time=(min(max(begin, self.since), end), end))
 
     @property
     def certified_by(self) -> str:
@@ -107,30 +117,41 @@ def judge(
     Returns
     -------
     judged : `tuple` [`Judged`, ...]
-        Of the time to come, only what is due and not said of exposures.
+        Of the time to come, only what is due.
     """
-    of_exposures = [_judge(each, made, known, policy) for each in findings if not each.is_outlook]
-    outlook = [_judge(each, made, known, policy) for each in findings if each.is_outlook]
-    said = {_what(judged): set[int]() for judged in of_exposures if judged.due}
-    for judged in of_exposures:
-        if judged.due:
-            said[_what(judged)].update(judged.finding.detectors)
-    left = [
-        judged
-        for judged in outlook
-        if judged.due and not said.get(_what(judged), set()).issuperset(judged.finding.detectors)
-    ]
+    judged = [_judge(each, made, known, policy) for each in findings]
     order = list(dict.fromkeys((each.dataset_type, each.physical_filter) for each in findings))
 
-    def place(judged: Judged) -> int:
-        return order.index((judged.finding.dataset_type, judged.finding.physical_filter))
+    def place(one: Judged) -> tuple[int, bool]:
+        finding = one.finding
+        return order.index((finding.dataset_type, finding.physical_filter)), finding.is_outlook
 
-    return tuple(sorted((*of_exposures, *left), key=place))
+    return tuple(sorted((one for one in judged if one.due or not one.finding.is_outlook), key=place))
 
 
-def _what(judged: Judged) -> tuple[str, str | None, State, str]:
-    finding = judged.finding
-    return finding.dataset_type, finding.physical_filter, finding.state, finding.run
+def without_repeats(judged: Sequence[Judged]) -> tuple[Judged, ...]:
+    """Leave out what is due in the time to come and is said of exposures.
+
+    Parameters
+    ----------
+    judged : `~collections.abc.Sequence` [`Judged`]
+        What was found, and what is due.
+
+    Returns
+    -------
+    judged : `tuple` [`Judged`, ...]
+        What people need to read.
+    """
+    said: dict[object, set[int]] = {}
+    for one in judged:
+        if one.due and not one.finding.is_outlook:
+            said.setdefault(one.finding.what, set()).update(one.finding.detectors)
+    return tuple(
+        one
+        for one in judged
+        if not one.finding.is_outlook
+        or not said.get(one.finding.what, set()).issuperset(one.finding.detectors)
+    )
 
 
 def _judge(
@@ -143,7 +164,10 @@ def _judge(
     if origin is not None and origin.made is not None:
         begun = origin.made
     age = None if begun is None or not finding.time[1] else max(0.0, (finding.time[1] / 1e9 - begun) / 86_400)
-    return Judged(finding, age, origin, "; ".join(_too_old(finding, age, policy)))
+    reason = "; ".join(_too_old(finding, age, policy))
+    limit = policy.ages[finding.dataset_type]
+    since = 0 if not reason or limit is None or begun is None else round((begun / 86_400 + limit) * DAY)
+    return Judged(finding, age, origin, reason, since)
 
 
 def _too_old(finding: Finding, age: float | None, policy: Policy) -> Iterator[str]:

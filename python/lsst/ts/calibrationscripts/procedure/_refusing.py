@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ..instruments import same_filter
-from ..outcomes import BadDetector, Outcome, StageResult, bad_detectors_text
+from ..outcomes import CERTIFIED_BEFORE, BadDetector, Outcome, StageResult, bad_detectors_text
 from ..plan import RunPlan
 from ..products import StageId, StageKind, Subject
 from ..proof import NotProvenError, Proof
@@ -227,7 +227,7 @@ def with_earlier(
         return result
     where = " and ".join(dict.fromkeys(f"{each.source} into {each.collection}" for each in earlier))
     undo = decertify_command(record.run_id, [subject.name], journal)
-    text = f"an earlier session has certified it, from {where}, and that stays: '{undo}' undoes it"
+    text = f"{CERTIFIED_BEFORE}, from {where}, and that stays: '{undo}' undoes it"
     remarks = (*result.remarks, text) if result.outcome is Outcome.WAITING else result.remarks
     return replace(result, reason="; ".join(filter(None, (result.reason, text))), remarks=remarks)
 

@@ -112,6 +112,9 @@ def _outcome(report: RunReport, subject: Subject, stages: Stages) -> ProductOutc
     if pending := first(Outcome.PENDING):
         return ProductOutcome(subject.name, "pending", pending.reason, Kind.NOT_DONE)
     if skipped := first(Outcome.SKIPPED):
+        if any(result.stays for result in stages.values()):
+            text = f"{skipped.reason}; what an earlier session has certified stays certified"
+            return ProductOutcome(subject.name, "not made again", text, Kind.NOT_DONE)
         return ProductOutcome(subject.name, "not made", skipped.reason, Kind.NOT_DONE)
     if without := [stage for stage in stages.values() if stage.bad_detectors]:
         return ProductOutcome(subject.name, "passed in part", without[-1].reason, Kind.HELD)

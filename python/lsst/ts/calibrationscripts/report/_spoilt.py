@@ -24,6 +24,13 @@ def spoilt_headline(judgement: SeriesJudgement) -> str:
         A sentence without its full stop; "" if no frame is spoilt.
     """
     n, n_left_out = len(judgement.spoilt), len(judgement.excluded)
+    if judgement.unusable:
+        # Whatever else is spoilt, no frame of the series is used.
+        n, is_wrong = len(judgement.unusable), "is" if len(judgement.unusable) == 1 else "are"
+        return (
+            f"{judgement.series}: {n} of {len(judgement.judged)} frames {is_wrong} not what was asked for, "
+            "and nothing is made of the series"
+        )
     if judgement.remark:
         named = f"; {n_left_out} of {len(judgement.judged)} left out by a person" if n_left_out else ""
         return f"{judgement.series}: {judgement.remark}{named}"

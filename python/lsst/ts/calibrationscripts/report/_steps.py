@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-__all__ = ["NOT_BEGUN", "next_steps", "resumable"]
+__all__ = ["NOTHING", "NOT_BEGUN", "next_steps", "resumable"]
 
 import itertools
 import re
@@ -15,7 +15,7 @@ from ..instruments import INSTRUMENTS, ImageType
 from ..outcomes import Outcome, RunState, StageResult
 from ..pipelines import noise_left, pipelines_of
 from ..ports import SurroundingsError
-from ..products import Product, StageKind
+from ..products import Product, StageId, StageKind, Subject
 from ..record import camera_of
 from ..spoilt import MIN_FRAMES, SeriesJudgement
 from ._commands import (
@@ -31,6 +31,9 @@ from ._rest import after_bad_detectors, after_rest, few_are_bad
 
 _ERROR = re.compile(r"[\w.]*(Error|Exception)\b")
 """What the last line of a traceback begins with."""
+
+NOTHING = "Nothing to do"
+"""What a run begins its steps with that leaves none."""
 
 NOT_BEGUN = "Nothing was begun. Correct it and run again."
 _USUAL_FRAMES = 20
@@ -80,10 +83,18 @@ def _resuming_helps(report: RunReport) -> bool:
     refused = [
         result
         for result in report.stages
-        if result.outcome is Outcome.HELD and result.stage.kind is StageKind.CERTIFY
+        if result.outcome is Outcome.HELD
+        and result.stage.kind is StageKind.CERTIFY
+        # What a person has rejected or decertified stays as it is.
+        and result.stage.subject not in _decided(report)
     ]
     rest = any(map(few_are_bad, report.stages))
     return report.state is not RunState.DONE or bool(unfinished or refused or rest)
+
+
+def _decided(report: RunReport) -> set[Subject]:
+    """Return the products about which a person has decided."""
+    return {decision.subject for decision in report.decisions if not decision.superseded}
 
 
 def _steps(report: RunReport, warnings: Sequence[str]) -> Iterator[str]:
@@ -92,18 +103,19 @@ def _steps(report: RunReport, warnings: Sequence[str]) -> Iterator[str]:
         yield f"Look at {named}, then accept or reject: {decide_command(report.run_id, report.journal)}"
     used = [judgement for judgement in report.judgements if set(judgement.spoilt) - set(judgement.excluded)]
     yield from (_after_spoilt(report, judgement) for judgement in used)
+    # Also if something else was held: what is certified is in use already.
+    if worse := certified_though_worse(report):
+        yield _after_worse(report, [one.subject.name for one in worse])
     if report.complete and used:
         return
     if report.complete:
-        if worse := certified_though_worse(report):
-            yield _after_worse(report, [one.subject.name for one in worse])
         if warnings:
             yield (
                 f"Look at the {len(warnings)} warning(s) below: something is unlike earlier runs. Inform the "
                 "calibration experts if it comes again; it has decided nothing."
             )
         elif not report.waiting and not worse:
-            yield "Nothing to do." + ("" if report.certifications else " Nothing was to be certified.")
+            yield f"{NOTHING}." + ("" if report.certifications else " Nothing was to be certified.")
         return
     if again := _run_again(report):
         yield again
@@ -114,12 +126,13 @@ def _steps(report: RunReport, warnings: Sequence[str]) -> Iterator[str]:
             return
     if report.pending:
         yield _how_to_finish(report)
+    unusable = [StageId(StageKind.EXPOSE, one.series) for one in report.judgements if one.unusable]
     for result in report.stages:
         if few_are_bad(result):
             yield after_bad_detectors(report, result)
-        elif result.outcome is Outcome.FAILED:
+        elif result.outcome is Outcome.FAILED and result.stage not in unusable:
             yield _after_missing(report, result) if result.missing else _after_failed(report, result)
-    decided = {decision.subject for decision in report.decisions if not decision.superseded}
+    decided = _decided(report)
     undecided = [
         one
         for one in report.stages
@@ -128,7 +141,7 @@ def _steps(report: RunReport, warnings: Sequence[str]) -> Iterator[str]:
     if report.pending and report.state is RunState.DONE and not undecided:
         return
     if report.state is RunState.DONE and not undecided:
-        yield "Nothing to do: what is held was decided by a person."
+        yield f"{NOTHING}: what is held was decided by a person."
         return
     for result in report.stages:
         held = result.outcome is Outcome.HELD and not few_are_bad(result)
@@ -143,16 +156,52 @@ def _steps(report: RunReport, warnings: Sequence[str]) -> Iterator[str]:
 def _after_spoilt(report: RunReport, judgement: SeriesJudgement) -> str:
     """Return what to do about spoilt frames that were used."""
     left = [i for i in judgement.spoilt if i not in judgement.excluded]
+    if judgement.unusable:
+        return _after_unusable(report, judgement)
     which = "Some" if judgement.excluded else "They"
     text = f"{judgement.series}: see which frames are spoilt. {which} were used. If they are bad"
     n_good = len(set(judgement.judged) - set(judgement.spoilt))
     if n_good < MIN_FRAMES or not report.run_id or not report.journal:
         return f"{text}, take others."
-    without = [*judgement.excluded, *left]
     if any(one.stage.kind is StageKind.EXPOSE and not one.outcome.good for one in report.stages):
+        without = _without(report, (*judgement.excluded, *left))
         return f"{text}, write 'without: {without}' when you resume; or take others."
     command = remake_command(report.run_id, left, report.journal, report.resume_command)
     return f"{text}, '{command}' makes it anew; or take others."
+
+
+def _after_unusable(report: RunReport, judgement: SeriesJudgement) -> str:
+    """Return what to do about frames that are not what was asked for."""
+    wrong = judgement.unusable
+    one = len(wrong) == 1
+    text = (
+        f"{judgement.series}: {'exposure' if one else 'exposures'} {', '.join(map(str, wrong))} "
+        f"{'is' if one else 'are'} not what was asked for, so that nothing was made of the series."
+    )
+    if not _can_be_left_out(report, judgement):
+        return f"{text} Take the frames again in a new run."
+    return f"{text} Write 'without: {_without(report)}' when you resume: the others are used."
+
+
+def _can_be_left_out(report: RunReport, judgement: SeriesJudgement) -> bool:
+    """Return whether enough frames are left without those that are wrong."""
+    n_left = len(set(judgement.judged) - set(judgement.excluded) - set(judgement.unusable))
+    return n_left >= MIN_FRAMES and bool(report.run_id and report.journal)
+
+
+def _without(report: RunReport, others: Sequence[int] = ()) -> list[int]:
+    """Return all frames that a resumed run is to do without.
+
+    They can be written once only, so that each step names those of all.
+    """
+    found = {*(report.config.get("without") or ()), *others}
+    for one in report.judgements:
+        if one.unusable and _can_be_left_out(report, one):
+            found.update((*one.excluded, *one.unusable))
+    for result in report.stages:
+        if result.missing and _n_left(report, result) >= MIN_FRAMES:
+            found.update(result.missing)
+    return sorted(found)
 
 
 def _after_worse(report: RunReport, names: Sequence[str]) -> str:
@@ -243,7 +292,7 @@ def _after_missing(report: RunReport, result: StageResult) -> str:
         "resume. If they come late, write a longer 'oods_timeout' when you resume."
     )
     if _n_left(report, result) >= MIN_FRAMES and report.run_id and report.journal:
-        without = [*(report.config.get("without") or ()), *result.missing]
+        without = _without(report)
         return f"{text} If they are lost, write 'without: {without}' when you resume: the others are used."
     if not (kept := _frames_left(report, image_type)):
         return f"{text} If they are lost, take the frames again in a new run."

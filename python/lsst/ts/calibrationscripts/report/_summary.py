@@ -13,7 +13,7 @@ from ._lines import WIDTH, fold, keep
 from ._model import RunReport
 from ._plain import certified_though_worse, conclusion
 from ._spoilt import spoilt_text
-from ._steps import next_steps, resumable
+from ._steps import NOTHING, next_steps, resumable
 
 _BELOW = " " * 8
 """Before what does not fit beside the name of a stage."""
@@ -100,8 +100,9 @@ def _certified(certification: Certification) -> str:
 
 def _steps(report: RunReport) -> Iterator[str]:
     """Yield what the observer should do now, if there is anything."""
-    nothing = report.complete and not report.waiting and not certified_though_worse(report)
-    steps = [] if nothing else list(next_steps(report))
+    steps = list(next_steps(report))
+    if report.complete and steps[0].startswith(NOTHING):
+        return
     if len(steps) > 1:
         yield "What to do now:"
         yield from (f"  - {step}" for step in steps)

@@ -191,6 +191,15 @@ class SeriesJudgement:
         """Exposure ids of the frames that have marks, in order."""
         return tuple(sorted({mark.exposure for mark in self.marks}))
 
+    @property
+    def unusable(self) -> tuple[int, ...]:
+        """Exposure ids of frames that are not what was asked for.
+
+        Those are found by this run and not left out, so that its series fails.
+        """
+        wrong = {mark.exposure for mark in self.marks if mark.kind is MarkKind.HEADER and not mark.run}
+        return tuple(sorted(wrong.difference(self.excluded)))
+
 
 def with_named(
     judgement: SeriesJudgement, named: Collection[int], mark: Callable[[int], Mark]
