@@ -35,7 +35,7 @@ from lsst.ts.calibrationscripts.outcomes import Outcome, RunState
 from lsst.ts.calibrationscripts.plan import JobRequest, make_plan
 from lsst.ts.calibrationscripts.ports import JobLostError, JobRefusedError, JobResult, ObservatoryError
 from lsst.ts.calibrationscripts.record import JobRecord, RunRecord
-from lsst.ts.calibrationscripts.report import RunDocument
+from lsst.ts.calibrationscripts.report import RunDocument, RunReport
 from named import stage
 from remedies import one_line
 from test_release import RELEASED, Later, session
@@ -72,6 +72,15 @@ def test_a_run_that_was_not_released_is_told_what_resumes_it(tmp_path: Path) -> 
     result = finish(tmp_path)
     assert result.exit_code == 2
     assert "it was not released" in result.stderr and "'resume: run'" in result.stderr
+
+
+def test_a_simulated_run_that_was_not_released_is_told_the_command_that_resumes_it(tmp_path: Path) -> None:
+    command = "calibscripts simulate --workdir w --resume run"
+    leave(tmp_path, RunRecord("run", {"release": False}, jobs=(a_job(),)))
+    report = RunReport(RunState.DONE, run_id="run", resume_command=command)
+    (tmp_path / "run.json").write_text(write_document(RunDocument(report)), encoding="utf-8")
+    said = one_line(finish(tmp_path).stderr)
+    assert f"'{command}' resumes it" in said and "script queue" not in said
 
 
 def test_a_run_that_ended_before_all_was_submitted_is_told_what_submits_the_rest(tmp_path: Path) -> None:

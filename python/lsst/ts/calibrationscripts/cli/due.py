@@ -34,7 +34,9 @@ _FLATS_TIMEOUT = 30.0
 
 @click.command()
 @click.option(
-    "--nights", type=click.IntRange(1, 10_000), help="The newest N nights that have exposures.  [default: 1]"
+    "--nights",
+    type=click.IntRange(1, 10_000),
+    help="The newest N nights that have exposures.  [default: 1, or all with --from, --to or --where]",
 )
 @click.option("--from", "first", metavar="DATE", help="First observing day, such as 2026-11-25.")
 @click.option("--to", "last", metavar="DATE", help="Last observing day.")

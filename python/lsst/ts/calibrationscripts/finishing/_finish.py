@@ -140,7 +140,7 @@ async def _finish(folder: Path, run_id: str, lock: Lock, means: Means) -> Finish
     if not any(is_left_running(record, job.stage) for job in record.jobs):
         if record.config.get("release") and earlier is not None and not earlier.pending and record.jobs:
             return Finished(earlier)
-        raise FinishError(_why_nothing(record))
+        raise FinishError(_why_nothing(record, earlier))
     instrument = instrument_of(record)
     assert instrument is not None, "a run with jobs has an instrument"
     config = _config_of(record, instrument, means.addresses)
@@ -182,10 +182,13 @@ def _earlier_report(folder: Path, run_id: str) -> RunReport | None:
     return None if document is None else document.report
 
 
-def _why_nothing(record: RunRecord) -> str:
+def _why_nothing(record: RunRecord, earlier: RunReport | None) -> str:
     """Return why a run has nothing to collect, and what to do."""
-    own = resume_configuration(record.run_id, record.config)
-    how = f"The configuration '{own}' in the script queue resumes it."
+    if earlier is not None and earlier.resume_command:
+        how = f"'{earlier.resume_command}' resumes it."
+    else:
+        own = resume_configuration(record.run_id, record.config)
+        how = f"The configuration '{own}' in the script queue resumes it."
     if not record.config.get("release"):
         return f"{record.run_id}: it was not released: its script waited for its jobs itself. {how}"
     if any(result.outcome is Outcome.ABORTED for result in record.stages) or not record.jobs:
