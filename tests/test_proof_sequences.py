@@ -68,7 +68,7 @@ def _accept(proof: Proof, **needs: object) -> Proof:
     return proof
 
 
-async def _adopt_any(self: Any, stage: Any, request: object, wanted: object) -> bool:
+async def _adopt_any(self: Any, stage: Any, *args: object) -> bool:
     job = self._earlier.job_of(stage.id)
     if job is not None:
         self.records[stage.id] = job

@@ -239,7 +239,7 @@ async def test_a_collection_of_another_type_cannot_be_certified_into(
 @pytest.mark.parametrize(
     ("begin", "end", "is_free"),
     [
-        ("2022-01-01", "2023-01-01", False),
+        ("2022-01-01", "2023-01-02", False),
         ("2022-12-31T23:59:59", "2030-01-01", False),
         ("1950-01-01", "2050-01-01", False),
         ("2023-01-01", "2024-01-01", True),
