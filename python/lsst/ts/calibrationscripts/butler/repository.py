@@ -196,7 +196,7 @@ class ButlerRepository:
 
     async def exposures_with(self, dataset_type: str, collection: str) -> frozenset[tuple[int, int]] | None:
         """Return the (exposure, detector) pairs that have such a dataset."""
-        from lsst.daf.butler import MissingDatasetTypeError
+        from lsst.daf.butler import MissingCollectionError, MissingDatasetTypeError
 
         def look(butler: Butler) -> frozenset[tuple[int, int]] | None:
             try:
@@ -205,6 +205,9 @@ class ButlerRepository:
                 )
             except MissingDatasetTypeError:
                 return None
+            except MissingCollectionError:
+                # A job that failed at once has made none.
+                return frozenset()
             return frozenset((ref.dataId["exposure"], ref.dataId["detector"]) for ref in refs)
 
         return await self._visit(f"list {dataset_type} in {collection}", look)

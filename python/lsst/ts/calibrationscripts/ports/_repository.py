@@ -106,8 +106,8 @@ class CalibrationRepository(Protocol):
     async def exposures_with(self, dataset_type: str, collection: str) -> frozenset[tuple[int, int]] | None:
         """Return the (exposure, detector) pairs that have such a dataset.
 
-        `None` if the repository does not know the dataset type, so that
-        this is not known.
+        None have it in a collection that does not exist. `None` if the
+        repository does not know the dataset type, so that this is not known.
         """
 
     async def missing(self, wanted: Wanted, run_collection: str) -> tuple[Missing, ...]:
