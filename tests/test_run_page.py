@@ -302,8 +302,13 @@ def lightest_paper(page: Any) -> bool:
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (Debian's package chromium)")
 @pytest.mark.parametrize(
     "name",
-    # The page of four filters is the longest, of parts that others have too.
-    [pytest.param(name, marks=pytest.mark.nightly) if name == "four_filters" else name for name in ENDINGS],
+    # Those two are the longest, of parts that others have too.
+    [
+        pytest.param(name, marks=pytest.mark.nightly)
+        if name in ("four_filters", "several_detectors")
+        else name
+        for name in ENDINGS
+    ],
 )
 def test_every_ending_can_be_read_wide_narrow_dark_and_printed(
     documents: dict[str, str], tmp_path: Path, name: str
