@@ -151,7 +151,7 @@ class TestWhatAnEarlierSessionHasCertified:
         world = World()
         self.report(world, self.EACH, resume=False)
         report = self.report(world, "{resume: run, certify: ask}")
-        # Then nobody can reject what is certified, as if it were not
+        # Then it is certified, and nobody is asked to accept or reject it
         assert outcomes(report)["certify BIAS"] is Outcome.CERTIFIED
         assert [proof.subject.name for proof in report.proofs] == ["BIAS"]
         assert [each.dataset_type for each in world.certified] == ["bias", "dark"]

@@ -574,7 +574,7 @@ def test_what_did_not_pass_before_is_said_where_it_is_certified_unverified() -> 
     text = "{script_mode: BIAS, n_bias: 3, generate_calibrations: true%s}"
     assert outcomes(run(world, text % ""))["verify BIAS"] is Outcome.HELD
     report = run(world, text % ", do_verify: false", resume=True)
-    # Then it is not as if nobody knew
+    # Then it is said where it is certified
     assert outcomes(report)["certify BIAS"] is Outcome.CERTIFIED
     assert report.stages[-1].reason.startswith(
         "not verified: do_verify is False; BIAS did not pass verification in an earlier session: 3 of 3 "

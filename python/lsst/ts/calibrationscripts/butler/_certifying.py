@@ -12,9 +12,7 @@ __all__ = [
     "change",
     "obstacles",
     "products",
-    "proven_datasets",
     "source_run",
-    "to_certify",
     "uncertified",
     "validity",
 ]
@@ -297,25 +295,10 @@ def products(butler: Butler, certification: Certification) -> list[DatasetRef]:
     return [] if run is None else datasets(butler, certification.dataset_type, run)
 
 
-def proven_datasets(butler: Butler, proof: Proof) -> list[DatasetRef]:
+def _proven_datasets(butler: Butler, proof: Proof) -> list[DatasetRef]:
     """Return the very datasets that a proof names.
 
-    Parameters
-    ----------
-    butler : `lsst.daf.butler.Butler`
-        The repository.
-    proof : `Proof`
-        What is proven.
-
-    Returns
-    -------
-    refs : `list` [`lsst.daf.butler.DatasetRef`]
-        Without those of detectors that are left out.
-
-    Raises
-    ------
-    UnprovenError
-        If the run holds others.
+    They are without those of detectors that are left out.
     """
     refs = products(butler, proof.certification)
     if not refs:
@@ -329,11 +312,12 @@ def proven_datasets(butler: Butler, proof: Proof) -> list[DatasetRef]:
     return [ref for ref in refs if str(ref.id) in proven]
 
 
-def to_certify(butler: Butler, proof: Proof) -> list[DatasetRef]:
-    """Return what a proof names and is not certified yet.
+def uncertified(butler: Butler, proof: Proof) -> list[DatasetRef]:
+    """Return what a proof names and is not certified for exactly its dates.
 
     An earlier session may have certified it, so and for these dates, for
-    other detectors.
+    other detectors. A look-up by time would also be content with a range that
+    overlaps.
 
     Parameters
     ----------
@@ -349,18 +333,11 @@ def to_certify(butler: Butler, proof: Proof) -> list[DatasetRef]:
     Raises
     ------
     UnprovenError
-        If the run holds others.
+        If the run holds others than the proof names.
     """
-    return uncertified(butler, proof.certification, proven_datasets(butler, proof))
-
-
-def uncertified(butler: Butler, certification: Certification, refs: Sequence[DatasetRef]) -> list[DatasetRef]:
-    """Return which datasets are not certified for exactly the validity range.
-
-    A look-up by time would also be content with a range that overlaps.
-    """
+    certification, refs = proof.certification, _proven_datasets(butler, proof)
     if not exists(butler, certification.collection):
-        return list(refs)
+        return refs
     wanted = validity(certification)
     found = associations(butler, certification.dataset_type, [certification.collection])
     certified = {each.ref.id for each in found if each.timespan == wanted}

@@ -19,7 +19,7 @@ from ..products import Subject
 from ..proof import ProductRecord, Proof
 from ..spoilt import AmplifierMeasure
 from ..verification import ExposureDetail, FailureLevel, dataset_name
-from ._certifying import advice_by_hand, obstacles, proven_datasets, to_certify, uncertified
+from ._certifying import advice_by_hand, obstacles, uncertified
 from ._certifying import certify as make_certifications
 from ._collections import datasets, exists
 from ._defects import read_defects
@@ -366,11 +366,10 @@ class ButlerRepository:
 
         def look(butler: Butler) -> bool:
             try:
-                refs = proven_datasets(butler, proof)
+                return not uncertified(butler, proof)
             except UnprovenError:
                 # Of the same name there may be others meanwhile.
                 return False
-            return not uncertified(butler, certification, refs)
 
         return await self._visit(f"look for {certification.dataset_type} in {certification.collection}", look)
 
@@ -387,14 +386,14 @@ class ButlerRepository:
                 if not exists(butler, collection):
                     # A Butler would make it anew, without what it held.
                     raise LookupError(f"{collection} existed before and has been removed meanwhile")
-            wanted = {proof.certification: to_certify(butler, proof) for proof in proofs}
+            wanted = {proof.certification: uncertified(butler, proof) for proof in proofs}
             for collection in sorted(collections):
                 butler.collections.register(collection, CollectionType.CALIBRATION)
             make_certifications(butler, wanted, given_up)
 
         def read_back(butler: Butler) -> None:
             for proof in proofs:
-                for ref in uncertified(butler, proof.certification, proven_datasets(butler, proof)):
+                for ref in uncertified(butler, proof):
                     raise LookupError(f"{ref} was certified but cannot be found in its validity range")
 
         what = " and ".join(certification.dataset_type for certification in certifications)

@@ -33,13 +33,14 @@ def foreseen(proposals: Sequence[Proposal], instrument: Instrument) -> Iterator[
     from ._examine import Examiner
     from ._inputs import Configuration
 
+    if not proposals:
+        return
     which = "The configuration" if len(proposals) == 1 else "Configuration 1"
-    for proposal in proposals[:1]:
-        given = Configuration(proposal.text, instrument)
-        examined = Examiner().examine(given, "", datetime.datetime.now(datetime.UTC))
-        findings = () if examined.forecast is None else examined.forecast.findings
-        for finding in findings:
-            if finding.level is Level.CERTAIN:
-                yield Remark(f"{which} cannot be run as it is: {finding.notice}")
-        for problem in examined.problems:
-            yield Remark(f"{which} cannot be run as it is: {problem}.")
+    given = Configuration(proposals[0].text, instrument)
+    examined = Examiner().examine(given, "", datetime.datetime.now(datetime.UTC))
+    findings = () if examined.forecast is None else examined.forecast.findings
+    for finding in findings:
+        if finding.level is Level.CERTAIN:
+            yield Remark(f"{which} cannot be run as it is: {finding.notice}")
+    for problem in examined.problems:
+        yield Remark(f"{which} cannot be run as it is: {problem}.")

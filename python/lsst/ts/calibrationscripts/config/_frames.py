@@ -16,7 +16,7 @@ from ._findings import Findings
 from ._parameters import SERIES_PARAMETERS, WHEEL_PARAMETERS
 from ._series import FlatSet, Series, earlier_series, flat_series, image_types
 from ._values import ParsedConfig, WrittenSet
-from ._words import no_effect
+from ._words import no_effect, not_taken
 
 _Times = float | Sequence[float]
 
@@ -211,9 +211,7 @@ class _Resolver:
     def _note_unused(self, image_type: ImageType, *keys: str) -> None:
         changed = [key for key in keys if self._parsed.changed(key)]
         if changed:
-            mode = self._parsed.values["script_mode"]
-            why = f"no {image_type.lower()}s are taken in script_mode {mode}"
-            self._findings.notices.append(no_effect(changed, why))
+            self._findings.notices.append(no_effect(changed, not_taken(image_type, self._parsed)))
 
     def flat_sets(self, of_run: Fit | None) -> tuple[FlatSet | None, ...]:
         """Return the sets of flats, with what they lack filled in.

@@ -12,13 +12,18 @@ from ..instruments import ImageType
 from ..pipelines import GENERATIONS
 from ..products import Product
 from ._frames import Frames
-from ._parameters import PRODUCT_PARAMETERS, parameters_owner
+from ._parameters import MAKES, PRODUCT_PARAMETERS, parameters_owner
 from ._values import ParsedConfig
-from ._words import no_effect
+from ._words import no_effect, not_taken
 
-_BEGIN, _END = "certify_calib_begin_date", "certify_calib_end_date"
 _OF_FLATS = ("flat_counts_min", "flat_counts_max")
-_OF_CERTIFICATION = ("calib_collection", _BEGIN, _END, "certify", "certify_if")
+_OF_CERTIFICATION = (
+    "calib_collection",
+    "certify_calib_begin_date",
+    "certify_calib_end_date",
+    "certify",
+    "certify_if",
+)
 
 
 def idle_notices(parsed: ParsedConfig, frames: Frames) -> Iterator[str]:
@@ -45,7 +50,7 @@ def idle_notices(parsed: ParsedConfig, frames: Frames) -> Iterator[str]:
             where = f"no {image_type.lower()}s are processed in script_mode {parsed.values['script_mode']}"
             yield from _notice(parsed, _without_shared(parsed, Product(image_type.value), keys), where)
     yield from _of_others(parsed, frames)
-    if not any(parsed.values[key] for key in ("generate_calibrations", "do_defects", "do_ptc")):
+    if not any(parsed.values[key] for key in MAKES):
         idle = [key for key in _OF_CERTIFICATION if parsed.changed(key)]
         if idle:
             have = "has" if len(idle) == 1 else "have"
@@ -61,8 +66,7 @@ def _of_flats(parsed: ParsedConfig, frames: Frames) -> Iterator[str]:
         return
     if ImageType.FLAT not in frames.image_types:
         keys = (*parsed.instrument.wheels, *_OF_FLATS, "keep_order")
-        mode = parsed.values["script_mode"]
-        yield from _notice(parsed, keys, f"no flats are taken in script_mode {mode}")
+        yield from _notice(parsed, keys, not_taken(ImageType.FLAT, parsed))
     elif parsed.values.get("flat_sets") is None:
         yield from _notice(
             parsed, ("keep_order",), "there is one set of flats only, as flat_sets is not used"

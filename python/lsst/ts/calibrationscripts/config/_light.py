@@ -13,7 +13,7 @@ from ._counts import LONGEST_SOUGHT, N_TRIALS, SHORTEST_SOUGHT
 from ._findings import Findings
 from ._frames import Frames
 from ._values import ParsedConfig
-from ._words import no_effect
+from ._words import no_effect, not_taken
 
 _LIMITS = ("flat_counts_min", "flat_counts_max")
 
@@ -100,8 +100,7 @@ def level_notices(parsed: ParsedConfig, frames: Frames) -> Iterator[str]:
     if wanted is None or parsed.values["exposures"] is not None:
         return
     if ImageType.FLAT not in frames.image_types:
-        mode = parsed.values["script_mode"]
-        yield no_effect(["flat_counts"], f"no flats are taken in script_mode {mode}")
+        yield no_effect(["flat_counts"], not_taken(ImageType.FLAT, parsed))
         return
     times = ", ".join(f"{time:g}" for time in dict.fromkeys(one.exp_times[0] for one in frames.flats))
     yield (

@@ -16,13 +16,13 @@ from ._camera import never_fails
 from ._frames import Frames
 from ._idle import idle_notices
 from ._light import level_notices
-from ._parameters import CAMERA_PARAMETERS, PRODUCT_PARAMETERS
+from ._parameters import CAMERA_PARAMETERS, MAKES, PRODUCT_PARAMETERS
 from ._release import release_notices
 from ._secrets import is_masked
 from ._surroundings import surroundings_notices
 from ._values import ParsedConfig
 from ._without import notice_of_without
-from ._words import no_effect
+from ._words import no_effect, not_taken
 
 _BEGIN, _END = "certify_calib_begin_date", "certify_calib_end_date"
 
@@ -77,7 +77,7 @@ def _pairs(parsed: ParsedConfig, frames: Frames) -> Iterator[str]:
     key = "do_gain_from_flat_pairs"
     if ImageType.FLAT not in frames.image_types:
         if parsed.given.get(key):
-            yield no_effect([key], f"no flats are taken in script_mode {parsed.values['script_mode']}")
+            yield no_effect([key], not_taken(ImageType.FLAT, parsed))
         return
     flats, rule = frames.flats, GENERATIONS[parsed.values["pipeline_generation"]].pair_rule
     paired = [series for series in flats if series.may_have_pairs(rule)]
@@ -104,7 +104,7 @@ def _processing(parsed: ParsedConfig, frames: Frames) -> Iterator[str]:
 
 def _certification(parsed: ParsedConfig) -> Iterator[str]:
     values = parsed.values
-    certifies = values["generate_calibrations"] or values["do_defects"] or values["do_ptc"]
+    certifies = any(values[key] for key in MAKES)
     if certifies and not parsed.changed(_BEGIN) and not parsed.changed(_END):
         yield (
             f"New calibrations are certified for {values[_BEGIN]} to {values[_END]}: no others can be "

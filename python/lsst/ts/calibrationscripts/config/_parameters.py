@@ -7,6 +7,7 @@ from __future__ import annotations
 __all__ = [
     "CAMERA_PARAMETERS",
     "FRAME_PARAMETERS",
+    "MAKES",
     "PRODUCT_PARAMETERS",
     "SERIES_PARAMETERS",
     "WHEEL_PARAMETERS",
@@ -19,6 +20,9 @@ from dataclasses import dataclass
 
 from ..instruments import ImageType
 from ..products import Product
+
+MAKES = ("generate_calibrations", "do_defects", "do_ptc")
+"""Those of which each makes calibrations, which are certified then."""
 
 
 @dataclass(frozen=True)

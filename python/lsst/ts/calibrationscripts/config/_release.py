@@ -9,9 +9,8 @@ __all__ = ["check_release", "release_notices"]
 from collections.abc import Iterator
 
 from ._findings import Findings
+from ._parameters import MAKES
 from ._values import ParsedConfig
-
-_MAKES = ("generate_calibrations", "do_defects", "do_ptc")
 
 
 def check_release(parsed: ParsedConfig, findings: Findings) -> None:
@@ -27,7 +26,7 @@ def check_release(parsed: ParsedConfig, findings: Findings) -> None:
     values = parsed.values
     if not findings.usable("release") or not values["release"]:
         return
-    for key in _MAKES:
+    for key in MAKES:
         if findings.usable(key) and values[key]:
             findings.report(
                 "release",

@@ -4,9 +4,12 @@
 
 from __future__ import annotations
 
-__all__ = ["no_effect"]
+__all__ = ["no_effect", "not_taken"]
 
 from collections.abc import Sequence
+
+from ..instruments import ImageType
+from ._values import ParsedConfig
 
 
 def no_effect(keys: Sequence[str], why: str) -> str:
@@ -25,3 +28,21 @@ def no_effect(keys: Sequence[str], why: str) -> str:
         A sentence.
     """
     return f"{', '.join(keys)} {'has' if len(keys) == 1 else 'have'} no effect: {why}."
+
+
+def not_taken(image_type: ImageType, parsed: ParsedConfig) -> str:
+    """Return why frames are not taken, for `no_effect`.
+
+    Parameters
+    ----------
+    image_type : `ImageType`
+        Their type.
+    parsed : `ParsedConfig`
+        The configuration.
+
+    Returns
+    -------
+    why : `str`
+        Without a full stop.
+    """
+    return f"no {image_type.lower()}s are taken in script_mode {parsed.values['script_mode']}"

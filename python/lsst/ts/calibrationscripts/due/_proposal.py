@@ -97,7 +97,12 @@ class _Wanted:
     """What is to be made, for when and for which detectors."""
 
     gap: Gap
-    mode: str
+
+    @property
+    def mode(self) -> str:
+        """The script mode that takes all frames it needs."""
+        types = self.gap.types
+        return _ALL if types & _FROM_ALL_FRAMES else _MODES.get(types, _ALL)
 
     @property
     def generates(self) -> bool:
@@ -154,17 +159,12 @@ def propose(
     proposals: list[Proposal] = []
     planned = _Planned(setting, stock, now)
     for gap in gaps(settable, setting.policy, now):
-        wanted = _wanted(gap)
+        wanted = _Wanted(gap)
         collection = planned.collection_for(wanted)
         if collection not in stock.collections and collection not in (each.collection for each in proposals):
             remarks.append(_not_searched(collection, setting, stock))
         proposals += _proposals(wanted, collection, setting, planned)
     return tuple(proposals), tuple(remarks)
-
-
-def _wanted(gap: Gap) -> _Wanted:
-    mode = _ALL if gap.types & _FROM_ALL_FRAMES else _MODES.get(gap.types, _ALL)
-    return _Wanted(gap, mode)
 
 
 class _Planned:
